@@ -1,0 +1,240 @@
+//! Every setting of a run: its meaning, default and limits, in one place.
+//!
+//! The window builds its sliders from [`limits`], the command line its flags, and
+//! [`Settings::validate`] is the only judge of what is allowed.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// The range of every setting.
+pub mod limits {
+    use super::RangeInclusive;
+
+    /// Token guidance strength β.
+    pub const BETA: RangeInclusive<f32> = -3.0..=3.0;
+    /// Finite chunk guidance strengths λ; `f32::INFINITY` is allowed besides.
+    pub const LAMBDA: RangeInclusive<f32> = 0.0..=100.0;
+    /// Beams kept, W.
+    pub const BEAMS: RangeInclusive<usize> = 1..=16;
+    /// Successors per beam, K.
+    pub const SUCCESSORS: RangeInclusive<usize> = 1..=16;
+    /// Rows decoded together, W·K.
+    pub const ROWS: RangeInclusive<usize> = 1..=64;
+    /// Tokens per chunk, L.
+    pub const CHUNK_TOKENS: RangeInclusive<usize> = 1..=128;
+    /// New tokens in a response.
+    pub const MAX_TOKENS: RangeInclusive<usize> = 1..=1000;
+    /// Sampling temperature; 0 is greedy.
+    pub const TEMPERATURE: RangeInclusive<f32> = 0.0..=2.0;
+    /// Nucleus mass; 1 is off.
+    pub const TOP_P: RangeInclusive<f32> = 0.01..=1.0;
+    /// Candidates kept by top-k; 0 is off.
+    pub const TOP_K: RangeInclusive<usize> = 0..=1000;
+}
+
+/// Which estimate of the final reward ranks partial responses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ValueSource {
+    /// The value model's prediction (explicit value function).
+    #[default]
+    Explicit,
+    /// The advantage log π_tuned − log π_untuned summed over the response (implicit value function).
+    Implicit,
+}
+
+/// Everything a person can turn before a run. `Default` is the paper's sentiment setting.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// Token guidance strength β; 0 is off.
+    pub beta: f32,
+    /// Chunk guidance strength λ; 0 is off, infinity keeps the top W (the paper's rule).
+    #[serde(with = "infinite")]
+    pub lambda: f32,
+    /// Beams kept after every chunk, W.
+    pub beams: usize,
+    /// Successors sampled per beam, K.
+    pub successors: usize,
+    /// Tokens per chunk, L.
+    pub chunk_tokens: usize,
+    /// Budget of new tokens per response.
+    pub max_tokens: usize,
+    /// Sampling temperature; 0 is greedy.
+    pub temperature: f32,
+    /// Keep only the k likeliest tokens; 0 is off.
+    pub top_k: usize,
+    /// Keep the likeliest tokens up to this mass; 1 is off.
+    pub top_p: f32,
+    /// Key of every random draw.
+    pub seed: u64,
+    /// What ranks partial responses.
+    pub value_source: ValueSource,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            beta: 1.0,
+            lambda: f32::INFINITY,
+            beams: 4,
+            successors: 4,
+            chunk_tokens: 5,
+            max_tokens: 50,
+            temperature: 0.7,
+            top_k: 0,
+            top_p: 1.0,
+            seed: 1,
+            value_source: ValueSource::Explicit,
+        }
+    }
+}
+
+/// A setting outside its limits, in words a person can act on.
+#[derive(Debug, Clone, PartialEq, Error)]
+#[error("{name} is {given}; choose {allowed}")]
+pub struct SettingError {
+    /// The setting's name as the window shows it.
+    pub name: &'static str,
+    /// What was given.
+    pub given: String,
+    /// What is allowed.
+    pub allowed: String,
+}
+
+impl Settings {
+    /// Checks every setting against [`limits`].
+    ///
+    /// # Errors
+    /// The first setting that is not finite or out of range.
+    pub fn validate(&self) -> Result<(), SettingError> {
+        check("token guidance β", self.beta, &limits::BETA)?;
+        if self.lambda != f32::INFINITY {
+            check("chunk guidance λ", self.lambda, &limits::LAMBDA).map_err(|mut e| {
+                e.allowed.push_str(", or inf");
+                e
+            })?;
+        }
+        check("beams W", self.beams, &limits::BEAMS)?;
+        check("successors K", self.successors, &limits::SUCCESSORS)?;
+        check("rows W·K", self.beams * self.successors, &limits::ROWS)?;
+        check("chunk length L", self.chunk_tokens, &limits::CHUNK_TOKENS)?;
+        check("length", self.max_tokens, &limits::MAX_TOKENS)?;
+        check("temperature", self.temperature, &limits::TEMPERATURE)?;
+        check("top-p", self.top_p, &limits::TOP_P)?;
+        check("top-k", self.top_k, &limits::TOP_K)
+    }
+}
+
+fn check<T: PartialOrd + fmt::Display>(
+    name: &'static str,
+    given: T,
+    range: &RangeInclusive<T>,
+) -> Result<(), SettingError> {
+    // A NaN is in no range, so it fails here too.
+    if range.contains(&given) {
+        return Ok(());
+    }
+    Err(SettingError {
+        name,
+        given: given.to_string(),
+        allowed: format!("{} to {}", range.start(), range.end()),
+    })
+}
+
+/// One way of decoding in a comparison.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Arm {
+    /// The base model alone.
+    Base,
+    /// W·K whole responses of the base, the one with the highest value kept.
+    BestOfN,
+    /// Token guidance alone (emulated fine-tuning).
+    Token,
+    /// Chunk guidance alone.
+    Chunk,
+    /// Integrated Value Guidance: both.
+    Ivg,
+}
+
+impl Arm {
+    /// Every arm, in the order tables show them.
+    pub const ALL: [Arm; 5] = [Arm::Base, Arm::BestOfN, Arm::Token, Arm::Chunk, Arm::Ivg];
+
+    /// The name used on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Arm::Base => "base",
+            Arm::BestOfN => "best-of-n",
+            Arm::Token => "token",
+            Arm::Chunk => "chunk",
+            Arm::Ivg => "ivg",
+        }
+    }
+
+    /// What this arm really decodes with when a person has chosen `chosen`: all arms are
+    /// settings of one implementation, so this is the only place where they differ.
+    pub fn apply(self, chosen: &Settings) -> Settings {
+        let mut s = chosen.clone();
+        let uses_tokens = matches!(self, Arm::Token | Arm::Ivg);
+        if !uses_tokens {
+            s.beta = 0.0;
+        }
+        match self {
+            Arm::Base | Arm::Token => (s.beams, s.successors) = (1, 1),
+            Arm::BestOfN => {
+                s.successors = s.beams * s.successors;
+                s.beams = 1;
+                s.chunk_tokens = s.max_tokens;
+                s.lambda = f32::INFINITY;
+            }
+            Arm::Chunk | Arm::Ivg => {}
+        }
+        s
+    }
+}
+
+impl fmt::Display for Arm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Arm {
+    type Err = String;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        let known = || Arm::ALL.map(Arm::name).join(", ");
+        let arm = Arm::ALL.into_iter().find(|a| a.name() == s);
+        arm.ok_or_else(|| format!("unknown arm '{s}'; choose one of {}", known()))
+    }
+}
+
+/// JSON knows no infinity: written as the word `"inf"`.
+mod infinite {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Repr {
+        Number(f32),
+        Word(String),
+    }
+
+    pub fn serialize<S: Serializer>(v: &f32, s: S) -> Result<S::Ok, S::Error> {
+        if *v == f32::INFINITY { Repr::Word("inf".into()).serialize(s) } else { v.serialize(s) }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f32, D::Error> {
+        match Repr::deserialize(d)? {
+            Repr::Number(v) => Ok(v),
+            Repr::Word(w) if w == "inf" => Ok(f32::INFINITY),
+            Repr::Word(w) => Err(D::Error::custom(format!("'{w}' is not a number or \"inf\""))),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What a run reports. The window draws it, the command line prints it, files hold it,
+//! tests assert on it: a number has one source.
+
+use serde::{Deserialize, Serialize};
+
+use super::settings::{Arm, Settings};
+
+/// Version of the file format, raised when a key changes its meaning.
+pub const TRACE_VERSION: u32 = 1;
+
+/// A finished or stopped run of one prompt through one or more arms.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Trace {
+    /// [`TRACE_VERSION`] of the writer.
+    pub version: u32,
+    /// Version of the program that wrote it.
+    pub program: String,
+    /// Name of the model pack.
+    pub pack: String,
+    /// The random seed.
+    pub seed: u64,
+    /// The prompt as typed.
+    pub prompt: String,
+    /// The settings as chosen; each arm holds what it really used.
+    pub settings: Settings,
+    /// One report per arm, in the order asked for.
+    pub arms: Vec<ArmTrace>,
+}
+
+/// What one arm produced.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ArmTrace {
+    /// Which arm.
+    pub name: Arm,
+    /// What it decoded with.
+    pub settings: Settings,
+    /// The response, without the prompt.
+    pub text: String,
+    /// V(x, y) of `text` under `settings.value_source`; none if the pack cannot give one.
+    pub value: Option<f32>,
+    /// The tokens of `text`.
+    pub tokens: Vec<TokenTrace>,
+    /// One entry per chunk, in time order.
+    pub chunks: Vec<ChunkTrace>,
+    /// Tokens drawn over all rows, kept or not.
+    pub sampled_tokens: usize,
+    /// Batched forward passes of all models together, prefill included.
+    pub forward_passes: usize,
+    /// Time spent in this arm, in milliseconds.
+    pub elapsed_ms: f64,
+    /// Why it ended.
+    pub stop_reason: StopReason,
+}
+
+impl ArmTrace {
+    /// KL(guided ‖ base) summed over the tokens of the response, in nats.
+    pub fn kl_nats(&self) -> f32 {
+        self.tokens.iter().map(|t| t.kl_nats).sum()
+    }
+
+    /// Perplexity of the response under the base; none for an empty response.
+    pub fn base_perplexity(&self) -> Option<f32> {
+        if self.tokens.is_empty() {
+            return None;
+        }
+        let sum: f32 = self.tokens.iter().map(|t| t.logp_base).sum();
+        Some((-sum / self.tokens.len() as f32).exp())
+    }
+
+    /// Tokens drawn per second of this arm's own time, over all rows.
+    pub fn tokens_per_second(&self) -> f64 {
+        if self.elapsed_ms > 0.0 { self.sampled_tokens as f64 * 1e3 / self.elapsed_ms } else { 0.0 }
+    }
+}
+
+/// One token of a response. Log-probabilities are natural logarithms of the models' own
+/// distributions: before temperature, top-k and top-p.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TokenTrace {
+    /// Vocabulary id.
+    pub id: u32,
+    /// The text this token added: whole characters only, so it may be empty for a token that
+    /// ends inside a character (the token that completes it carries it).
+    pub text: String,
+    /// Byte range of this token's own bytes in the response's text.
+    pub start: usize,
+    /// End of that range.
+    pub end: usize,
+    /// log π_base(y).
+    pub logp_base: f32,
+    /// log π_guided(y).
+    pub logp_guided: f32,
+    /// log π_tuned(y) − log π_untuned(y); none without a tuned/untuned pair.
+    pub advantage: Option<f32>,
+    /// KL(π_guided ‖ π_base) at this place, in nats.
+    pub kl_nats: f32,
+}
+
+/// One round of the search: every candidate that was compared.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ChunkTrace {
+    /// Response length of the longest candidate at the end of this chunk, in tokens.
+    pub end_token: usize,
+    /// All candidates, in row order.
+    pub candidates: Vec<Candidate>,
+}
+
+/// One partial response at the end of a chunk.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The text this chunk added (the whole beam: follow `parent`).
+    pub text: String,
+    /// Index of the candidate of the previous chunk that this one continues; none in the first.
+    pub parent: Option<usize>,
+    /// V(x, y≤t); none if the pack cannot give one.
+    pub value: Option<f32>,
+    /// Whether it was kept.
+    pub survived: bool,
+    /// Whether it has ended (end of text).
+    pub ended: bool,
+    /// Response tokens so far.
+    pub tokens: usize,
+}
+
+impl ChunkTrace {
+    /// The survivor with the highest value: the one a reader would be answered with.
+    pub fn leader(&self) -> Option<usize> {
+        let score = |c: &Candidate| c.value.unwrap_or(0.0);
+        (0..self.candidates.len()).filter(|&i| self.candidates[i].survived).reduce(|a, b| {
+            if score(&self.candidates[b]) > score(&self.candidates[a]) { b } else { a }
+        })
+    }
+}
+
+/// Why an arm ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// The model ended the text.
+    EndOfText,
+    /// The budget of new tokens is spent.
+    MaxTokens,
+    /// A model's context is full.
+    ContextFull,
+    /// A person stopped it.
+    Stopped,
+}
+
+impl StopReason {
+    /// For the status line.
+    pub fn label(self) -> &'static str {
+        match self {
+            StopReason::EndOfText => "end of text",
+            StopReason::MaxTokens => "length reached",
+            StopReason::ContextFull => "context full",
+            StopReason::Stopped => "stopped",
+        }
+    }
+}

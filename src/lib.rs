@@ -1,0 +1,15 @@
+//! IVG Playground: Integrated Value Guidance (Liu et al., EMNLP 2024) in a window.
+//!
+//! ```text
+//! app (window)  ┐
+//! subcommands   ┴→ worker → guidance → lm
+//!                  packs  ───────────→ lm
+//! ```
+//!
+//! * [`lm`]: language models — a forward pass over many rows, a cache that is a value.
+//! * [`guidance`]: the method — token and chunk guidance, search, sampling, the trace.
+//! * [`worker`]: the background thread, its commands and events.
+
+pub mod guidance;
+pub mod lm;
+pub mod worker;

@@ -1,0 +1,150 @@
+//! What the window and the worker say to each other.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::guidance::settings::{Arm, Settings};
+use crate::guidance::trace::{ArmTrace, ChunkTrace, TokenTrace, Trace};
+
+/// Stamped on every event of a run; grows by one a run.
+pub type RunId = u64;
+
+/// Which pack to load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PackSource {
+    /// A pack that came with the program, by name.
+    Bundled(String),
+    /// A folder that holds a `pack.toml`.
+    Folder(PathBuf),
+}
+
+/// One prompt through some arms.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The prompt as typed; every role's template is applied by the worker.
+    pub prompt: String,
+    /// The arms to run, together, at least one.
+    pub arms: Vec<Arm>,
+    /// The settings as chosen.
+    pub settings: Settings,
+}
+
+/// From the window to the worker.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Command {
+    /// Load a pack; the one before stays in use if this fails.
+    LoadPack(PackSource),
+    /// Start a run; a run in progress is stopped first.
+    Generate(RunId, Request),
+    /// Stop this run, keeping its text.
+    Stop(RunId),
+    /// End the thread.
+    Shutdown,
+}
+
+/// From the worker to the window.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A pack is being read.
+    Loading {
+        /// What is read now, for people.
+        what: String,
+        /// 0 to 1.
+        fraction: f32,
+    },
+    /// The pack is in use.
+    Loaded(PackInfo),
+    /// The pack could not be loaded; whatever was loaded before is still in use.
+    LoadFailed(String),
+    /// A run has begun: prompt read, arms ready.
+    Started {
+        /// The run.
+        run: RunId,
+    },
+    /// One more token of an arm's leading row. Provisional until the next `Chunk` of that arm.
+    Token {
+        /// The run.
+        run: RunId,
+        /// Index into the request's arms.
+        arm: usize,
+        /// The token, its range counted from the start of the response.
+        token: TokenTrace,
+        /// Cost so far.
+        cost: Cost,
+    },
+    /// A chunk was decided.
+    Chunk {
+        /// The run.
+        run: RunId,
+        /// Index into the request's arms.
+        arm: usize,
+        /// Every candidate.
+        chunk: ChunkTrace,
+        /// The tokens of the leading survivor, from the start of the response: replaces what
+        /// the `Token` events gave.
+        lead: Vec<TokenTrace>,
+    },
+    /// An arm ended (or was stopped): its final report.
+    ArmDone {
+        /// The run.
+        run: RunId,
+        /// Index into the request's arms.
+        arm: usize,
+        /// The report.
+        trace: Box<ArmTrace>,
+    },
+    /// All arms ended or were stopped. What was generated is in the trace.
+    Done {
+        /// The run.
+        run: RunId,
+        /// Everything.
+        trace: Box<Trace>,
+    },
+    /// The run ended with an error; what was shown stays.
+    Failed {
+        /// The run.
+        run: RunId,
+        /// One sentence: what is wrong, and what to do.
+        message: String,
+    },
+}
+
+/// What an arm has cost so far.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Cost {
+    /// Tokens drawn over all rows.
+    pub sampled_tokens: usize,
+    /// This arm's own time, in milliseconds.
+    pub elapsed_ms: f64,
+}
+
+/// What the window needs to know of a loaded pack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PackInfo {
+    /// Name, for people and files.
+    pub name: String,
+    /// One sentence.
+    pub description: String,
+    /// Roles present, with their size.
+    pub roles: Vec<RoleInfo>,
+    /// Prompts that suit these models.
+    pub examples: Vec<String>,
+    /// Longest prompt + response, in tokens, that every role can read.
+    pub context_tokens: usize,
+    /// Device in words, such as "CPU (2 threads)".
+    pub device: String,
+    /// Has a tuned/untuned pair: token guidance applies.
+    pub has_pair: bool,
+    /// Has a value model: explicit chunk guidance applies.
+    pub has_value: bool,
+}
+
+/// One model of a pack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoleInfo {
+    /// base, untuned, tuned, value.
+    pub role: String,
+    /// Parameters.
+    pub parameters: usize,
+}
