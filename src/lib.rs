@@ -9,7 +9,10 @@
 //! * [`lm`]: language models — a forward pass over many rows, a cache that is a value.
 //! * [`guidance`]: the method — token and chunk guidance, search, sampling, the trace.
 //! * [`worker`]: the background thread, its commands and events.
+//! * `app`: the window (feature `window`).
 
+#[cfg(feature = "window")]
+pub mod app;
 pub mod guidance;
 pub mod lm;
 pub mod worker;
