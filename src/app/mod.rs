@@ -277,7 +277,7 @@ impl App {
         let Self { session, preferences, .. } = self;
         panels::top::TopBar { session, preferences }.show(ui);
         panels::errors::ErrorStrip { session }.show(ui, actions);
-        panels::status::StatusBar { session }.show(ui);
+        panels::status::StatusBar { session, preferences }.show(ui);
         panels::controls::Controls { session, preferences }.show(ui, actions);
         let settings = &preferences.settings;
         let canvas = Frame::new().fill(Palette::of(ui).canvas);
@@ -290,7 +290,7 @@ impl App {
             .show(ui, |ui| panels::plot::ValuePlot { session, settings }.show(ui));
         CentralPanel::default()
             .frame(canvas.inner_margin(margin(space::L as i8, 0)))
-            .show(ui, |ui| panels::columns::Columns { session, settings }.show(ui));
+            .show(ui, |ui| panels::columns::Columns { session, preferences }.show(ui));
     }
 
     fn photograph(&mut self, ctx: &egui::Context) {

@@ -82,9 +82,19 @@ pub fn tokens(text: &str) -> Vec<TokenTrace> {
 }
 
 impl Engine {
-    /// The next command; panics if there is none.
+    /// The next command; panics if none is waiting.
     pub fn command(&self) -> Command {
+        self.end.try_next().expect("the window has sent nothing")
+    }
+
+    /// Waits for the next command.
+    pub fn wait(&self) -> Command {
         self.end.next().expect("the window is gone")
+    }
+
+    /// Whether the window has sent nothing more.
+    pub fn is_idle(&self) -> bool {
+        self.end.try_next().is_none()
     }
 
     /// The next command, which must ask for a run.
