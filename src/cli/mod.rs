@@ -41,7 +41,7 @@ enum Command {
 pub fn run() -> anyhow::Result<()> {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(e) if e.use_stderr() => return Err(first_line(&e)),
+        Err(e) if e.use_stderr() => return Err(one_line(&e)),
         Err(help) => {
             print!("{help}");
             return Ok(());
@@ -63,9 +63,10 @@ pub fn run() -> anyhow::Result<()> {
     }
 }
 
-/// clap explains over several lines; the first says what is wrong.
-fn first_line(error: &clap::Error) -> anyhow::Error {
+/// clap explains over several paragraphs; the first says what is wrong.
+fn one_line(error: &clap::Error) -> anyhow::Error {
     let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
+    let paragraph = text.lines().take_while(|line| !line.trim().is_empty());
+    let line = paragraph.map(str::trim).collect::<Vec<_>>().join(" ");
     anyhow!("{} (--help lists the arguments)", line.trim_start_matches("error: "))
 }

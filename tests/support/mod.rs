@@ -20,13 +20,16 @@ const INSIDE: usize = 48;
 const LAYERS: usize = 2;
 
 pub fn config() -> LmConfig {
-    let json = json!({
+    LmConfig::from_json(config_json(), Path::new("test")).unwrap()
+}
+
+pub fn config_json() -> serde_json::Value {
+    json!({
         "model_type": "llama", "vocab_size": VOCAB, "hidden_size": HIDDEN,
         "intermediate_size": INSIDE, "num_hidden_layers": LAYERS, "num_attention_heads": 4,
         "num_key_value_heads": 2, "max_position_embeddings": CONTEXT, "rms_norm_eps": 1e-5,
         "rope_theta": 10000.0, "tie_word_embeddings": false, "bos_token_id": 0, "eos_token_id": 0,
-    });
-    LmConfig::from_json(json, Path::new("test")).unwrap()
+    })
 }
 
 /// Random weights; `sharpness` scales the output head, so that large is confident.
@@ -128,4 +131,33 @@ pub fn models() -> Models {
 
 pub fn brief_models() -> Models {
     Models { base: brief_lm(1), ..models() }
+}
+
+/// Writes the models of [`models`] as a pack folder.
+pub fn write_pack(dir: &Path) {
+    for (role, seed, sharpness) in
+        [("base", 1, 3.0), ("untuned", 2, 3.0), ("tuned", 3, 3.0), ("value", 4, 1.0)]
+    {
+        write_model(&dir.join(role), tensors(seed, sharpness));
+    }
+    std::fs::write(dir.join("pack.toml"), PACK_TOML).unwrap();
+}
+
+pub const PACK_TOML: &str = r#"
+name = "tiny"
+description = "random weights"
+examples = ["A film", "B"]
+base = { path = "base", template = "AB{prompt}" }
+untuned = { path = "untuned" }
+tuned = { path = "tuned" }
+value = { path = "value" }
+[defaults]
+max_tokens = 12
+"#;
+
+fn write_model(dir: &Path, tensors: HashMap<String, Tensor>) {
+    std::fs::create_dir_all(dir).unwrap();
+    candle_core::safetensors::save(&tensors, dir.join("model.safetensors")).unwrap();
+    std::fs::write(dir.join("tokenizer.json"), tokenizer_json()).unwrap();
+    std::fs::write(dir.join("config.json"), config_json().to_string()).unwrap();
 }
