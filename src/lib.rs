@@ -11,7 +11,10 @@
 //! * [`lab`]: measurements made without a window.
 //! * [`packs`]: which models play which role, and where their files are.
 //! * [`worker`]: the background thread, its commands and events.
+//! * `app`: the window (feature `window`).
 
+#[cfg(feature = "window")]
+pub mod app;
 pub mod guidance;
 pub mod lab;
 pub mod lm;

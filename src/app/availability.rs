@@ -1,0 +1,139 @@
+//! Which setting cannot apply now, and the sentence that says why.
+
+use crate::guidance::settings::{Settings, ValueSource};
+use crate::worker::protocol::PackInfo;
+
+/// The settings that can be out of use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Control {
+    /// Token guidance β.
+    Beta,
+    /// Chunk guidance λ.
+    Lambda,
+    /// Beams W and successors K.
+    Rows,
+    /// Nucleus mass.
+    TopP,
+    /// Candidates kept.
+    TopK,
+    /// Ranking by the value model.
+    ExplicitValue,
+    /// Ranking by the tuned/untuned pair.
+    ImplicitValue,
+}
+
+/// Why `control` does nothing under these settings and this pack; none if it applies.
+/// While no pack is loaded everything can be set.
+pub fn why_not(
+    control: Control,
+    settings: &Settings,
+    pack: Option<&PackInfo>,
+) -> Option<&'static str> {
+    let has_pair = pack.is_none_or(|p| p.has_pair);
+    let has_value = pack.is_none_or(|p| p.has_value);
+    match control {
+        Control::Beta | Control::ImplicitValue if !has_pair => {
+            Some("This pack has no tuned/untuned pair, so there are no token values.")
+        }
+        Control::ExplicitValue if !has_value => Some("This pack has no value model."),
+        Control::Lambda | Control::Rows if !has_pair && !has_value => {
+            Some("This pack has nothing to rank partial responses with.")
+        }
+        Control::Lambda => why_no_lambda(settings, has_pair, has_value),
+        Control::TopP | Control::TopK if settings.temperature == 0.0 => {
+            Some("At temperature 0 the likeliest token is always taken.")
+        }
+        _ => None,
+    }
+}
+
+fn why_no_lambda(settings: &Settings, has_pair: bool, has_value: bool) -> Option<&'static str> {
+    match settings.value_source {
+        ValueSource::Explicit if !has_value => {
+            Some("This pack has no value model; rank by implicit values instead.")
+        }
+        ValueSource::Implicit if !has_pair => {
+            Some("This pack has no tuned/untuned pair; rank by the value model instead.")
+        }
+        _ if settings.successors == 1 => {
+            Some("With one successor per beam (K = 1) every row is kept: nothing to choose.")
+        }
+        _ => None,
+    }
+}
+
+/// Why a run cannot be started; none if it can.
+pub fn why_no_run(prompt: &str, settings: &Settings, pack: Option<&PackInfo>) -> Option<String> {
+    if pack.is_none() {
+        return Some("No models are loaded yet.".into());
+    }
+    if prompt.trim().is_empty() {
+        return Some("Type a prompt first, or pick an example.".into());
+    }
+    settings.validate().err().map(|e| sentence(&e.to_string()))
+}
+
+/// `text` as a sentence of its own: a capital letter in front, a full stop behind.
+pub fn sentence(text: &str) -> String {
+    let text = text.trim();
+    let mut letters = text.chars();
+    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pack(has_pair: bool, has_value: bool) -> PackInfo {
+        PackInfo {
+            name: "test".into(),
+            description: String::new(),
+            roles: Vec::new(),
+            examples: Vec::new(),
+            context_tokens: 512,
+            device: "CPU".into(),
+            has_pair,
+            has_value,
+        }
+    }
+
+    #[test]
+    fn beta_wants_a_pair() {
+        let s = Settings::default();
+        assert!(why_not(Control::Beta, &s, Some(&pack(false, true))).is_some());
+        assert_eq!(why_not(Control::Beta, &s, Some(&pack(true, false))), None);
+        assert_eq!(why_not(Control::Beta, &s, None), None);
+    }
+
+    #[test]
+    fn lambda_wants_the_chosen_value_and_a_choice() {
+        let mut s = Settings::default();
+        assert_eq!(why_not(Control::Lambda, &s, Some(&pack(true, true))), None);
+        let missing = why_not(Control::Lambda, &s, Some(&pack(true, false)));
+        assert!(missing.is_some_and(|r| r.contains("no value model")));
+        s.value_source = ValueSource::Implicit;
+        assert_eq!(why_not(Control::Lambda, &s, Some(&pack(true, false))), None);
+        s.successors = 1;
+        let none = why_not(Control::Lambda, &s, Some(&pack(true, true)));
+        assert!(none.is_some_and(|r| r.contains("K = 1")));
+    }
+
+    #[test]
+    fn greedy_sampling_has_no_nucleus() {
+        let s = Settings { temperature: 0.0, ..Settings::default() };
+        assert!(why_not(Control::TopP, &s, None).is_some());
+        assert_eq!(why_not(Control::TopP, &Settings::default(), None), None);
+    }
+
+    #[test]
+    fn a_run_wants_a_pack_a_prompt_and_valid_settings() {
+        let (s, p) = (Settings::default(), pack(true, true));
+        assert!(why_no_run("Hello", &s, None).is_some());
+        assert!(why_no_run(" \n", &s, Some(&p)).is_some_and(|r| r.contains("prompt")));
+        assert_eq!(why_no_run("Hello", &s, Some(&p)), None);
+        let wide = Settings { beams: 16, successors: 16, ..s };
+        assert!(why_no_run("Hello", &wide, Some(&p)).is_some_and(|r| r.starts_with("Rows W·K")));
+    }
+}

@@ -1,0 +1,346 @@
+//! The window: it sends commands to the worker and draws what comes back. It holds no tensor, and
+//! no model call, file or network access happens on its thread.
+//!
+//! * [`session`]: events in, state out; what is going on now.
+//! * [`preferences`]: what is remembered.
+//! * [`panels`]: one panel, one file, one type; they draw and return what a person asked for.
+//! * [`theme`]: every colour, distance and type size.
+
+pub mod availability;
+pub mod panels;
+pub mod preferences;
+mod screenshot;
+pub mod session;
+pub mod theme;
+pub mod widgets;
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use eframe::egui::{
+    self, CentralPanel, Frame, Key, KeyboardShortcut, Margin, Modifiers, Panel, Ui, ViewportBuilder,
+};
+use thiserror::Error;
+
+use crate::guidance::settings::{Arm, Settings};
+use crate::worker::link::Link;
+use crate::worker::protocol::{Command, PackSource, Request, RunId};
+
+use availability::why_no_run;
+use panels::Action;
+use preferences::Preferences;
+use screenshot::{Camera, Outcome};
+use session::Session;
+pub use theme::Theme;
+use theme::{Palette, space};
+use widgets::Edit;
+
+/// The name in the title bar and of the folder that preferences are kept in.
+const NAME: &str = "IVG Playground";
+const APP_ID: &str = "ivg-playground";
+const GENERATE: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Enter);
+/// Events wake the window at most this often.
+const FRAME: Duration = Duration::from_millis(33);
+
+/// How the window opens. What is none comes from the last session.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The pack to load.
+    pub pack: PackSource,
+    /// The prompt.
+    pub prompt: Option<String>,
+    /// Press Generate as soon as the pack is ready.
+    pub generate: bool,
+    /// Write a picture of the window here once the first run is done (or, without `generate`,
+    /// the pack is ready), then close.
+    pub screenshot: Option<PathBuf>,
+    /// Light, dark or what the desktop says.
+    pub theme: Option<Theme>,
+    /// Width and height of the window, in points.
+    pub size: Option<[f32; 2]>,
+    /// The settings.
+    pub settings: Option<Settings>,
+}
+
+impl Options {
+    /// Everything as in the last session, with this pack.
+    pub fn new(pack: PackSource) -> Self {
+        Self {
+            pack,
+            prompt: None,
+            generate: false,
+            screenshot: None,
+            theme: None,
+            size: None,
+            settings: None,
+        }
+    }
+}
+
+/// Why there was no window, or no picture of it.
+#[derive(Debug, Error)]
+pub enum AppError {
+    /// The desktop gave none.
+    #[error("no window could be opened ({0}); run on a desktop, or use a subcommand without one")]
+    NoWindow(String),
+    /// The picture could not be written.
+    #[error("the picture could not be written to {}: {reason}; choose another path", path.display())]
+    Screenshot {
+        /// Where to.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// There was nothing to take a picture of.
+    #[error("no picture was taken: {0}")]
+    NothingToShow(String),
+}
+
+/// Opens the window and stays until it is closed. `connect` starts the worker; it is given the
+/// function that wakes the window, to be called after every event.
+///
+/// # Errors
+/// If there is no display, or the picture asked for could not be taken.
+pub fn run(
+    options: Options,
+    connect: impl FnOnce(Box<dyn Fn() + Send>) -> Link + 'static,
+) -> Result<(), AppError> {
+    let outcome = Outcome::default();
+    let seen = Arc::clone(&outcome);
+    let opened = eframe::run_native(
+        APP_ID,
+        native_options(&options),
+        Box::new(move |cc| {
+            let ctx = cc.egui_ctx.clone();
+            // Asking for a frame in the future throttles: the earliest wish wins.
+            let link = connect(Box::new(move || ctx.request_repaint_after(FRAME)));
+            let camera = options.screenshot.clone().map(|path| Camera::new(path, seen));
+            // A picture shows what was asked for, not what somebody did last week.
+            let stored = cc.storage.filter(|_| camera.is_none());
+            let mut app = App::new(&cc.egui_ctx, link, options, Preferences::load(stored));
+            app.camera = camera;
+            Ok(Box::new(app))
+        }),
+    );
+    opened.map_err(|e| AppError::NoWindow(e.to_string()))?;
+    let result = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
+    result.unwrap_or(Ok(()))
+}
+
+fn native_options(options: &Options) -> eframe::NativeOptions {
+    let mut viewport = ViewportBuilder::default()
+        .with_title(NAME)
+        .with_app_id(APP_ID)
+        .with_min_inner_size([1024.0, 640.0])
+        .with_inner_size([1440.0, 900.0]);
+    if let Some(size) = options.size {
+        viewport = viewport.with_inner_size(size);
+    }
+    eframe::NativeOptions {
+        viewport,
+        renderer: eframe::Renderer::Glow,
+        // A third of the time of a frame on a software renderer, and nobody sees it.
+        dithering: false,
+        persist_window: options.size.is_none() && options.screenshot.is_none(),
+        ..Default::default()
+    }
+}
+
+/// The window's state: what is remembered, what is going on, and the line to the worker.
+pub struct App {
+    link: Link,
+    preferences: Preferences,
+    session: Session,
+    last_run: RunId,
+    /// Start a run as soon as the pack is ready.
+    generate_when_ready: bool,
+    camera: Option<Camera>,
+}
+
+impl App {
+    /// A window on the worker at the other end of `link`, which is told to load the pack.
+    pub fn new(ctx: &egui::Context, link: Link, options: Options, stored: Preferences) -> Self {
+        theme::install(ctx);
+        let mut preferences = stored;
+        if let Some(prompt) = options.prompt {
+            preferences.prompt = prompt;
+        }
+        if let Some(theme) = options.theme {
+            preferences.theme = theme;
+        }
+        if let Some(settings) = options.settings {
+            preferences.settings = settings;
+        }
+        ctx.set_theme(preferences.theme.preference());
+        let loading = session::Loading { what: "looking for the models".into(), fraction: 0.0 };
+        let session = Session { loading: Some(loading), ..Session::default() };
+        let generate_when_ready = options.generate;
+        let camera = None;
+        let mut app = Self { link, preferences, session, last_run: 0, generate_when_ready, camera };
+        app.send(Command::LoadPack(options.pack));
+        app
+    }
+
+    /// What is going on.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// What is remembered.
+    pub fn preferences(&self) -> &Preferences {
+        &self.preferences
+    }
+
+    /// Takes in what the worker has sent.
+    fn receive(&mut self) {
+        let events: Vec<_> = self.link.drain().collect();
+        for event in events {
+            self.session.apply(event);
+        }
+        if self.generate_when_ready && self.session.pack.is_some() {
+            self.generate_when_ready = false;
+            self.generate();
+        }
+    }
+
+    fn send(&mut self, command: Command) {
+        if !self.link.send(command) {
+            self.session.loading = None;
+            self.session.error = Some(
+                "The engine does not answer any more; close the window and start again.".into(),
+            );
+        }
+    }
+
+    fn generate(&mut self) {
+        let Preferences { prompt, settings, .. } = &self.preferences;
+        if let Some(reason) = why_no_run(prompt, settings, self.session.pack.as_ref()) {
+            self.session.error = Some(reason);
+            return;
+        }
+        self.last_run += 1;
+        let request = Request {
+            prompt: prompt.clone(),
+            arms: vec![Arm::Base, Arm::Ivg],
+            settings: settings.clone(),
+        };
+        self.session.error = None;
+        self.session.begin(self.last_run, request.clone());
+        self.send(Command::Generate(self.last_run, request));
+    }
+
+    fn stop(&mut self) {
+        if let Some(run) = self.session.run.as_ref().filter(|r| r.is_active()) {
+            let id = run.id;
+            self.session.stopping();
+            self.send(Command::Stop(id));
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Generate => self.generate(),
+            Action::Stop => self.stop(),
+            Action::Edited(edit) => self.edited(edit),
+            Action::DismissError => self.session.error = None,
+        }
+    }
+
+    /// With the live switch on, a setting that was turned after a run runs it again.
+    fn edited(&mut self, edit: Edit) {
+        let Some(run) = self.session.run.as_ref() else { return };
+        let turned = run.request.settings != self.preferences.settings;
+        if self.preferences.live && edit.committed && turned {
+            self.generate();
+        }
+    }
+
+    /// Shortcuts come before the panels, or the prompt box would take Ctrl+Enter for a new line.
+    fn shortcuts(&self, ui: &Ui, actions: &mut Vec<Action>) {
+        if ui.input_mut(|i| i.consume_shortcut(&GENERATE)) {
+            // A number being typed counts: leaving its box enters it.
+            let focus =
+                ui.memory(|m| m.focused()).filter(|&id| id != panels::controls::prompt_id());
+            if let Some(id) = focus {
+                ui.memory_mut(|m| m.surrender_focus(id));
+            }
+            actions.push(Action::Generate);
+        }
+        let running = self.session.is_running();
+        if running && ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Escape)) {
+            actions.push(Action::Stop);
+        }
+    }
+
+    fn panels(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        let Self { session, preferences, .. } = self;
+        panels::top::TopBar { session, preferences }.show(ui);
+        panels::errors::ErrorStrip { session }.show(ui, actions);
+        panels::status::StatusBar { session }.show(ui);
+        panels::controls::Controls { session, preferences }.show(ui, actions);
+        let settings = &preferences.settings;
+        let canvas = Frame::new().fill(Palette::of(ui).canvas);
+        let plot_height = (ui.available_height() * 0.38).clamp(200.0, 380.0);
+        let margin = |top, bottom| Margin { left: 16, right: 16, top, bottom };
+        Panel::bottom("plot")
+            .exact_size(plot_height)
+            .show_separator_line(false)
+            .frame(canvas.inner_margin(margin(space::M as i8, space::L as i8)))
+            .show(ui, |ui| panels::plot::ValuePlot { session, settings }.show(ui));
+        CentralPanel::default()
+            .frame(canvas.inner_margin(margin(space::L as i8, 0)))
+            .show(ui, |ui| panels::columns::Columns { session, settings }.show(ui));
+    }
+
+    fn photograph(&mut self, ctx: &egui::Context) {
+        let Some(camera) = &mut self.camera else { return };
+        let session = &self.session;
+        match (&session.run, &session.error) {
+            (None, Some(error)) => {
+                camera.fail(ctx, AppError::NothingToShow(error.clone()));
+            }
+            (Some(run), _) => camera.watch(ctx, !run.is_active()),
+            (None, None) => camera.watch(ctx, session.pack.is_some() && !self.generate_when_ready),
+        }
+    }
+}
+
+impl eframe::App for App {
+    fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
+        self.receive();
+        self.photograph(ctx);
+    }
+
+    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+        ui.ctx().set_theme(self.preferences.theme.preference());
+        let mut actions = Vec::new();
+        self.shortcuts(ui, &mut actions);
+        let before = self.preferences.theme;
+        self.panels(ui, &mut actions);
+        // Last, so that a run starts with what was entered in this very frame.
+        let asked = !actions.is_empty() || self.preferences.theme != before;
+        actions.sort_by_key(|a| !matches!(a, Action::Edited(_)));
+        for action in actions {
+            self.act(action);
+        }
+        if asked {
+            ui.ctx().request_repaint();
+        }
+    }
+
+    fn save(&mut self, storage: &mut dyn eframe::Storage) {
+        if self.camera.is_none() {
+            self.preferences.save(storage);
+        }
+    }
+
+    fn persist_egui_memory(&self) -> bool {
+        // Nothing in there is worth keeping, and old panel sizes would survive a new layout.
+        false
+    }
+
+    fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
+        visuals.panel_fill.to_normalized_gamma_f32()
+    }
+}

@@ -1,0 +1,23 @@
+//! The parts of the window: one panel, one file, one type.
+
+pub mod columns;
+pub mod controls;
+pub mod errors;
+pub mod plot;
+pub mod status;
+pub mod top;
+
+use super::widgets::Edit;
+
+/// What a person asked for in a panel; the window carries it out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Start a run.
+    Generate,
+    /// Stop the run.
+    Stop,
+    /// A setting was turned.
+    Edited(Edit),
+    /// The error strip was read.
+    DismissError,
+}

@@ -1,0 +1,116 @@
+//! The bar at the bottom: what is going on, how far it is and how fast.
+
+use eframe::egui::{
+    Align, Color32, Frame, Label, Layout, Margin, Panel, RichText, Role, Sense, Ui, WidgetInfo,
+    vec2,
+};
+
+use crate::app::session::{Phase, Run, Session};
+use crate::app::theme::{Palette, space, text};
+use crate::guidance::settings::Arm;
+
+/// The status bar.
+pub struct StatusBar<'a> {
+    /// What it reports.
+    pub session: &'a Session,
+}
+
+/// The state in words, and how far it is where that is known.
+struct State {
+    words: String,
+    progress: Option<f32>,
+    ink: Color32,
+}
+
+impl StatusBar<'_> {
+    /// Shows it.
+    pub fn show(self, ui: &mut Ui) {
+        let p = Palette::of(ui);
+        let margin = Margin::symmetric(space::L as i8, 0);
+        let frame = Frame::new().fill(p.surface).inner_margin(margin);
+        let panel = Panel::bottom("status bar").exact_size(space::STATUS_BAR).frame(frame);
+        panel.show(ui, |ui| {
+            ui.horizontal_centered(|ui| {
+                let state = self.state(p);
+                let (dot, _) = ui.allocate_exact_size(vec2(10.0, 10.0), Sense::hover());
+                ui.painter().circle_filled(dot.center(), 4.0, state.ink);
+                ui.add(Label::new(RichText::new(&state.words).font(text::small())));
+                if let Some(fraction) = state.progress {
+                    progress(ui, fraction);
+                }
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| self.facts(ui));
+            });
+        });
+    }
+
+    fn state(&self, p: &Palette) -> State {
+        if let Some(loading) = &self.session.loading {
+            let percent = (loading.fraction * 100.0).round();
+            let words = format!("Loading {percent:.0}% · {}", loading.what);
+            return State { words, progress: Some(loading.fraction), ink: p.guided };
+        }
+        match &self.session.run {
+            Some(run) => run_state(run, p),
+            None if self.session.pack.is_some() => State::plain("Ready", p.guided),
+            None => State::plain("No models loaded", p.danger),
+        }
+    }
+
+    /// From the right: device, pack, then the arms' speeds.
+    fn facts(&self, ui: &mut Ui) {
+        let p = Palette::of(ui);
+        let mut facts = Vec::new();
+        if let Some(pack) = &self.session.pack {
+            facts.push(pack.device.clone());
+            facts.push(pack.name.clone());
+        }
+        for (arm, name) in [(Arm::Ivg, "Guided"), (Arm::Base, "Unguided")] {
+            if let Some(view) = self.session.arm(arm).filter(|v| v.report.elapsed_ms > 0.0) {
+                facts.push(format!("{name} {:.0} tokens/s", view.report.tokens_per_second()));
+            }
+        }
+        for (i, fact) in facts.iter().enumerate() {
+            if i > 0 {
+                ui.add(Label::new(RichText::new("·").color(p.weak)).selectable(false));
+            }
+            ui.add(Label::new(RichText::new(fact).font(text::small()).color(p.weak)));
+        }
+    }
+}
+
+/// egui's bar has no colour of its own for the empty part.
+fn progress(ui: &mut Ui, fraction: f32) {
+    let p = Palette::of(ui);
+    let (bar, response) = ui.allocate_exact_size(vec2(160.0, 6.0), Sense::hover());
+    ui.painter().rect_filled(bar, 3.0, p.rail);
+    let done = bar.with_max_x(bar.left() + bar.width() * fraction.clamp(0.0, 1.0));
+    ui.painter().rect_filled(done, 3.0, p.accent);
+    response.widget_info(|| {
+        let value = Some(f64::from(fraction));
+        WidgetInfo { value, ..WidgetInfo::labeled(Role::ProgressIndicator, true, "Progress") }
+    });
+}
+
+impl State {
+    fn plain(words: &str, ink: Color32) -> Self {
+        Self { words: words.into(), progress: None, ink }
+    }
+}
+
+fn run_state(run: &Run, p: &Palette) -> State {
+    let (so_far, budget) = (run.tokens_so_far(), run.request.settings.max_tokens);
+    let progress = Some(so_far as f32 / budget.max(1) as f32);
+    match run.phase {
+        Phase::Starting => {
+            State { words: "Reading the prompt".into(), progress: Some(0.0), ink: p.guided }
+        }
+        Phase::Generating => {
+            let words = format!("Generating · {so_far} of {budget} tokens");
+            State { words, progress, ink: p.guided }
+        }
+        Phase::Stopping => State { words: "Stopping".into(), progress, ink: p.unguided },
+        Phase::Finished => State::plain("Done", p.guided),
+        Phase::Stopped => State::plain("Stopped", p.unguided),
+        Phase::Failed => State::plain("Failed", p.danger),
+    }
+}

@@ -1,0 +1,77 @@
+//! What a person chose, kept between sessions. What is going on now is [`super::session`].
+
+use serde::{Deserialize, Serialize};
+
+use super::theme::Theme;
+use crate::guidance::settings::Settings;
+
+/// Everything that is remembered.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Preferences {
+    /// The settings of the next run.
+    pub settings: Settings,
+    /// The prompt as typed.
+    pub prompt: String,
+    /// Light, dark or what the desktop says.
+    pub theme: Theme,
+    /// Run again whenever a setting has changed.
+    pub live: bool,
+}
+
+const KEY: &str = "preferences";
+
+impl Preferences {
+    /// Reads what was stored; whatever cannot be used any more falls back to its default.
+    pub fn load(storage: Option<&dyn eframe::Storage>) -> Self {
+        storage.and_then(|s| s.get_string(KEY)).map(|s| Self::from_json(&s)).unwrap_or_default()
+    }
+
+    /// Stores everything.
+    pub fn save(&self, storage: &mut dyn eframe::Storage) {
+        // JSON, as in every other file of this program: it spells an infinite λ as "inf".
+        match serde_json::to_string(self) {
+            Ok(text) => storage.set_string(KEY, text),
+            Err(error) => tracing::warn!("preferences were not stored: {error}"),
+        }
+    }
+
+    fn from_json(text: &str) -> Self {
+        let mut read: Self = serde_json::from_str(text).unwrap_or_default();
+        if read.settings.validate().is_err() {
+            read.settings = Settings::default();
+        }
+        read
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_comes_back() {
+        let mut chosen = Preferences {
+            prompt: "The film".into(),
+            theme: Theme::Dark,
+            live: true,
+            ..Preferences::default()
+        };
+        chosen.settings.lambda = f32::INFINITY;
+        chosen.settings.beta = -0.5;
+        let text = serde_json::to_string(&chosen).expect("serialises");
+        assert_eq!(Preferences::from_json(&text), chosen);
+    }
+
+    #[test]
+    fn settings_out_of_range_fall_back_and_the_rest_stays() {
+        let read = Preferences::from_json(r#"{"settings":{"beta":99.0},"prompt":"kept"}"#);
+        assert_eq!(read.settings, Settings::default());
+        assert_eq!(read.prompt, "kept");
+    }
+
+    #[test]
+    fn nonsense_is_ignored() {
+        assert_eq!(Preferences::from_json("not json"), Preferences::default());
+    }
+}

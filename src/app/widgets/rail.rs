@@ -1,0 +1,174 @@
+//! A slider with a rail of its own scale, marks, and a fill that starts where "off" is.
+//!
+//! egui's slider fills from the left end and knows no marks; β is a deviation from 0 in both
+//! directions, and λ ends in infinity.
+
+use eframe::egui::{
+    self, Align2, EventFilter, Key, Pos2, Rect, Response, Sense, Stroke, Ui, Widget, WidgetInfo,
+    accesskit, pos2, vec2,
+};
+
+use super::scale::Scale;
+use crate::app::theme::{Palette, text};
+
+const HANDLE: f32 = 7.0;
+const RAIL: f32 = 4.0;
+/// Height of a rail without captions, and of the captions.
+const BAR: f32 = 24.0;
+const CAPTIONS: f32 = 14.0;
+
+/// The slider. It changes the value while it is dragged; see [`super::Edit`] for when a change
+/// is meant.
+pub struct Rail<'a> {
+    value: &'a mut f64,
+    label: &'a str,
+    scale: Scale,
+    origin: f64,
+    marks: &'a [(f64, &'a str)],
+    width: f32,
+}
+
+impl<'a> Rail<'a> {
+    /// Height of a rail with captions.
+    pub const MARKED: f32 = BAR + CAPTIONS;
+
+    /// A rail as wide as there is room, named `label`.
+    pub fn new(value: &'a mut f64, label: &'a str, scale: Scale, width: f32) -> Self {
+        let origin = scale.ends().0;
+        Self { value, label, scale, origin, marks: &[], width }
+    }
+
+    /// Where the fill begins: the value that does nothing.
+    pub fn origin(mut self, origin: f64) -> Self {
+        self.origin = origin;
+        self
+    }
+
+    /// Values marked on the rail, with a caption below each.
+    pub fn marks(mut self, marks: &'a [(f64, &'a str)]) -> Self {
+        self.marks = marks;
+        self
+    }
+
+    fn interact(&mut self, ui: &Ui, response: &mut Response, span: (f32, f32)) {
+        let mut value = *self.value;
+        if let Some(at) = response.interact_pointer_pos()
+            && response.is_pointer_button_down_on()
+        {
+            value = self.scale.value(f64::from((at.x - span.0) / (span.1 - span.0)));
+        }
+        let steps = key_steps(ui, response);
+        if steps != 0.0 {
+            value = self.scale.stepped(value, steps);
+        }
+        if let Some(asked) = asked_value(ui, response.id) {
+            let (low, high) = self.scale.ends();
+            value = asked.clamp(low, high);
+        }
+        if value != *self.value {
+            *self.value = value;
+            response.mark_changed();
+        }
+    }
+
+    fn paint(&self, ui: &Ui, response: &Response, rect: Rect, span: (f32, f32)) {
+        let p = Palette::of(ui);
+        let painter = ui.painter();
+        let x = |value: f64| egui::lerp(span.0..=span.1, self.scale.position(value) as f32);
+        let y = rect.top() + BAR / 2.0;
+        let bar = |from: f32, to: f32| {
+            Rect::from_min_max(
+                pos2(from.min(to), y - RAIL / 2.0),
+                pos2(from.max(to), y + RAIL / 2.0),
+            )
+        };
+        painter.rect_filled(bar(span.0, span.1), RAIL / 2.0, p.rail);
+        for &(value, caption) in self.marks {
+            let top = pos2(x(value), y - 7.0);
+            painter.line_segment([top, top + vec2(0.0, 14.0)], Stroke::new(1.5, p.outline));
+            self.caption(ui, caption, pos2(x(value), rect.bottom()), rect);
+        }
+        let at = x(*self.value);
+        let fill = if ui.is_enabled() { p.guided } else { p.weak };
+        painter.rect_filled(bar(x(self.origin), at), RAIL / 2.0, fill);
+        let alive = response.hovered() || response.dragged() || response.has_focus();
+        if response.has_focus() {
+            painter.circle_filled(pos2(at, y), HANDLE + 4.0, p.selection);
+        }
+        let stroke = Stroke::new(if alive { 3.0 } else { 2.0 }, fill);
+        painter.circle(pos2(at, y), HANDLE, p.handle, stroke);
+    }
+
+    fn caption(&self, ui: &Ui, caption: &str, at: Pos2, rect: Rect) {
+        let color = Palette::of(ui).weak;
+        let font = text::small();
+        let galley = ui.painter().layout_no_wrap(caption.to_owned(), font, color);
+        let placed = Align2::CENTER_BOTTOM.anchor_size(at, galley.size());
+        // The captions of both ends stay inside the rail's own space.
+        let shift =
+            (rect.left() - placed.left()).max(0.0) - (placed.right() - rect.right()).max(0.0);
+        ui.painter().galley(placed.min + vec2(shift, 0.0), galley, color);
+    }
+
+    fn describe(&self, ui: &Ui, response: &Response) {
+        let (value, enabled) = (*self.value, ui.is_enabled());
+        response.widget_info(|| WidgetInfo::slider(enabled, value, self.label));
+        let (low, high) = self.scale.ends();
+        ui.ctx().accesskit_node_builder(response.id, |node| {
+            node.set_min_numeric_value(low);
+            node.set_max_numeric_value(high);
+            for action in [
+                accesskit::Action::SetValue,
+                accesskit::Action::Increment,
+                accesskit::Action::Decrement,
+            ] {
+                node.add_action(action);
+            }
+        });
+    }
+}
+
+impl Widget for Rail<'_> {
+    fn ui(mut self, ui: &mut Ui) -> Response {
+        let captions = if self.marks.is_empty() { 0.0 } else { CAPTIONS };
+        let size = vec2(self.width, BAR + captions);
+        let (rect, mut response) = ui.allocate_exact_size(size, Sense::click_and_drag());
+        let span = (rect.left() + HANDLE + 2.0, rect.right() - HANDLE - 2.0);
+        self.interact(ui, &mut response, span);
+        if ui.is_rect_visible(rect) {
+            self.paint(ui, &response, rect, span);
+        }
+        self.describe(ui, &response);
+        response
+    }
+}
+
+/// Steps asked for by arrow keys and screen readers.
+fn key_steps(ui: &Ui, response: &Response) -> f64 {
+    let mut steps = 0.0;
+    if response.has_focus() {
+        let filter = EventFilter { horizontal_arrows: true, ..EventFilter::default() };
+        ui.memory_mut(|m| m.set_focus_lock_filter(response.id, filter));
+        ui.input(|i| {
+            steps += i.num_presses(Key::ArrowRight) as f64 - i.num_presses(Key::ArrowLeft) as f64;
+            steps +=
+                10.0 * (i.num_presses(Key::PageUp) as f64 - i.num_presses(Key::PageDown) as f64);
+        });
+    }
+    ui.input(|i| {
+        steps + i.num_accesskit_action_requests(response.id, accesskit::Action::Increment) as f64
+            - i.num_accesskit_action_requests(response.id, accesskit::Action::Decrement) as f64
+    })
+}
+
+/// A value asked for by a screen reader.
+fn asked_value(ui: &Ui, id: egui::Id) -> Option<f64> {
+    ui.input(|i| {
+        let asked = i.accesskit_action_requests(id, accesskit::Action::SetValue);
+        let numbers = asked.filter_map(|request| match &request.data {
+            Some(accesskit::ActionData::NumericValue(value)) => Some(*value),
+            _ => None,
+        });
+        numbers.last().filter(|v| !v.is_nan())
+    })
+}

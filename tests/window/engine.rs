@@ -1,0 +1,197 @@
+//! A worker that does what the test says, with believable values: no model, no thread.
+
+use std::cell::Cell;
+
+use ivg_playground::guidance::settings::{Arm, Settings};
+use ivg_playground::guidance::trace::{
+    ArmTrace, Candidate, ChunkTrace, StopReason, TRACE_VERSION, TokenTrace, Trace,
+};
+use ivg_playground::worker::link::{Link, WorkerEnd, link};
+use ivg_playground::worker::protocol::{Command, Cost, Event, PackInfo, Request, RoleInfo, RunId};
+
+/// What the unguided arm writes.
+pub const UNGUIDED: &str = " a bit of a mixed bag for me. The first half is slow and the plot \
+    wanders off into places it never comes back from, and by the end I was checking my watch. \
+    The acting is fine, but nobody seems to know what kind of film they are in, and the ending \
+    feels like it was written the night before.";
+/// What the guided arm writes.
+pub const GUIDED: &str = " a wonderful surprise from the first scene to the last. The story is \
+    warm and funny, the cast is clearly enjoying every minute of it, and the music lifts each \
+    scene without ever getting in the way. I left the cinema smiling, and I have already told \
+    all of my friends to go and see it as soon as they can.";
+
+/// The worker's end, played by a test.
+pub struct Engine {
+    end: WorkerEnd,
+    noise: Cell<u32>,
+}
+
+/// A line with the engine on the other end.
+pub fn engine(wake: impl Fn() + Send + 'static) -> (Link, Engine) {
+    let (window, end) = link(wake);
+    (window, Engine { end, noise: Cell::new(7) })
+}
+
+/// A pack that can do everything.
+pub fn pack() -> PackInfo {
+    let role = |role: &str, parameters| RoleInfo { role: role.into(), parameters };
+    PackInfo {
+        name: "imdb-sentiment".into(),
+        description: "Small models trained on film reviews, guided towards praise.".into(),
+        roles: vec![
+            role("base", 29_500_000),
+            role("untuned", 6_800_000),
+            role("tuned", 6_800_000),
+            role("value", 6_800_000),
+        ],
+        examples: [
+            "This movie was",
+            "The acting in this film",
+            "I watched it twice because",
+            "My wife and I",
+        ]
+        .map(String::from)
+        .into(),
+        context_tokens: 1024,
+        device: "CPU (2 threads)".into(),
+        has_pair: true,
+        has_value: true,
+    }
+}
+
+/// Words as tokens.
+pub fn tokens(text: &str) -> Vec<TokenTrace> {
+    let mut start = 0;
+    let mut out = Vec::new();
+    for (i, word) in text.split_inclusive(' ').enumerate() {
+        let (rest, n) = (word, i as f32);
+        let token = TokenTrace {
+            id: i as u32,
+            text: rest.into(),
+            start,
+            end: start + rest.len(),
+            logp_base: -1.5 - (n * 0.7).sin(),
+            logp_guided: -1.2 - (n * 0.5).sin(),
+            advantage: Some((n * 0.9).sin() * 0.4),
+            kl_nats: 0.18 + 0.1 * (n * 1.3).cos(),
+        };
+        start = token.end;
+        out.push(token);
+    }
+    out
+}
+
+impl Engine {
+    /// The next command; panics if there is none.
+    pub fn command(&self) -> Command {
+        self.end.next().expect("the window is gone")
+    }
+
+    /// The next command, which must ask for a run.
+    pub fn generate(&self) -> (RunId, Request) {
+        match self.command() {
+            Command::Generate(run, request) => (run, request),
+            other => panic!("expected Generate, got {other:?}"),
+        }
+    }
+
+    /// Sends an event.
+    pub fn send(&self, event: Event) {
+        assert!(self.end.send(event), "the window is gone");
+    }
+
+    /// Whether the window has stopped this run.
+    pub fn is_stopped(&self, run: RunId) -> bool {
+        self.end.is_stopped(run)
+    }
+
+    /// Answers the window's first command with a pack.
+    pub fn load(&self, pack: PackInfo) {
+        assert!(matches!(self.command(), Command::LoadPack(_)));
+        self.send(Event::Loaded(pack));
+    }
+
+    /// One more provisional token.
+    pub fn token(&self, run: RunId, arm: usize, text: &str, cost: Cost) {
+        let mut token = tokens("x").remove(0);
+        (token.text, token.end) = (text.into(), text.len());
+        self.send(Event::Token { run, arm, token, cost });
+    }
+
+    /// A chunk of `rows` candidates whose leader has written `lead`.
+    pub fn chunk(&self, run: RunId, arm: usize, chunk: ChunkTrace, lead: &[TokenTrace]) {
+        self.send(Event::Chunk { run, arm, chunk, lead: lead.to_vec() });
+    }
+
+    /// The end of a run whose arms wrote these texts.
+    pub fn done(&self, run: RunId, request: &Request, texts: &[&str], stop_reason: StopReason) {
+        let arms = request.arms.iter().zip(texts);
+        let arms = arms.map(|(&arm, text)| report(arm, &request.settings, text, stop_reason));
+        let trace = Trace {
+            version: TRACE_VERSION,
+            program: "test".into(),
+            pack: "test".into(),
+            seed: request.settings.seed,
+            prompt: request.prompt.clone(),
+            settings: request.settings.clone(),
+            arms: arms.collect(),
+        };
+        self.send(Event::Done { run, trace: Box::new(trace) });
+    }
+
+    /// A number between −1 and 1 that looks random and is always the same.
+    pub fn noise(&self) -> f32 {
+        let next = self.noise.get().wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        self.noise.set(next);
+        (next >> 8) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    /// A chunk in which `beams` of `rows` candidates around `value` are kept.
+    pub fn search_chunk(
+        &self,
+        tokens: usize,
+        value: f32,
+        (beams, rows): (usize, usize),
+        first: bool,
+    ) -> ChunkTrace {
+        let successors = rows / beams.max(1);
+        let values: Vec<f32> = (0..rows).map(|_| value + 0.9 * self.noise()).collect();
+        let mut order: Vec<usize> = (0..rows).collect();
+        order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+        let candidates = (0..rows).map(|i| Candidate {
+            text: "…".into(),
+            // Survivors of the chunk before stand at the places that `survivors` gave them.
+            parent: (!first).then(|| i / successors),
+            value: Some(values[i]),
+            survived: order[..beams].contains(&i),
+            ended: false,
+            tokens,
+        });
+        ChunkTrace { end_token: tokens, candidates: candidates.collect() }
+    }
+}
+
+/// Points every candidate at the survivor of the chunk before that it continues.
+pub fn relink(before: &ChunkTrace, chunk: &mut ChunkTrace) {
+    let survivors: Vec<usize> =
+        (0..before.candidates.len()).filter(|&i| before.candidates[i].survived).collect();
+    for candidate in &mut chunk.candidates {
+        candidate.parent = candidate.parent.map(|p| survivors[p.min(survivors.len() - 1)]);
+    }
+}
+
+/// A final report.
+pub fn report(arm: Arm, settings: &Settings, text: &str, stop_reason: StopReason) -> ArmTrace {
+    ArmTrace {
+        name: arm,
+        settings: arm.apply(settings),
+        text: text.into(),
+        value: Some(1.25),
+        tokens: tokens(text),
+        chunks: Vec::new(),
+        sampled_tokens: 200,
+        forward_passes: 100,
+        elapsed_ms: 2000.0,
+        stop_reason,
+    }
+}
