@@ -8,11 +8,15 @@
 //!
 //! * [`lm`]: language models — a forward pass over many rows, a cache that is a value.
 //! * [`guidance`]: the method — token and chunk guidance, search, sampling, the trace.
+//! * [`lab`]: measurements made without a window.
+//! * [`packs`]: which models play which role, and where their files are.
 //! * [`worker`]: the background thread, its commands and events.
 //! * `app`: the window (feature `window`).
 
 #[cfg(feature = "window")]
 pub mod app;
 pub mod guidance;
+pub mod lab;
 pub mod lm;
+pub mod packs;
 pub mod worker;

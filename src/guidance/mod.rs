@@ -1,5 +1,64 @@
 //! Integrated Value Guidance and nothing else: token values, chunk values, search, sampling,
 //! and the trace of what happened. Knows no file, thread or pixel.
+//!
+//! Source: Liu, Zhou, Wang, Yang, Qiao, *Inference-Time Language Model Alignment via Integrated
+//! Value Guidance*, EMNLP 2024 (arXiv 2409.17819).
 
+mod models;
+mod numeric;
+mod row;
+pub mod sampling;
+mod search;
+mod selection;
 pub mod settings;
+mod token_value;
 pub mod trace;
+
+pub use models::{Models, Pair, Prefilled, Prompts};
+pub use search::{Search, Step};
+pub use selection::{Scored, Selection, select};
+pub use token_value::{Drawn, RowLogits, draw};
+
+use thiserror::Error;
+
+/// Why a guided run cannot begin or go on.
+#[derive(Debug, Error)]
+pub enum GuidanceError {
+    /// A setting out of range.
+    #[error(transparent)]
+    Setting(#[from] settings::SettingError),
+    /// Nothing to continue.
+    #[error("the prompt is empty; type the beginning of a text")]
+    EmptyPrompt,
+    /// No room for a response.
+    #[error(
+        "the prompt has {prompt_tokens} tokens and the {role} model reads {context_tokens} at \
+         most; shorten the prompt"
+    )]
+    PromptTooLong {
+        /// The role whose context is full.
+        role: &'static str,
+        /// Length of its prompt.
+        prompt_tokens: usize,
+        /// Its context.
+        context_tokens: usize,
+    },
+    /// β or implicit values without a pair.
+    #[error(
+        "this pack has no tuned/untuned pair; set token guidance β to 0, use explicit values, or \
+         choose another pack"
+    )]
+    NoPair,
+    /// A search by explicit value without a value model.
+    #[error(
+        "this pack has no value model; set W and K to 1, use implicit values, or choose another \
+         pack"
+    )]
+    NoValueModel,
+    /// A model failed.
+    #[error(transparent)]
+    Lm(#[from] crate::lm::LmError),
+    /// The tensor library failed.
+    #[error("computing failed ({0}); try again with fewer rows W·K or on the CPU")]
+    Tensor(#[from] candle_core::Error),
+}

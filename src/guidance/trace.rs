@@ -44,9 +44,10 @@ pub struct ArmTrace {
     pub chunks: Vec<ChunkTrace>,
     /// Tokens drawn over all rows, kept or not.
     pub sampled_tokens: usize,
-    /// Batched forward passes of all models together, prefill included.
+    /// Batched forward passes of all models together, reading the prompt included (arms of one
+    /// run share that reading; each counts it, as it would alone).
     pub forward_passes: usize,
-    /// Time spent in this arm, in milliseconds.
+    /// Time spent in this arm, in milliseconds, reading the prompt included.
     pub elapsed_ms: f64,
     /// Why it ended.
     pub stop_reason: StopReason,

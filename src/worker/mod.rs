@@ -1,4 +1,9 @@
-//! The background thread that owns the models: commands in, events out.
+//! The background thread that owns the models: commands in, events out, every event stamped
+//! with its run, a stop read between any two forward passes.
 
-pub mod link;
+mod engine;
+mod link;
 pub mod protocol;
+
+pub use engine::spawn;
+pub use link::{Link, WorkerEnd, link};

@@ -1,23 +1,11 @@
 //! What the window and the worker say to each other.
 
-use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
-
 use crate::guidance::settings::{Arm, Settings};
 use crate::guidance::trace::{ArmTrace, ChunkTrace, TokenTrace, Trace};
+pub use crate::packs::PackSource;
 
 /// Stamped on every event of a run; grows by one a run.
 pub type RunId = u64;
-
-/// Which pack to load.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub enum PackSource {
-    /// A pack that came with the program, by name.
-    Bundled(String),
-    /// A folder that holds a `pack.toml`.
-    Folder(PathBuf),
-}
 
 /// One prompt through some arms.
 #[derive(Debug, Clone, PartialEq)]
@@ -130,6 +118,8 @@ pub struct PackInfo {
     pub roles: Vec<RoleInfo>,
     /// Prompts that suit these models.
     pub examples: Vec<String>,
+    /// Where the sliders start with this pack.
+    pub defaults: Settings,
     /// Longest prompt + response, in tokens, that every role can read.
     pub context_tokens: usize,
     /// Device in words, such as "CPU (2 threads)".

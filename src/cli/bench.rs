@@ -1,0 +1,49 @@
+//! `ivg-playground bench`: a table, or JSON.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use candle_core::Device;
+use ivg_playground::lab::bench::{BenchReport, bench};
+use ivg_playground::packs::{Pack, PackSource};
+
+/// How to measure.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Repetitions of each measurement; medians are reported
+    #[arg(long, default_value_t = 5)]
+    repetitions: usize,
+    /// Write the report as JSON to this file; `-` is standard output, instead of the table
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Loads the pack, measures, prints.
+pub fn run(args: &Args, source: &PackSource) -> anyhow::Result<()> {
+    let pack = Pack::load(source, &Device::Cpu, &mut |_, _| {})?;
+    let report = bench(&pack, args.repetitions)?;
+    let json = serde_json::to_string_pretty(&report)?;
+    match &args.json {
+        Some(path) if path == Path::new("-") => println!("{json}"),
+        Some(path) => {
+            let failed = || format!("cannot write {}", path.display());
+            std::fs::write(path, format!("{json}\n")).with_context(failed)?;
+            print(&report);
+        }
+        None => print(&report),
+    }
+    Ok(())
+}
+
+fn print(r: &BenchReport) {
+    println!("pack {}, {} threads, medians of {} runs\n", r.pack, r.threads, r.repetitions);
+    println!("{:<28}{:>12}", "", "tokens/s");
+    println!("{:<28}{:>12.0}", "prefill, 128 tokens", r.prefill_tokens_per_second);
+    for d in &r.decode {
+        let rows = if d.rows == 1 { "row" } else { "rows" };
+        println!("{:<28}{:>12.0}", format!("decode, {} {rows}", d.rows), d.tokens_per_second);
+    }
+    let ivg = format!("IVG, {} rows, {} tokens", r.ivg.rows, r.ivg.max_tokens);
+    println!("{ivg:<28}{:>12.0}   {:.2} s a run", r.ivg.tokens_per_second, r.ivg.seconds);
+    println!("\n16 rows give {:.1} times the tokens/s of one", r.batch_gain);
+}

@@ -1,0 +1,64 @@
+//! `ivg-playground` without a subcommand: the window.
+
+use std::path::PathBuf;
+
+use anyhow::anyhow;
+use clap::ValueEnum;
+use ivg_playground::app::{self, Options};
+use ivg_playground::packs::PackSource;
+use ivg_playground::worker;
+
+/// How the window opens.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Prompt to start with
+    #[arg(long)]
+    prompt: Option<String>,
+    /// Generate as soon as the models are loaded
+    #[arg(long)]
+    generate: bool,
+    /// Save a picture of the window once the run is done (or the models are loaded), then close
+    #[arg(long, value_name = "FILE")]
+    screenshot: Option<PathBuf>,
+    /// Light or dark, whatever was chosen before
+    #[arg(long, value_enum)]
+    theme: Option<Theme>,
+    /// Size of the window in points
+    #[arg(long, value_name = "WxH", value_parser = size)]
+    size: Option<[f32; 2]>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Theme {
+    Light,
+    Dark,
+}
+
+fn size(text: &str) -> Result<[f32; 2], String> {
+    let sides = text.split_once('x').and_then(|(w, h)| Some([w.parse().ok()?, h.parse().ok()?]));
+    sides
+        .filter(|s| s.iter().all(|v: &f32| (100.0..10_000.0).contains(v)))
+        .ok_or_else(|| "write width x height in points, such as 1280x720".to_owned())
+}
+
+/// Opens the window and stays until it is closed.
+pub fn run(args: Args, pack: PackSource) -> anyhow::Result<()> {
+    let options = Options {
+        prompt: args.prompt,
+        generate: args.generate,
+        screenshot: args.screenshot,
+        theme: args.theme.map(|t| match t {
+            Theme::Light => app::Theme::Light,
+            Theme::Dark => app::Theme::Dark,
+        }),
+        size: args.size,
+        settings: None,
+        pack,
+    };
+    app::run(options, worker::spawn).map_err(|e| {
+        anyhow!(
+            "cannot open a window: {e}. Without a display, use: ivg-playground generate --prompt \
+             \"This film\""
+        )
+    })
+}

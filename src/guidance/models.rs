@@ -1,0 +1,177 @@
+//! The models of a run, and a prompt read by each of them once.
+
+use std::time::Instant;
+
+use candle_core::{IndexOp, Tensor};
+
+use super::GuidanceError;
+use super::token_value::RowLogits;
+use crate::lm::{Cache, Lm, Tokenizer, ValueModel};
+
+/// The implicit value function: a small model before and after preference tuning.
+#[derive(Clone)]
+pub struct Pair {
+    /// Before.
+    pub untuned: Lm,
+    /// After.
+    pub tuned: Lm,
+}
+
+/// Which model plays which role. Base, untuned and tuned share one vocabulary; the value model
+/// here reads the same tokens.
+pub struct Models {
+    /// The frozen model that is guided.
+    pub base: Lm,
+    /// The implicit value function.
+    pub pair: Option<Pair>,
+    /// The explicit value function.
+    pub value: Option<ValueModel>,
+    /// The common vocabulary.
+    pub tokenizer: Tokenizer,
+}
+
+impl Models {
+    /// Base, untuned, tuned: the models that give logits, in the order used everywhere here.
+    pub(super) fn token_models(&self) -> Vec<&Lm> {
+        let pair = self.pair.iter().flat_map(|p| [&p.untuned, &p.tuned]);
+        std::iter::once(&self.base).chain(pair).collect()
+    }
+
+    /// How many response tokens fit behind these prompts in every context.
+    fn room(&self, prompts: &Prompts) -> Result<usize, GuidanceError> {
+        let mut roles = vec![("base", &self.base, prompts.base.len())];
+        if let Some(pair) = &self.pair {
+            roles.push(("untuned", &pair.untuned, prompts.guides.len()));
+            roles.push(("tuned", &pair.tuned, prompts.guides.len()));
+        }
+        if let Some(value) = &self.value {
+            roles.push(("value", value.trunk(), prompts.value.len()));
+        }
+        let mut room = usize::MAX;
+        for (role, lm, prompt_tokens) in roles {
+            let context_tokens = lm.config().context_tokens;
+            if prompt_tokens == 0 {
+                return Err(GuidanceError::EmptyPrompt);
+            }
+            if prompt_tokens >= context_tokens {
+                return Err(GuidanceError::PromptTooLong { role, prompt_tokens, context_tokens });
+            }
+            room = room.min(context_tokens - prompt_tokens);
+        }
+        Ok(room)
+    }
+}
+
+/// The prompt in tokens, as each role reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Prompts {
+    /// For the base.
+    pub base: Vec<u32>,
+    /// For untuned and tuned.
+    pub guides: Vec<u32>,
+    /// For the value model.
+    pub value: Vec<u32>,
+}
+
+/// Logits of the token models for some rows, on the host.
+#[derive(Clone)]
+pub(super) struct Logits {
+    /// One matrix a model, rows × V, row by row.
+    models: Vec<Vec<f32>>,
+    vocab_size: usize,
+}
+
+impl Logits {
+    /// The logits of row `r`.
+    pub(super) fn row(&self, r: usize) -> RowLogits<'_> {
+        let of = |m: usize| &self.models[m][r * self.vocab_size..(r + 1) * self.vocab_size];
+        RowLogits { base: of(0), pair: (self.models.len() == 3).then(|| (of(1), of(2))) }
+    }
+}
+
+/// The caches of the token models; all hold the same rows in the same order.
+pub(super) struct TokenCaches(Vec<Cache>);
+
+impl TokenCaches {
+    /// A copy that grows on its own; the prompt stays shared.
+    pub(super) fn copy(&self) -> Result<Self, GuidanceError> {
+        Ok(Self(self.0.iter().map(copy_cache).collect::<Result<_, _>>()?))
+    }
+
+    /// These rows in this order, repeats allowed.
+    pub(super) fn fork(&mut self, rows: &[usize]) -> Result<(), GuidanceError> {
+        let is_identity = rows.iter().copied().eq(0..self.0[0].rows());
+        if is_identity {
+            return Ok(());
+        }
+        for cache in &mut self.0 {
+            *cache = cache.fork(rows)?;
+        }
+        Ok(())
+    }
+
+    /// Appends one token to every row and gives the logits of the next, and how many forward
+    /// passes that took.
+    pub(super) fn advance(
+        &mut self,
+        models: &Models,
+        tokens: &[u32],
+    ) -> Result<(Logits, usize), GuidanceError> {
+        let rows: Vec<&[u32]> = tokens.chunks(1).collect();
+        let lms = models.token_models();
+        let mut all = Vec::with_capacity(lms.len());
+        for (lm, cache) in lms.iter().zip(&mut self.0) {
+            let hidden = lm.forward(cache, &rows)?;
+            all.push(host_logits(lm, &hidden.i((.., 0))?)?);
+        }
+        let vocab_size = models.base.config().vocab_size;
+        Ok((Logits { models: all, vocab_size }, lms.len()))
+    }
+}
+
+/// As [`TokenCaches::copy`], of one cache.
+pub(super) fn copy_cache(cache: &Cache) -> Result<Cache, GuidanceError> {
+    Ok(cache.fork(&(0..cache.rows()).collect::<Vec<_>>())?)
+}
+
+fn host_logits(lm: &Lm, hidden: &Tensor) -> Result<Vec<f32>, GuidanceError> {
+    Ok(lm.logits(hidden)?.flatten_all()?.to_vec1()?)
+}
+
+/// A prompt read once by every model: the start of any number of arms.
+pub struct Prefilled {
+    pub(super) caches: TokenCaches,
+    pub(super) logits: Logits,
+    pub(super) value_cache: Option<Cache>,
+    pub(super) room: usize,
+    pub(super) forward_passes: usize,
+    pub(super) elapsed_ms: f64,
+}
+
+impl Prefilled {
+    /// Reads `prompts` with every model of `models`.
+    ///
+    /// # Errors
+    /// A prompt without tokens, or one that leaves no room in a model's context.
+    pub fn new(models: &Models, prompts: &Prompts) -> Result<Self, GuidanceError> {
+        let started = Instant::now();
+        let room = models.room(prompts)?;
+        let (mut caches, mut logits) = (Vec::new(), Vec::new());
+        for (i, lm) in models.token_models().into_iter().enumerate() {
+            let prompt = if i == 0 { &prompts.base } else { &prompts.guides };
+            let (cache, hidden) = lm.prefill(prompt)?;
+            caches.push(cache);
+            logits.push(host_logits(lm, &hidden.narrow(0, prompt.len() - 1, 1)?)?);
+        }
+        let value = models.value.as_ref().map(|v| v.trunk().prefill(&prompts.value));
+        let value_cache = value.transpose()?.map(|(cache, _)| cache);
+        Ok(Self {
+            forward_passes: caches.len() + usize::from(value_cache.is_some()),
+            caches: TokenCaches(caches),
+            logits: Logits { models: logits, vocab_size: models.base.config().vocab_size },
+            value_cache,
+            room,
+            elapsed_ms: started.elapsed().as_secs_f64() * 1e3,
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! The few vector routines that every token of every row goes through.
+//!
+//! They are written so that the compiler turns them into vector instructions: the standard
+//! library's `exp` is a call per element, and a sum in order cannot be vectorised.
+
+const LANES: usize = 16;
+
+/// e^x for every element, relative error below 3e-7; below −87 the result is 0.
+pub fn exp_in_place(xs: &mut [f32]) {
+    for x in xs {
+        *x = exp(*x);
+    }
+}
+
+/// Range reduction to [−ln2/2, ln2/2], a polynomial there, and 2^n put into the exponent bits.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    // ln 2 in two parts: the first has few enough bits that n · LN2_HIGH is exact.
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let clamped = x.clamp(-87.0, 88.0);
+    let n = (clamped * std::f32::consts::LOG2_E).round_ties_even();
+    let r = (clamped - n * LN2_HIGH) - n * LN2_LOW;
+    let mut p = 1.0 / 720.0;
+    p = p * r + 1.0 / 120.0;
+    p = p * r + 1.0 / 24.0;
+    p = p * r + 1.0 / 6.0;
+    p = p * r + 0.5;
+    p = p * r + 1.0;
+    p = p * r + 1.0;
+    let scale = f32::from_bits(((n as i32 + 127) << 23) as u32);
+    if x < -87.0 { 0.0 } else { p * scale }
+}
+
+/// Σ f(i) over the indices of a slice of length `n`, in a fixed order that vectorises.
+#[inline(always)]
+fn sum_by(n: usize, f: impl Fn(usize) -> f32) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let whole = n - n % LANES;
+    for start in (0..whole).step_by(LANES) {
+        for (lane, sum) in lanes.iter_mut().enumerate() {
+            *sum += f(start + lane);
+        }
+    }
+    let rest: f32 = (whole..n).map(&f).sum();
+    lanes.iter().sum::<f32>() + rest
+}
+
+/// The largest element; −∞ for an empty slice.
+pub fn max(xs: &[f32]) -> f32 {
+    let mut lanes = [f32::NEG_INFINITY; LANES];
+    let mut chunks = xs.chunks_exact(LANES);
+    for chunk in &mut chunks {
+        for (m, &x) in lanes.iter_mut().zip(chunk) {
+            *m = if x > *m { x } else { *m };
+        }
+    }
+    lanes.iter().chain(chunks.remainder()).copied().fold(f32::NEG_INFINITY, f32::max)
+}
+
+/// Index of the largest element, the lowest among equals; 0 for an empty slice.
+pub fn argmax(xs: &[f32]) -> usize {
+    let max = max(xs);
+    xs.iter().position(|&x| x == max).unwrap_or(0)
+}
+
+/// log Σ exp(x), stable for any finite input.
+pub fn log_sum_exp(xs: &[f32]) -> f32 {
+    let max = max(xs);
+    max + sum_by(xs.len(), |i| exp(xs[i] - max)).ln()
+}
+
+/// KL(p ‖ q) in nats for two rows of logits whose log-sum-exps are given. Never negative.
+pub fn kl_nats(p: &[f32], p_lse: f32, q: &[f32], q_lse: f32) -> f32 {
+    debug_assert_eq!(p.len(), q.len());
+    let q = &q[..p.len()];
+    let kl = sum_by(p.len(), |i| {
+        let logp = p[i] - p_lse;
+        exp(logp) * (logp - (q[i] - q_lse))
+    });
+    kl.max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn log_sum_exp_f64(xs: &[f32]) -> f64 {
+        let max = xs.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+        let max = f64::from(max);
+        max + xs.iter().map(|&x| (f64::from(x) - max).exp()).sum::<f64>().ln()
+    }
+
+    #[test]
+    fn exp_is_close_to_the_real_one() {
+        for i in -87_000..=88_000 {
+            let x = i as f32 / 1000.0;
+            let (ours, real) = (f64::from(exp(x)), f64::from(x).exp());
+            assert!((ours / real - 1.0).abs() < 3e-7, "{x}: {ours} {real}");
+        }
+        assert_eq!(exp(-1000.0), 0.0);
+        assert_eq!(exp(f32::NEG_INFINITY), 0.0);
+        assert_eq!(exp(0.0), 1.0);
+    }
+
+    proptest! {
+        #[test]
+        fn log_sum_exp_agrees_with_double_precision(xs in prop::collection::vec(-60f32..60.0, 1..200)) {
+            prop_assert!((f64::from(log_sum_exp(&xs)) - log_sum_exp_f64(&xs)).abs() < 1e-4);
+        }
+
+        #[test]
+        fn kl_agrees_with_double_precision(
+            pairs in prop::collection::vec((-9f32..9.0, -9f32..9.0), 2..100),
+        ) {
+            let (p, q): (Vec<f32>, Vec<f32>) = pairs.into_iter().unzip();
+            let (lp, lq) = (log_sum_exp_f64(&p), log_sum_exp_f64(&q));
+            let expected: f64 = p.iter().zip(&q).map(|(&a, &b)| {
+                let logp = f64::from(a) - lp;
+                logp.exp() * (logp - (f64::from(b) - lq))
+            }).sum();
+            let ours = kl_nats(&p, log_sum_exp(&p), &q, log_sum_exp(&q));
+            prop_assert!((f64::from(ours) - expected).abs() < 1e-4, "{} {}", ours, expected);
+            prop_assert_eq!(kl_nats(&p, log_sum_exp(&p), &p, log_sum_exp(&p)), 0.0);
+        }
+
+        #[test]
+        fn argmax_is_the_first_largest(xs in prop::collection::vec(-3i8..3, 1..80)) {
+            let xs: Vec<f32> = xs.into_iter().map(f32::from).collect();
+            let i = argmax(&xs);
+            prop_assert!(xs.iter().all(|&x| x <= xs[i]));
+            prop_assert!(xs[..i].iter().all(|&x| x < xs[i]));
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! The search: rows decoded together, chunk by chunk, of which the most valuable survive.
+//!
+//! Every arm is this one implementation at other settings (see [`Arm::apply`]). It is a state
+//! machine that advances one token at a time, so that whoever drives it can interleave arms and
+//! stop between any two forward passes.
+
+use std::time::Instant;
+
+use rayon::prelude::*;
+
+use super::GuidanceError;
+use super::models::{Logits, Models, Prefilled, TokenCaches, copy_cache};
+use super::row::Row;
+use super::sampling::{Purpose, RowKey, uniform};
+use super::selection::{Scored, Selection, select};
+use super::settings::{Arm, Settings, ValueSource};
+use super::token_value::draw;
+use super::trace::{ArmTrace, Candidate, ChunkTrace, StopReason, TokenTrace};
+use crate::lm::{Cache, ValueModel};
+
+/// What one [`Search::step`] brought.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    /// The next token of the leading row; none if that row has ended within the chunk.
+    pub token: Option<TokenTrace>,
+    /// The chunk that this token completed, and the leading survivor's tokens from the start.
+    pub chunk: Option<(ChunkTrace, Vec<TokenTrace>)>,
+}
+
+/// One arm's decoding in progress.
+pub struct Search<'m> {
+    models: &'m Models,
+    arm: Arm,
+    settings: Settings,
+    /// Response tokens that may be drawn: the budget, or what the contexts leave.
+    budget: usize,
+    /// Candidates of the chunk in progress; between chunks, the survivors.
+    rows: Vec<Row>,
+    /// Indices into `rows` of those still decoding, in the order of the caches' rows.
+    live: Vec<usize>,
+    caches: TokenCaches,
+    /// Logits for the next token of each cache row, when already known.
+    logits: Option<Logits>,
+    /// Value cache; its rows are the candidates that the last chunk extended.
+    value_cache: Option<Cache>,
+    /// Response tokens of every live row.
+    position: usize,
+    chunks: Vec<ChunkTrace>,
+    /// Index into `rows` of the row that is shown.
+    leader: usize,
+    sampled_tokens: usize,
+    forward_passes: usize,
+    elapsed_ms: f64,
+    is_done: bool,
+}
+
+impl<'m> Search<'m> {
+    /// An arm at the settings a person chose, from a prompt already read.
+    ///
+    /// # Errors
+    /// Settings out of range, or guidance that these models cannot give.
+    pub fn new(
+        models: &'m Models,
+        prompt: &Prefilled,
+        arm: Arm,
+        chosen: &Settings,
+    ) -> Result<Self, GuidanceError> {
+        chosen.validate()?;
+        let settings = arm.apply(chosen);
+        if settings.beta != 0.0 && models.pair.is_none() {
+            return Err(GuidanceError::NoPair);
+        }
+        let is_search = settings.beams * settings.successors > 1;
+        match settings.value_source {
+            ValueSource::Explicit if is_search && models.value.is_none() => {
+                return Err(GuidanceError::NoValueModel);
+            }
+            ValueSource::Implicit if is_search && models.pair.is_none() => {
+                return Err(GuidanceError::NoPair);
+            }
+            _ => {}
+        }
+        Ok(Self {
+            models,
+            arm,
+            budget: settings.max_tokens.min(prompt.room),
+            // The prompt is a single survivor whose W·K copies are the first candidates.
+            rows: vec![Row::root()],
+            live: vec![0],
+            caches: prompt.caches.copy()?,
+            logits: Some(prompt.logits.clone()),
+            value_cache: prompt.value_cache.as_ref().map(copy_cache).transpose()?,
+            position: 0,
+            chunks: Vec::new(),
+            leader: 0,
+            sampled_tokens: 0,
+            forward_passes: prompt.forward_passes,
+            elapsed_ms: prompt.elapsed_ms,
+            is_done: false,
+            settings,
+        })
+    }
+
+    /// Whether the answer stands.
+    pub fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    /// Tokens drawn so far, over all rows.
+    pub fn sampled_tokens(&self) -> usize {
+        self.sampled_tokens
+    }
+
+    /// Time spent in [`Search::step`] so far.
+    pub fn elapsed_ms(&self) -> f64 {
+        self.elapsed_ms
+    }
+
+    /// Draws one token for every live row and, where that completes a chunk, selects.
+    ///
+    /// # Errors
+    /// What the models report. The search must not be stepped further after that.
+    pub fn step(&mut self) -> Result<Step, GuidanceError> {
+        let started = Instant::now();
+        let logits = self.next_logits()?;
+        let starts_chunk = self.position.is_multiple_of(self.settings.chunk_tokens);
+        let sources = if starts_chunk { self.branch() } else { (0..self.live.len()).collect() };
+        self.draw_tokens(&logits, &sources);
+        self.retire_ended(starts_chunk.then_some(sources))?;
+        let token = self.rows[self.leader].last_token_of_step(self.position);
+        let chunk_is_full = self.position.is_multiple_of(self.settings.chunk_tokens);
+        let is_over = self.live.is_empty() || self.position >= self.budget;
+        let chunk = if chunk_is_full || is_over { Some(self.close_chunk()?) } else { None };
+        self.is_done = self.live.is_empty() || self.position >= self.budget;
+        self.elapsed_ms += started.elapsed().as_secs_f64() * 1e3;
+        Ok(Step { token, chunk })
+    }
+
+    /// The report. A search that is not done was stopped: the chunk in progress is valued and
+    /// selected as it stands, so that the answer is the best of what there is.
+    ///
+    /// # Errors
+    /// What the value model reports.
+    pub fn finish(mut self) -> Result<ArmTrace, GuidanceError> {
+        let was_stopped = !self.is_done;
+        let is_mid_chunk = !self.position.is_multiple_of(self.settings.chunk_tokens);
+        if was_stopped && is_mid_chunk {
+            let started = Instant::now();
+            self.close_chunk()?;
+            self.elapsed_ms += started.elapsed().as_secs_f64() * 1e3;
+        }
+        let row = &self.rows[self.leader];
+        let stop_reason = if was_stopped {
+            StopReason::Stopped
+        } else if row.ended {
+            StopReason::EndOfText
+        } else if self.budget < self.settings.max_tokens {
+            StopReason::ContextFull
+        } else {
+            StopReason::MaxTokens
+        };
+        let (text, tokens) = row.clone().into_text_and_tokens();
+        Ok(ArmTrace {
+            name: self.arm,
+            text,
+            value: row.value,
+            tokens,
+            chunks: self.chunks,
+            sampled_tokens: self.sampled_tokens,
+            forward_passes: self.forward_passes,
+            elapsed_ms: self.elapsed_ms,
+            stop_reason,
+            settings: self.settings,
+        })
+    }
+
+    /// Logits for the next token of every cache row.
+    fn next_logits(&mut self) -> Result<Logits, GuidanceError> {
+        if let Some(known) = self.logits.take() {
+            return Ok(known);
+        }
+        let last: Vec<u32> = self.live.iter().map(|&i| self.rows[i].last_id()).collect();
+        let (logits, passes) = self.caches.advance(self.models, &last)?;
+        self.forward_passes += passes;
+        Ok(logits)
+    }
+
+    /// Replaces the survivors by the candidates of a new chunk: an ended one holds its place
+    /// once, every live one is copied K times (the prompt W·K times). Gives, for each new live
+    /// row, the cache row it continues.
+    fn branch(&mut self) -> Vec<usize> {
+        let (w, k) = (self.settings.beams, self.settings.successors);
+        let is_first = self.chunks.is_empty();
+        let mut rows = Vec::with_capacity(w * k);
+        let (mut live, mut sources) = (Vec::new(), Vec::new());
+        for (slot, survivor) in self.rows.iter().enumerate() {
+            let source = self.live.iter().position(|&i| i == slot);
+            let places: Vec<RowKey> = match source {
+                None => vec![RowKey { beam: slot as u32, successor: 0 }],
+                Some(_) if is_first => grid(0..w, k),
+                Some(_) => grid(slot..slot + 1, k),
+            };
+            if slot == self.leader {
+                self.leader = rows.len();
+            }
+            for key in places {
+                if let Some(source) = source {
+                    live.push(rows.len());
+                    sources.push(source);
+                }
+                rows.push(survivor.branch(key, (!is_first).then_some(survivor.candidate)));
+            }
+        }
+        (self.rows, self.live) = (rows, live);
+        sources
+    }
+
+    /// Draws the next token of every live row from the logits of its source row.
+    fn draw_tokens(&mut self, logits: &Logits, sources: &[usize]) {
+        let (settings, rows, position) = (&self.settings, &self.rows, self.position);
+        let drawn: Vec<_> = self
+            .live
+            .par_iter()
+            .zip(sources)
+            .map(|(&i, &source)| {
+                let u = uniform(settings.seed, Purpose::Token, rows[i].key, position);
+                draw(logits.row(source), settings, u)
+            })
+            .collect();
+        let models = self.models;
+        for (&i, drawn) in self.live.iter().zip(drawn) {
+            let is_end = models.base.config().eos.contains(&drawn.id);
+            self.rows[i].push(drawn, models.tokenizer.bytes(drawn.id), is_end);
+        }
+        self.sampled_tokens += self.live.len();
+        self.position += 1;
+    }
+
+    /// Makes the caches hold the live rows that have not just ended. `sources` are given when
+    /// the caches still hold the last chunk's survivors.
+    fn retire_ended(&mut self, sources: Option<Vec<usize>>) -> Result<(), GuidanceError> {
+        let kept: Vec<usize> =
+            (0..self.live.len()).filter(|&j| !self.rows[self.live[j]].ended).collect();
+        // Without a live row there is nothing left to forward, and no cache of no rows.
+        if !kept.is_empty() {
+            let rows: Vec<usize> = match sources {
+                Some(sources) => kept.iter().map(|&j| sources[j]).collect(),
+                None => kept.clone(),
+            };
+            self.caches.fork(&rows)?;
+        }
+        self.live = kept.iter().map(|&j| self.live[j]).collect();
+        Ok(())
+    }
+
+    /// Values every candidate, selects the survivors and keeps only those.
+    fn close_chunk(&mut self) -> Result<(ChunkTrace, Vec<TokenTrace>), GuidanceError> {
+        let value_rows = self.value_candidates()?;
+        let selection = self.select();
+        let candidates = self.rows.iter().enumerate().map(|(i, row)| Candidate {
+            text: row.chunk_text().to_owned(),
+            parent: row.parent,
+            value: row.value,
+            survived: selection.survivors.contains(&i),
+            ended: row.ended,
+            tokens: row.tokens(),
+        });
+        let chunk = ChunkTrace { end_token: self.position, candidates: candidates.collect() };
+        self.keep(&selection, &value_rows)?;
+        self.chunks.push(chunk.clone());
+        let (_, lead) = self.rows[self.leader].clone().into_text_and_tokens();
+        Ok((chunk, lead))
+    }
+
+    /// Reads the chunk's new tokens with the value model and sets every row's value. Gives the
+    /// row indices that the value cache now holds.
+    fn value_candidates(&mut self) -> Result<Vec<usize>, GuidanceError> {
+        let extended: Vec<usize> =
+            (0..self.rows.len()).filter(|&i| !self.rows[i].chunk_ids().is_empty()).collect();
+        if let (Some(model), Some(cache)) = (&self.models.value, &self.value_cache) {
+            let sources: Vec<usize> =
+                extended.iter().map(|&i| self.rows[i].value_source_row).collect();
+            let mut cache = cache.fork(&sources)?;
+            let ids: Vec<Vec<u32>> = extended.iter().map(|&i| self.rows[i].chunk_ids()).collect();
+            let ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
+            let values = read_values(model, &mut cache, &ids)?;
+            self.forward_passes += 1;
+            self.value_cache = Some(cache);
+            for (&i, value) in extended.iter().zip(values) {
+                self.rows[i].explicit_value = Some(value);
+            }
+        }
+        for row in &mut self.rows {
+            row.value = match self.settings.value_source {
+                ValueSource::Explicit => row.explicit_value,
+                ValueSource::Implicit => row.advantage_sum,
+            };
+        }
+        Ok(extended)
+    }
+
+    fn select(&self) -> Selection {
+        let scored: Vec<Scored> = self
+            .rows
+            .iter()
+            // Only a single row can be without a value: `new` refuses a search then.
+            .map(|row| Scored { key: row.key, value: row.value.unwrap_or(0.0) })
+            .collect();
+        let (s, chunk) = (&self.settings, self.chunks.len());
+        select(&scored, s.lambda, s.beams, s.seed, chunk)
+            .unwrap_or(Selection { survivors: Vec::new(), best: 0 })
+    }
+
+    /// Reduces rows and caches to the survivors.
+    fn keep(&mut self, selection: &Selection, value_rows: &[usize]) -> Result<(), GuidanceError> {
+        let (mut rows, mut live) = (Vec::new(), Vec::new());
+        let (mut cache_rows, mut value_cache_rows) = (Vec::new(), Vec::new());
+        for &i in &selection.survivors {
+            if i == selection.best {
+                self.leader = rows.len();
+            }
+            let mut row = self.rows[i].clone();
+            row.candidate = i;
+            if let Some(j) = self.live.iter().position(|&l| l == i) {
+                live.push(rows.len());
+                cache_rows.push(j);
+                row.value_source_row = value_cache_rows.len();
+                value_cache_rows.extend(value_rows.iter().position(|&v| v == i));
+            }
+            rows.push(row);
+        }
+        if !live.is_empty() {
+            self.caches.fork(&cache_rows)?;
+            if let Some(cache) = &mut self.value_cache {
+                *cache = cache.fork(&value_cache_rows)?;
+            }
+        }
+        (self.rows, self.live) = (rows, live);
+        Ok(())
+    }
+}
+
+/// Appends `ids` (rows of any lengths, none empty) to the value cache and gives each row's value
+/// at its own last token.
+fn read_values(
+    model: &ValueModel,
+    cache: &mut Cache,
+    ids: &[&[u32]],
+) -> Result<Vec<f32>, GuidanceError> {
+    let hidden = model.trunk().forward(cache, ids)?;
+    let (rows, longest, size) = hidden.dims3()?;
+    let all = model.values(&hidden.reshape((rows * longest, size))?)?;
+    Ok(ids.iter().enumerate().map(|(r, ids)| all[r * longest + ids.len() - 1]).collect())
+}
+
+fn grid(beams: std::ops::Range<usize>, successors: usize) -> Vec<RowKey> {
+    let place = |b: usize, k: usize| RowKey { beam: b as u32, successor: k as u32 };
+    beams.flat_map(|b| (0..successors).map(move |k| place(b, k))).collect()
+}

@@ -1,0 +1,121 @@
+//! Chunk selection: which partial responses are kept (Liu et al. 2024, §3.2, made soft).
+
+use super::sampling::{RowKey, gumbel};
+
+/// One candidate as the selection sees it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Scored {
+    /// Its place, which keys its noise.
+    pub key: RowKey,
+    /// V(x, y≤t).
+    pub value: f32,
+}
+
+/// What was kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selection {
+    /// Indices of the survivors, ascending.
+    pub survivors: Vec<usize>,
+    /// The best of them: the answer, should the search end here.
+    pub best: usize,
+}
+
+/// Keeps the top `keep` of λ·V + g with g independent Gumbel(0, 1) noise: each place is filled
+/// with probability proportional to exp(λV) (Gumbel top-k, Kool et al. 2019). λ = ∞ keeps the
+/// top `keep` of V, ties the earlier row; λ = 0 keeps at random, and so answers at random.
+/// Returns none without candidates.
+pub fn select(
+    candidates: &[Scored],
+    lambda: f32,
+    keep: usize,
+    seed: u64,
+    chunk: usize,
+) -> Option<Selection> {
+    let score = |c: &Scored| {
+        if lambda == f32::INFINITY {
+            f64::from(c.value)
+        } else {
+            f64::from(lambda) * f64::from(c.value) + gumbel(seed, c.key, chunk)
+        }
+    };
+    let scores: Vec<f64> = candidates.iter().map(score).collect();
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
+    let best = *order.first()?;
+    let mut survivors = order;
+    survivors.truncate(keep.max(1));
+    survivors.sort_unstable();
+    Some(Selection { survivors, best })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scored(values: &[f32]) -> Vec<Scored> {
+        let key = |i: usize| RowKey { beam: i as u32 / 4, successor: i as u32 % 4 };
+        values.iter().enumerate().map(|(i, &value)| Scored { key: key(i), value }).collect()
+    }
+
+    #[test]
+    fn soft_selection_keeps_in_proportion_to_exp_lambda_v() {
+        let values = [0.0f32, 1.0, 2.0];
+        let candidates = scored(&values);
+        let (lambda, n) = (0.7f32, 100_000usize);
+        let mut counts = [0usize; 3];
+        for chunk in 0..n {
+            counts[select(&candidates, lambda, 1, 5, chunk).map_or(0, |s| s.best)] += 1;
+        }
+        let total: f64 = values.iter().map(|v| f64::from(lambda * v).exp()).sum();
+        for (v, count) in values.iter().zip(counts) {
+            let p = f64::from(lambda * v).exp() / total;
+            let tolerance = 4.0 * (p * (1.0 - p) / n as f64).sqrt();
+            assert!((count as f64 / n as f64 - p).abs() < tolerance);
+        }
+    }
+
+    #[test]
+    fn lambda_zero_ignores_the_values() {
+        let (a, b) = (scored(&[0.0, 9.0, -3.0, 2.0]), scored(&[5.0, -9.0, 1.0, 0.0]));
+        for chunk in 0..200 {
+            assert_eq!(select(&a, 0.0, 2, 3, chunk), select(&b, 0.0, 2, 3, chunk));
+        }
+    }
+
+    #[test]
+    fn nothing_to_select_from() {
+        assert_eq!(select(&[], 1.0, 4, 1, 0), None);
+    }
+
+    proptest! {
+        #[test]
+        fn hard_selection_is_the_top_w(
+            values in prop::collection::vec(-5f32..5.0, 1..40), keep in 1usize..20,
+        ) {
+            let candidates = scored(&values);
+            let Some(kept) = select(&candidates, f32::INFINITY, keep, 1, 0) else {
+                return Err(TestCaseError::fail("no selection"));
+            };
+            prop_assert_eq!(kept.survivors.len(), keep.min(values.len()));
+            prop_assert!(kept.survivors.is_sorted());
+            prop_assert!(kept.survivors.contains(&kept.best));
+            let floor = kept.survivors.iter().map(|&i| values[i]).fold(f32::INFINITY, f32::min);
+            for (i, v) in values.iter().enumerate() {
+                prop_assert!(kept.survivors.contains(&i) || *v <= floor);
+                prop_assert!(*v <= values[kept.best]);
+            }
+        }
+
+        #[test]
+        fn a_strong_lambda_is_the_hard_rule(values in prop::collection::vec(-50i8..50, 2..16)) {
+            // Distinct values at least 1 apart and λ so large that noise cannot bridge the gap.
+            let mut values: Vec<f32> = values.into_iter().map(f32::from).collect();
+            values.sort_by(f32::total_cmp);
+            values.dedup();
+            let candidates = scored(&values);
+            let hard = select(&candidates, f32::INFINITY, 3, 9, 4);
+            prop_assert_eq!(select(&candidates, 1000.0, 3, 9, 4), hard);
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Speed on this machine: prefill, decoding at 1, 4 and 16 rows, and a full IVG run.
+
+use std::time::Instant;
+
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::guidance::settings::{Arm, Settings};
+use crate::guidance::{GuidanceError, Prefilled, Search};
+use crate::lm::{Lm, LmError};
+use crate::packs::{Pack, PackError};
+
+/// Rows decoded together.
+const ROWS: [usize; 3] = [1, 4, 16];
+/// Prompt of the prefill and decoding measurements, in tokens.
+const PROMPT_TOKENS: usize = 128;
+/// Tokens decoded per row in one measurement.
+const DECODE_TOKENS: usize = 32;
+
+/// Why a measurement could not be made.
+#[derive(Debug, Error)]
+pub enum BenchError {
+    /// The pack does not load.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// A run failed.
+    #[error(transparent)]
+    Guidance(#[from] GuidanceError),
+    /// A forward pass failed.
+    #[error(transparent)]
+    Lm(#[from] LmError),
+    /// The tensor library failed.
+    #[error(transparent)]
+    Tensor(#[from] candle_core::Error),
+}
+
+/// Medians over the repetitions.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BenchReport {
+    /// Name of the pack.
+    pub pack: String,
+    /// Threads of the processor that compute.
+    pub threads: usize,
+    /// Repetitions of each measurement.
+    pub repetitions: usize,
+    /// Prompt tokens per second of the base.
+    pub prefill_tokens_per_second: f64,
+    /// Decoding with the base alone.
+    pub decode: Vec<DecodeSpeed>,
+    /// Tokens per second at 16 rows over those at one.
+    pub batch_gain: f64,
+    /// A whole run at the pack's default settings.
+    pub ivg: IvgSpeed,
+}
+
+/// Decoding speed at some rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DecodeSpeed {
+    /// Rows decoded together.
+    pub rows: usize,
+    /// Tokens per second over all rows.
+    pub tokens_per_second: f64,
+}
+
+/// A whole run: base, untuned, tuned and value model, W·K rows.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IvgSpeed {
+    /// W·K.
+    pub rows: usize,
+    /// New tokens asked for.
+    pub max_tokens: usize,
+    /// Seconds from prompt to answer.
+    pub seconds: f64,
+    /// Sampled tokens per second over all rows.
+    pub tokens_per_second: f64,
+}
+
+/// Measures everything `repetitions` times and reports medians.
+///
+/// # Errors
+/// What the models report.
+pub fn bench(pack: &Pack, repetitions: usize) -> Result<BenchReport, BenchError> {
+    let repetitions = repetitions.max(1);
+    let base = &pack.models.base;
+    let prompt = some_tokens(base, PROMPT_TOKENS);
+    let prefill = median(repetitions, || {
+        let started = Instant::now();
+        base.prefill(&prompt)?;
+        Ok(PROMPT_TOKENS as f64 / started.elapsed().as_secs_f64())
+    })?;
+    let mut decode = Vec::new();
+    for rows in ROWS {
+        let speed = median(repetitions, || decode_speed(base, &prompt, rows))?;
+        decode.push(DecodeSpeed { rows, tokens_per_second: speed });
+    }
+    let gain = |d: &[DecodeSpeed]| match (d.first(), d.last()) {
+        (Some(one), Some(many)) => many.tokens_per_second / one.tokens_per_second,
+        _ => 0.0,
+    };
+    Ok(BenchReport {
+        pack: pack.manifest.name.clone(),
+        threads: rayon::current_num_threads(),
+        repetitions,
+        prefill_tokens_per_second: prefill,
+        batch_gain: gain(&decode),
+        decode,
+        ivg: ivg_speed(pack, repetitions)?,
+    })
+}
+
+/// Ids spread over the vocabulary: what they say does not matter to the time.
+fn some_tokens(lm: &Lm, count: usize) -> Vec<u32> {
+    let vocab_size = lm.config().vocab_size as u32;
+    (0..count as u32).map(|i| (i * 997 + 301) % vocab_size).collect()
+}
+
+fn decode_speed(lm: &Lm, prompt: &[u32], rows: usize) -> Result<f64, BenchError> {
+    let (cache, _) = lm.prefill(prompt)?;
+    let mut cache = cache.fork(&vec![0; rows])?;
+    let ids = some_tokens(lm, rows);
+    let started = Instant::now();
+    for _ in 0..DECODE_TOKENS {
+        let step: Vec<&[u32]> = ids.chunks(1).collect();
+        let hidden = lm.forward(&mut cache, &step)?;
+        // To the host, as in a real run: a device may otherwise still be computing.
+        lm.logits(&hidden.squeeze(1)?)?.flatten_all()?.to_vec1::<f32>()?;
+    }
+    Ok((rows * DECODE_TOKENS) as f64 / started.elapsed().as_secs_f64())
+}
+
+fn ivg_speed(pack: &Pack, repetitions: usize) -> Result<IvgSpeed, BenchError> {
+    let settings: Settings = pack.manifest.defaults.clone();
+    let prompts = pack.prompts("This film")?;
+    let mut sampled = 0;
+    let seconds = median(repetitions, || {
+        let started = Instant::now();
+        let prompt = Prefilled::new(&pack.models, &prompts)?;
+        let mut search = Search::new(&pack.models, &prompt, Arm::Ivg, &settings)?;
+        while !search.is_done() {
+            search.step()?;
+        }
+        sampled = search.finish()?.sampled_tokens;
+        Ok(started.elapsed().as_secs_f64())
+    })?;
+    Ok(IvgSpeed {
+        rows: settings.beams * settings.successors,
+        max_tokens: settings.max_tokens,
+        seconds,
+        tokens_per_second: sampled as f64 / seconds,
+    })
+}
+
+/// The median of `repetitions` measurements, after one that warms caches up and is not counted.
+fn median(
+    repetitions: usize,
+    mut measure: impl FnMut() -> Result<f64, BenchError>,
+) -> Result<f64, BenchError> {
+    measure()?;
+    let runs: Result<Vec<f64>, _> = (0..repetitions).map(|_| measure()).collect();
+    let mut runs = runs?;
+    runs.sort_by(f64::total_cmp);
+    let middle = runs.len() / 2;
+    Ok(if runs.len() % 2 == 1 { runs[middle] } else { (runs[middle - 1] + runs[middle]) / 2.0 })
+}

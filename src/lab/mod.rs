@@ -1,0 +1,3 @@
+//! Many prompts, many settings, many repetitions: measurements made without a window.
+
+pub mod bench;

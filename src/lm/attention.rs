@@ -1,0 +1,99 @@
+//! Grouped-query attention of new tokens over a shared prompt and each row's own tail.
+
+use candle_core::{D, Device, Tensor};
+
+use super::cache::Cache;
+use super::error::Result;
+
+/// The new tokens of one forward pass, as attention sees them.
+pub(super) struct Batch {
+    /// New tokens a row, the shorter rows padded to this.
+    pub tokens: usize,
+    /// `[rows, 1, 1, tokens, slots]`, 0 where a key may be read and −∞ elsewhere; none where
+    /// every slot may be read by every row.
+    mask: Option<Tensor>,
+}
+
+impl Batch {
+    /// Prepares `tokens` new tokens a row on top of `cache`.
+    pub fn new(cache: &Cache, tokens: usize, device: &Device) -> Result<Self> {
+        Ok(Self { tokens, mask: mask(cache, tokens, device)? })
+    }
+}
+
+/// Which slots each new token of each row may read: those its row names, and new ones up to
+/// itself. Causality alone hides the padding of shorter rows from their real tokens.
+fn mask(cache: &Cache, tokens: usize, device: &Device) -> Result<Option<Tensor>> {
+    let (rows, used) = (cache.rows(), cache.used());
+    if tokens == 1 && (0..rows).all(|row| cache.row_slots(row).len() == used) {
+        return Ok(None);
+    }
+    let slots = used + tokens;
+    let mut mask = vec![f32::NEG_INFINITY; rows * tokens * slots];
+    for (row, block) in mask.chunks_exact_mut(tokens * slots).enumerate() {
+        for (token, line) in block.chunks_exact_mut(slots).enumerate() {
+            for &slot in cache.row_slots(row) {
+                line[slot] = 0.0;
+            }
+            line[used..=used + token].fill(0.0);
+        }
+    }
+    Ok(Some(Tensor::from_vec(mask, (rows, 1, 1, tokens, slots), device)?))
+}
+
+/// Attention of `queries` `[rows, heads, T, size]` (rotated, not scaled), whose own keys and
+/// values are already written to `cache`, in `layer`. Gives `[rows, T, heads * size]`.
+///
+/// The prompt is read by one product for all rows at once; heads that share keys are stacked
+/// as more queries instead of repeating the keys.
+pub(super) fn attend(
+    queries: &Tensor,
+    cache: &Cache,
+    layer: usize,
+    batch: &Batch,
+    kv_heads: usize,
+) -> Result<Tensor> {
+    let (rows, heads, tokens, size) = queries.dims4()?;
+    let group = heads / kv_heads;
+    let tail = cache.tail(layer, cache.used() + batch.tokens)?;
+    let slots = tail.keys.dim(2)?;
+    let queries = (queries * (1.0 / (size as f64).sqrt()))?;
+    let queries = queries.reshape((rows, kv_heads, group * tokens, size))?;
+
+    let mut tail_scores = queries.matmul(&tail.keys.t()?)?;
+    if let Some(mask) = &batch.mask {
+        tail_scores = tail_scores
+            .reshape((rows, kv_heads, group, tokens, slots))?
+            .broadcast_add(mask)?
+            .reshape((rows, kv_heads, group * tokens, slots))?;
+    }
+    let mixed = match cache.prompt(layer) {
+        None => candle_nn::ops::softmax_last_dim(&tail_scores)?.matmul(&tail.values)?,
+        Some(prompt) => {
+            let stacked = (kv_heads, rows * group * tokens, size);
+            let prompt_tokens = prompt.keys.dim(1)?;
+            let prompt_scores = queries
+                .transpose(0, 1)?
+                .reshape(stacked)?
+                .matmul(&prompt.keys.t()?)?
+                .reshape((kv_heads, rows, group * tokens, prompt_tokens))?
+                .transpose(0, 1)?;
+            let scores = Tensor::cat(&[&prompt_scores.contiguous()?, &tail_scores], D::Minus1)?;
+            let weights = candle_nn::ops::softmax_last_dim(&scores)?;
+            let of_prompt = weights
+                .narrow(D::Minus1, 0, prompt_tokens)?
+                .transpose(0, 1)?
+                .reshape((kv_heads, rows * group * tokens, prompt_tokens))?
+                .matmul(&prompt.values)?
+                .reshape((kv_heads, rows, group * tokens, size))?
+                .transpose(0, 1)?;
+            let of_tail = weights
+                .narrow(D::Minus1, prompt_tokens, slots)?
+                .contiguous()?
+                .matmul(&tail.values)?;
+            (of_tail + of_prompt)?
+        }
+    };
+    let mixed = mixed.reshape((rows, heads, tokens, size))?.transpose(1, 2)?;
+    Ok(mixed.reshape((rows, tokens, heads * size))?)
+}

@@ -1,0 +1,105 @@
+//! `pack.toml`: which model plays which role.
+
+use std::path::{Component, Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::PackError;
+use crate::guidance::settings::Settings;
+
+/// The file's name inside a pack.
+pub const MANIFEST: &str = "pack.toml";
+
+/// A pack as its file describes it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Short name.
+    pub name: String,
+    /// One sentence for people.
+    pub description: String,
+    /// The frozen model.
+    pub base: Role,
+    /// The small model before preference tuning.
+    pub untuned: Option<Role>,
+    /// The same after it.
+    pub tuned: Option<Role>,
+    /// The value model.
+    pub value: Option<Role>,
+    /// Prompts that suit the models.
+    #[serde(default)]
+    pub examples: Vec<String>,
+    /// Where the sliders start.
+    #[serde(default)]
+    pub defaults: Settings,
+}
+
+/// One role of a pack.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Role {
+    /// Folder inside the pack: `config.json`, `model.safetensors`, `tokenizer.json`.
+    pub path: PathBuf,
+    /// How the prompt is put to this model; `{prompt}` stands for what was typed.
+    #[serde(default = "raw_prompt")]
+    pub template: String,
+}
+
+/// Where the typed prompt goes in a template.
+const PLACEHOLDER: &str = "{prompt}";
+
+fn raw_prompt() -> String {
+    PLACEHOLDER.to_owned()
+}
+
+impl Role {
+    /// The text this role reads for a typed prompt.
+    pub fn fill(&self, prompt: &str) -> String {
+        self.template.replace(PLACEHOLDER, prompt)
+    }
+}
+
+impl Manifest {
+    /// Reads `folder/pack.toml`.
+    ///
+    /// # Errors
+    /// A missing or malformed file, a role path that leaves the folder, half a pair, a template
+    /// without the prompt, default settings out of range.
+    pub fn read(folder: &Path) -> Result<Self, PackError> {
+        let file = folder.join(MANIFEST);
+        let text = std::fs::read_to_string(&file)
+            .map_err(|source| PackError::Unreadable { file: file.clone(), source })?;
+        let invalid = |reason: String| PackError::Invalid { file: file.clone(), reason };
+        let manifest: Self = toml::from_str(&text).map_err(|e| invalid(e.message().to_owned()))?;
+        manifest.check().map_err(invalid)?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.untuned.is_some() != self.tuned.is_some() {
+            return Err("untuned and tuned are one pair; name both or neither".to_owned());
+        }
+        let named = [
+            ("base", Some(&self.base)),
+            ("untuned", self.untuned.as_ref()),
+            ("tuned", self.tuned.as_ref()),
+            ("value", self.value.as_ref()),
+        ];
+        for (name, role) in named {
+            let Some(role) = role else { continue };
+            let is_inside = role.path.components().all(|c| matches!(c, Component::Normal(_)));
+            if !is_inside || role.path.as_os_str().is_empty() {
+                return Err(format!("{name}.path must name a folder inside the pack"));
+            }
+            if !role.template.contains(PLACEHOLDER) {
+                return Err(format!("{name}.template must contain {PLACEHOLDER}"));
+            }
+        }
+        if let (Some(untuned), Some(tuned)) = (&self.untuned, &self.tuned)
+            && untuned.template != tuned.template
+        {
+            return Err("untuned and tuned must read the same template".to_owned());
+        }
+        self.defaults.validate().map_err(|e| format!("defaults: {e}"))
+    }
+}

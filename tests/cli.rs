@@ -1,0 +1,119 @@
+//! The program as a person runs it, on the bundled pack.
+
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+fn ivg(args: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ivg-playground"));
+    // Whatever the machine: no display for these.
+    command.env_remove("DISPLAY").env_remove("WAYLAND_DISPLAY").args(args).output().unwrap()
+}
+
+fn trace(args: &[&str]) -> Value {
+    let out = ivg(&[&["generate", "--json", "-"], args].concat());
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+fn refused(args: &[&str]) -> String {
+    let out = ivg(args);
+    assert_eq!(out.status.code(), Some(2), "{args:?}");
+    assert!(out.stdout.is_empty());
+    let text = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}
+
+#[test]
+fn the_trace_has_every_promised_key() {
+    let arms = ["base", "best-of-n", "token", "chunk", "ivg"];
+    let flags: Vec<&str> = arms.iter().flat_map(|a| ["--arm", a]).collect();
+    let short = ["--prompt", "This film", "--max-tokens", "12", "--seed", "3"];
+    let trace = trace(&[&short, &flags[..]].concat());
+    assert_eq!((&trace["seed"], &trace["prompt"]), (&3.into(), &"This film".into()));
+    let reports = trace["arms"].as_array().unwrap();
+    assert_eq!(reports.iter().map(|a| a["name"].as_str().unwrap()).collect::<Vec<_>>(), arms);
+    for arm in reports {
+        let tokens = arm["tokens"].as_array().unwrap();
+        assert!(arm["value"].is_f64() && arm["elapsed_ms"].is_f64());
+        assert!(arm["sampled_tokens"].as_u64().unwrap() >= tokens.len() as u64);
+        assert!(arm["forward_passes"].as_u64().unwrap() > 4);
+        assert!(arm["stop_reason"].is_string());
+        let text: String = tokens.iter().map(|t| t["text"].as_str().unwrap()).collect();
+        assert_eq!(arm["text"], text.as_str());
+        for token in tokens {
+            for key in ["id", "logp_base", "logp_guided", "advantage", "kl_nats"] {
+                assert!(token[key].is_number(), "{key}");
+            }
+        }
+        for candidate in arm["chunks"].as_array().unwrap().iter().flat_map(candidates) {
+            assert!(candidate["text"].is_string() && candidate["value"].is_f64());
+            assert!(candidate["survived"].is_boolean());
+            assert!(candidate["parent"].is_null() || candidate["parent"].is_u64());
+        }
+    }
+    let rows = |i: usize| candidates(&reports[i]["chunks"][0]).len();
+    assert_eq!([0, 1, 2, 3, 4].map(rows), [1, 16, 1, 16, 16]);
+}
+
+fn candidates(chunk: &Value) -> &Vec<Value> {
+    chunk["candidates"].as_array().unwrap()
+}
+
+#[test]
+fn the_same_seed_gives_the_same_text_and_another_another() {
+    let text = |seed| trace(&["--prompt", "The plot", "--seed", seed])["arms"][1]["text"].clone();
+    assert_eq!(text("5"), text("5"));
+    assert_ne!(text("5"), text("6"));
+}
+
+#[test]
+fn texts_and_a_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("trace.json");
+    let path = file.to_str().unwrap();
+    let out = ivg(&["generate", "--prompt", "I saw", "--max-tokens", "8", "--json", path]);
+    assert!(out.status.success());
+    let text = String::from_utf8(out.stdout).unwrap();
+    let trace: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
+    for arm in trace["arms"].as_array().unwrap() {
+        assert!(text.contains(&format!("I saw{}", arm["text"].as_str().unwrap())));
+        assert!(text.contains(&format!("value {:.3}", arm["value"].as_f64().unwrap())));
+    }
+}
+
+#[test]
+fn refusals_are_one_line_and_status_two() {
+    let generate = |args: &[&'static str]| refused(&[&["generate"], args].concat());
+    assert!(generate(&["--prompt", "  "]).contains("prompt is empty"));
+    assert!(generate(&["--prompt", "x", "--beta", "nan"]).contains("β is NaN"));
+    assert!(generate(&["--prompt", "x", "--beta", "-7"]).contains("-3 to 3"));
+    assert!(generate(&["--prompt", "x", "--lambda", "-1"]).contains("λ is -1"));
+    assert!(generate(&["--prompt", "x", "--temperature", "inf"]).contains("temperature"));
+    assert!(generate(&["--prompt", "x", "--w", "9", "--k", "9"]).contains("W·K is 81"));
+    assert!(generate(&["--prompt", "x", "--arm", "both"]).contains("best-of-n"));
+    assert!(generate(&["--prompt", "x", "--pack", "/nowhere"]).contains("pack.toml"));
+    assert!(generate(&["--prompt", "x", "--json", "/nowhere/f"]).contains("/nowhere/f"));
+    assert!(generate(&[]).contains("--prompt"));
+    let long = "word ".repeat(3000);
+    assert!(refused(&["generate", "--prompt", &long]).contains("shorten the prompt"));
+}
+
+#[cfg(feature = "window")]
+#[test]
+fn without_a_display_the_program_names_the_other_way() {
+    assert!(refused(&[]).contains("ivg-playground generate --prompt"));
+}
+
+#[test]
+fn bench_reports_every_speed() {
+    let out = ivg(&["bench", "--repetitions", "1", "--json", "-"]);
+    assert!(out.status.success());
+    let report: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert!(report["prefill_tokens_per_second"].as_f64().unwrap() > 0.0);
+    let rows: Vec<u64> =
+        report["decode"].as_array().unwrap().iter().map(|d| d["rows"].as_u64().unwrap()).collect();
+    assert_eq!(rows, [1, 4, 16]);
+    assert!(report["ivg"]["tokens_per_second"].as_f64().unwrap() > 0.0);
+}

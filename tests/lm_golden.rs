@@ -1,0 +1,117 @@
+//! `lm` against PyTorch transformers and against candle-transformers' own Llama.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod lm_support;
+
+use candle_core::{D, DType, Device, Tensor};
+use candle_transformers::models::llama as stock;
+use ivg_playground::lm::{Tokenizer, ValueModel};
+use lm_support::{difference, expected, golden, load};
+
+/// Whole prompts and token by token, both within 1e-4 of PyTorch in f32.
+fn matches_pytorch(name: &str) {
+    let lm = load(name);
+    let (ids, expected) = expected(name, "logits");
+    let (_, hidden) = lm.prefill(&ids).unwrap();
+    let logits = lm.logits(&hidden).unwrap();
+    assert_eq!(logits.dtype(), DType::F32);
+    assert!(difference(&logits, &expected) < 1e-4, "whole");
+
+    let (mut cache, hidden) = lm.prefill(&ids[..3]).unwrap();
+    let mut parts = vec![hidden];
+    for &id in &ids[3..] {
+        parts.push(lm.forward(&mut cache, &[&[id]]).unwrap().squeeze(0).unwrap());
+    }
+    let logits = lm.logits(&Tensor::cat(&parts, 0).unwrap()).unwrap();
+    assert!(difference(&logits, &expected) < 1e-4, "token by token");
+}
+
+#[test]
+fn tied_model_matches_pytorch() {
+    matches_pytorch("tied");
+}
+
+#[test]
+fn untied_model_with_one_kv_head_matches_pytorch() {
+    matches_pytorch("untied");
+}
+
+#[test]
+fn wide_heads_and_llama3_rotation_match_pytorch() {
+    matches_pytorch("wide");
+}
+
+#[test]
+fn bf16_folder_matches_pytorch() {
+    matches_pytorch("bf16");
+}
+
+#[test]
+fn config_is_read_from_new_and_old_writers() {
+    let untied = load("untied");
+    assert_eq!(untied.config().rope_theta, 500_000.0);
+    assert_eq!(untied.config().eos, [0, 7]);
+    assert_eq!(untied.config().kv_heads, 1);
+    assert_eq!(untied.config().layers, 3);
+    assert_eq!(load("tied").config().bos, Some(0));
+    // 320·32 + 2·(32·32·2 + 32·16·2 + 32·48·3 + 64) + 32
+    assert_eq!(load("tied").parameters(), 10_240 + 2 * (2_048 + 1_024 + 4_608 + 64) + 32);
+}
+
+#[test]
+fn values_match_pytorch() {
+    let model = ValueModel::load(&golden("value"), &Device::Cpu).unwrap();
+    let (ids, expected) = expected("value", "values");
+    let (_, hidden) = model.trunk().prefill(&ids).unwrap();
+    let values = model.values(&hidden).unwrap();
+    for (value, expected) in values.iter().zip(expected.to_vec1::<f32>().unwrap()) {
+        assert!((value - expected).abs() < 1e-4, "{value} {expected}");
+    }
+    assert_eq!(values.len(), ids.len());
+}
+
+/// candle-transformers' Llama, written by others, as a second judge.
+#[test]
+fn logits_match_stock_llama() {
+    let lm = load("tied");
+    let json = std::fs::read(golden("tied").join("config.json")).unwrap();
+    let config: stock::LlamaConfig = serde_json::from_slice(&json).unwrap();
+    let config = config.into_config(false);
+    let file = golden("tied").join("model.safetensors");
+    let tensors = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
+    let builder = candle_nn::VarBuilder::from_tensors(tensors, DType::F32, &Device::Cpu);
+    let model = stock::Llama::load(builder, &config).unwrap();
+    let (ids, _) = expected("tied", "logits");
+    for end in [1, 2, 17, ids.len()] {
+        let mut cache = stock::Cache::new(true, DType::F32, &config, &Device::Cpu).unwrap();
+        let input = Tensor::new(&ids[..end], &Device::Cpu).unwrap().unsqueeze(0).unwrap();
+        let theirs = model.forward(&input, 0, &mut cache).unwrap();
+        let (_, hidden) = lm.prefill(&ids[..end]).unwrap();
+        let ours = lm.logits(&hidden.narrow(0, end - 1, 1).unwrap()).unwrap();
+        assert!(difference(&ours, &theirs) < 1e-4);
+        let same = ours.argmax(D::Minus1).unwrap().to_vec1::<u32>().unwrap();
+        assert_eq!(same, theirs.argmax(D::Minus1).unwrap().to_vec1::<u32>().unwrap());
+    }
+}
+
+#[test]
+fn tokenizer_gives_the_ids_of_python_and_the_bytes_of_the_text() {
+    let tokenizer = Tokenizer::load(&golden("tokenizer")).unwrap();
+    let json = std::fs::read(golden("tokenizer").join("expected.json")).unwrap();
+    let cases: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    for case in cases.as_array().unwrap() {
+        let text = case["text"].as_str().unwrap();
+        let ids = tokenizer.encode(text).unwrap();
+        let theirs: Vec<u32> = serde_json::from_value(case["ids"].clone()).unwrap();
+        assert_eq!(ids, theirs, "{text:?}");
+        // Special tokens add nothing to a text; ordinary added tokens stand for themselves.
+        assert_eq!(tokenizer.decode(&ids), text.replace("<|endoftext|>", ""));
+    }
+    let note = tokenizer.id("<note>").unwrap();
+    assert_eq!(tokenizer.vocab_size(), note as usize + 1);
+    assert_eq!(tokenizer.id("<|endoftext|>"), Some(0));
+    assert!(tokenizer.is_special(0) && !tokenizer.is_special(note));
+    assert_eq!(tokenizer.bytes(0), b"");
+    assert_eq!(tokenizer.bytes(note), b"<note>");
+    assert_eq!(tokenizer.bytes(9_999), b"");
+}

@@ -1,0 +1,119 @@
+//! The real window on a display without a screen: opens, generates once on the bundled pack,
+//! saves what it shows. Needs `Xvfb` and software OpenGL; without them the test steps aside and
+//! says so, unless `IVG_TEST_WINDOW=required`.
+#![cfg(feature = "window")]
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A display server of our own, ended with the test.
+struct Display {
+    server: Child,
+    name: String,
+}
+
+impl Display {
+    /// None where Xvfb is not installed.
+    fn start() -> Option<Self> {
+        // The server picks a free display and writes its number to the descriptor named.
+        let mut server = Command::new("Xvfb")
+            .args(["-displayfd", "1", "-screen", "0", "1600x1000x24", "+extension", "GLX"])
+            .args(["-nolisten", "tcp"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .ok()?;
+        let mut number = String::new();
+        BufReader::new(server.stdout.take()?).read_line(&mut number).ok()?;
+        Some(Self { server, name: format!(":{}", number.trim()) })
+    }
+}
+
+impl Drop for Display {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+struct Picture {
+    width: usize,
+    height: usize,
+    /// RGB or RGBA, `channels` bytes a pixel.
+    pixels: Vec<u8>,
+    channels: usize,
+}
+
+impl Picture {
+    fn read(file: &Path) -> Self {
+        let file = BufReader::new(std::fs::File::open(file).unwrap());
+        let mut reader = png::Decoder::new(file).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        let info = reader.next_frame(&mut pixels).unwrap();
+        let channels = info.color_type.samples();
+        Self { width: info.width as usize, height: info.height as usize, pixels, channels }
+    }
+
+    /// How many different colours there are between these shares of width and height.
+    fn colours(&self, x: [f64; 2], y: [f64; 2]) -> usize {
+        let span = |share: [f64; 2], size: usize| {
+            (share[0] * size as f64) as usize..(share[1] * size as f64) as usize
+        };
+        let mut seen = HashSet::new();
+        for row in span(y, self.height) {
+            for column in span(x, self.width) {
+                let at = (row * self.width + column) * self.channels;
+                seen.insert([self.pixels[at], self.pixels[at + 1], self.pixels[at + 2]]);
+            }
+        }
+        seen.len()
+    }
+}
+
+#[test]
+fn the_window_opens_generates_and_is_not_blank() {
+    let Some(display) = Display::start() else {
+        let required = std::env::var("IVG_TEST_WINDOW").is_ok_and(|v| v == "required");
+        assert!(!required, "Xvfb is not installed; apt-get install xvfb");
+        eprintln!("left out: Xvfb is not installed");
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    for theme in ["light", "dark"] {
+        let file = dir.path().join(format!("{theme}.png"));
+        let mut window = Command::new(env!("CARGO_BIN_EXE_ivg-playground"))
+            .args(["--prompt", "This film", "--generate", "--theme", theme, "--size", "1280x720"])
+            .arg("--screenshot")
+            .arg(&file)
+            .env("DISPLAY", &display.name)
+            .env("LIBGL_ALWAYS_SOFTWARE", "1")
+            // Settings of the person who runs the tests stay out of it.
+            .env("HOME", dir.path())
+            .env("XDG_DATA_HOME", dir.path())
+            .env_remove("WAYLAND_DISPLAY")
+            .spawn()
+            .unwrap();
+        let started = Instant::now();
+        let status = loop {
+            if let Some(status) = window.try_wait().unwrap() {
+                break status;
+            }
+            if started.elapsed() > Duration::from_secs(120) {
+                let _ = window.kill();
+                panic!("the window did not finish its run in two minutes");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        assert!(status.success());
+        let picture = Picture::read(&file);
+        assert_eq!((picture.width, picture.height), (1280, 720));
+        // Anti-aliased text has many shades; an empty panel has a few.
+        assert!(picture.colours([0.0, 0.25], [0.1, 0.9]) > 50, "{theme}: no controls");
+        assert!(picture.colours([0.30, 0.60], [0.1, 0.5]) > 30, "{theme}: no unguided text");
+        assert!(picture.colours([0.67, 0.97], [0.1, 0.5]) > 30, "{theme}: no guided text");
+        assert!(picture.colours([0.35, 0.95], [0.6, 0.9]) > 30, "{theme}: no plot");
+    }
+}
