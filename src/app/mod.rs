@@ -24,7 +24,7 @@ use eframe::egui::{
 use thiserror::Error;
 
 use crate::guidance::settings::{Arm, Settings};
-use crate::worker::link::Link;
+use crate::worker::Link;
 use crate::worker::protocol::{Command, PackSource, Request, RunId};
 
 use availability::why_no_run;
@@ -104,7 +104,7 @@ pub enum AppError {
 /// If there is no display, or the picture asked for could not be taken.
 pub fn run(
     options: Options,
-    connect: impl FnOnce(Box<dyn Fn() + Send>) -> Link + 'static,
+    connect: impl FnOnce(Box<dyn Fn() + Send>) -> std::io::Result<Link> + 'static,
 ) -> Result<(), AppError> {
     let outcome = Outcome::default();
     let seen = Arc::clone(&outcome);
@@ -114,7 +114,7 @@ pub fn run(
         Box::new(move |cc| {
             let ctx = cc.egui_ctx.clone();
             // Asking for a frame in the future throttles: the earliest wish wins.
-            let link = connect(Box::new(move || ctx.request_repaint_after(FRAME)));
+            let link = connect(Box::new(move || ctx.request_repaint_after(FRAME)))?;
             let camera = options.screenshot.clone().map(|path| Camera::new(path, seen));
             // A picture shows what was asked for, not what somebody did last week.
             let stored = cc.storage.filter(|_| camera.is_none());

@@ -6,7 +6,7 @@ use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::{
     ArmTrace, Candidate, ChunkTrace, StopReason, TRACE_VERSION, TokenTrace, Trace,
 };
-use ivg_playground::worker::link::{Link, WorkerEnd, link};
+use ivg_playground::worker::{Link, WorkerEnd, link};
 use ivg_playground::worker::protocol::{Command, Cost, Event, PackInfo, Request, RoleInfo, RunId};
 
 /// What the unguided arm writes.
