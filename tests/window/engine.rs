@@ -6,19 +6,8 @@ use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::{
     ArmTrace, Candidate, ChunkTrace, StopReason, TRACE_VERSION, TokenTrace, Trace,
 };
-use ivg_playground::worker::{Link, WorkerEnd, link};
 use ivg_playground::worker::protocol::{Command, Cost, Event, PackInfo, Request, RoleInfo, RunId};
-
-/// What the unguided arm writes.
-pub const UNGUIDED: &str = " a bit of a mixed bag for me. The first half is slow and the plot \
-    wanders off into places it never comes back from, and by the end I was checking my watch. \
-    The acting is fine, but nobody seems to know what kind of film they are in, and the ending \
-    feels like it was written the night before.";
-/// What the guided arm writes.
-pub const GUIDED: &str = " a wonderful surprise from the first scene to the last. The story is \
-    warm and funny, the cast is clearly enjoying every minute of it, and the music lifts each \
-    scene without ever getting in the way. I left the cinema smiling, and I have already told \
-    all of my friends to go and see it as soon as they can.";
+use ivg_playground::worker::{Link, WorkerEnd, link};
 
 /// The worker's end, played by a test.
 pub struct Engine {
@@ -52,6 +41,7 @@ pub fn pack() -> PackInfo {
         ]
         .map(String::from)
         .into(),
+        defaults: Settings::default(),
         context_tokens: 1024,
         device: "CPU (2 threads)".into(),
         has_pair: true,
@@ -82,19 +72,14 @@ pub fn tokens(text: &str) -> Vec<TokenTrace> {
 }
 
 impl Engine {
+    /// The next command, if one is waiting.
+    pub fn next(&self) -> Option<Command> {
+        self.end.try_next()
+    }
+
     /// The next command; panics if none is waiting.
     pub fn command(&self) -> Command {
-        self.end.try_next().expect("the window has sent nothing")
-    }
-
-    /// Waits for the next command.
-    pub fn wait(&self) -> Command {
-        self.end.next().expect("the window is gone")
-    }
-
-    /// Whether the window has sent nothing more.
-    pub fn is_idle(&self) -> bool {
-        self.end.try_next().is_none()
+        self.next().expect("the window has sent nothing")
     }
 
     /// The next command, which must ask for a run.
@@ -178,15 +163,6 @@ impl Engine {
             tokens,
         });
         ChunkTrace { end_token: tokens, candidates: candidates.collect() }
-    }
-}
-
-/// Points every candidate at the survivor of the chunk before that it continues.
-pub fn relink(before: &ChunkTrace, chunk: &mut ChunkTrace) {
-    let survivors: Vec<usize> =
-        (0..before.candidates.len()).filter(|&i| before.candidates[i].survived).collect();
-    for candidate in &mut chunk.candidates {
-        candidate.parent = candidate.parent.map(|p| survivors[p.min(survivors.len() - 1)]);
     }
 }
 
