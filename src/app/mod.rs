@@ -40,8 +40,9 @@ use widgets::Edit;
 const NAME: &str = "IVG Playground";
 const APP_ID: &str = "ivg-playground";
 const GENERATE: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Enter);
-/// Events wake the window at most this often.
-const FRAME: Duration = Duration::from_millis(33);
+/// How long the window waits for more events before it draws them. With the time of a frame on
+/// top this is a little over thirty frames a second.
+const GATHER: Duration = Duration::from_millis(25);
 
 /// How the window opens. What is none comes from the last session.
 #[derive(Debug, Clone)]
@@ -114,7 +115,7 @@ pub fn run(
         Box::new(move |cc| {
             let ctx = cc.egui_ctx.clone();
             // Asking for a frame in the future throttles: the earliest wish wins.
-            let link = connect(Box::new(move || ctx.request_repaint_after(FRAME)))?;
+            let link = connect(Box::new(move || ctx.request_repaint_after(GATHER)))?;
             let camera = options.screenshot.clone().map(|path| Camera::new(path, seen));
             // A picture shows what was asked for, not what somebody did last week.
             let stored = cc.storage.filter(|_| camera.is_none());

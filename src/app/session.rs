@@ -276,7 +276,9 @@ impl ArmView {
             return &self.ghost.text;
         }
         let rest = self.ghost.text.get(ceil_char(&self.ghost.text, reached - 1)..).unwrap_or("");
-        rest.find(char::is_whitespace).map_or("", |word_end| &rest[word_end..])
+        let words = rest.find(char::is_whitespace).map_or("", |word_end| &rest[word_end..]);
+        let spaced = self.report.text.ends_with(char::is_whitespace);
+        if spaced { words.trim_start() } else { words }
     }
 
     /// The chunks to plot: this run's, or those of the run before until there is one. The flag

@@ -41,14 +41,18 @@ impl Controls<'_> {
     /// Shows it.
     pub fn show(mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let p = Palette::of(ui);
-        let frame = Frame::new()
-            .fill(p.surface)
-            .inner_margin(Margin::symmetric(space::L as i8, space::S as i8));
+        let margin = Margin { left: space::L as i8, right: 0, top: 8, bottom: 8 };
+        let frame = Frame::new().fill(p.surface).inner_margin(margin);
         let panel = Panel::left("settings").exact_size(space::SIDEBAR).resizable(false);
         panel.frame(frame).show(ui, |ui| {
-            self.prompt(ui, actions);
+            ui.scope(|ui| {
+                ui.set_max_width(ui.available_width() - space::L);
+                self.prompt(ui, actions);
+            });
             ui.add_space(space::S);
             ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                // The scroll bar has the right margin to itself.
+                ui.set_max_width(ui.available_width() - space::L);
                 ui.spacing_mut().item_spacing.y = space::XS;
                 let mut edit = self.guidance(ui);
                 edit |= self.search(ui);
