@@ -92,6 +92,7 @@ mod tests {
             description: String::new(),
             roles: Vec::new(),
             examples: Vec::new(),
+            defaults: Settings::default(),
             context_tokens: 512,
             device: "CPU".into(),
             has_pair,

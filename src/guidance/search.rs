@@ -168,7 +168,8 @@ impl<'m> Search<'m> {
             chunks: self.chunks,
             sampled_tokens: self.sampled_tokens,
             forward_passes: self.forward_passes,
-            elapsed_ms: self.elapsed_ms,
+            // Microseconds are as fine as it means anything.
+            elapsed_ms: (self.elapsed_ms * 1e3).round() / 1e3,
             stop_reason,
             settings: self.settings,
         })

@@ -52,6 +52,7 @@ pub fn pack() -> PackInfo {
         ]
         .map(String::from)
         .into(),
+        defaults: Settings::default(),
         context_tokens: 1024,
         device: "CPU (2 threads)".into(),
         has_pair: true,
