@@ -6,8 +6,8 @@ use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::{
     ArmTrace, Candidate, ChunkTrace, StopReason, TRACE_VERSION, TokenTrace, Trace,
 };
-use ivg_playground::worker::{Link, WorkerEnd, link};
 use ivg_playground::worker::protocol::{Command, Cost, Event, PackInfo, Request, RoleInfo, RunId};
+use ivg_playground::worker::{Link, WorkerEnd, link};
 
 /// What the unguided arm writes.
 pub const UNGUIDED: &str = " a bit of a mixed bag for me. The first half is slow and the plot \
@@ -168,7 +168,7 @@ impl Engine {
             ended: false,
             tokens,
         });
-        ChunkTrace { end_token: tokens, candidates: candidates.collect() }
+        ChunkTrace { end_token: tokens, candidates: candidates.collect(), leader: order[0] }
     }
 }
 
