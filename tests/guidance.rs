@@ -348,7 +348,7 @@ fn streaming_follows_the_leader_and_adds_up_to_the_report() {
         let mut leader = None;
         while !search.is_done() {
             let step = search.step().unwrap();
-            for token in step.token {
+            if let Some(token) = step.token {
                 provisional += &token.text;
                 shown.push(token);
             }

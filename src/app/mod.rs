@@ -25,7 +25,7 @@ use thiserror::Error;
 
 use crate::guidance::settings::{Arm, Settings};
 use crate::worker::Link;
-use crate::worker::protocol::{Command, PackSource, Request, RunId};
+use crate::worker::protocol::{Command, Event, PackInfo, PackSource, Request, RunId};
 
 use availability::why_no_run;
 use panels::Action;
@@ -153,6 +153,8 @@ pub struct App {
     preferences: Preferences,
     session: Session,
     last_run: RunId,
+    /// Settings that a pack's own must not replace.
+    settings_asked_for: Option<Settings>,
     /// Start a run as soon as the pack is ready.
     generate_when_ready: bool,
     camera: Option<Camera>,
@@ -169,15 +171,24 @@ impl App {
         if let Some(theme) = options.theme {
             preferences.theme = theme;
         }
-        if let Some(settings) = options.settings {
-            preferences.settings = settings;
+        if let Some(settings) = &options.settings {
+            preferences.settings = settings.clone();
         }
         ctx.set_theme(preferences.theme.preference());
         let loading = session::Loading { what: "looking for the models".into(), fraction: 0.0 };
         let session = Session { loading: Some(loading), ..Session::default() };
         let generate_when_ready = options.generate;
         let camera = None;
-        let mut app = Self { link, preferences, session, last_run: 0, generate_when_ready, camera };
+        let settings_asked_for = options.settings;
+        let mut app = Self {
+            link,
+            preferences,
+            session,
+            last_run: 0,
+            settings_asked_for,
+            generate_when_ready,
+            camera,
+        };
         app.send(Command::LoadPack(options.pack));
         app
     }
@@ -196,11 +207,25 @@ impl App {
     fn receive(&mut self) {
         let events: Vec<_> = self.link.drain().collect();
         for event in events {
+            if let Event::Loaded(pack) = &event {
+                self.meet(pack);
+            }
             self.session.apply(event);
         }
         if self.generate_when_ready && self.session.pack.is_some() {
             self.generate_when_ready = false;
             self.generate();
+        }
+    }
+
+    /// Settings asked for at the start outlive the first pack; otherwise a pack brings its own.
+    fn meet(&mut self, pack: &PackInfo) {
+        match self.settings_asked_for.take() {
+            Some(settings) => {
+                self.preferences.pack = Some(pack.name.clone());
+                self.preferences.settings = settings;
+            }
+            None => self.preferences.adopt(pack),
         }
     }
 
@@ -277,7 +302,7 @@ impl App {
         let Self { session, preferences, .. } = self;
         panels::top::TopBar { session, preferences }.show(ui);
         panels::errors::ErrorStrip { session }.show(ui, actions);
-        panels::status::StatusBar { session }.show(ui);
+        panels::status::StatusBar { session, preferences }.show(ui);
         panels::controls::Controls { session, preferences }.show(ui, actions);
         let settings = &preferences.settings;
         let canvas = Frame::new().fill(Palette::of(ui).canvas);
@@ -290,7 +315,7 @@ impl App {
             .show(ui, |ui| panels::plot::ValuePlot { session, settings }.show(ui));
         CentralPanel::default()
             .frame(canvas.inner_margin(margin(space::L as i8, 0)))
-            .show(ui, |ui| panels::columns::Columns { session, settings }.show(ui));
+            .show(ui, |ui| panels::columns::Columns { session, preferences }.show(ui));
     }
 
     fn photograph(&mut self, ctx: &egui::Context) {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::theme::Theme;
 use crate::guidance::settings::Settings;
+use crate::worker::protocol::PackInfo;
 
 /// Everything that is remembered.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -11,6 +12,8 @@ use crate::guidance::settings::Settings;
 pub struct Preferences {
     /// The settings of the next run.
     pub settings: Settings,
+    /// The pack that the settings were made for.
+    pub pack: Option<String>,
     /// The prompt as typed.
     pub prompt: String,
     /// Light, dark or what the desktop says.
@@ -33,6 +36,14 @@ impl Preferences {
         match serde_json::to_string(self) {
             Ok(text) => storage.set_string(KEY, text),
             Err(error) => tracing::warn!("preferences were not stored: {error}"),
+        }
+    }
+
+    /// Goes over to `pack`: its own defaults, unless these settings were made for it.
+    pub fn adopt(&mut self, pack: &PackInfo) {
+        if self.pack.as_ref() != Some(&pack.name) {
+            self.settings = pack.defaults.clone();
+            self.pack = Some(pack.name.clone());
         }
     }
 

@@ -82,6 +82,11 @@ impl WorkerEnd {
         self.commands.recv().ok()
     }
 
+    /// The next command, if one is waiting.
+    pub fn try_next(&self) -> Option<Command> {
+        self.commands.try_recv().ok()
+    }
+
     /// Whether a person has stopped `run`, started another or closed the window.
     pub fn is_stopped(&self, run: RunId) -> bool {
         self.stopped.load(Ordering::Relaxed) >= run

@@ -9,17 +9,6 @@ use ivg_playground::guidance::trace::{
 use ivg_playground::worker::protocol::{Command, Cost, Event, PackInfo, Request, RoleInfo, RunId};
 use ivg_playground::worker::{Link, WorkerEnd, link};
 
-/// What the unguided arm writes.
-pub const UNGUIDED: &str = " a bit of a mixed bag for me. The first half is slow and the plot \
-    wanders off into places it never comes back from, and by the end I was checking my watch. \
-    The acting is fine, but nobody seems to know what kind of film they are in, and the ending \
-    feels like it was written the night before.";
-/// What the guided arm writes.
-pub const GUIDED: &str = " a wonderful surprise from the first scene to the last. The story is \
-    warm and funny, the cast is clearly enjoying every minute of it, and the music lifts each \
-    scene without ever getting in the way. I left the cinema smiling, and I have already told \
-    all of my friends to go and see it as soon as they can.";
-
 /// The worker's end, played by a test.
 pub struct Engine {
     end: WorkerEnd,
@@ -83,9 +72,14 @@ pub fn tokens(text: &str) -> Vec<TokenTrace> {
 }
 
 impl Engine {
-    /// The next command; panics if there is none.
+    /// The next command, if one is waiting.
+    pub fn next(&self) -> Option<Command> {
+        self.end.try_next()
+    }
+
+    /// The next command; panics if none is waiting.
     pub fn command(&self) -> Command {
-        self.end.next().expect("the window is gone")
+        self.next().expect("the window has sent nothing")
     }
 
     /// The next command, which must ask for a run.
@@ -169,15 +163,6 @@ impl Engine {
             tokens,
         });
         ChunkTrace { end_token: tokens, candidates: candidates.collect(), leader: order[0] }
-    }
-}
-
-/// Points every candidate at the survivor of the chunk before that it continues.
-pub fn relink(before: &ChunkTrace, chunk: &mut ChunkTrace) {
-    let survivors: Vec<usize> =
-        (0..before.candidates.len()).filter(|&i| before.candidates[i].survived).collect();
-    for candidate in &mut chunk.candidates {
-        candidate.parent = candidate.parent.map(|p| survivors[p.min(survivors.len() - 1)]);
     }
 }
 

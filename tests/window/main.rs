@@ -1,1 +1,10 @@
+//! The window, driven by its accessible names, on a worker that the tests play themselves. No
+//! display, no GPU, no model.
+#![cfg(feature = "window")]
+
 mod engine;
+mod harness;
+mod live;
+mod loading;
+mod runs;
+mod settings;

@@ -7,10 +7,11 @@ use eframe::egui::{
     vec2,
 };
 
+use crate::app::preferences::Preferences;
 use crate::app::session::{ArmView, Phase, Session};
 use crate::app::theme::{Palette, RESPONSE_LINE, space, text};
 use crate::app::widgets::{Mark, marker, minus, plain, within};
-use crate::guidance::settings::{Arm, Settings};
+use crate::guidance::settings::Arm;
 
 /// Height of the figures: a caption and a number.
 const FIGURES: f32 = 38.0;
@@ -19,8 +20,8 @@ const FIGURES: f32 = 38.0;
 pub struct Columns<'a> {
     /// What they show.
     pub session: &'a Session,
-    /// The settings of the next run, named in the headings until there is one.
-    pub settings: &'a Settings,
+    /// The next run, named in the headings until there is one.
+    pub preferences: &'a Preferences,
 }
 
 impl Columns<'_> {
@@ -57,7 +58,8 @@ impl Columns<'_> {
 
     fn heading(&self, ui: &mut Ui, arm: Arm, view: Option<&ArmView>) {
         let p = Palette::of(ui);
-        let used = view.map_or_else(|| arm.apply(self.settings), |v| v.report.settings.clone());
+        let used = view
+            .map_or_else(|| arm.apply(&self.preferences.settings), |v| v.report.settings.clone());
         let (mark, _) = ui.allocate_exact_size(vec2(24.0, 20.0), Sense::hover());
         let kind = if arm == Arm::Base { Mark::Unguided } else { Mark::Leader };
         marker(ui.painter(), mark.center(), kind, p.arm(arm));
@@ -106,17 +108,30 @@ impl Columns<'_> {
 
     fn empty(&self, ui: &Ui, arm: Arm) {
         let p = Palette::of(ui);
-        let words = match (&self.session.pack, &self.session.loading, arm) {
-            (Some(_), _, Arm::Base) => "Generate to read what the base model writes by itself.",
-            (Some(_), _, _) => "Generate to read what it writes under guidance.",
-            (None, Some(_), _) => "The models are loading.",
-            (None, None, _) => "No models are loaded.",
-        };
+        let words = self.invitation(arm);
         let rect = ui.max_rect();
         let wrap = (rect.width() - 2.0 * space::L).max(0.0);
-        let galley = ui.painter().layout(words.to_owned(), text::body(), p.weak, wrap);
+        let galley = ui.painter().layout(words, text::body(), p.weak, wrap);
         let at = Align2::CENTER_CENTER.align_size_within_rect(galley.size(), rect).min;
         ui.painter().galley(at, galley, p.weak);
+    }
+}
+
+impl Columns<'_> {
+    /// What to do to fill an empty column, in one line.
+    fn invitation(&self, arm: Arm) -> String {
+        let unguided = arm == Arm::Base;
+        match (&self.session.loading, &self.session.pack) {
+            (Some(loading), None) => {
+                format!("Loading {} · {:.0}%", loading.what, loading.fraction * 100.0)
+            }
+            (None, None) => "No models are loaded.".into(),
+            _ if self.preferences.prompt.trim().is_empty() => {
+                "Type a prompt or pick an example, then generate.".into()
+            }
+            _ if unguided => "Generate to read what the base model writes by itself.".into(),
+            _ => "Generate to read what it writes under guidance.".into(),
+        }
     }
 }
 

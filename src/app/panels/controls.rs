@@ -18,6 +18,7 @@ use crate::app::widgets::{
     segmented, within,
 };
 use crate::guidance::settings::{Settings, ValueSource, limits};
+use crate::worker::protocol::PackInfo;
 
 /// The sidebar.
 pub struct Controls<'a> {
@@ -122,7 +123,7 @@ impl Controls<'_> {
         let session = self.session;
         let pack = session.pack.as_ref();
         let s = &mut self.preferences.settings;
-        let standard = Settings::default();
+        let standard = defaults(pack);
         let (low, high) = ends(&limits::BETA);
         let scale = Scale::Linear { min: low, max: high, step: 0.05, magnet: 0.08 };
         let hint = "How strongly every token follows the tuned model and shuns the untuned one; \
@@ -180,7 +181,7 @@ impl Controls<'_> {
         group(ui, "Search");
         let pack = self.session.pack.as_ref();
         let s = &mut self.preferences.settings;
-        let standard = Settings::default();
+        let standard = defaults(pack);
         let most = *limits::ROWS.end();
         let why = why_not(Control::Rows, s, pack);
         let hint = "Partial responses kept after every chunk.";
@@ -198,7 +199,7 @@ impl Controls<'_> {
         edit |= chunk.show_usize(ui, &mut s.chunk_tokens);
         let rows = s.beams * s.successors;
         let words = if rows + s.beams.min(s.successors) > most {
-            format!("W·K = {rows} rows of at most {most} decode together.")
+            format!("W·K = {rows} rows, the most that decode together.")
         } else {
             format!("W·K = {rows} rows decode together.")
         };
@@ -211,7 +212,7 @@ impl Controls<'_> {
         group(ui, "Sampling");
         let pack = self.session.pack.as_ref();
         let s = &mut self.preferences.settings;
-        let standard = Settings::default();
+        let standard = defaults(pack);
         let (low, high) = ends(&limits::TEMPERATURE);
         let scale = Scale::Linear { min: low, max: high, step: 0.05, magnet: 0.0 };
         let hint = "How freely tokens are drawn; 0 always takes the likeliest.";
@@ -242,6 +243,11 @@ impl Controls<'_> {
         edit |= seed(ui, &mut s.seed);
         edit
     }
+}
+
+/// Where a double-click leads back to: the pack's own settings, if there is one.
+fn defaults(pack: Option<&PackInfo>) -> Settings {
+    pack.map_or_else(Settings::default, |p| p.defaults.clone())
 }
 
 fn seed(ui: &mut Ui, seed: &mut u64) -> Edit {

@@ -5,6 +5,7 @@ use eframe::egui::{
     vec2,
 };
 
+use crate::app::preferences::Preferences;
 use crate::app::session::{Phase, Run, Session};
 use crate::app::theme::{Palette, space, text};
 use crate::guidance::settings::Arm;
@@ -13,6 +14,8 @@ use crate::guidance::settings::Arm;
 pub struct StatusBar<'a> {
     /// What it reports.
     pub session: &'a Session,
+    /// Tells whether the settings have moved on since the run.
+    pub preferences: &'a Preferences,
 }
 
 /// The state in words, and how far it is where that is known.
@@ -50,7 +53,7 @@ impl StatusBar<'_> {
             return State { words, progress: Some(loading.fraction), ink: p.guided };
         }
         match &self.session.run {
-            Some(run) => run_state(run, p),
+            Some(run) => self.run_state(run, p),
             None if self.session.pack.is_some() => State::plain("Ready", p.guided),
             None => State::plain("No models loaded", p.danger),
         }
@@ -97,20 +100,35 @@ impl State {
     }
 }
 
-fn run_state(run: &Run, p: &Palette) -> State {
-    let (so_far, budget) = (run.tokens_so_far(), run.request.settings.max_tokens);
-    let progress = Some(so_far as f32 / budget.max(1) as f32);
-    match run.phase {
-        Phase::Starting => {
-            State { words: "Reading the prompt".into(), progress: Some(0.0), ink: p.guided }
+impl StatusBar<'_> {
+    fn run_state(&self, run: &Run, p: &Palette) -> State {
+        let (so_far, budget) = (run.tokens_so_far(), run.request.settings.max_tokens);
+        let progress = Some(so_far as f32 / budget.max(1) as f32);
+        match run.phase {
+            Phase::Starting => {
+                State { words: "Reading the prompt".into(), progress: Some(0.0), ink: p.guided }
+            }
+            Phase::Generating => {
+                let words = format!("Generating · {so_far} of {budget} tokens");
+                State { words, progress, ink: p.guided }
+            }
+            Phase::Stopping => State { words: "Stopping".into(), progress, ink: p.unguided },
+            Phase::Finished => self.ended(run, "Done", p.guided),
+            Phase::Stopped => self.ended(run, "Stopped", p.unguided),
+            Phase::Failed => State::plain("Failed", p.danger),
         }
-        Phase::Generating => {
-            let words = format!("Generating · {so_far} of {budget} tokens");
-            State { words, progress, ink: p.guided }
-        }
-        Phase::Stopping => State { words: "Stopping".into(), progress, ink: p.unguided },
-        Phase::Finished => State::plain("Done", p.guided),
-        Phase::Stopped => State::plain("Stopped", p.unguided),
-        Phase::Failed => State::plain("Failed", p.danger),
+    }
+
+    /// A run that has ended shows what it was asked for, which may not be what is set now.
+    fn ended(&self, run: &Run, word: &str, ink: Color32) -> State {
+        let Preferences { prompt, settings, .. } = self.preferences;
+        let what = if run.request.prompt != *prompt {
+            "the prompt has changed since"
+        } else if run.request.settings != *settings {
+            "settings have changed since"
+        } else {
+            return State::plain(word, ink);
+        };
+        State { words: format!("{word} · {what}"), progress: None, ink }
     }
 }

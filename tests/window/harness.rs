@@ -1,0 +1,182 @@
+//! A window and the engine behind it.
+
+use eframe::egui::{Event, Modifiers, PointerButton, Pos2, Role, Vec2, pos2};
+use egui_kittest::kittest::{NodeT, Queryable};
+use egui_kittest::{Harness, Node};
+use ivg_playground::app::session::{ArmView, Phase};
+use ivg_playground::app::{App, Options, preferences::Preferences};
+use ivg_playground::guidance::settings::{Arm, Settings};
+use ivg_playground::worker::protocol::{Command, PackInfo, PackSource, Request, RunId};
+
+use crate::engine::{Engine, engine, pack};
+
+/// Both ends, in one hand.
+pub struct Bench {
+    /// The window.
+    pub window: Harness<'static, App>,
+    /// The worker.
+    pub engine: Engine,
+}
+
+impl Bench {
+    /// A window that waits for its pack.
+    pub fn closed(options: Options, stored: Preferences) -> Self {
+        let (link, engine) = engine(|| {});
+        let window = Harness::builder()
+            .with_size(Vec2::new(1280.0, 1000.0))
+            .with_max_steps(20)
+            .build_eframe(|cc| App::new(&cc.egui_ctx, link, options, stored));
+        // A step of the harness is a quarter of a second, too slow for a double-click.
+        window.ctx.options_mut(|o| o.input_options.max_double_click_delay = 2.0);
+        Self { window, engine }
+    }
+
+    /// A window with a pack.
+    pub fn with_pack(pack: PackInfo) -> Self {
+        Self::open(options(), Preferences::default(), pack)
+    }
+
+    /// A window with a pack and a history.
+    pub fn open(options: Options, stored: Preferences, pack: PackInfo) -> Self {
+        let mut bench = Self::closed(options, stored);
+        bench.engine.load(pack);
+        bench.window.run();
+        bench
+    }
+
+    /// A window with a pack that can do everything, and a prompt.
+    pub fn ready() -> Self {
+        let stored = Preferences { prompt: "This movie was".into(), ..Preferences::default() };
+        Self::open(options(), stored, pack())
+    }
+
+    /// A window in which a run has begun.
+    pub fn running() -> (Self, RunId, Request) {
+        let mut bench = Self::ready();
+        bench.click("Generate");
+        let (run, request) = bench.engine.generate();
+        bench.engine.send(ivg_playground::worker::protocol::Event::Started { run });
+        bench.window.run();
+        (bench, run, request)
+    }
+
+    /// Clicks the one thing that is called this.
+    pub fn click(&mut self, name: &str) {
+        self.window.get_by_label(name).click();
+        self.window.run();
+    }
+
+    /// The settings of the next run.
+    pub fn settings(&self) -> &Settings {
+        &self.window.state().preferences().settings
+    }
+
+    /// What a column shows.
+    pub fn arm(&self, arm: Arm) -> &ArmView {
+        self.window.state().session().arm(arm).expect("the arm takes part")
+    }
+
+    /// How far the run is.
+    pub fn phase(&self) -> Option<Phase> {
+        self.window.state().session().run.as_ref().map(|run| run.phase)
+    }
+
+    /// Whether something on screen reads exactly like this.
+    pub fn shows(&self, words: &str) -> bool {
+        self.window.query_all_by_label(words).next().is_some()
+    }
+
+    /// Whether a text on screen contains this.
+    pub fn reads(&self, words: &str) -> bool {
+        self.window.query_all_by_label_contains(words).next().is_some()
+            || self.window.query_all_by_value(words).next().is_some()
+    }
+
+    /// The rail of a setting.
+    pub fn slider<'a>(&'a self, name: &'a str) -> Node<'a> {
+        self.window.get_by_role_and_label(Role::Slider, name)
+    }
+
+    /// The number box of a setting.
+    pub fn number<'a>(&'a self, name: &'a str) -> Node<'a> {
+        self.window.get_by_role_and_label(Role::SpinButton, name)
+    }
+
+    /// Types into the number box of a setting and presses Enter.
+    pub fn enter(&mut self, name: &str, text: &str) {
+        self.number(name).click();
+        self.window.run();
+        self.window.event(Event::Text(text.into()));
+        self.window.run();
+        self.window.key_press(eframe::egui::Key::Enter);
+        self.window.run();
+    }
+
+    /// A place on the rail of a setting, 0 to 1.
+    pub fn place(&self, name: &str, share: f32) -> Pos2 {
+        let rect = self.slider(name).rect();
+        // The rail begins a handle's width inside its rectangle.
+        let (left, right) = (rect.left() + 9.0, rect.right() - 9.0);
+        pos2(left + share * (right - left), rect.top() + 12.0)
+    }
+
+    /// Presses the handle of a setting at one place and moves it to another, without letting go.
+    pub fn drag(&mut self, name: &str, from: f32, to: f32) -> Pos2 {
+        let (from, to) = (self.place(name, from), self.place(name, to));
+        self.window.hover_at(from);
+        self.window.run();
+        self.window.drag_at(from);
+        self.window.run();
+        for step in 1..=4 {
+            self.window.hover_at(from + (to - from) * (step as f32 / 4.0));
+            self.window.run();
+        }
+        to
+    }
+
+    /// Lets go.
+    pub fn drop(&mut self, at: Pos2) {
+        self.window.drop_at(at);
+        self.window.run();
+    }
+
+    /// Presses and releases the mouse in one place.
+    pub fn press(&mut self, at: Pos2) {
+        self.window.hover_at(at);
+        self.window.run();
+        for pressed in [true, false] {
+            let (button, modifiers) = (PointerButton::Primary, Modifiers::NONE);
+            self.window.event(Event::PointerButton { pos: at, button, pressed, modifiers });
+            self.window.step();
+        }
+    }
+
+    /// The sentence that appears over something.
+    pub fn hover(&mut self, at: Pos2) {
+        self.window.hover_at(at);
+        // Tooltips wait until the pointer is still.
+        for _ in 0..6 {
+            self.window.step();
+        }
+    }
+
+    /// Whether something can be used.
+    pub fn is_disabled(&self, role: Role, name: &str) -> bool {
+        self.window.get_by_role_and_label(role, name).accesskit_node().is_disabled()
+    }
+
+    /// Fails if the window has sent anything.
+    pub fn expect_silence(&self) {
+        assert_eq!(self.engine.next(), None, "the window sent a command");
+    }
+
+    /// The next command, which must be a stop.
+    pub fn expect_stop(&self, run: RunId) {
+        assert_eq!(self.engine.command(), Command::Stop(run));
+    }
+}
+
+/// The bundled pack and nothing else.
+pub fn options() -> Options {
+    Options::new(PackSource::Bundled("imdb-sentiment".into()))
+}

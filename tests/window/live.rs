@@ -1,0 +1,117 @@
+//! The live switch.
+
+use eframe::egui::Key;
+use ivg_playground::guidance::settings::Arm;
+use ivg_playground::guidance::trace::StopReason;
+use ivg_playground::worker::protocol::{Cost, Event};
+
+use crate::harness::Bench;
+
+/// A live window after a run.
+fn live() -> Bench {
+    let (mut bench, run, request) = Bench::running();
+    bench.engine.done(run, &request, &[" was fine.", " was great."], StopReason::MaxTokens);
+    bench.window.run();
+    bench.click("Live");
+    bench.expect_silence();
+    bench
+}
+
+#[test]
+fn a_slider_runs_again_when_it_is_let_go_and_not_before() {
+    let mut bench = live();
+    let at = bench.drag("Token guidance β", 0.6667, 0.9);
+    assert!(bench.settings().beta > 2.0);
+    bench.expect_silence();
+    bench.drop(at);
+    let (run, request) = bench.engine.generate();
+    assert_eq!((run, request.settings.seed), (2, 1));
+    assert_eq!(request.settings, *bench.settings());
+    bench.expect_silence();
+}
+
+#[test]
+fn it_cancels_the_run_in_progress() {
+    let mut bench = live();
+    bench.enter("Token guidance β", "2");
+    let (first, _) = bench.engine.generate();
+    bench.engine.send(Event::Started { run: first });
+    bench.window.run();
+    bench.enter("Token guidance β", "-2");
+    let (second, request) = bench.engine.generate();
+    assert_eq!((second, request.settings.beta), (first + 1, -2.0));
+    assert!(bench.engine.is_stopped(first) && !bench.engine.is_stopped(second));
+}
+
+#[test]
+fn keys_dice_and_the_way_back_run_again_too() {
+    let mut bench = live();
+    bench.slider("Temperature").focus();
+    bench.window.run();
+    bench.window.key_press(Key::ArrowRight);
+    bench.window.run();
+    assert_eq!(bench.engine.generate().1.settings.temperature, 0.75);
+    bench.click("Reset Temperature to 0.70");
+    assert_eq!(bench.engine.generate().1.settings.temperature, 0.7);
+    bench.click("Draw another seed");
+    assert_eq!(bench.engine.generate().1.settings.seed, bench.settings().seed);
+    bench.click("Rank chunks by: Implicit");
+    bench.engine.generate();
+}
+
+#[test]
+fn typing_runs_again_only_when_entered() {
+    let mut bench = live();
+    bench.number("Length").click();
+    bench.window.run();
+    bench.window.event(eframe::egui::Event::Text("120".into()));
+    bench.window.run();
+    bench.expect_silence();
+    bench.window.key_press(Key::Enter);
+    bench.window.run();
+    assert_eq!(bench.engine.generate().1.settings.max_tokens, 120);
+}
+
+#[test]
+fn a_setting_put_back_where_it_was_runs_nothing() {
+    let mut bench = live();
+    bench.drag("Token guidance β", 0.6667, 0.9);
+    let back = bench.place("Token guidance β", 0.6667);
+    bench.window.hover_at(back);
+    bench.window.run();
+    bench.drop(back);
+    assert_eq!(bench.settings().beta, 1.0);
+    bench.expect_silence();
+}
+
+#[test]
+fn before_the_first_run_nothing_runs_by_itself() {
+    let mut bench = Bench::ready();
+    bench.click("Live");
+    bench.enter("Token guidance β", "2");
+    bench.expect_silence();
+}
+
+#[test]
+fn switched_off_nothing_runs_by_itself() {
+    let mut bench = live();
+    bench.click("Live");
+    bench.enter("Token guidance β", "2");
+    bench.expect_silence();
+}
+
+#[test]
+fn old_text_waits_until_it_is_overtaken() {
+    let mut bench = live();
+    bench.enter("Token guidance β", "2");
+    let (run, request) = bench.engine.generate();
+    assert!(bench.reads("This movie was was great."));
+    bench.engine.token(run, 1, " was", Cost::default());
+    bench.window.run();
+    assert_eq!(bench.arm(Arm::Ivg).ghost_tail(), " great.");
+    assert!(bench.reads("This movie was was great."));
+    bench.engine.done(run, &request, &[" is", " is"], StopReason::MaxTokens);
+    bench.window.run();
+    assert!(!bench.reads("great."));
+    assert!(bench.reads("This movie was is"));
+}

@@ -1,0 +1,92 @@
+//! Packs on their way in.
+
+use eframe::egui::{Role, Theme as Shade};
+use ivg_playground::app::{Theme, preferences::Preferences};
+use ivg_playground::guidance::settings::Settings;
+use ivg_playground::worker::protocol::{Command, Event, PackSource};
+
+use crate::engine::pack;
+use crate::harness::{Bench, options};
+
+#[test]
+fn the_pack_asked_for_is_loaded_and_shown() {
+    let mut bench = Bench::closed(options(), Preferences::default());
+    let asked = Command::LoadPack(PackSource::Bundled("imdb-sentiment".into()));
+    assert_eq!(bench.engine.command(), asked);
+    assert!(bench.is_disabled(Role::Button, "Generate"));
+    bench.engine.send(Event::Loading { what: "value model".into(), fraction: 0.4 });
+    bench.window.run();
+    assert!(bench.shows("Loading 40% · value model"));
+    bench.engine.send(Event::Loaded(pack()));
+    bench.window.run();
+    assert!(bench.shows("Ready"));
+    assert!(bench.shows("CPU (2 threads)"));
+    assert!(!bench.shows("Loading 40% · value model"));
+}
+
+#[test]
+fn a_pack_that_cannot_be_loaded_is_a_sentence_that_can_be_dismissed() {
+    let mut bench = Bench::closed(options(), Preferences::default());
+    bench.engine.command();
+    bench.engine.send(Event::LoadFailed("No pack of that name; choose another.".into()));
+    bench.window.run();
+    assert!(bench.shows("No pack of that name; choose another."));
+    assert!(bench.shows("No models loaded"));
+    assert!(bench.is_disabled(Role::Button, "Generate"));
+    bench.click("Dismiss the error");
+    assert!(!bench.shows("No pack of that name; choose another."));
+}
+
+#[test]
+fn generate_on_start_waits_for_the_pack() {
+    let options = ivg_playground::app::Options {
+        prompt: Some("The cast".into()),
+        generate: true,
+        ..options()
+    };
+    let mut bench = Bench::closed(options, Preferences::default());
+    bench.window.run();
+    bench.engine.command();
+    bench.expect_silence();
+    bench.engine.send(Event::Loaded(pack()));
+    bench.window.run();
+    assert_eq!(bench.engine.generate().1.prompt, "The cast");
+}
+
+#[test]
+fn a_pack_brings_its_own_settings_once() {
+    let mut with_defaults = pack();
+    with_defaults.defaults = Settings { beta: 0.25, max_tokens: 128, ..Settings::default() };
+    let bench = Bench::with_pack(with_defaults.clone());
+    assert_eq!(*bench.settings(), with_defaults.defaults);
+    // Settings made for this pack come back as they were left.
+    let mut stored = bench.window.state().preferences().clone();
+    stored.settings.beta = -1.0;
+    let bench = Bench::open(options(), stored, with_defaults.clone());
+    assert_eq!(bench.settings().beta, -1.0);
+    // Settings asked for on the command line win.
+    let asked = Settings { beta: 2.0, ..Settings::default() };
+    let options = ivg_playground::app::Options { settings: Some(asked.clone()), ..options() };
+    let bench = Bench::open(options, Preferences::default(), with_defaults);
+    assert_eq!(*bench.settings(), asked);
+}
+
+#[test]
+fn the_theme_follows_its_switch_at_once() {
+    let mut bench = Bench::ready();
+    for (name, theme, shade) in
+        [("Theme: Light", Theme::Light, Shade::Light), ("Theme: Dark", Theme::Dark, Shade::Dark)]
+    {
+        bench.click(name);
+        assert_eq!(bench.window.state().preferences().theme, theme);
+        assert_eq!(bench.window.ctx.theme(), shade);
+    }
+}
+
+#[test]
+fn an_idle_window_asks_for_no_frames() {
+    let mut bench = Bench::ready();
+    bench.window.run();
+    let delay = bench.window.output().viewport_output.values().map(|v| v.repaint_delay).min();
+    assert_eq!(delay, Some(std::time::Duration::MAX));
+}

@@ -1,0 +1,183 @@
+//! Runs: started, watched, stopped, failed.
+
+use eframe::egui::{Key, Modifiers, Role};
+use egui_kittest::kittest::Queryable;
+use ivg_playground::app::preferences::Preferences;
+use ivg_playground::app::session::Phase;
+use ivg_playground::guidance::settings::{Arm, Settings};
+use ivg_playground::guidance::trace::StopReason;
+use ivg_playground::worker::protocol::{Cost, Event, Request};
+
+use crate::engine::{pack, tokens};
+use crate::harness::{Bench, options};
+
+const COST: Cost = Cost { sampled_tokens: 40, elapsed_ms: 500.0 };
+
+#[test]
+fn a_typed_prompt_and_ctrl_enter_ask_for_both_arms() {
+    let mut bench = Bench::with_pack(pack());
+    assert!(bench.is_disabled(Role::Button, "Generate"));
+    bench.window.get_by_role(Role::MultilineTextInput).focus();
+    bench.window.run();
+    bench.window.get_by_role(Role::MultilineTextInput).type_text("The ending");
+    bench.window.run();
+    bench.window.key_press_modifiers(Modifiers::COMMAND, Key::Enter);
+    bench.window.run();
+    let (run, request) = bench.engine.generate();
+    let arms = vec![Arm::Base, Arm::Ivg];
+    let settings = Settings::default();
+    assert_eq!(request, Request { prompt: "The ending".into(), arms, settings });
+    assert_eq!(run, 1);
+    assert_eq!(bench.window.state().preferences().prompt, "The ending", "no new line was typed");
+}
+
+#[test]
+fn an_example_fills_the_prompt() {
+    let mut bench = Bench::with_pack(pack());
+    bench.click("Example: My wife and I");
+    assert_eq!(bench.window.state().preferences().prompt, "My wife and I");
+    bench.click("Generate");
+    assert_eq!(bench.engine.generate().1.prompt, "My wife and I");
+}
+
+#[test]
+fn without_a_prompt_generate_says_why_it_cannot() {
+    let mut bench = Bench::with_pack(pack());
+    let at = bench.window.get_by_label("Generate").rect().center();
+    bench.hover(at);
+    assert!(bench.shows("Type a prompt first, or pick an example."));
+    bench.press(at);
+    bench.expect_silence();
+    // The shortcut is no way around it.
+    bench.window.key_press_modifiers(Modifiers::COMMAND, Key::Enter);
+    bench.window.run();
+    bench.expect_silence();
+    assert!(bench.shows("Type a prompt first, or pick an example."));
+}
+
+#[test]
+fn both_columns_stream_and_a_chunk_replaces_what_was_provisional() {
+    let (mut bench, run, _) = Bench::running();
+    bench.engine.token(run, 0, " was slow", COST);
+    bench.engine.token(run, 1, " was dull", COST);
+    bench.window.run();
+    assert!(bench.reads("This movie was was slow"));
+    assert!(bench.reads("This movie was was dull"));
+    assert_eq!(bench.arm(Arm::Ivg).decided_bytes(), 0);
+    let lead = tokens(" was bright");
+    let chunk = bench.engine.search_chunk(2, 1.5, (4, 16), true);
+    let value = chunk.leader().and_then(|i| chunk.candidates[i].value).expect("a value");
+    bench.engine.chunk(run, 1, chunk, &lead);
+    bench.window.run();
+    assert!(bench.reads("This movie was was bright"));
+    assert!(!bench.reads("dull"));
+    assert_eq!(bench.arm(Arm::Ivg).decided_bytes(), " was bright".len());
+    assert!(bench.shows(&format!("Guided Value: {value:+.2}")));
+    assert!(bench.shows(&format!("Guided Tokens: {}", lead.len())));
+    assert!(bench.shows("Unguided Value: –"));
+    assert!(bench.reads("Guided: 1 chunks"), "the plot describes itself");
+    assert!(bench.shows("Generating · 1 of 50 tokens"));
+}
+
+#[test]
+fn the_final_report_gives_the_figures() {
+    let (mut bench, run, request) = Bench::running();
+    bench.engine.done(run, &request, &[" was fine.", " was great."], StopReason::EndOfText);
+    bench.window.run();
+    assert_eq!(bench.phase(), Some(Phase::Finished));
+    assert!(bench.reads("This movie was was great."));
+    assert!(bench.shows("Guided Value: +1.25"));
+    assert!(bench.shows("Guided Tokens/s: 100"));
+    assert!(bench.shows("Guided Seconds: 2.0"));
+    assert!(bench.shows("end of text"));
+    assert!(bench.shows("Done"));
+    let kl = bench.arm(Arm::Ivg).report.kl_nats();
+    assert!(bench.shows(&format!("Guided KL, nats: {kl:.1}")));
+}
+
+#[test]
+fn escape_stops_the_run_and_the_text_stays() {
+    let (mut bench, run, request) = Bench::running();
+    bench.engine.token(run, 0, " was slow", COST);
+    bench.window.run();
+    bench.window.key_press(Key::Escape);
+    bench.window.run();
+    bench.expect_stop(run);
+    assert!(bench.engine.is_stopped(run));
+    assert!(bench.shows("Stopping"));
+    bench.engine.done(run, &request, &[" was slow", ""], StopReason::Stopped);
+    bench.window.run();
+    assert!(bench.shows("Stopped"));
+    assert!(bench.reads("This movie was was slow"));
+    // There is nothing left to stop.
+    bench.window.key_press(Key::Escape);
+    bench.window.run();
+    bench.expect_silence();
+}
+
+#[test]
+fn the_stop_button_stops_and_is_off_when_idle() {
+    let mut bench = Bench::ready();
+    assert!(bench.is_disabled(Role::Button, "Stop"));
+    bench.click("Generate");
+    let (run, _) = bench.engine.generate();
+    bench.click("Stop");
+    bench.expect_stop(run);
+}
+
+#[test]
+fn a_failure_is_a_sentence_and_the_text_stays() {
+    let (mut bench, run, _) = Bench::running();
+    bench.engine.token(run, 1, " was splendid", COST);
+    let message = "The tuned model ran out of memory; lower W·K.";
+    bench.engine.send(Event::Failed { run, message: message.into() });
+    bench.window.run();
+    assert!(bench.shows(message));
+    assert!(bench.shows("Failed"));
+    assert!(bench.reads("This movie was was splendid"));
+    bench.click("Dismiss the error");
+    assert!(!bench.shows(message));
+    assert!(bench.reads("This movie was was splendid"));
+    // The next run clears the strip by itself.
+    bench.click("Generate");
+    assert_eq!(bench.engine.generate().0, run + 1);
+}
+
+#[test]
+fn what_an_old_run_still_sends_is_ignored() {
+    let (mut bench, old, request) = Bench::running();
+    bench.click("Generate");
+    let (new, _) = bench.engine.generate();
+    bench.engine.token(old, 0, " from before", COST);
+    bench.engine.done(old, &request, &[" from before", ""], StopReason::Stopped);
+    bench.engine.send(Event::Failed { run: old, message: "Too late.".into() });
+    bench.window.run();
+    assert!(!bench.reads("from before") && !bench.shows("Too late."));
+    bench.engine.token(new, 0, " from now", COST);
+    bench.window.run();
+    assert!(bench.reads("This movie was from now"));
+    assert_eq!(bench.phase(), Some(Phase::Generating));
+}
+
+#[test]
+fn a_run_names_the_settings_it_used_and_says_when_they_have_moved_on() {
+    let (mut bench, run, request) = Bench::running();
+    bench.engine.done(run, &request, &[" a", " b"], StopReason::MaxTokens);
+    bench.window.run();
+    assert!(bench.shows("IVG · β 1 · λ ∞"));
+    bench.enter("Token guidance β", "0.5");
+    assert!(bench.shows("IVG · β 1 · λ ∞"), "the column still shows the old run");
+    assert!(bench.shows("Done · settings have changed since"));
+}
+
+#[test]
+fn a_vanished_engine_is_an_error_not_a_silence() {
+    let stored = Preferences { prompt: "This movie was".into(), ..Preferences::default() };
+    let mut bench = Bench::open(options(), stored, pack());
+    let Bench { window, engine } = &mut bench;
+    let (_, other) = crate::engine::engine(|| {});
+    drop(std::mem::replace(engine, other));
+    window.get_by_label("Generate").click();
+    window.run();
+    assert!(bench.reads("The engine does not answer any more"));
+}

@@ -1,0 +1,184 @@
+//! Every setting by its rail, its number and its way back.
+
+use eframe::egui::Role;
+use ivg_playground::guidance::settings::{Settings, ValueSource};
+
+use crate::engine::pack;
+use crate::harness::Bench;
+
+#[test]
+fn lambda_reaches_zero_and_infinity_on_its_rail() {
+    let mut bench = Bench::ready();
+    let at = bench.drag("Chunk guidance λ", 1.0, 0.5);
+    bench.drop(at);
+    let middle = bench.settings().lambda;
+    assert!((1.0..10.0).contains(&middle), "{middle} in the middle");
+    let at = bench.drag("Chunk guidance λ", 0.5, 0.0);
+    bench.drop(at);
+    assert_eq!(bench.settings().lambda, 0.0);
+    let at = bench.drag("Chunk guidance λ", 0.0, 1.0);
+    bench.drop(at);
+    assert_eq!(bench.settings().lambda, f32::INFINITY);
+}
+
+#[test]
+fn lambda_is_typed_as_a_number_or_as_infinity() {
+    let mut bench = Bench::ready();
+    for (typed, value) in
+        [("2.5", 2.5), ("inf", f32::INFINITY), ("0", 0.0), ("∞", f32::INFINITY), ("1e6", 100.0)]
+    {
+        bench.enter("Chunk guidance λ", typed);
+        assert_eq!(bench.settings().lambda, value, "{typed}");
+    }
+    bench.enter("Chunk guidance λ", "nonsense");
+    assert_eq!(bench.settings().lambda, 100.0, "what cannot be read changes nothing");
+}
+
+#[test]
+fn beta_snaps_to_zero_and_keeps_its_sign() {
+    let mut bench = Bench::ready();
+    let at = bench.drag("Token guidance β", 0.6667, 0.508);
+    bench.drop(at);
+    assert_eq!(bench.settings().beta, 0.0);
+    bench.enter("Token guidance β", "-0.35");
+    assert_eq!(bench.settings().beta, -0.35);
+    bench.enter("Token guidance β", "9");
+    assert_eq!(bench.settings().beta, 3.0);
+}
+
+#[test]
+fn a_double_click_and_the_arrow_lead_back_to_the_default() {
+    let mut bench = Bench::ready();
+    bench.enter("Token guidance β", "2");
+    assert_eq!(bench.settings().beta, 2.0);
+    bench.click("Reset Token guidance β to 1.00");
+    assert_eq!(bench.settings().beta, 1.0);
+    assert!(!bench.shows("Reset Token guidance β to 1.00"));
+    bench.enter("Temperature", "1.5");
+    let at = bench.place("Temperature", 0.2);
+    bench.press(at);
+    bench.press(at);
+    bench.window.run();
+    assert_eq!(bench.settings().temperature, Settings::default().temperature);
+}
+
+#[test]
+fn every_setting_has_a_number_box() {
+    let mut bench = Bench::ready();
+    for (name, text) in [
+        ("Beams W", "2"),
+        ("Successors K", "3"),
+        ("Chunk length L", "10"),
+        ("Temperature", "1.2"),
+        ("Top-p", "0.9"),
+        ("Top-k", "40"),
+        ("Length", "200"),
+        ("Seed", "77"),
+    ] {
+        bench.enter(name, text);
+    }
+    let expected = Settings {
+        beams: 2,
+        successors: 3,
+        chunk_tokens: 10,
+        temperature: 1.2,
+        top_p: 0.9,
+        top_k: 40,
+        max_tokens: 200,
+        seed: 77,
+        ..Settings::default()
+    };
+    assert_eq!(*bench.settings(), expected);
+    bench.enter("Top-k", "off");
+    assert_eq!(bench.settings().top_k, 0);
+}
+
+#[test]
+fn rows_stay_within_what_can_be_decoded_together() {
+    let mut bench = Bench::ready();
+    bench.enter("Beams W", "16");
+    assert_eq!((bench.settings().beams, bench.settings().successors), (16, 4));
+    assert!(bench.shows("W·K = 64 rows, the most that decode together."));
+    bench.enter("Successors K", "16");
+    assert_eq!((bench.settings().beams, bench.settings().successors), (16, 4));
+    assert!(bench.settings().validate().is_ok());
+}
+
+#[test]
+fn the_dice_draw_another_seed() {
+    let mut bench = Bench::ready();
+    let before = bench.settings().seed;
+    bench.click("Draw another seed");
+    let first = bench.settings().seed;
+    assert_ne!(first, before);
+    bench.click("Draw another seed");
+    assert_ne!(bench.settings().seed, first);
+}
+
+#[test]
+fn chunks_are_ranked_by_what_a_person_chose() {
+    let mut bench = Bench::ready();
+    bench.click("Rank chunks by: Implicit");
+    assert_eq!(bench.settings().value_source, ValueSource::Implicit);
+}
+
+#[test]
+fn beta_without_a_pair_is_off_and_says_why() {
+    let mut bench = Bench::with_pack({
+        let mut pack = pack();
+        pack.has_pair = false;
+        pack
+    });
+    assert!(bench.is_disabled(Role::Slider, "Token guidance β"));
+    assert!(bench.is_disabled(Role::SpinButton, "Token guidance β"));
+    assert!(!bench.is_disabled(Role::Slider, "Chunk guidance λ"));
+    let at = bench.place("Token guidance β", 0.3);
+    bench.hover(at);
+    assert!(bench.shows("This pack has no tuned/untuned pair, so there are no token values."));
+    bench.press(at);
+    assert_eq!(bench.settings().beta, 1.0);
+}
+
+#[test]
+fn lambda_without_a_value_model_points_to_the_other_source() {
+    let mut bench = Bench::with_pack({
+        let mut pack = pack();
+        pack.has_value = false;
+        pack
+    });
+    assert!(bench.is_disabled(Role::Slider, "Chunk guidance λ"));
+    let at = bench.place("Chunk guidance λ", 0.3);
+    bench.hover(at);
+    assert!(bench.shows("This pack has no value model; rank by implicit values instead."));
+    bench.click("Rank chunks by: Implicit");
+    assert!(!bench.is_disabled(Role::Slider, "Chunk guidance λ"));
+}
+
+#[test]
+fn lambda_has_nothing_to_choose_with_one_successor() {
+    let mut bench = Bench::ready();
+    bench.enter("Successors K", "1");
+    assert!(bench.is_disabled(Role::Slider, "Chunk guidance λ"));
+    bench.enter("Successors K", "2");
+    assert!(!bench.is_disabled(Role::Slider, "Chunk guidance λ"));
+}
+
+#[test]
+fn every_setting_explains_itself() {
+    let mut bench = Bench::ready();
+    for (name, words) in [
+        ("Token guidance β", "shuns the untuned one"),
+        ("Chunk guidance λ", "as the paper does"),
+        ("Beams W", "kept after every chunk"),
+        ("Successors K", "sampled from every beam"),
+        ("Chunk length L", "between two choices"),
+        ("Temperature", "How freely"),
+        ("Top-p", "together have this probability"),
+        ("Top-k", "this many likeliest"),
+        ("Length", "at most"),
+    ] {
+        let at = bench.place(name, 0.4);
+        bench.hover(at);
+        assert!(bench.reads(words), "{name}");
+    }
+}
