@@ -8,10 +8,20 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line, whatever it is: scripts read it, and so do people.
-            let line = format!("{error:#}").replace('\n', " ");
-            eprintln!("ivg-playground: {line}");
+            eprintln!("ivg-playground: {}", one_line(&error));
             ExitCode::from(2)
         }
     }
+}
+
+/// The error and its causes in one line: scripts read it, and so do people. Many of our errors
+/// already name their cause; it is not said twice.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = if line.is_empty() { cause } else { format!("{line}: {cause}") };
+        }
+    }
+    line.replace('\n', " ")
 }

@@ -216,14 +216,30 @@ fn the_search_keeps_the_best_and_follows_its_beams() {
             }
         }
         let last = trace.chunks.len() - 1;
-        let leader = trace.chunks[last].leader().unwrap();
-        assert_eq!(trace.chunks[last].candidates[leader].value, trace.value);
+        let leader = trace.chunks[last].leader;
+        assert_eq!(trace.chunks[last].leader().unwrap().value, trace.value);
         let whole: String = trace.tokens.iter().map(|t| t.text.as_str()).collect();
         assert_eq!(whole, trace.text);
         // Characters cut by a chunk's end are counted to the chunk that completes them, so only
         // a text that is cut at its own end may differ from its beam.
         assert!(trace.text.starts_with(&beam_text(&trace, last, leader)));
     }
+}
+
+#[test]
+fn with_a_soft_lambda_the_answer_and_its_value_are_still_of_one_row() {
+    let models = models();
+    let mut noisy = 0;
+    for seed in 0..12 {
+        let trace = run(&models, Arm::Ivg, &Settings { lambda: 0.5, seed, ..small() });
+        let last = trace.chunks.last().unwrap();
+        let leader = last.leader().unwrap();
+        assert!(leader.survived);
+        assert_eq!(leader.value, trace.value);
+        assert!((trace.value.unwrap() - value_from_scratch(&models, &ids(&trace))).abs() < 1e-4);
+        noisy += usize::from(last.candidates.iter().any(|c| c.value > leader.value));
+    }
+    assert!(noisy > 0, "noise must sometimes prefer another row than the best");
 }
 
 #[test]
@@ -322,19 +338,31 @@ fn a_full_context_is_not_an_end_of_text() {
 }
 
 #[test]
-fn streaming_steps_add_up_to_the_report() {
+fn streaming_follows_the_leader_and_adds_up_to_the_report() {
     let models = models();
     let prefilled = Prefilled::new(&models, &prompts_of(&models, PROMPT)).unwrap();
-    let mut search = Search::new(&models, &prefilled, Arm::Ivg, &small()).unwrap();
-    let mut shown = Vec::new();
-    while !search.is_done() {
-        let step = search.step().unwrap();
-        shown.extend(step.token);
-        if let Some((_, lead)) = step.chunk {
-            shown = lead;
+    for (beams, successors) in [(1, 1), (3, 2), (4, 1), (2, 4)] {
+        let settings = Settings { beams, successors, ..small() };
+        let mut search = Search::new(&models, &prefilled, Arm::Ivg, &settings).unwrap();
+        let (mut shown, mut provisional) = (Vec::new(), String::new());
+        let mut leader = None;
+        while !search.is_done() {
+            let step = search.step().unwrap();
+            if let Some(token) = step.token {
+                provisional += &token.text;
+                shown.push(token);
+            }
+            if let Some((chunk, lead)) = step.chunk {
+                // What was shown meanwhile is what the leader's first successor wrote.
+                let followed = chunk.candidates.iter().find(|c| c.parent == leader).unwrap();
+                assert_eq!(provisional, followed.text);
+                leader = Some(chunk.leader);
+                provisional.clear();
+                shown = lead;
+            }
         }
+        assert_eq!(shown, search.finish().unwrap().tokens);
     }
-    assert_eq!(shown, search.finish().unwrap().tokens);
 }
 
 #[test]

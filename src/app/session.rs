@@ -296,8 +296,7 @@ impl ArmView {
     }
 
     fn decide(&mut self, chunk: ChunkTrace, lead: Vec<TokenTrace>) {
-        let leader = chunk.leader().and_then(|i| chunk.candidates.get(i));
-        self.report.value = leader.and_then(|c| c.value);
+        self.report.value = chunk.leader().and_then(|c| c.value);
         self.report.text = lead.iter().map(|t| t.text.as_str()).collect();
         self.decided = lead.len();
         self.report.tokens = lead;

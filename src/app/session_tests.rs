@@ -35,7 +35,7 @@ fn chunk(run: RunId, arm: usize, value: f32, lead: &[&str]) -> Event {
         ended: false,
         tokens: lead.len(),
     };
-    let chunk = ChunkTrace { end_token: lead.len(), candidates: vec![candidate] };
+    let chunk = ChunkTrace { end_token: lead.len(), candidates: vec![candidate], leader: 0 };
     Event::Chunk { run, arm, chunk, lead: lead.iter().map(|t| token(t)).collect() }
 }
 

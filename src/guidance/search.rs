@@ -168,7 +168,8 @@ impl<'m> Search<'m> {
             chunks: self.chunks,
             sampled_tokens: self.sampled_tokens,
             forward_passes: self.forward_passes,
-            elapsed_ms: self.elapsed_ms,
+            // Microseconds are as fine as it means anything.
+            elapsed_ms: (self.elapsed_ms * 1e3).round() / 1e3,
             stop_reason,
             settings: self.settings,
         })
@@ -193,6 +194,7 @@ impl<'m> Search<'m> {
         let is_first = self.chunks.is_empty();
         let mut rows = Vec::with_capacity(w * k);
         let (mut live, mut sources) = (Vec::new(), Vec::new());
+        let mut leader = 0;
         for (slot, survivor) in self.rows.iter().enumerate() {
             let source = self.live.iter().position(|&i| i == slot);
             let places: Vec<RowKey> = match source {
@@ -201,7 +203,7 @@ impl<'m> Search<'m> {
                 Some(_) => grid(slot..slot + 1, k),
             };
             if slot == self.leader {
-                self.leader = rows.len();
+                leader = rows.len();
             }
             for key in places {
                 if let Some(source) = source {
@@ -211,7 +213,7 @@ impl<'m> Search<'m> {
                 rows.push(survivor.branch(key, (!is_first).then_some(survivor.candidate)));
             }
         }
-        (self.rows, self.live) = (rows, live);
+        (self.rows, self.live, self.leader) = (rows, live, leader);
         sources
     }
 
@@ -265,7 +267,11 @@ impl<'m> Search<'m> {
             ended: row.ended,
             tokens: row.tokens(),
         });
-        let chunk = ChunkTrace { end_token: self.position, candidates: candidates.collect() };
+        let chunk = ChunkTrace {
+            end_token: self.position,
+            candidates: candidates.collect(),
+            leader: selection.best,
+        };
         self.keep(&selection, &value_rows)?;
         self.chunks.push(chunk.clone());
         let (_, lead) = self.rows[self.leader].clone().into_text_and_tokens();

@@ -49,7 +49,7 @@ pub enum ValueSource {
 
 /// Everything a person can turn before a run. `Default` is the paper's sentiment setting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// Token guidance strength β; 0 is off.
     pub beta: f32,

@@ -104,6 +104,9 @@ pub struct ChunkTrace {
     pub end_token: usize,
     /// All candidates, in row order.
     pub candidates: Vec<Candidate>,
+    /// Index of the survivor that the selection ranks first: the answer, should the search end
+    /// here. With a finite λ its noise counts, so it need not have the highest value.
+    pub leader: usize,
 }
 
 /// One partial response at the end of a chunk.
@@ -124,12 +127,9 @@ pub struct Candidate {
 }
 
 impl ChunkTrace {
-    /// The survivor with the highest value: the one a reader would be answered with.
-    pub fn leader(&self) -> Option<usize> {
-        let score = |c: &Candidate| c.value.unwrap_or(0.0);
-        (0..self.candidates.len()).filter(|&i| self.candidates[i].survived).reduce(|a, b| {
-            if score(&self.candidates[b]) > score(&self.candidates[a]) { b } else { a }
-        })
+    /// The candidate a reader would be answered with, had the search ended here.
+    pub fn leader(&self) -> Option<&Candidate> {
+        self.candidates.get(self.leader)
     }
 }
 

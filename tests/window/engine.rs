@@ -162,7 +162,7 @@ impl Engine {
             ended: false,
             tokens,
         });
-        ChunkTrace { end_token: tokens, candidates: candidates.collect() }
+        ChunkTrace { end_token: tokens, candidates: candidates.collect(), leader: order[0] }
     }
 }
 

@@ -78,7 +78,7 @@ fn spot(chunk: &ChunkTrace, i: usize) -> Option<[f64; 2]> {
 /// The path of the last leader, back through its parents.
 fn lead(chunks: &[ChunkTrace]) -> Vec<[f64; 2]> {
     let mut path = Vec::new();
-    let mut current = chunks.last().and_then(ChunkTrace::leader);
+    let mut current = chunks.last().map(|c| c.leader);
     for chunk in chunks.iter().rev() {
         let Some(i) = current else { break };
         path.extend(spot(chunk, i));
@@ -298,6 +298,7 @@ mod tests {
                     candidate(None, 0.1, false, 5),
                     candidate(None, 0.4, true, 5),
                 ],
+                leader: 0,
             },
             ChunkTrace {
                 end_token: 10,
@@ -306,6 +307,7 @@ mod tests {
                     candidate(Some(0), 0.6, true, 10),
                     candidate(Some(2), 0.9, true, 8),
                 ],
+                leader: 2,
             },
         ]
     }
