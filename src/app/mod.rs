@@ -83,8 +83,11 @@ impl Options {
 #[derive(Debug, Error)]
 pub enum AppError {
     /// The desktop gave none.
-    #[error("no window could be opened ({0}); run on a desktop, or use a subcommand without one")]
+    #[error("no window could be opened: {0}; start it on a desktop, or use a subcommand")]
     NoWindow(String),
+    /// The worker could not be started.
+    #[error("the engine could not be started ({0}); close other programs and try again")]
+    NoEngine(String),
     /// The picture could not be written.
     #[error("the picture could not be written to {}: {reason}; choose another path", path.display())]
     Screenshot {
@@ -96,6 +99,20 @@ pub enum AppError {
     /// There was nothing to take a picture of.
     #[error("no picture was taken: {0}")]
     NothingToShow(String),
+}
+
+impl AppError {
+    fn from_opening(error: eframe::Error) -> Self {
+        match error {
+            eframe::Error::AppCreation(reason) => AppError::NoEngine(reason.to_string()),
+            other => {
+                // The window system puts the place in its own source before the reason.
+                let words = other.to_string();
+                let reason = words.rsplit(": ").next().unwrap_or(&words);
+                AppError::NoWindow(reason.trim_end_matches('.').to_owned())
+            }
+        }
+    }
 }
 
 /// Opens the window and stays until it is closed. `connect` starts the worker; it is given the
@@ -124,7 +141,7 @@ pub fn run(
             Ok(Box::new(app))
         }),
     );
-    opened.map_err(|e| AppError::NoWindow(e.to_string()))?;
+    opened.map_err(AppError::from_opening)?;
     let result = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
     result.unwrap_or(Ok(()))
 }

@@ -248,7 +248,7 @@ fn draw<'a>(plot: &mut PlotUi<'a>, p: &Palette, arm: Arm, picture: Picture, old:
 
 /// Dots of neighbouring chunks do not touch.
 fn radius(width: f32, chunks: usize) -> f32 {
-    (0.3 * width / chunks.max(1) as f32).clamp(2.0, 4.0)
+    (0.22 * width / chunks.max(1) as f32).clamp(2.0, 4.0)
 }
 
 fn label(at: &HoverPosition<'_>) -> Option<String> {
