@@ -7,6 +7,7 @@
 //! * [`theme`]: every colour, distance and type size.
 
 pub mod availability;
+mod icon;
 pub mod panels;
 pub mod preferences;
 mod screenshot;
@@ -39,6 +40,7 @@ use widgets::Edit;
 /// The name in the title bar and of the folder that preferences are kept in.
 const NAME: &str = "IVG Playground";
 const APP_ID: &str = "ivg-playground";
+/// Starts a run.
 const GENERATE: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Enter);
 /// How long the window waits for more events before it draws them. With the time of a frame on
 /// top this is a little over thirty frames a second.
@@ -150,6 +152,7 @@ fn native_options(options: &Options) -> eframe::NativeOptions {
     let mut viewport = ViewportBuilder::default()
         .with_title(NAME)
         .with_app_id(APP_ID)
+        .with_icon(icon::icon())
         .with_min_inner_size([1024.0, 640.0])
         .with_inner_size([1440.0, 900.0]);
     if let Some(size) = options.size {
@@ -173,6 +176,8 @@ pub struct App {
     last_run: RunId,
     /// Settings that a pack's own must not replace.
     settings_asked_for: Option<Settings>,
+    /// Put the caret into the prompt box with the first frame.
+    focus_prompt: bool,
     /// Start a run as soon as the pack is ready.
     generate_when_ready: bool,
     camera: Option<Camera>,
@@ -193,9 +198,11 @@ impl App {
             preferences.settings = settings.clone();
         }
         ctx.set_theme(preferences.theme.preference());
+        ctx.set_zoom_factor(preferences.zoom);
         let loading = session::Loading { what: "looking for the models".into(), fraction: 0.0 };
         let session = Session { loading: Some(loading), ..Session::default() };
         let generate_when_ready = options.generate;
+        let focus_prompt = options.screenshot.is_none();
         let camera = None;
         let settings_asked_for = options.settings;
         let mut app = Self {
@@ -204,6 +211,7 @@ impl App {
             session,
             last_run: 0,
             settings_asked_for,
+            focus_prompt,
             generate_when_ready,
             camera,
         };
@@ -357,6 +365,10 @@ impl eframe::App for App {
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         ui.ctx().set_theme(self.preferences.theme.preference());
+        self.preferences.zoom = ui.ctx().zoom_factor();
+        if std::mem::take(&mut self.focus_prompt) {
+            ui.memory_mut(|m| m.request_focus(panels::controls::prompt_id()));
+        }
         let mut actions = Vec::new();
         self.shortcuts(ui, &mut actions);
         let before = self.preferences.theme;

@@ -133,7 +133,7 @@ impl Session {
             }
             Event::Failed { run, message } => {
                 if let Some(current) = self.run_mut(run) {
-                    current.phase = Phase::Failed;
+                    current.fail();
                     self.error = Some(message);
                 }
             }
@@ -219,6 +219,14 @@ impl Run {
     fn finish_arm(&mut self, arm: usize, trace: ArmTrace) {
         if let Some(view) = self.arms.get_mut(arm) {
             view.finish(trace);
+        }
+    }
+
+    /// What has come stays; what had not come yet is not promised any more.
+    fn fail(&mut self) {
+        self.phase = Phase::Failed;
+        for view in self.arms.iter_mut().filter(|v| !v.report.tokens.is_empty()) {
+            view.ghost = Ghost::default();
         }
     }
 

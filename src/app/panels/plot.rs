@@ -120,9 +120,9 @@ impl ValuePlot<'_> {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 // From right to left.
                 let entries = [
-                    ("Guided, dropped", Mark::Dropped, p.guided),
-                    ("Guided, kept", Mark::Kept, p.guided),
-                    ("Guided answer", Mark::Leader, p.guided),
+                    ("dropped", Mark::Dropped, p.guided),
+                    ("kept", Mark::Kept, p.guided),
+                    ("Guided", Mark::Leader, p.guided),
                     ("Unguided", Mark::Unguided, p.unguided),
                 ];
                 for (name, mark, ink) in entries {
