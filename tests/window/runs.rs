@@ -66,7 +66,7 @@ fn both_columns_stream_and_a_chunk_replaces_what_was_provisional() {
     assert_eq!(bench.arm(Arm::Ivg).decided_bytes(), 0);
     let lead = tokens(" was bright");
     let chunk = bench.engine.search_chunk(2, 1.5, (4, 16), true);
-    let value = chunk.leader().and_then(|i| chunk.candidates[i].value).expect("a value");
+    let value = chunk.leader().and_then(|c| c.value).expect("a value");
     bench.engine.chunk(run, 1, chunk, &lead);
     bench.window.run();
     assert!(bench.reads("This movie was was bright"));
