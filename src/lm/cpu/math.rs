@@ -4,7 +4,11 @@
 /// would call a library function for every element.
 #[inline(always)]
 pub fn fused_multiply_add(a: f32, b: f32, c: f32) -> f32 {
-    if cfg!(any(target_feature = "fma", target_arch = "aarch64")) { a.mul_add(b, c) } else { a * b + c }
+    if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
+        a.mul_add(b, c)
+    } else {
+        a * b + c
+    }
 }
 
 /// eˣ within 2 units in the last place for x in [−87, 88]; clamped outside. The method is
@@ -48,14 +52,6 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
         width /= 2;
     }
     a_rest.iter().zip(b_rest).fold(sums[0], |sum, (a, b)| fused_multiply_add(*a, *b, sum))
-}
-
-/// y += w·x.
-#[inline(always)]
-pub fn add_scaled(y: &mut [f32], w: f32, x: &[f32]) {
-    for (y, x) in y.iter_mut().zip(x) {
-        *y = fused_multiply_add(w, *x, *y);
-    }
 }
 
 /// y += x.

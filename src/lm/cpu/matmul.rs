@@ -7,6 +7,8 @@
 
 use rayon::prelude::*;
 
+use super::math::fused_multiply_add;
+
 /// Repeats the body for every index below `$limit`. A loop of this size the compiler leaves a
 /// loop, and then the sums live in memory: eight times slower.
 macro_rules! unrolled {
@@ -14,8 +16,6 @@ macro_rules! unrolled {
         $(if $n < $limit { let $index: usize = $n; $body })*
     };
 }
-
-use super::math::fused_multiply_add;
 
 /// Outputs a panel: one AVX register, two of NEON.
 const LANES: usize = 8;
@@ -40,7 +40,8 @@ impl Packed {
         let mut panels = vec![0.0; outputs.div_ceil(LANES) * inputs * LANES];
         for (output, row) in weight.chunks_exact(inputs).enumerate() {
             let panel = &mut panels[output / LANES * inputs * LANES..][..inputs * LANES];
-            for (value, place) in row.iter().zip(panel[output % LANES..].iter_mut().step_by(LANES)) {
+            for (value, place) in row.iter().zip(panel[output % LANES..].iter_mut().step_by(LANES))
+            {
                 *place = *value;
             }
         }
@@ -58,6 +59,14 @@ impl Packed {
             _ => self.run::<8, 2>(x, &mut out),
         }
         out
+    }
+
+    /// Row `output` of the weights, `[inputs]`.
+    pub fn read(&self, output: usize, into: &mut [f32]) {
+        let panel = &self.panels[output / LANES * self.inputs * LANES..];
+        for (place, value) in into.iter_mut().zip(panel[output % LANES..].iter().step_by(LANES)) {
+            *place = *value;
+        }
     }
 
     fn run<const ROWS: usize, const PANELS: usize>(&self, x: &[f32], out: &mut [f32]) {
