@@ -257,6 +257,11 @@ impl Cache {
         })
     }
 
+    /// All slots of `layer`, used or not, `[rows, kv_heads, capacity, head_size]`.
+    pub(super) fn whole_tail(&self, layer: usize) -> &KeyValue {
+        &self.tails[layer]
+    }
+
     /// Slots in use before the tokens that are being added.
     pub(super) fn used(&self) -> usize {
         self.used

@@ -6,12 +6,12 @@
 //!
 //! Nothing here knows what the models are used for.
 
-mod attention;
 mod cache;
 mod config;
+mod cpu;
 mod error;
-mod linear;
 mod llama;
+mod portable;
 mod rope;
 mod text;
 mod tokenizer;

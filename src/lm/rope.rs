@@ -2,10 +2,7 @@
 
 use std::f32::consts::PI;
 
-use candle_core::{Device, Tensor};
-
 use super::config::LmConfig;
-use super::error::Result;
 
 /// The rotary frequencies of one model.
 pub(super) struct Rope {
@@ -43,21 +40,12 @@ impl Rope {
         Self { frequencies }
     }
 
-    /// Cosines and sines, each `[rows, tokens, head_size / 2]`, of `rows * tokens` positions.
-    /// Computed at every call: some hundred values, and no table as long as the context.
-    pub fn tables(
-        &self,
-        positions: &[usize],
-        rows: usize,
-        device: &Device,
-    ) -> Result<(Tensor, Tensor)> {
-        let half = self.frequencies.len();
-        let tokens = positions.len().checked_div(rows).unwrap_or(0);
-        let angles = positions
+    /// Cosines and sines, each `[N, head_size / 2]`, of N positions. Computed at every call:
+    /// some hundred values, and no table as long as the context.
+    pub fn tables(&self, positions: &[usize]) -> (Vec<f32>, Vec<f32>) {
+        let turns = positions
             .iter()
             .flat_map(|&position| self.frequencies.iter().map(move |f| position as f32 * f));
-        let (sin, cos): (Vec<f32>, Vec<f32>) = angles.map(f32::sin_cos).unzip();
-        let shape = (rows, tokens, half);
-        Ok((Tensor::from_vec(cos, shape, device)?, Tensor::from_vec(sin, shape, device)?))
+        turns.map(|turn| (turn.cos(), turn.sin())).unzip()
     }
 }

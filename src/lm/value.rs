@@ -1,12 +1,13 @@
 //! Models that value text: a trunk and a linear head on its hidden states.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
 use super::config::LmConfig;
+use super::cpu::dot;
 use super::error::{LmError, Result};
-use super::linear::Linear;
 use super::llama::Lm;
 use super::weights::Weights;
 
@@ -14,8 +15,8 @@ use super::weights::Weights;
 #[derive(Clone)]
 pub struct ValueModel {
     trunk: Lm,
-    /// `[1, hidden]`
-    head: Linear,
+    /// `[hidden]`
+    head: Arc<[f32]>,
     bias: f32,
 }
 
@@ -50,11 +51,8 @@ impl ValueModel {
         } else {
             (weights.get("score.weight", &shape)?, 0.0)
         };
-        Ok(Self {
-            trunk: Lm::from_weights(config, weights, device)?,
-            head: Linear::new(head),
-            bias,
-        })
+        let head = head.flatten_all()?.to_vec1::<f32>()?.into();
+        Ok(Self { trunk: Lm::from_weights(config, weights, device)?, head, bias })
     }
 
     /// The model under the head; its [`Lm::prefill`] and [`Lm::forward`] give hidden states.
@@ -67,7 +65,12 @@ impl ValueModel {
     /// # Errors
     /// When the shape is another.
     pub fn values(&self, hidden: &Tensor) -> Result<Vec<f32>> {
-        let values = self.head.forward(&hidden.contiguous()?)?.flatten_all()?.to_vec1::<f32>()?;
-        Ok(values.into_iter().map(|value| value + self.bias).collect())
+        let width = self.head.len();
+        if hidden.rank() != 2 || hidden.dim(1)? != width {
+            let problem = format!("hidden states {:?} given, [N, {width}] needed", hidden.dims());
+            return Err(LmError::Call(problem));
+        }
+        let hidden = hidden.flatten_all()?.to_vec1::<f32>()?;
+        Ok(hidden.chunks_exact(width).map(|row| dot(row, &self.head) + self.bias).collect())
     }
 }

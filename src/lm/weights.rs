@@ -7,6 +7,7 @@ use candle_core::{Device, Tensor};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, SafeTensors};
 
+use super::config::LmConfig;
 use super::error::{LmError, Result};
 
 /// Named tensors of one model, all f32, and where they came from.
@@ -112,6 +113,82 @@ impl Weights {
             self.tensors.insert(name.to_string(), tensor);
         }
         Ok(())
+    }
+}
+
+/// The tensors of a Llama-shaped model, their shapes checked.
+pub(super) struct ModelWeights {
+    /// `[vocab, hidden]`
+    pub embedding: Tensor,
+    pub blocks: Vec<BlockWeights>,
+    /// `[hidden]`
+    pub norm: Tensor,
+    /// `[vocab, hidden]`; none where it is the embedding, or where there is no such head.
+    pub head: Option<Tensor>,
+    /// Number of values in all.
+    pub parameters: usize,
+}
+
+/// The tensors of one block: norms `[hidden]`, maps `[out, in]`.
+pub(super) struct BlockWeights {
+    pub attention_norm: Tensor,
+    pub queries: Tensor,
+    pub keys: Tensor,
+    pub values: Tensor,
+    pub output: Tensor,
+    pub mlp_norm: Tensor,
+    pub gate: Tensor,
+    pub up: Tensor,
+    pub down: Tensor,
+}
+
+impl ModelWeights {
+    /// Picks the tensors that `config` asks for.
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    pub fn new(config: &LmConfig, weights: &Weights) -> Result<Self> {
+        let mut parameters = 0;
+        let mut get = |name: &str, shape: &[usize]| {
+            parameters += shape.iter().product::<usize>();
+            weights.get(&format!("{name}.weight"), shape)
+        };
+        let width = config.hidden_size;
+        let table = [config.vocab_size, width];
+        let embedding = get("model.embed_tokens", &table)?;
+        let has_head = !config.tied && weights.contains("lm_head.weight");
+        let head = if has_head { Some(get("lm_head", &table)?) } else { None };
+        let mut blocks = Vec::new();
+        for layer in 0..config.layers {
+            blocks.push(BlockWeights::new(config, layer, &mut get)?);
+        }
+        let norm = get("model.norm", &[width])?;
+        Ok(Self { embedding, blocks, norm, head, parameters })
+    }
+}
+
+impl BlockWeights {
+    fn new(
+        config: &LmConfig,
+        layer: usize,
+        get: &mut impl FnMut(&str, &[usize]) -> Result<Tensor>,
+    ) -> Result<Self> {
+        let (width, inside) = (config.hidden_size, config.intermediate_size);
+        let queries = config.heads * config.head_size;
+        let keys = config.kv_heads * config.head_size;
+        let mut get =
+            |name: &str, shape: &[usize]| get(&format!("model.layers.{layer}.{name}"), shape);
+        Ok(Self {
+            attention_norm: get("input_layernorm", &[width])?,
+            queries: get("self_attn.q_proj", &[queries, width])?,
+            keys: get("self_attn.k_proj", &[keys, width])?,
+            values: get("self_attn.v_proj", &[keys, width])?,
+            output: get("self_attn.o_proj", &[width, queries])?,
+            mlp_norm: get("post_attention_layernorm", &[width])?,
+            gate: get("mlp.gate_proj", &[inside, width])?,
+            up: get("mlp.up_proj", &[inside, width])?,
+            down: get("mlp.down_proj", &[width, inside])?,
+        })
     }
 }
 

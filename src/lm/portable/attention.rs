@@ -2,8 +2,8 @@
 
 use candle_core::{D, Device, Tensor};
 
-use super::cache::Cache;
-use super::error::Result;
+use crate::lm::cache::Cache;
+use crate::lm::error::Result;
 
 /// The new tokens of one forward pass, as attention sees them.
 pub(super) struct Batch {

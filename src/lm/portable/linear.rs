@@ -1,11 +1,10 @@
-//! A bias-free linear map.
+//! A bias-free linear map of tensors.
 
 use candle_core::Tensor;
 
-use super::error::Result;
+use crate::lm::error::Result;
 
 /// y = x Wᵀ.
-#[derive(Clone)]
 pub(super) struct Linear {
     /// `[out, in]`
     weight: Tensor,
@@ -18,7 +17,7 @@ impl Linear {
     }
 
     /// Several maps of the same input as one: their outputs stand side by side.
-    pub fn fused(weights: &[Tensor]) -> Result<Self> {
+    pub fn fused(weights: &[&Tensor]) -> Result<Self> {
         Ok(Self::new(Tensor::cat(weights, 0)?))
     }
 

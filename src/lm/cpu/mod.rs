@@ -1,0 +1,13 @@
+//! The forward pass on the processor, in kernels of our own over plain slices of f32.
+//!
+//! candle's tensors hold the cache and carry results in and out; between them a decoding step
+//! is a few dozen small products, for which one allocation and one copy an operation would
+//! cost more than the arithmetic. `portable` computes the same with candle's operations.
+
+mod attention;
+mod math;
+mod matmul;
+mod model;
+
+pub(super) use math::dot;
+pub(super) use model::Model;

@@ -1,0 +1,204 @@
+//! The cache of `lm`: rows that share a prompt, grow unevenly, fork and are cut back must give
+//! what each row's text gives when it is read at once.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod lm_support;
+
+use candle_core::Device;
+use ivg_playground::lm::{Cache, Lm, LmConfig, LmError, Weights};
+use lm_support::{difference, golden, load, step, tokens, whole};
+
+const MODELS: [&str; 3] = ["tied", "untied", "wide"];
+const CLOSE: f32 = 1e-5;
+
+/// The hidden states of `text` from `from` on, read at once.
+fn alone(lm: &Lm, text: &[u32], from: usize) -> candle_core::Tensor {
+    whole(lm, text).narrow(0, from, text.len() - from).unwrap()
+}
+
+fn prompt_and_fork(lm: &Lm, prompt: &[u32], rows: usize) -> Cache {
+    lm.prefill(prompt).unwrap().0.fork(&vec![0; rows]).unwrap()
+}
+
+#[test]
+fn ragged_rows_equal_each_row_alone() {
+    for name in MODELS {
+        let lm = load(name);
+        let prompt = tokens(1, 7);
+        let mut cache = prompt_and_fork(&lm, &prompt, 4);
+        let mut texts = vec![prompt.clone(); 4];
+        // Lengths of three steps in four rows: a row may wait, and waits in turn.
+        for (round, lens) in [[3, 1, 0, 5], [0, 4, 2, 1], [1, 0, 6, 0]].iter().enumerate() {
+            let new: Vec<Vec<u32>> =
+                lens.iter().enumerate().map(|(r, &n)| tokens((10 * round + r) as u64, n)).collect();
+            let rows: Vec<&[u32]> = new.iter().map(Vec::as_slice).collect();
+            let hidden = step(&lm, &mut cache, &rows);
+            for (row, text) in texts.iter_mut().enumerate() {
+                let from = text.len();
+                text.extend(&new[row]);
+                assert_eq!(cache.len(row), text.len());
+                if !new[row].is_empty() {
+                    assert!(difference(&hidden[row], &alone(&lm, text, from)) < CLOSE, "{name}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn fork_and_continue_equals_the_whole_text() {
+    for name in MODELS {
+        let lm = load(name);
+        let prompt = tokens(2, 5);
+        let mut cache = prompt_and_fork(&lm, &prompt, 3);
+        let tails: Vec<Vec<u32>> = (0..3).map(|row| tokens(20 + row, 2 + row as usize)).collect();
+        let rows: Vec<&[u32]> = tails.iter().map(Vec::as_slice).collect();
+        step(&lm, &mut cache, &rows);
+        // Any order, repeats, and row 1 left out.
+        let order = [2, 0, 2, 2];
+        let mut fork = cache.fork(&order).unwrap();
+        assert_eq!(fork.rows(), 4);
+        let more: Vec<Vec<u32>> = (0..4).map(|row| tokens(30 + row, 3)).collect();
+        let rows: Vec<&[u32]> = more.iter().map(Vec::as_slice).collect();
+        let hidden = step(&lm, &mut fork, &rows);
+        for (row, &from) in order.iter().enumerate() {
+            let text = [&prompt[..], &tails[from], &more[row]].concat();
+            assert_eq!(fork.len(row), text.len());
+            let expected = alone(&lm, &text, text.len() - 3);
+            assert!(difference(&hidden[row], &expected) < CLOSE, "{name} row {row}");
+        }
+        // The fork left the cache it came from as it was.
+        let hidden = step(&lm, &mut cache, &[&more[0], &more[1], &more[2]]);
+        for row in 0..3 {
+            let text = [&prompt[..], &tails[row], &more[row]].concat();
+            let expected = alone(&lm, &text, text.len() - 3);
+            assert!(difference(&hidden[row], &expected) < CLOSE, "{name} row {row}");
+        }
+    }
+}
+
+#[test]
+fn two_forks_of_one_cache_do_not_write_into_each_other() {
+    let lm = load("tied");
+    let prompt = tokens(3, 4);
+    let (cache, _) = lm.prefill(&prompt).unwrap();
+    let (mut a, mut b) = (cache.fork(&[0]).unwrap(), cache.fork(&[0]).unwrap());
+    let (x, y) = (tokens(4, 3), tokens(5, 3));
+    step(&lm, &mut a, &[&x]);
+    step(&lm, &mut b, &[&y]);
+    let after = step(&lm, &mut a, &[&[1]]);
+    let text = [&prompt[..], &x, &[1]].concat();
+    assert!(difference(&after[0], &alone(&lm, &text, text.len() - 1)) < CLOSE);
+}
+
+#[test]
+fn a_cut_row_continues_as_if_the_rest_had_never_been() {
+    for name in MODELS {
+        let lm = load(name);
+        let prompt = tokens(6, 6);
+        let mut cache = prompt_and_fork(&lm, &prompt, 3);
+        let tails: Vec<Vec<u32>> = (0..3).map(|row| tokens(40 + row, 8)).collect();
+        let rows: Vec<&[u32]> = tails.iter().map(Vec::as_slice).collect();
+        step(&lm, &mut cache, &rows);
+        for (row, keep) in [(0, 8), (1, 3), (2, 0)] {
+            cache.truncate(row, 6 + keep).unwrap();
+        }
+        let more = tokens(50, 4);
+        let hidden = step(&lm, &mut cache, &[&more, &more, &more]);
+        for (row, keep) in [(0, 8), (1, 3), (2, 0)] {
+            let text = [&prompt[..], &tails[row][..keep], &more].concat();
+            assert_eq!(cache.len(row), text.len());
+            let expected = alone(&lm, &text, text.len() - 4);
+            assert!(difference(&hidden[row], &expected) < CLOSE, "{name} row {row}");
+        }
+    }
+}
+
+#[test]
+fn growing_past_the_capacity_keeps_what_was_there() {
+    let lm = load("untied");
+    let prompt = tokens(7, 3);
+    let (mut cache, _) = lm.prefill(&prompt).unwrap();
+    let mut text = prompt.clone();
+    for part in 0..6 {
+        let new = tokens(60 + part, 10);
+        let from = text.len();
+        text.extend(&new);
+        let hidden = step(&lm, &mut cache, &[&new]);
+        assert!(difference(&hidden[0], &alone(&lm, &text, from)) < CLOSE);
+    }
+    assert_eq!(cache.len(0), 63);
+}
+
+#[test]
+fn own_kernels_equal_tensor_operations() {
+    for name in MODELS {
+        let lm = load(name);
+        let weights = Weights::load(&golden(name), &Device::Cpu).unwrap();
+        let config = LmConfig::load(&golden(name)).unwrap();
+        let portable = Lm::portable(config, &weights, &Device::Cpu).unwrap();
+        let prompt = tokens(8, 9);
+        // 3, 5 and 17 rows take the different shapes of tile.
+        for rows in [1, 2, 3, 5, 17] {
+            let mut ours = prompt_and_fork(&lm, &prompt, rows);
+            let mut theirs = prompt_and_fork(&portable, &prompt, rows);
+            for round in 0..4 {
+                let new: Vec<Vec<u32>> = (0..rows)
+                    .map(|row| tokens((round * 99 + row) as u64, (row + round) % 4))
+                    .collect();
+                let new: Vec<&[u32]> = new.iter().map(Vec::as_slice).collect();
+                let a = step(&lm, &mut ours, &new);
+                let b = step(&portable, &mut theirs, &new);
+                for (a, b) in a.iter().zip(&b).filter(|(a, _)| a.elem_count() > 0) {
+                    assert!(difference(a, b) < 5e-5, "{name} rows {rows}");
+                    let (a, b) = (lm.logits(a).unwrap(), portable.logits(b).unwrap());
+                    assert!(difference(&a, &b) < 1e-4, "{name} rows {rows}");
+                }
+                if round == 1 {
+                    let order: Vec<usize> = (0..rows).rev().collect();
+                    ours = ours.fork(&order).unwrap();
+                    theirs = theirs.fork(&order).unwrap();
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn calls_that_cannot_be_are_refused_and_change_nothing() {
+    let lm = load("tied");
+    let prompt = tokens(9, 4);
+    let (cache, _) = lm.prefill(&prompt).unwrap();
+    let mut cache = cache.fork(&[0, 0]).unwrap();
+    step(&lm, &mut cache, &[&[1, 2], &[3]]);
+    assert!(matches!(lm.prefill(&[]), Err(LmError::EmptyPrompt)));
+    assert!(matches!(lm.prefill(&[320]), Err(LmError::Token { token: 320, vocab_size: 320 })));
+    assert!(matches!(lm.prefill(&[1; 65]), Err(LmError::ContextFull { needed: 65, .. })));
+    assert!(matches!(
+        lm.forward(&mut cache, &[&[1; 59], &[1]]),
+        Err(LmError::ContextFull { needed: 65, context_tokens: 64 })
+    ));
+    assert!(matches!(lm.forward(&mut cache, &[&[1], &[999]]), Err(LmError::Token { .. })));
+    assert!(matches!(lm.forward(&mut cache, &[&[1]]), Err(LmError::Call(_))));
+    assert!(matches!(load("untied").forward(&mut cache, &[&[1], &[1]]), Err(LmError::Call(_))));
+    assert!(matches!(cache.fork(&[0, 2]), Err(LmError::Call(_))));
+    for (row, len) in [(2, 5), (0, 7), (0, 3)] {
+        assert!(matches!(cache.truncate(row, len), Err(LmError::Call(_))), "{row} {len}");
+    }
+    assert_eq!((cache.len(0), cache.len(1)), (6, 5));
+    let hidden = step(&lm, &mut cache, &[&[5], &[6]]);
+    let text = [&prompt[..], &[1, 2, 5]].concat();
+    assert!(difference(&hidden[0], &alone(&lm, &text, 6)) < CLOSE);
+}
+
+#[test]
+fn empty_steps_and_empty_forks_are_harmless() {
+    let lm = load("tied");
+    let (mut cache, _) = lm.prefill(&tokens(11, 4)).unwrap();
+    assert_eq!(lm.forward(&mut cache, &[&[]]).unwrap().dims(), [1, 0, 32]);
+    let mut none = cache.fork(&[]).unwrap();
+    assert_eq!(none.rows(), 0);
+    assert_eq!(lm.forward(&mut none, &[]).unwrap().dims(), [0, 0, 32]);
+    assert_eq!(cache.len(0), 4);
+    assert_eq!(cache.prompt_tokens(), 4);
+}

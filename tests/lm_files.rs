@@ -1,0 +1,252 @@
+//! Bad files: each must be refused in a sentence that names the file and what is wrong.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod lm_support;
+
+use std::path::Path;
+
+use candle_core::Device;
+use ivg_playground::lm::{Lm, Tokenizer, ValueModel};
+use lm_support::golden;
+use serde_json::{Value, json};
+
+/// A copy of a golden model's folder that may be spoilt.
+fn copy(name: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(golden(name)).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), dir.path().join(file.file_name())).unwrap();
+    }
+    dir
+}
+
+fn edit(dir: &Path, file: &str, change: impl FnOnce(&mut Value)) {
+    let path = dir.join(file);
+    let mut json: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    change(&mut json);
+    std::fs::write(path, json.to_string()).unwrap();
+}
+
+/// The message of loading `dir`, which must fail.
+fn refusal(dir: &Path) -> String {
+    Lm::load(dir, &Device::Cpu).err().expect("must be refused").to_string()
+}
+
+fn assert_says(message: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is not in: {message}");
+    }
+}
+
+#[test]
+fn missing_files_are_named() {
+    let dir = copy("tied");
+    std::fs::remove_file(dir.path().join("model.safetensors")).unwrap();
+    assert_says(&refusal(dir.path()), &["model.safetensors", "download"]);
+    std::fs::remove_file(dir.path().join("config.json")).unwrap();
+    assert_says(&refusal(dir.path()), &["config.json", "download"]);
+    assert_says(&refusal(Path::new("/nowhere/at/all")), &["/nowhere/at/all"]);
+}
+
+#[test]
+fn every_missing_or_absurd_size_is_named() {
+    let fields = [
+        "hidden_size",
+        "intermediate_size",
+        "vocab_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "max_position_embeddings",
+        "rms_norm_eps",
+        "model_type",
+    ];
+    for field in fields {
+        let dir = copy("tied");
+        edit(dir.path(), "config.json", |json| {
+            json.as_object_mut().unwrap().remove(field);
+        });
+        assert_says(&refusal(dir.path()), &["config.json", field]);
+    }
+    for field in &fields[..6] {
+        for absurd in [json!(0), json!(1_u64 << 60), json!(-4), json!("many"), json!(u64::MAX)] {
+            let dir = copy("tied");
+            edit(dir.path(), "config.json", |json| json[field] = absurd.clone());
+            let message = refusal(dir.path());
+            assert_says(&message, &["config.json"]);
+        }
+    }
+    let dir = copy("tied");
+    edit(dir.path(), "config.json", |json| json["num_key_value_heads"] = json!(3));
+    assert_says(&refusal(dir.path()), &["config.json", "num_key_value_heads"]);
+    let dir = copy("tied");
+    edit(dir.path(), "config.json", |json| json["head_dim"] = json!(7));
+    assert_says(&refusal(dir.path()), &["config.json", "head_dim"]);
+}
+
+#[test]
+fn what_the_forward_pass_does_not_do_is_refused() {
+    let cases = [
+        ("model_type", json!("gpt2"), "gpt2"),
+        ("attention_bias", json!(true), "attention_bias"),
+        ("mlp_bias", json!(true), "mlp_bias"),
+        ("hidden_act", json!("gelu"), "gelu"),
+        ("rope_parameters", json!({"rope_type": "yarn", "rope_theta": 1e4, "factor": 2.0}), "yarn"),
+        ("quantization_config", json!({"bits": 4}), "quantization_config"),
+    ];
+    for (field, value, said) in cases {
+        let dir = copy("tied");
+        edit(dir.path(), "config.json", |json| json[field] = value);
+        assert_says(&refusal(dir.path()), &["config.json", said, "not supported"]);
+    }
+    let dir = copy("tied");
+    edit(dir.path(), "config.json", |json| {
+        json.as_object_mut().unwrap().remove("rope_parameters");
+        json["rope_scaling"] = json!({"type": "linear", "factor": 2.0});
+    });
+    assert_says(&refusal(dir.path()), &["config.json", "linear", "not supported"]);
+}
+
+#[test]
+fn older_configs_give_the_same_model() {
+    let dir = copy("untied");
+    edit(dir.path(), "config.json", |json| {
+        json.as_object_mut().unwrap().remove("rope_parameters");
+        json["rope_theta"] = json!(500_000.0);
+        json["rope_scaling"] = Value::Null;
+    });
+    let lm = Lm::load(dir.path(), &Device::Cpu).unwrap();
+    assert_eq!(lm.config().rope_theta, 500_000.0);
+}
+
+#[test]
+fn damaged_weights_are_refused() {
+    let whole = std::fs::read(golden("tied").join("model.safetensors")).unwrap();
+    let dir = copy("tied");
+    let file = dir.path().join("model.safetensors");
+    let mut spoilt: Vec<Vec<u8>> =
+        [0, 4, 8, 100, whole.len() / 2, whole.len() - 1].map(|n| whole[..n].to_vec()).into();
+    // A header that claims more than there is, as much as can be claimed, or is no JSON.
+    for claim in [whole.len() as u64, u64::MAX, 1 << 40] {
+        spoilt.push([&claim.to_le_bytes(), &whole[8..]].concat());
+    }
+    let mut garbled = whole.clone();
+    garbled[8..40].fill(0xFF);
+    spoilt.push(garbled);
+    spoilt.push([&whole[..], b"more"].concat());
+    spoilt.push(b"<!DOCTYPE html><html>not found</html>".to_vec());
+    for bytes in spoilt {
+        std::fs::write(&file, &bytes).unwrap();
+        assert_says(&refusal(dir.path()), &["model.safetensors", "download"]);
+    }
+    let mut not_numbers = whole.clone();
+    let end = not_numbers.len();
+    not_numbers[end - 4..].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(&file, not_numbers).unwrap();
+    assert_says(&refusal(dir.path()), &["model.safetensors", "no number", "download"]);
+}
+
+#[test]
+fn weights_of_another_model_are_refused() {
+    let dir = copy("tied");
+    edit(dir.path(), "config.json", |json| json["intermediate_size"] = json!(64));
+    let name = "model.layers.0.mlp.gate_proj.weight";
+    assert_says(&refusal(dir.path()), &[name, "[48, 32]", "[64, 32]", "mixes two models"]);
+    let dir = copy("tied");
+    edit(dir.path(), "config.json", |json| json["num_hidden_layers"] = json!(3));
+    assert_says(&refusal(dir.path()), &["model.layers.2.input_layernorm.weight", "missing"]);
+    let language_model = ValueModel::load(&golden("tied"), &Device::Cpu).err().unwrap();
+    assert_says(&language_model.to_string(), &["score.weight", "missing"]);
+}
+
+#[test]
+fn a_model_without_a_head_gives_hidden_states_only() {
+    let dir = copy("value");
+    edit(dir.path(), "config.json", |json| json["tie_word_embeddings"] = json!(false));
+    let value = ValueModel::load(dir.path(), &Device::Cpu).unwrap();
+    let (_, hidden) = value.trunk().prefill(&[1, 2, 3]).unwrap();
+    assert_eq!(value.values(&hidden).unwrap().len(), 3);
+    let message = value.trunk().logits(&hidden).err().unwrap().to_string();
+    assert_says(&message, &["head"]);
+}
+
+#[test]
+fn sharded_folders_load_and_may_not_point_outside() {
+    let dir = copy("tied");
+    std::fs::rename(dir.path().join("model.safetensors"), dir.path().join("a.safetensors"))
+        .unwrap();
+    let index = dir.path().join("model.safetensors.index.json");
+    std::fs::write(&index, json!({"weight_map": {"x": "a.safetensors"}}).to_string()).unwrap();
+    assert!(Lm::load(dir.path(), &Device::Cpu).is_ok());
+    std::fs::write(&index, json!({"weight_map": {"x": "../a.safetensors"}}).to_string()).unwrap();
+    assert_says(&refusal(dir.path()), &["index.json", "outside"]);
+}
+
+fn tokenizer_refusal(change: impl FnOnce(&mut Value)) -> String {
+    let dir = copy("tokenizer");
+    edit(dir.path(), "tokenizer.json", change);
+    Tokenizer::load(dir.path()).err().expect("must be refused").to_string()
+}
+
+#[test]
+fn bad_tokenizers_are_refused() {
+    let dir = copy("tokenizer");
+    let file = dir.path().join("tokenizer.json");
+    let whole = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &whole[..whole.len() / 2]).unwrap();
+    let message = Tokenizer::load(dir.path()).err().unwrap().to_string();
+    assert_says(&message, &["tokenizer.json", "download"]);
+    std::fs::remove_file(&file).unwrap();
+    let message = Tokenizer::load(dir.path()).err().unwrap().to_string();
+    assert_says(&message, &["tokenizer.json", "download"]);
+    let message = tokenizer_refusal(|json| json["model"]["type"] = json!("WordPiece"));
+    assert_says(&message, &["tokenizer.json", "WordPiece", "not supported"]);
+    let message = tokenizer_refusal(|json| {
+        json["pre_tokenizer"] = json!({"type": "Whitespace"});
+        json["decoder"] = Value::Null;
+    });
+    assert_says(&message, &["tokenizer.json", "byte-level"]);
+    let message =
+        tokenizer_refusal(|json| json["model"]["vocab"]["zzz"] = json!(4_000_000_000_u32));
+    assert_says(&message, &["tokenizer.json", "4000000000"]);
+    let message = tokenizer_refusal(|json| json["model"]["vocab"]["日本"] = json!(400));
+    assert_says(&message, &["tokenizer.json", "byte alphabet"]);
+}
+
+#[test]
+fn truncation_that_the_file_asks_for_is_off() {
+    let dir = copy("tokenizer");
+    edit(dir.path(), "tokenizer.json", |json| {
+        json["truncation"] =
+            json!({"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0});
+    });
+    let tokenizer = Tokenizer::load(dir.path()).unwrap();
+    let text = "a text that is longer than three tokens";
+    assert_eq!(tokenizer.decode(&tokenizer.encode(text).unwrap()), text);
+}
+
+#[test]
+fn the_first_difference_between_two_vocabularies_is_named() {
+    let load = |change: &dyn Fn(&mut Value)| {
+        let dir = copy("tokenizer");
+        edit(dir.path(), "tokenizer.json", |json| change(json));
+        Tokenizer::load(dir.path()).unwrap()
+    };
+    let ours = load(&|_| {});
+    assert_eq!(ours.same_vocabulary(&load(&|_| {})), Ok(()));
+    let renamed = load(&|json| {
+        json["added_tokens"][0]["content"] = json!("<|end|>");
+        let vocab = json["model"]["vocab"].as_object_mut().unwrap();
+        let id = vocab.remove("<|endoftext|>").unwrap();
+        vocab.insert("<|end|>".into(), id);
+    });
+    let said = ours.same_vocabulary(&renamed).unwrap_err();
+    assert_says(&said, &["token 0", "<|endoftext|>", "<|end|>"]);
+    let merges = load(&|json| json["model"]["merges"].as_array_mut().unwrap().swap(0, 1));
+    assert_says(&ours.same_vocabulary(&merges).unwrap_err(), &["merge 0"]);
+    let fewer = load(&|json| {
+        json["added_tokens"].as_array_mut().unwrap().pop();
+    });
+    assert_says(&ours.same_vocabulary(&fewer).unwrap_err(), &["<note>", "absent"]);
+    let ordinary = load(&|json| json["added_tokens"][0]["special"] = json!(false));
+    assert_says(&ours.same_vocabulary(&ordinary).unwrap_err(), &["special", "ordinary"]);
+}
