@@ -30,6 +30,8 @@ const MOST_DROPPED: usize = 1600;
 const AXIS: f32 = 36.0;
 /// Marks of the value axis stand at least this far apart, in points.
 const MARK_EVERY: f64 = 32.0;
+/// And those of the token axis.
+const COLUMN_EVERY: f64 = 64.0;
 
 /// What of an arm's chunks is drawn, in plot coordinates: tokens and value.
 #[derive(Debug, Default, PartialEq)]
@@ -158,6 +160,7 @@ impl ValuePlot<'_> {
         let span = run.map_or(-1.0..=1.0, |r| r.value_span());
         let p = Palette::of(ui);
         let marks = f64::from(ui.available_height() - AXIS) / MARK_EVERY;
+        let columns = f64::from(ui.available_width()) / COLUMN_EVERY;
         ui.style_mut().text_styles.insert(TextStyle::Body, text::small());
         ui.visuals_mut().override_text_color = Some(p.weak);
         let plot = Plot::new("values")
@@ -171,14 +174,16 @@ impl ValuePlot<'_> {
             .show_crosshair(false)
             .grid_color(p.grid)
             .auto_bounds(Vec2b::FALSE)
-            .custom_x_axes(vec![AxisHints::new_x().label("tokens")])
+            .custom_x_axes(vec![
+                AxisHints::new_x().label("tokens").label_spacing(Rangef::new(24.0, 40.0)),
+            ])
             .custom_y_axes(vec![
                 AxisHints::new_y()
                     .label("value V(x, y≤t)")
                     .placement(HPlacement::Left)
                     .label_spacing(Rangef::new(12.0, 20.0)),
             ])
-            .x_grid_spacer(|input| ruler(input, 12.0))
+            .x_grid_spacer(move |input| ruler(input, columns))
             .y_grid_spacer(move |input| ruler(input, marks))
             .y_axis_formatter(|mark, _| tick(mark))
             .label_formatter(label);

@@ -49,13 +49,14 @@ impl Icon {
                 }
             }
             Icon::Reset => {
-                let radius = 5.5;
-                let point = |turn: f32| at + radius * vec2((turn * TAU).cos(), (turn * TAU).sin());
-                let arc = (0..=20).map(|i| point(-0.20 + 0.78 * i as f32 / 20.0)).collect();
+                // From the top clockwise to the left, the head pointing back against the clock.
+                let point = |turn: f32| at + 5.0 * vec2((turn * TAU).cos(), (turn * TAU).sin());
+                let arc = (0..=20).map(|i| point(-0.27 + 0.77 * i as f32 / 20.0)).collect();
                 painter.add(Shape::line(arc, stroke));
-                let tip = point(-0.20);
-                painter.line_segment([tip, tip + vec2(-4.6, -0.6)], stroke);
-                painter.line_segment([tip, tip + vec2(-0.2, 4.4)], stroke);
+                let base = point(-0.27);
+                let head = [vec2(-4.5, 0.2), vec2(0.8, -3.4), vec2(0.8, 3.4)];
+                let head = head.map(|d| base + d).to_vec();
+                painter.add(Shape::convex_polygon(head, ink, Stroke::NONE));
             }
             Icon::Dice => {
                 let face = Rect::from_center_size(at, vec2(15.0, 15.0));
