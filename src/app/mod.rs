@@ -7,6 +7,7 @@
 //! * [`theme`]: every colour, distance and type size.
 
 pub mod availability;
+mod icon;
 pub mod panels;
 pub mod preferences;
 mod screenshot;
@@ -39,9 +40,11 @@ use widgets::Edit;
 /// The name in the title bar and of the folder that preferences are kept in.
 const NAME: &str = "IVG Playground";
 const APP_ID: &str = "ivg-playground";
+/// Starts a run.
 const GENERATE: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Enter);
-/// Events wake the window at most this often.
-const FRAME: Duration = Duration::from_millis(33);
+/// How long the window waits for more events before it draws them. With the time of a frame on
+/// top this is a little over thirty frames a second.
+const GATHER: Duration = Duration::from_millis(25);
 
 /// How the window opens. What is none comes from the last session.
 #[derive(Debug, Clone)]
@@ -82,8 +85,11 @@ impl Options {
 #[derive(Debug, Error)]
 pub enum AppError {
     /// The desktop gave none.
-    #[error("no window could be opened ({0}); run on a desktop, or use a subcommand without one")]
+    #[error("no window could be opened: {0}; start it on a desktop, or use a subcommand")]
     NoWindow(String),
+    /// The worker could not be started.
+    #[error("the engine could not be started ({0}); close other programs and try again")]
+    NoEngine(String),
     /// The picture could not be written.
     #[error("the picture could not be written to {}: {reason}; choose another path", path.display())]
     Screenshot {
@@ -95,6 +101,20 @@ pub enum AppError {
     /// There was nothing to take a picture of.
     #[error("no picture was taken: {0}")]
     NothingToShow(String),
+}
+
+impl AppError {
+    fn from_opening(error: eframe::Error) -> Self {
+        match error {
+            eframe::Error::AppCreation(reason) => AppError::NoEngine(reason.to_string()),
+            other => {
+                // The window system puts the place in its own source before the reason.
+                let words = other.to_string();
+                let reason = words.rsplit(": ").next().unwrap_or(&words);
+                AppError::NoWindow(reason.trim_end_matches('.').to_owned())
+            }
+        }
+    }
 }
 
 /// Opens the window and stays until it is closed. `connect` starts the worker; it is given the
@@ -114,7 +134,7 @@ pub fn run(
         Box::new(move |cc| {
             let ctx = cc.egui_ctx.clone();
             // Asking for a frame in the future throttles: the earliest wish wins.
-            let link = connect(Box::new(move || ctx.request_repaint_after(FRAME)))?;
+            let link = connect(Box::new(move || ctx.request_repaint_after(GATHER)))?;
             let camera = options.screenshot.clone().map(|path| Camera::new(path, seen));
             // A picture shows what was asked for, not what somebody did last week.
             let stored = cc.storage.filter(|_| camera.is_none());
@@ -123,7 +143,7 @@ pub fn run(
             Ok(Box::new(app))
         }),
     );
-    opened.map_err(|e| AppError::NoWindow(e.to_string()))?;
+    opened.map_err(AppError::from_opening)?;
     let result = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
     result.unwrap_or(Ok(()))
 }
@@ -132,6 +152,7 @@ fn native_options(options: &Options) -> eframe::NativeOptions {
     let mut viewport = ViewportBuilder::default()
         .with_title(NAME)
         .with_app_id(APP_ID)
+        .with_icon(icon::icon())
         .with_min_inner_size([1024.0, 640.0])
         .with_inner_size([1440.0, 900.0]);
     if let Some(size) = options.size {
@@ -155,6 +176,8 @@ pub struct App {
     last_run: RunId,
     /// Settings that a pack's own must not replace.
     settings_asked_for: Option<Settings>,
+    /// Put the caret into the prompt box with the first frame.
+    focus_prompt: bool,
     /// Start a run as soon as the pack is ready.
     generate_when_ready: bool,
     camera: Option<Camera>,
@@ -175,9 +198,11 @@ impl App {
             preferences.settings = settings.clone();
         }
         ctx.set_theme(preferences.theme.preference());
+        ctx.set_zoom_factor(preferences.zoom);
         let loading = session::Loading { what: "looking for the models".into(), fraction: 0.0 };
         let session = Session { loading: Some(loading), ..Session::default() };
         let generate_when_ready = options.generate;
+        let focus_prompt = options.screenshot.is_none();
         let camera = None;
         let settings_asked_for = options.settings;
         let mut app = Self {
@@ -186,6 +211,7 @@ impl App {
             session,
             last_run: 0,
             settings_asked_for,
+            focus_prompt,
             generate_when_ready,
             camera,
         };
@@ -339,6 +365,10 @@ impl eframe::App for App {
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
         ui.ctx().set_theme(self.preferences.theme.preference());
+        self.preferences.zoom = ui.ctx().zoom_factor();
+        if std::mem::take(&mut self.focus_prompt) {
+            ui.memory_mut(|m| m.request_focus(panels::controls::prompt_id()));
+        }
         let mut actions = Vec::new();
         self.shortcuts(ui, &mut actions);
         let before = self.preferences.theme;

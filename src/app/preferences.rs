@@ -7,7 +7,7 @@ use crate::guidance::settings::Settings;
 use crate::worker::protocol::PackInfo;
 
 /// Everything that is remembered.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Preferences {
     /// The settings of the next run.
@@ -20,6 +20,21 @@ pub struct Preferences {
     pub theme: Theme,
     /// Run again whenever a setting has changed.
     pub live: bool,
+    /// How much larger than usual everything is drawn (Ctrl with plus and minus).
+    pub zoom: f32,
+}
+
+impl Default for Preferences {
+    fn default() -> Self {
+        Self {
+            settings: Settings::default(),
+            pack: None,
+            prompt: String::new(),
+            theme: Theme::default(),
+            live: false,
+            zoom: 1.0,
+        }
+    }
 }
 
 const KEY: &str = "preferences";
@@ -52,6 +67,10 @@ impl Preferences {
         if read.settings.validate().is_err() {
             read.settings = Settings::default();
         }
+        // egui's own range; a NaN is in none.
+        if !(0.2..=5.0).contains(&read.zoom) {
+            read.zoom = 1.0;
+        }
         read
     }
 }
@@ -76,9 +95,9 @@ mod tests {
 
     #[test]
     fn settings_out_of_range_fall_back_and_the_rest_stays() {
-        let read = Preferences::from_json(r#"{"settings":{"beta":99.0},"prompt":"kept"}"#);
+        let read = Preferences::from_json(r#"{"settings":{"beta":99.0},"prompt":"kept","zoom":0}"#);
         assert_eq!(read.settings, Settings::default());
-        assert_eq!(read.prompt, "kept");
+        assert_eq!((read.prompt.as_str(), read.zoom), ("kept", 1.0));
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl Session {
             }
             Event::Failed { run, message } => {
                 if let Some(current) = self.run_mut(run) {
-                    current.phase = Phase::Failed;
+                    current.fail();
                     self.error = Some(message);
                 }
             }
@@ -222,6 +222,14 @@ impl Run {
         }
     }
 
+    /// What has come stays; what had not come yet is not promised any more.
+    fn fail(&mut self) {
+        self.phase = Phase::Failed;
+        for view in self.arms.iter_mut().filter(|v| !v.report.tokens.is_empty()) {
+            view.ghost = Ghost::default();
+        }
+    }
+
     fn finish(&mut self, trace: Box<Trace>) {
         for (view, report) in self.arms.iter_mut().zip(&trace.arms) {
             if !view.done {
@@ -276,7 +284,9 @@ impl ArmView {
             return &self.ghost.text;
         }
         let rest = self.ghost.text.get(ceil_char(&self.ghost.text, reached - 1)..).unwrap_or("");
-        rest.find(char::is_whitespace).map_or("", |word_end| &rest[word_end..])
+        let words = rest.find(char::is_whitespace).map_or("", |word_end| &rest[word_end..]);
+        let spaced = self.report.text.ends_with(char::is_whitespace);
+        if spaced { words.trim_start() } else { words }
     }
 
     /// The chunks to plot: this run's, or those of the run before until there is one. The flag

@@ -113,6 +113,18 @@ fn a_failure_keeps_the_text() {
 }
 
 #[test]
+fn a_failure_drops_the_old_text_where_new_text_has_come() {
+    let mut session = started(1);
+    feed(&mut session, tokens(1, 0, &[" was a long film"]));
+    feed(&mut session, tokens(1, 1, &[" was a short film"]));
+    session.begin(2, request("The film"));
+    feed(&mut session, tokens(2, 0, &[" was"]));
+    session.apply(Event::Failed { run: 2, message: "Out of memory.".into() });
+    assert_eq!(session.arm(Arm::Base).expect("unguided").ghost_tail(), "");
+    assert_eq!(session.arm(Arm::Ivg).expect("guided").ghost_tail(), " was a short film");
+}
+
+#[test]
 fn a_stop_shows_on_its_way_and_when_it_has_arrived() {
     let mut session = started(1);
     session.stopping();

@@ -162,6 +162,9 @@ const DARK: Palette = Palette {
     grid: Color32::from_rgb(0x47, 0x50, 0x60),
 };
 
+/// The icon's background, guided line and unguided line.
+pub const ICON: [[u8; 3]; 3] = [[0x17, 0x24, 0x4d], [0x8a, 0xae, 0xff], [0xf4, 0xa8, 0x5e]];
+
 impl Palette {
     /// The colours in use where `ui` is drawn.
     pub fn of(ui: &Ui) -> &'static Palette {

@@ -181,3 +181,25 @@ fn a_vanished_engine_is_an_error_not_a_silence() {
     window.run();
     assert!(bench.reads("The engine does not answer any more"));
 }
+
+#[test]
+#[ignore = "prints the time of a frame; run by hand on a quiet machine"]
+fn the_longest_run_is_drawn_in_time() {
+    let (mut bench, run, _) = Bench::running();
+    let text = "word ".repeat(1000);
+    let all = tokens(&text);
+    for end in (5..=1000).step_by(5) {
+        for arm in 0..2 {
+            let rows = if arm == 0 { (1, 1) } else { (8, 64) };
+            let chunk = bench.engine.search_chunk(end, end as f32 / 500.0, rows, end == 5);
+            bench.engine.chunk(run, arm, chunk, &all[..end]);
+        }
+        bench.window.step();
+    }
+    let started = std::time::Instant::now();
+    for _ in 0..50 {
+        bench.engine.token(run, 1, " more", COST);
+        bench.window.step();
+    }
+    println!("{:.2} ms a frame", started.elapsed().as_secs_f64() * 1e3 / 50.0);
+}

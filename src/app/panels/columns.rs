@@ -13,8 +13,10 @@ use crate::app::theme::{Palette, RESPONSE_LINE, space, text};
 use crate::app::widgets::{Mark, marker, minus, plain, within};
 use crate::guidance::settings::Arm;
 
-/// Height of the figures: a caption and a number.
-const FIGURES: f32 = 38.0;
+/// Height of a row of figures: a caption and a number.
+const FIGURE: f32 = 38.0;
+/// Width that a figure needs, the longest caption and a gap.
+const FIGURE_WIDTH: f32 = 66.0;
 
 /// Both columns.
 pub struct Columns<'a> {
@@ -44,7 +46,8 @@ impl Columns<'_> {
         ui.painter().rect(card, space::CARD_RADIUS, p.surface, stroke, StrokeKind::Inside);
         let inside = card.shrink2(vec2(space::L, space::M));
         let heading = inside.with_max_y(inside.top() + space::ROW);
-        let figures_at = inside.with_min_y(inside.bottom() - FIGURES);
+        let rows = if inside.width() < 6.0 * FIGURE_WIDTH { 2.0 } else { 1.0 };
+        let figures_at = inside.with_min_y(inside.bottom() - rows * (FIGURE + space::S) + space::S);
         let line = figures_at.top() - space::S;
         let text = inside.with_min_y(heading.bottom() + space::S).with_max_y(line - space::S);
         let view = self.session.arm(arm);
@@ -158,7 +161,7 @@ struct Figure {
     hint: &'static str,
 }
 
-fn figures(ui: &mut Ui, row: Rect, arm: Arm, view: Option<&ArmView>) {
+fn figures(ui: &mut Ui, place: Rect, arm: Arm, view: Option<&ArmView>) {
     let report = view.map(|v| &v.report).filter(|r| !r.tokens.is_empty());
     let seconds = report.map(|r| r.elapsed_ms / 1e3);
     let figures = [
@@ -194,11 +197,12 @@ fn figures(ui: &mut Ui, row: Rect, arm: Arm, view: Option<&ArmView>) {
             hint: "How surprised the base model is by this text, per token; lower is more natural.",
         },
     ];
-    let width = row.width() / figures.len() as f32;
+    let columns = if place.height() > FIGURE { figures.len() / 2 } else { figures.len() };
+    let width = place.width() / columns as f32;
     for (i, figure) in figures.iter().enumerate() {
-        let left = row.left() + i as f32 * width;
-        let cell = Rect::from_min_size(pos2(left, row.top()), vec2(width, row.height()));
-        paint_figure(ui, cell, arm, figure);
+        let (row, column) = ((i / columns) as f32, (i % columns) as f32);
+        let at = place.min + vec2(column * width, row * (FIGURE + space::S));
+        paint_figure(ui, Rect::from_min_size(at, vec2(width, FIGURE)), arm, figure);
     }
 }
 

@@ -9,6 +9,7 @@ use eframe::egui::{
 };
 
 use super::Action;
+use crate::app::GENERATE;
 use crate::app::availability::{Control, why_no_run, why_not};
 use crate::app::preferences::Preferences;
 use crate::app::session::Session;
@@ -41,14 +42,18 @@ impl Controls<'_> {
     /// Shows it.
     pub fn show(mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let p = Palette::of(ui);
-        let frame = Frame::new()
-            .fill(p.surface)
-            .inner_margin(Margin::symmetric(space::L as i8, space::S as i8));
+        let margin = Margin { left: space::L as i8, right: 0, top: 8, bottom: 8 };
+        let frame = Frame::new().fill(p.surface).inner_margin(margin);
         let panel = Panel::left("settings").exact_size(space::SIDEBAR).resizable(false);
         panel.frame(frame).show(ui, |ui| {
-            self.prompt(ui, actions);
+            ui.scope(|ui| {
+                ui.set_max_width(ui.available_width() - space::L);
+                self.prompt(ui, actions);
+            });
             ui.add_space(space::S);
             ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                // The scroll bar has the right margin to itself.
+                ui.set_max_width(ui.available_width() - space::L);
                 ui.spacing_mut().item_spacing.y = space::XS;
                 let mut edit = self.guidance(ui);
                 edit |= self.search(ui);
@@ -79,18 +84,21 @@ impl Controls<'_> {
     fn examples(&mut self, ui: &mut Ui) {
         let Some(pack) = &self.session.pack else { return };
         let prompt = &mut self.preferences.prompt;
-        ui.horizontal_wrapped(|ui| {
+        ui.scope(|ui| {
+            // Before the rows begin: a row is at least as high as a control.
             let spacing = ui.spacing_mut();
             spacing.item_spacing = vec2(6.0, 6.0);
-            spacing.button_padding = vec2(10.0, 3.0);
-            spacing.interact_size.y = 24.0;
-            for example in &pack.examples {
-                let response = chip(ui, &shorten(example, 36), prompt == example);
-                let response = response.accessible_name(format!("Example: {example}"));
-                if response.on_hover_text(example).clicked() {
-                    prompt.clone_from(example);
+            spacing.button_padding = vec2(9.0, 2.0);
+            spacing.interact_size.y = 22.0;
+            ui.horizontal_wrapped(|ui| {
+                for example in &pack.examples {
+                    let response = chip(ui, &shorten(example, 36), prompt == example);
+                    let response = response.accessible_name(format!("Example: {example}"));
+                    if response.on_hover_text(example).clicked() {
+                        prompt.clone_from(example);
+                    }
                 }
-            }
+            });
         });
     }
 
@@ -103,9 +111,10 @@ impl Controls<'_> {
             let generate = primary_button(ui, "Generate", width, reason.is_none());
             let generate = match &reason {
                 Some(reason) => generate.on_disabled_hover_text(reason),
-                None => {
-                    generate.on_hover_text("Answers the prompt twice, side by side. Ctrl+Enter")
-                }
+                None => generate.on_hover_text(format!(
+                    "Answers the prompt twice, side by side. {}",
+                    ui.ctx().format_shortcut(&GENERATE)
+                )),
             };
             if generate.clicked() {
                 actions.push(Action::Generate);

@@ -23,8 +23,8 @@ pub struct ValuePlot<'a> {
     pub settings: &'a Settings,
 }
 
-/// Dropped candidates drawn per chunk, at most: more cannot be told apart, and cost frames.
-const MOST_DROPPED: usize = 24;
+/// Dropped candidates drawn, at most: more cannot be told apart, and cost frames.
+const MOST_DROPPED: usize = 1600;
 
 /// Height of the axis below the plot, in points.
 const AXIS: f32 = 36.0;
@@ -40,17 +40,19 @@ struct Picture {
     lineage: Vec<[[f64; 2]; 2]>,
     /// The path of the answer, from the first chunk to the last.
     lead: Vec<[f64; 2]>,
+    chunks: usize,
 }
 
 impl Picture {
     fn of(chunks: &[ChunkTrace]) -> Self {
-        let mut picture = Self::default();
+        let mut picture = Self { chunks: chunks.len(), ..Self::default() };
+        let most = (MOST_DROPPED / chunks.len().max(1)).clamp(4, 64);
         for (t, chunk) in chunks.iter().enumerate() {
             let dropped: Vec<_> = (0..chunk.candidates.len())
                 .filter(|&i| !chunk.candidates[i].survived)
                 .filter_map(|i| spot(chunk, i))
                 .collect();
-            let stride = dropped.len().div_ceil(MOST_DROPPED).max(1);
+            let stride = dropped.len().div_ceil(most).max(1);
             picture.dropped.extend(dropped.into_iter().step_by(stride));
             for (i, candidate) in chunk.candidates.iter().enumerate() {
                 let Some(here) = spot(chunk, i).filter(|_| candidate.survived) else { continue };
@@ -118,9 +120,9 @@ impl ValuePlot<'_> {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 // From right to left.
                 let entries = [
-                    ("Guided, dropped", Mark::Dropped, p.guided),
-                    ("Guided, kept", Mark::Kept, p.guided),
-                    ("Guided answer", Mark::Leader, p.guided),
+                    ("dropped", Mark::Dropped, p.guided),
+                    ("kept", Mark::Kept, p.guided),
+                    ("Guided", Mark::Leader, p.guided),
                     ("Unguided", Mark::Unguided, p.unguided),
                 ];
                 for (name, mark, ink) in entries {
@@ -217,6 +219,7 @@ impl ValuePlot<'_> {
 }
 
 fn draw<'a>(plot: &mut PlotUi<'a>, p: &Palette, arm: Arm, picture: Picture, old: bool) {
+    let radius = radius(plot.transform().frame().width(), picture.chunks);
     let fade = if old { 0.35 } else { 1.0 };
     let ink = p.arm(arm).gamma_multiply(fade);
     if arm == Arm::Base {
@@ -225,22 +228,27 @@ fn draw<'a>(plot: &mut PlotUi<'a>, p: &Palette, arm: Arm, picture: Picture, old:
             line.color(ink).width(2.0).style(LineStyle::Dashed { length: 7.0 }).allow_hover(false),
         );
         let squares = Points::new("Unguided", PlotPoints::from(picture.lead));
-        plot.points(squares.color(ink).shape(MarkerShape::Square).radius(4.5));
+        plot.points(squares.color(ink).shape(MarkerShape::Square).radius(radius + 0.5));
         return;
     }
     let faint = p.arm(arm).gamma_multiply(0.55 * fade);
     let dropped = Points::new("Guided, dropped", PlotPoints::from(picture.dropped));
-    plot.points(dropped.color(faint).filled(false).radius(3.5));
+    plot.points(dropped.color(faint).filled(false).radius(radius - 0.5));
     for [from, to] in picture.lineage {
         let line = Line::new("lineage", PlotPoints::from(vec![from, to]));
         plot.line(line.color(faint).width(1.2).allow_hover(false));
     }
     let kept = Points::new("Guided, kept", PlotPoints::from(picture.kept));
-    plot.points(kept.color(ink).radius(4.0));
+    plot.points(kept.color(ink).radius(radius));
     let line = Line::new("lead", PlotPoints::from(picture.lead.clone()));
     plot.line(line.color(ink).width(3.0).allow_hover(false));
     let answer = Points::new("Guided answer", PlotPoints::from(picture.lead));
-    plot.points(answer.color(ink).radius(4.5));
+    plot.points(answer.color(ink).radius(radius + 0.5));
+}
+
+/// Dots of neighbouring chunks do not touch.
+fn radius(width: f32, chunks: usize) -> f32 {
+    (0.22 * width / chunks.max(1) as f32).clamp(2.0, 4.0)
 }
 
 fn label(at: &HoverPosition<'_>) -> Option<String> {

@@ -54,6 +54,7 @@ impl<'a> Rail<'a> {
         let mut value = *self.value;
         if let Some(at) = response.interact_pointer_pos()
             && response.is_pointer_button_down_on()
+            && ui.input(|i| i.pointer.primary_down())
         {
             value = self.scale.value(f64::from((at.x - span.0) / (span.1 - span.0)));
         }
