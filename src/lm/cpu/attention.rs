@@ -1,10 +1,10 @@
-//! Attention of new tokens over the shared prompt and their own row's tail.
-
-use std::ops::Range;
+//! Attention of new tokens over what their rows hold.
 
 use rayon::prelude::*;
 
 use super::math::{dot, fused_multiply_add, softmax};
+use crate::lm::cache::Blocks;
+use crate::lm::config::LmConfig;
 
 /// Below this many multiplications attention is not worth a second thread.
 const PARALLEL_FROM: usize = 1 << 17;
@@ -12,49 +12,28 @@ const PARALLEL_FROM: usize = 1 << 17;
 /// Queries that read one key together.
 const TOGETHER: usize = 4;
 
-/// A new token: its row, and the slots of that row's tail it may read.
+/// A new token. It reads its row up to and with itself.
 pub struct Reader {
     pub row: usize,
-    pub slots: Vec<Range<usize>>,
+    pub position: usize,
 }
 
-/// Sizes of one layer's keys and values.
-#[derive(Clone, Copy)]
-pub struct Shape {
-    pub heads: usize,
-    pub kv_heads: usize,
-    pub size: usize,
-    pub prompt_tokens: usize,
-    /// Slots a row and head of the tail.
-    pub capacity: usize,
-}
-
-/// Keys and values of one layer.
-#[derive(Clone, Copy)]
-pub struct KeyValue<'a> {
-    /// `[kv_heads, prompt_tokens, size]`; empty where there is no prompt.
-    pub prompt_keys: &'a [f32],
-    pub prompt_values: &'a [f32],
-    /// `[rows, kv_heads, capacity, size]`
-    pub tail_keys: &'a [f32],
-    pub tail_values: &'a [f32],
-}
-
-/// Attention of N tokens. Token n's queries are the first `heads * size` values of row n of
-/// `queries`, whose rows are `width` long. Gives `[N, heads * size]`.
+/// Attention of N tokens, whose keys and values `cache` holds already. Token n's queries are the
+/// first `heads * head_size` values of row n of `queries`, whose rows are `width` long. Gives
+/// `[N, heads * head_size]`.
 pub fn attend(
     queries: &[f32],
     width: usize,
     readers: &[Reader],
-    data: KeyValue<'_>,
-    shape: Shape,
+    cache: &Blocks,
+    layer: usize,
+    config: &LmConfig,
 ) -> Vec<f32> {
-    let out_width = shape.heads * shape.size;
+    let out_width = config.heads * config.head_size;
     let mut out = vec![0.0; readers.len() * out_width];
-    let slots: usize = readers.iter().flat_map(|r| &r.slots).map(Range::len).sum();
-    let work = (slots + readers.len() * shape.prompt_tokens) * out_width * 2;
+    let work = readers.iter().map(|r| r.position + 1).sum::<usize>() * out_width * 2;
     let one = |(out, (reader, queries)): (&mut [f32], (&Reader, &[f32]))| {
-        attend_token(&queries[..out_width], reader, data, shape, out);
+        attend_token(&queries[..out_width], reader, cache, layer, config, out);
     };
     if work < PARALLEL_FROM || readers.len() < 2 {
         let inputs = readers.iter().zip(queries.chunks_exact(width));
@@ -71,40 +50,25 @@ pub fn attend(
 fn attend_token(
     queries: &[f32],
     reader: &Reader,
-    data: KeyValue<'_>,
-    shape: Shape,
+    cache: &Blocks,
+    layer: usize,
+    config: &LmConfig,
     out: &mut [f32],
 ) {
-    let Shape { heads, kv_heads, size, prompt_tokens, capacity } = shape;
-    let group = heads / kv_heads;
-    let read = prompt_tokens + reader.slots.iter().map(Range::len).sum::<usize>();
+    let (size, group) = (config.head_size, config.heads / config.kv_heads);
+    let read = reader.position + 1;
     let scale = 1.0 / (size as f32).sqrt();
     let mut scores = vec![0.0; TOGETHER * read];
-    for kv_head in 0..kv_heads {
-        let prompt = kv_head * prompt_tokens * size;
-        let prompt = prompt..prompt + prompt_tokens * size;
-        let tail = (reader.row * kv_heads + kv_head) * capacity;
-        // The prompt and every run of slots lie together in memory.
-        let runs = || {
-            let slots = reader.slots.iter();
-            slots.map(move |run| (tail + run.start) * size..(tail + run.end) * size)
-        };
-        let keys = || {
-            let tail = runs().map(|run| &data.tail_keys[run]);
-            std::iter::once(&data.prompt_keys[prompt.clone()]).chain(tail)
-        };
-        let values = || {
-            let tail = runs().map(|run| &data.tail_values[run]);
-            std::iter::once(&data.prompt_values[prompt.clone()]).chain(tail)
-        };
-        let first = kv_head * group * size;
-        let queries = queries[first..first + group * size].chunks(TOGETHER * size);
-        let outs = out[first..first + group * size].chunks_mut(TOGETHER * size);
-        for (queries, outs) in queries.zip(outs) {
-            score(queries, keys(), size, scale, &mut scores, read);
+    for kv_head in 0..config.kv_heads {
+        let parts = cache.read(reader.row, layer, kv_head, read);
+        let own = kv_head * group * size..(kv_head + 1) * group * size;
+        let queries = queries[own.clone()].chunks(TOGETHER * size);
+        for (queries, outs) in queries.zip(out[own].chunks_mut(TOGETHER * size)) {
+            let keys = parts.clone().map(|(keys, _)| keys);
+            score(queries, keys, size, scale, &mut scores, read);
             for (out, weights) in outs.chunks_exact_mut(size).zip(scores.chunks_exact_mut(read)) {
                 softmax(weights);
-                mix(out, weights, values(), size);
+                mix(out, weights, parts.clone().map(|(_, values)| values), size);
             }
         }
     }
