@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::Shape;
 
 /// Tokens a block. A fork that goes on copies at most one block.
-const BLOCK: usize = 16;
+pub const BLOCK: usize = 16;
 
 /// All rows of a cache.
 #[derive(Debug)]
@@ -24,11 +24,23 @@ pub struct Row {
     tokens: usize,
 }
 
-/// Keys and values of [`BLOCK`] tokens in all layers, each `[layers, kv_heads, BLOCK, head_size]`.
+/// Keys and values of [`BLOCK`] tokens in all layers.
 #[derive(Debug, Clone)]
 struct Block {
+    /// `[layers, kv_heads, head_size, BLOCK]`: a query meets all keys of the block at once, one
+    /// in each lane of a vector register, and nothing has to be added up across lanes.
     keys: Vec<f32>,
+    /// `[layers, kv_heads, BLOCK, head_size]`
     values: Vec<f32>,
+}
+
+/// One head's part of a block.
+#[derive(Clone)]
+pub struct Part<'a> {
+    /// `[head_size, BLOCK]`; beyond the tokens of `values` without meaning.
+    pub keys: &'a [[f32; BLOCK]],
+    /// `[tokens, head_size]`
+    pub values: &'a [f32],
 }
 
 impl Row {
@@ -80,11 +92,13 @@ impl Blocks {
             row.blocks.push(Arc::new(Block { keys: zeros.clone(), values: zeros }));
         }
         let block = Arc::make_mut(&mut row.blocks[index]);
-        for head in 0..kv_heads {
-            let place = ((layer * kv_heads + head) * BLOCK + position % BLOCK) * head_size;
-            let from = head * head_size..(head + 1) * head_size;
-            block.keys[place..place + head_size].copy_from_slice(&keys[from.clone()]);
-            block.values[place..place + head_size].copy_from_slice(&values[from]);
+        let slot = position % BLOCK;
+        let heads = keys.chunks_exact(head_size).zip(values.chunks_exact(head_size));
+        for (head, (keys, values)) in heads.enumerate() {
+            let start = (layer * kv_heads + head) * BLOCK * head_size;
+            let place = block.keys[start + slot..].iter_mut().step_by(BLOCK);
+            place.zip(keys).for_each(|(place, key)| *place = *key);
+            block.values[start + slot * head_size..][..head_size].copy_from_slice(values);
         }
     }
 
@@ -95,21 +109,21 @@ impl Blocks {
         }
     }
 
-    /// Keys and values of one head of the first `tokens` tokens of `row`, block by block, each
-    /// `[tokens of the block, head_size]`.
+    /// Keys and values of one head of the first `tokens` tokens of `row`, block by block.
     pub fn read(
         &self,
         row: usize,
         layer: usize,
         head: usize,
         tokens: usize,
-    ) -> impl Iterator<Item = (&[f32], &[f32])> + Clone {
+    ) -> impl Iterator<Item = Part<'_>> + Clone {
         let size = self.shape.head_size;
         let start = (layer * self.shape.kv_heads + head) * BLOCK * size;
         self.rows[row].blocks.iter().enumerate().map_while(move |(index, block)| {
             let left = tokens.saturating_sub(index * BLOCK).min(BLOCK);
-            let part = start..start + left * size;
-            (left > 0).then(|| (&block.keys[part.clone()], &block.values[part]))
+            let keys = block.keys[start..start + BLOCK * size].as_chunks().0;
+            let values = &block.values[start..start + left * size];
+            (left > 0).then_some(Part { keys, values })
         })
     }
 }
