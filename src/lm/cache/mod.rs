@@ -6,7 +6,7 @@ mod tails;
 
 use candle_core::Device;
 
-pub(super) use self::blocks::{BLOCK, Blocks, Part, Row};
+pub(super) use self::blocks::{BLOCK, Blocks, Row};
 pub(super) use self::tails::Tails;
 use super::config::LmConfig;
 use super::error::{LmError, Result};

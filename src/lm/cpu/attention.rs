@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::math::{add_multiple, fused_multiply_add, softmax};
-use crate::lm::cache::{BLOCK, Blocks, Part};
+use crate::lm::cache::{BLOCK, Blocks};
 use crate::lm::config::LmConfig;
 
 /// Below this many multiplications attention is not worth a second thread.
@@ -82,7 +82,10 @@ fn attend_token<const TOGETHER: usize>(
                 }
             }
             scores.chunks_exact_mut(padded).for_each(|scores| softmax(&mut scores[..read]));
-            mix::<TOGETHER>(outs, &scores, padded, &parts, size);
+            // A block at a time, so that its values come from memory in one piece.
+            for (index, part) in parts.clone().enumerate() {
+                mix::<TOGETHER>(outs, &scores[index * BLOCK..], padded, part.values, size);
+            }
         }
     }
 }
@@ -102,36 +105,33 @@ fn products<const TOGETHER: usize>(
     sums
 }
 
-/// out = Σ weightᵢ · valueᵢ for a few queries: `outs` is `[queries, size]`, `weights`
-/// `[TOGETHER, padded]`.
-fn mix<'a, const TOGETHER: usize>(
+/// outs += Σ weightᵢ · valueᵢ for a few queries and the `values` `[tokens, size]` of one block:
+/// `outs` is `[queries, size]`; a query's weights begin `padded` after those of the one before.
+#[inline(always)]
+fn mix<const TOGETHER: usize>(
     outs: &mut [f32],
     weights: &[f32],
     padded: usize,
-    parts: &(impl Iterator<Item = Part<'a>> + Clone),
+    values: &[f32],
     size: usize,
 ) {
     let mut from = 0;
     while from + LANES <= size {
         let mut sums = [[0.0; LANES]; TOGETHER];
-        for (index, part) in parts.clone().enumerate() {
-            for (token, value) in part.values.chunks_exact(size).enumerate() {
-                let Some(value) = value[from..].first_chunk::<LANES>() else { continue };
-                for (query, sums) in sums.iter_mut().enumerate() {
-                    let weight = weights[query * padded + index * BLOCK + token];
-                    *sums = add_multiple(weight, value, *sums);
-                }
+        for (token, value) in values.chunks_exact(size).enumerate() {
+            let Some(value) = value[from..].first_chunk::<LANES>() else { continue };
+            for (query, sums) in sums.iter_mut().enumerate() {
+                *sums = add_multiple(weights[query * padded + token], value, *sums);
             }
         }
         for (out, sums) in outs.chunks_exact_mut(size).zip(sums) {
-            out[from..from + LANES].copy_from_slice(&sums);
+            out[from..from + LANES].iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
         }
         from += LANES;
     }
     // What is left of heads whose size is no multiple of LANES.
-    for (out, weights) in outs.chunks_exact_mut(size).zip(weights.chunks_exact(padded)) {
-        let values = parts.clone().flat_map(|part| part.values.chunks_exact(size));
-        for (weight, value) in weights.iter().zip(values) {
+    for (out, weights) in outs.chunks_exact_mut(size).zip(weights.chunks(padded)) {
+        for (weight, value) in weights.iter().zip(values.chunks_exact(size)) {
             for (out, value) in out[from..].iter_mut().zip(&value[from..]) {
                 *out = fused_multiply_add(*weight, *value, *out);
             }
