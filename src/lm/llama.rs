@@ -116,7 +116,10 @@ impl Lm {
             return Err(LmError::EmptyPrompt);
         }
         self.check_room(prompt.len())?;
-        let mut cache = Cache::empty(self.config(), prompt.len(), self.device())?;
+        let mut cache = match &self.inner.engine {
+            Engine::Cpu(model) => model.cache(),
+            Engine::Portable(model) => model.cache(prompt.len())?,
+        };
         let mut hidden = Vec::new();
         for chunk in prompt.chunks(PREFILL_CHUNK) {
             hidden.push(self.forward(&mut cache, &[chunk])?.squeeze(0)?);
@@ -135,7 +138,7 @@ impl Lm {
     /// [`LmError::ContextFull`], [`LmError::Token`].
     pub fn forward(&self, cache: &mut Cache, rows: &[&[u32]]) -> Result<Tensor> {
         let config = self.config();
-        if !cache.fits(config, self.device()) {
+        if !cache.fits(config) {
             let problem = "the cache was made by a model of another shape; prefill it anew";
             return Err(LmError::Call(problem.into()));
         }
@@ -153,14 +156,10 @@ impl Lm {
             self.check_room(cache.len(index) + row.len())?;
             self.check_tokens(row)?;
         }
-        cache.reserve(tokens)?;
-        let hidden = match &self.inner.engine {
-            Engine::Cpu(model) => model.run(cache, rows, tokens)?,
-            Engine::Portable(model) => model.run(cache, rows, tokens)?,
-        };
-        let lens: Vec<usize> = rows.iter().map(|row| row.len()).collect();
-        cache.commit(&lens, tokens);
-        Ok(hidden)
+        match &self.inner.engine {
+            Engine::Cpu(model) => model.run(cache, rows, tokens),
+            Engine::Portable(model) => model.run(cache, rows, tokens),
+        }
     }
 
     /// Logits `[N, vocab]` of hidden states `[N, hidden]`.
