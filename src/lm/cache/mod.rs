@@ -4,6 +4,8 @@
 mod blocks;
 mod tails;
 
+use std::sync::Arc;
+
 use candle_core::Device;
 
 pub(super) use self::blocks::{BLOCK, Blocks, Row};
@@ -15,7 +17,7 @@ use super::error::{LmError, Result};
 /// [`Lm::prefill`](super::Lm::prefill) and grown by [`Lm::forward`](super::Lm::forward).
 #[derive(Debug)]
 pub struct Cache {
-    shape: Shape,
+    owner: Owner,
     store: Store,
     prompt_tokens: usize,
 }
@@ -27,8 +29,13 @@ pub(super) enum Store {
     Tails(Tails),
 }
 
-/// What a cache must know about its model.
-#[derive(Debug, Clone, PartialEq)]
+/// Stands for one loaded model. Two models may have one shape and different weights, and
+/// reading one's keys with the other's queries would be wrong without a sign.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Owner(Arc<()>);
+
+/// Sizes of a model's keys and values.
+#[derive(Debug, Clone)]
 pub(super) struct Shape {
     pub layers: usize,
     pub kv_heads: usize,
@@ -44,17 +51,20 @@ impl Shape {
 
 impl Cache {
     /// One empty row in blocks.
-    pub(super) fn blocks(config: &LmConfig) -> Self {
-        let shape = Shape::new(config);
-        let store = Store::Blocks(Blocks::new(shape.clone()));
-        Self { shape, store, prompt_tokens: 0 }
+    pub(super) fn blocks(config: &LmConfig, owner: Owner) -> Self {
+        let store = Store::Blocks(Blocks::new(Shape::new(config)));
+        Self { owner, store, prompt_tokens: 0 }
     }
 
     /// One empty row in tensors, with room for `capacity` tokens.
-    pub(super) fn tails(config: &LmConfig, capacity: usize, device: &Device) -> Result<Self> {
-        let shape = Shape::new(config);
-        let store = Store::Tails(Tails::new(shape.clone(), capacity, device)?);
-        Ok(Self { shape, store, prompt_tokens: 0 })
+    pub(super) fn tails(
+        config: &LmConfig,
+        capacity: usize,
+        device: &Device,
+        owner: Owner,
+    ) -> Result<Self> {
+        let store = Store::Tails(Tails::new(Shape::new(config), capacity, device)?);
+        Ok(Self { owner, store, prompt_tokens: 0 })
     }
 
     /// Makes what the only row holds the prompt of all its forks.
@@ -106,7 +116,7 @@ impl Cache {
             Store::Blocks(blocks) => Store::Blocks(blocks.fork(rows)),
             Store::Tails(tails) => Store::Tails(tails.fork(rows)?),
         };
-        Ok(Cache { shape: self.shape.clone(), store, prompt_tokens: self.prompt_tokens })
+        Ok(Cache { owner: self.owner.clone(), store, prompt_tokens: self.prompt_tokens })
     }
 
     /// Cuts `row` back to its first `len` tokens, prompt included.
@@ -129,13 +139,13 @@ impl Cache {
         Ok(())
     }
 
-    /// Whether this cache was made by a model of this shape.
-    pub(super) fn fits(&self, config: &LmConfig) -> bool {
-        self.shape == Shape::new(config)
+    /// Whether the model that `owner` stands for made this cache.
+    pub(super) fn belongs_to(&self, owner: &Owner) -> bool {
+        Arc::ptr_eq(&self.owner.0, &owner.0)
     }
 
     /// The storage, for the engine that made it.
-    pub(super) fn store(&mut self) -> &mut Store {
+    pub(super) fn store_mut(&mut self) -> &mut Store {
         &mut self.store
     }
 }

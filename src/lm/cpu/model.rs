@@ -7,7 +7,7 @@ use candle_core::{CpuStorage, Device, Storage, Tensor};
 use super::attention::{Reader, attend};
 use super::math::{add, rms_norm, rotate, swiglu};
 use super::matmul::Packed;
-use crate::lm::cache::{Blocks, Cache, Row, Store};
+use crate::lm::cache::{Blocks, Cache, Owner, Row, Store};
 use crate::lm::config::LmConfig;
 use crate::lm::error::{LmError, Result};
 use crate::lm::rope::Rope;
@@ -59,14 +59,14 @@ impl Model {
     }
 
     /// One empty row.
-    pub fn cache(&self) -> Cache {
-        Cache::blocks(&self.config)
+    pub fn cache(&self, owner: Owner) -> Cache {
+        Cache::blocks(&self.config, owner)
     }
 
     /// The blocks and the final norm over `tokens` new tokens a row: `[rows, tokens, hidden]`.
     pub fn run(&self, cache: &mut Cache, rows: &[&[u32]], tokens: usize) -> Result<Tensor> {
         // Inside the pool a product wakes one other thread, from outside it wakes them all.
-        let Store::Blocks(cache) = cache.store() else {
+        let Store::Blocks(cache) = cache.store_mut() else {
             return Err(LmError::Call("the cache was made on another device".into()));
         };
         rayon::scope(|_| self.run_here(cache, rows, tokens))

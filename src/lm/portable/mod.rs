@@ -9,7 +9,7 @@ use candle_nn::ops::rms_norm;
 
 use self::attention::{Batch, attend};
 use self::linear::Linear;
-use super::cache::{Cache, Store, Tails};
+use super::cache::{Cache, Owner, Store, Tails};
 use super::config::LmConfig;
 use super::error::{LmError, Result};
 use super::rope::Rope;
@@ -58,13 +58,13 @@ impl Model {
     }
 
     /// One empty row with room for `capacity` tokens.
-    pub fn cache(&self, capacity: usize) -> Result<Cache> {
-        Cache::tails(&self.config, capacity, &self.device)
+    pub fn cache(&self, capacity: usize, owner: Owner) -> Result<Cache> {
+        Cache::tails(&self.config, capacity, &self.device, owner)
     }
 
     /// The blocks and the final norm over `tokens` new tokens a row: `[rows, tokens, hidden]`.
     pub fn run(&self, cache: &mut Cache, rows: &[&[u32]], tokens: usize) -> Result<Tensor> {
-        let Store::Tails(cache) = cache.store() else {
+        let Store::Tails(cache) = cache.store_mut() else {
             return Err(LmError::Call("the cache was made on another device".into()));
         };
         cache.reserve(tokens)?;
