@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::cache::Cache;
+use super::cache::{Cache, Owner};
 use super::config::LmConfig;
 use super::error::{LmError, Result};
 use super::weights::{ModelWeights, Weights};
@@ -24,6 +24,8 @@ pub struct Lm {
 struct Inner {
     config: LmConfig,
     engine: Engine,
+    /// What the caches of this model carry.
+    owner: Owner,
     device: Device,
     parameters: usize,
 }
@@ -88,7 +90,8 @@ impl Lm {
             Engine::Portable(portable::Model::new(&config, weights, device)?)
         };
         let device = device.clone();
-        Ok(Self { inner: Arc::new(Inner { config, engine, device, parameters }) })
+        let owner = Owner::default();
+        Ok(Self { inner: Arc::new(Inner { config, engine, owner, device, parameters }) })
     }
 
     /// Shape and constants.
@@ -116,7 +119,11 @@ impl Lm {
             return Err(LmError::EmptyPrompt);
         }
         self.check_room(prompt.len())?;
-        let mut cache = Cache::empty(self.config(), prompt.len(), self.device())?;
+        let owner = self.inner.owner.clone();
+        let mut cache = match &self.inner.engine {
+            Engine::Cpu(model) => model.cache(owner),
+            Engine::Portable(model) => model.cache(prompt.len(), owner)?,
+        };
         let mut hidden = Vec::new();
         for chunk in prompt.chunks(PREFILL_CHUNK) {
             hidden.push(self.forward(&mut cache, &[chunk])?.squeeze(0)?);
@@ -135,8 +142,8 @@ impl Lm {
     /// [`LmError::ContextFull`], [`LmError::Token`].
     pub fn forward(&self, cache: &mut Cache, rows: &[&[u32]]) -> Result<Tensor> {
         let config = self.config();
-        if !cache.fits(config, self.device()) {
-            let problem = "the cache was made by a model of another shape; prefill it anew";
+        if !cache.belongs_to(&self.inner.owner) {
+            let problem = "the cache was made by another model; prefill the prompt with this one";
             return Err(LmError::Call(problem.into()));
         }
         if rows.len() != cache.rows() {
@@ -153,14 +160,10 @@ impl Lm {
             self.check_room(cache.len(index) + row.len())?;
             self.check_tokens(row)?;
         }
-        cache.reserve(tokens)?;
-        let hidden = match &self.inner.engine {
-            Engine::Cpu(model) => model.run(cache, rows, tokens)?,
-            Engine::Portable(model) => model.run(cache, rows, tokens)?,
-        };
-        let lens: Vec<usize> = rows.iter().map(|row| row.len()).collect();
-        cache.commit(&lens, tokens);
-        Ok(hidden)
+        match &self.inner.engine {
+            Engine::Cpu(model) => model.run(cache, rows, tokens),
+            Engine::Portable(model) => model.run(cache, rows, tokens),
+        }
     }
 
     /// Logits `[N, vocab]` of hidden states `[N, hidden]`.

@@ -4,7 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::PackError;
+use super::{PackError, hub};
 use crate::guidance::settings::Settings;
 
 /// The file's name inside a pack.
@@ -34,15 +34,24 @@ pub struct Manifest {
     pub defaults: Settings,
 }
 
-/// One role of a pack.
+/// One role of a pack: a folder inside it, or a model on the hub.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Role {
     /// Folder inside the pack: `config.json`, `model.safetensors`, `tokenizer.json`.
-    pub path: PathBuf,
+    pub path: Option<PathBuf>,
+    /// Model on the Hugging Face hub, such as `openai-community/gpt2`.
+    pub hub: Option<String>,
+    /// Branch, tag or commit of `hub`.
+    #[serde(default = "main_branch")]
+    pub revision: String,
     /// How the prompt is put to this model; `{prompt}` stands for what was typed.
     #[serde(default = "raw_prompt")]
     pub template: String,
+}
+
+fn main_branch() -> String {
+    "main".to_owned()
 }
 
 /// Where the typed prompt goes in a template.
@@ -56,6 +65,38 @@ impl Role {
     /// The text this role reads for a typed prompt.
     pub fn fill(&self, prompt: &str) -> String {
         self.template.replace(PLACEHOLDER, prompt)
+    }
+
+    /// The folder with this role's files; those of a hub model are downloaded first, which
+    /// `progress` hears of (file, share of it).
+    ///
+    /// # Errors
+    /// What the hub says.
+    pub fn folder(
+        &self,
+        pack: &Path,
+        progress: &mut dyn FnMut(&str, f32),
+    ) -> Result<PathBuf, PackError> {
+        match (&self.path, &self.hub) {
+            (Some(path), _) => Ok(pack.join(path)),
+            (None, Some(id)) => hub::fetch(id, &self.revision, progress),
+            // `check_source` has refused this.
+            (None, None) => Ok(pack.to_owned()),
+        }
+    }
+
+    fn check_source(&self) -> Result<(), String> {
+        let is_plain = |path: &Path| {
+            !path.as_os_str().is_empty()
+                && path.components().all(|c| matches!(c, Component::Normal(_)))
+        };
+        match (&self.path, &self.hub) {
+            (Some(path), None) if is_plain(path) => Ok(()),
+            (Some(_), None) => Err("path must name a folder inside the pack".to_owned()),
+            (None, Some(id)) if is_plain(Path::new(id)) => Ok(()),
+            (None, Some(_)) => Err("hub must be a model's name, such as owner/model".to_owned()),
+            _ => Err("path or hub: name one of the two".to_owned()),
+        }
     }
 }
 
@@ -87,10 +128,7 @@ impl Manifest {
         ];
         for (name, role) in named {
             let Some(role) = role else { continue };
-            let is_inside = role.path.components().all(|c| matches!(c, Component::Normal(_)));
-            if !is_inside || role.path.as_os_str().is_empty() {
-                return Err(format!("{name}.path must name a folder inside the pack"));
-            }
+            role.check_source().map_err(|reason| format!("{name}.{reason}"))?;
             if !role.template.contains(PLACEHOLDER) {
                 return Err(format!("{name}.template must contain {PLACEHOLDER}"));
             }

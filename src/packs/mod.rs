@@ -1,5 +1,6 @@
 //! Model packs: which models play which role, and where their files come from.
 
+mod hub;
 mod manifest;
 
 use std::path::{Path, PathBuf};
@@ -55,6 +56,16 @@ pub enum PackError {
     Invalid {
         /// The file.
         file: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A file of a hub model that cannot be had.
+    #[error("{id} on the hub, {file}: {reason}")]
+    Hub {
+        /// The model.
+        id: String,
+        /// The file.
+        file: String,
         /// What is wrong and what to do.
         reason: String,
     },
@@ -116,8 +127,8 @@ pub struct Pack {
 }
 
 impl Pack {
-    /// Loads every model of the pack. `progress` hears which model is read next and the share
-    /// done before it (0 to 1).
+    /// Loads every model of the pack. `progress` hears what is read or downloaded, and the share
+    /// done (0 to 1).
     ///
     /// # Errors
     /// The first file that is missing, damaged or does not fit the others.
@@ -128,35 +139,18 @@ impl Pack {
     ) -> Result<Self, PackError> {
         let folder = source.folder()?;
         let manifest = Manifest::read(&folder)?;
-        progress("base", 0.0);
-        let base = load_lm("base", &folder, &manifest.base, device)?;
-        let tokenizer = load_tokenizer("base", &folder, &manifest.base)?;
-        let reads_same = |role: &'static str, from: &Role, lm: &Lm| {
-            let other = load_tokenizer(role, &folder, from)?;
-            check_vocabulary(role, (&base, &tokenizer), (lm, &other))
-        };
+        let mut loader = Loader { pack: &folder, device, progress };
+        let (base, tokenizer) = loader.lm("base", &manifest.base, 0.0)?;
+        let common = (&base, &tokenizer);
         let pair = match (&manifest.untuned, &manifest.tuned) {
-            (Some(untuned), Some(tuned)) => {
-                progress("untuned", 0.5);
-                let untuned_lm = load_lm("untuned", &folder, untuned, device)?;
-                reads_same("untuned", untuned, &untuned_lm)?;
-                progress("tuned", 0.7);
-                let tuned_lm = load_lm("tuned", &folder, tuned, device)?;
-                reads_same("tuned", tuned, &tuned_lm)?;
-                Some(Pair { untuned: untuned_lm, tuned: tuned_lm })
-            }
+            (Some(untuned), Some(tuned)) => Some(Pair {
+                untuned: loader.guide("untuned", untuned, 0.5, common)?,
+                tuned: loader.guide("tuned", tuned, 0.7, common)?,
+            }),
             _ => None,
         };
-        let value = match &manifest.value {
-            Some(role) => {
-                progress("value", 0.9);
-                let model = ValueModel::load(&folder.join(&role.path), device)
-                    .map_err(|source| PackError::Model { role: "value", source })?;
-                reads_same("value", role, model.trunk())?;
-                Some(model)
-            }
-            None => None,
-        };
+        let value = manifest.value.as_ref().map(|role| loader.value(role, 0.9, common));
+        let value = value.transpose()?;
         Ok(Self { manifest, models: Models { base, pair, value, tokenizer } })
     }
 
@@ -205,17 +199,61 @@ impl Pack {
     }
 }
 
-fn load_lm(
-    role: &'static str,
-    folder: &Path,
-    from: &Role,
-    device: &Device,
-) -> Result<Lm, PackError> {
-    Lm::load(&folder.join(&from.path), device).map_err(|source| PackError::Model { role, source })
+/// Reads the roles of one pack.
+struct Loader<'a> {
+    pack: &'a Path,
+    device: &'a Device,
+    progress: &'a mut dyn FnMut(&str, f32),
 }
 
-fn load_tokenizer(role: &'static str, folder: &Path, from: &Role) -> Result<Tokenizer, PackError> {
-    Tokenizer::load(&folder.join(&from.path)).map_err(|source| PackError::Model { role, source })
+impl Loader<'_> {
+    /// Where the role's files are, once they are there. `done` is the share of the pack before it.
+    fn folder(&mut self, name: &str, role: &Role, done: f32) -> Result<PathBuf, PackError> {
+        let progress = &mut self.progress;
+        progress(&format!("{name} model"), done);
+        role.folder(self.pack, &mut |file, share| {
+            progress(&format!("{name} model, {file}: {:.0}%", share * 100.0), done);
+        })
+    }
+
+    fn lm(
+        &mut self,
+        name: &'static str,
+        role: &Role,
+        done: f32,
+    ) -> Result<(Lm, Tokenizer), PackError> {
+        let folder = self.folder(name, role, done)?;
+        let failed = |source| PackError::Model { role: name, source };
+        let lm = Lm::load(&folder, self.device).map_err(failed)?;
+        Ok((lm, Tokenizer::load(&folder).map_err(failed)?))
+    }
+
+    /// A model that must share the base's vocabulary.
+    fn guide(
+        &mut self,
+        name: &'static str,
+        role: &Role,
+        done: f32,
+        base: (&Lm, &Tokenizer),
+    ) -> Result<Lm, PackError> {
+        let (lm, tokenizer) = self.lm(name, role, done)?;
+        check_vocabulary(name, base, (&lm, &tokenizer))?;
+        Ok(lm)
+    }
+
+    fn value(
+        &mut self,
+        role: &Role,
+        done: f32,
+        base: (&Lm, &Tokenizer),
+    ) -> Result<ValueModel, PackError> {
+        let folder = self.folder("value", role, done)?;
+        let failed = |source| PackError::Model { role: "value", source };
+        let model = ValueModel::load(&folder, self.device).map_err(failed)?;
+        let tokenizer = Tokenizer::load(&folder).map_err(failed)?;
+        check_vocabulary("value", base, (model.trunk(), &tokenizer))?;
+        Ok(model)
+    }
 }
 
 /// One vocabulary, by content and by the width of the logits.

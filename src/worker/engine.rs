@@ -65,8 +65,8 @@ impl Engine {
 
     fn load(&mut self, source: &PackSource) {
         let (end, device) = (&self.end, &self.device);
-        let mut progress = |role: &str, fraction: f32| {
-            end.send(Event::Loading { what: format!("{role} model"), fraction });
+        let mut progress = |what: &str, fraction: f32| {
+            end.send(Event::Loading { what: what.to_owned(), fraction });
         };
         let loaded = guard(|| Ok(Pack::load(source, device, &mut progress)?));
         match loaded {

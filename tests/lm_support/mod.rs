@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use ivg_playground::lm::{Cache, Lm};
+use ivg_playground::lm::{Cache, Lm, LmConfig};
 
 /// A folder of `tests/goldens`.
 pub fn golden(name: &str) -> PathBuf {
@@ -58,4 +58,48 @@ pub fn tokens(seed: u64, n: usize) -> Vec<u32> {
         (state >> 33) as u32 % 320
     };
     (0..n).map(|_| next()).collect()
+}
+
+/// A seeded model of two layers with heads of 40, six of them on two pairs of keys and values.
+pub fn random_model() -> (LmConfig, HashMap<String, Tensor>) {
+    let json = serde_json::json!({
+        "model_type": "llama", "vocab_size": 333, "hidden_size": 50, "intermediate_size": 70,
+        "num_hidden_layers": 2, "num_attention_heads": 6, "num_key_value_heads": 2,
+        "head_dim": 40, "max_position_embeddings": 64, "rms_norm_eps": 1e-5,
+        "tie_word_embeddings": false,
+    });
+    let config = LmConfig::from_json(json, Path::new("random")).unwrap();
+    let mut shapes = vec![
+        ("model.embed_tokens".to_string(), vec![333, 50]),
+        ("lm_head".to_string(), vec![333, 50]),
+        ("model.norm".to_string(), vec![50]),
+    ];
+    for layer in 0..2 {
+        for (name, shape) in [
+            ("input_layernorm", vec![50]),
+            ("self_attn.q_proj", vec![240, 50]),
+            ("self_attn.k_proj", vec![80, 50]),
+            ("self_attn.v_proj", vec![80, 50]),
+            ("self_attn.o_proj", vec![50, 240]),
+            ("post_attention_layernorm", vec![50]),
+            ("mlp.gate_proj", vec![70, 50]),
+            ("mlp.up_proj", vec![70, 50]),
+            ("mlp.down_proj", vec![50, 70]),
+        ] {
+            shapes.push((format!("model.layers.{layer}.{name}"), shape));
+        }
+    }
+    let mut tensors = HashMap::new();
+    for (seed, (name, shape)) in shapes.into_iter().enumerate() {
+        let ids = tokens(seed as u64 + 1, shape.iter().product());
+        // Uniform in ±√(3 / inputs) · 1.2, or about 1 for a norm.
+        let scale = 1.2 * (3.0 / *shape.last().unwrap() as f32).sqrt();
+        let spread = |id: u32| (id as f32 / 160.0 - 1.0) * scale;
+        let norm = shape.len() == 1;
+        let values: Vec<f32> =
+            ids.into_iter().map(|id| if norm { 1.0 + spread(id) } else { spread(id) }).collect();
+        let tensor = Tensor::from_vec(values, shape, &Device::Cpu).unwrap();
+        tensors.insert(format!("{name}.weight"), tensor);
+    }
+    (config, tensors)
 }

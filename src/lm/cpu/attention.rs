@@ -1,60 +1,44 @@
-//! Attention of new tokens over the shared prompt and their own row's tail.
-
-use std::ops::Range;
+//! Attention of new tokens over what their rows hold.
 
 use rayon::prelude::*;
 
-use super::math::{dot, fused_multiply_add, softmax};
+use super::math::{add_multiple, fused_multiply_add, softmax};
+use crate::lm::cache::{BLOCK, Blocks};
+use crate::lm::config::LmConfig;
 
 /// Below this many multiplications attention is not worth a second thread.
 const PARALLEL_FROM: usize = 1 << 17;
 
-/// Queries that read one key together.
-const TOGETHER: usize = 4;
+/// Values of a head that are summed at once.
+const LANES: usize = 16;
 
-/// A new token: its row, and the slots of that row's tail it may read.
+/// A new token. It reads its row up to and with itself.
 pub struct Reader {
     pub row: usize,
-    pub slots: Vec<Range<usize>>,
+    pub position: usize,
 }
 
-/// Sizes of one layer's keys and values.
-#[derive(Clone, Copy)]
-pub struct Shape {
-    pub heads: usize,
-    pub kv_heads: usize,
-    pub size: usize,
-    pub prompt_tokens: usize,
-    /// Slots a row and head of the tail.
-    pub capacity: usize,
-}
-
-/// Keys and values of one layer.
-#[derive(Clone, Copy)]
-pub struct KeyValue<'a> {
-    /// `[kv_heads, prompt_tokens, size]`; empty where there is no prompt.
-    pub prompt_keys: &'a [f32],
-    pub prompt_values: &'a [f32],
-    /// `[rows, kv_heads, capacity, size]`
-    pub tail_keys: &'a [f32],
-    pub tail_values: &'a [f32],
-}
-
-/// Attention of N tokens. Token n's queries are the first `heads * size` values of row n of
-/// `queries`, whose rows are `width` long. Gives `[N, heads * size]`.
+/// Attention of N tokens, whose keys and values `cache` holds already. Token n's queries are the
+/// first `heads * head_size` values of row n of `queries`, whose rows are `width` long. Gives
+/// `[N, heads * head_size]`.
 pub fn attend(
     queries: &[f32],
     width: usize,
     readers: &[Reader],
-    data: KeyValue<'_>,
-    shape: Shape,
+    cache: &Blocks,
+    layer: usize,
+    config: &LmConfig,
 ) -> Vec<f32> {
-    let out_width = shape.heads * shape.size;
+    let out_width = config.heads * config.head_size;
     let mut out = vec![0.0; readers.len() * out_width];
-    let slots: usize = readers.iter().flat_map(|r| &r.slots).map(Range::len).sum();
-    let work = (slots + readers.len() * shape.prompt_tokens) * out_width * 2;
+    let work = readers.iter().map(|r| r.position + 1).sum::<usize>() * out_width * 2;
     let one = |(out, (reader, queries)): (&mut [f32], (&Reader, &[f32]))| {
-        attend_token(&queries[..out_width], reader, data, shape, out);
+        // As many of the queries that share keys read them together as the registers allow.
+        match config.heads / config.kv_heads {
+            1 => attend_token::<1>(queries, reader, cache, layer, config, out),
+            2 => attend_token::<2>(queries, reader, cache, layer, config, out),
+            _ => attend_token::<4>(queries, reader, cache, layer, config, out),
+        }
     };
     if work < PARALLEL_FROM || readers.len() < 2 {
         let inputs = readers.iter().zip(queries.chunks_exact(width));
@@ -68,117 +52,89 @@ pub fn attend(
     out
 }
 
-fn attend_token(
+fn attend_token<const TOGETHER: usize>(
     queries: &[f32],
     reader: &Reader,
-    data: KeyValue<'_>,
-    shape: Shape,
+    cache: &Blocks,
+    layer: usize,
+    config: &LmConfig,
     out: &mut [f32],
 ) {
-    let Shape { heads, kv_heads, size, prompt_tokens, capacity } = shape;
-    let group = heads / kv_heads;
-    let read = prompt_tokens + reader.slots.iter().map(Range::len).sum::<usize>();
+    let (size, group) = (config.head_size, config.heads / config.kv_heads);
+    let read = reader.position + 1;
+    let padded = read.next_multiple_of(BLOCK);
     let scale = 1.0 / (size as f32).sqrt();
-    let mut scores = vec![0.0; TOGETHER * read];
-    for kv_head in 0..kv_heads {
-        let prompt = kv_head * prompt_tokens * size;
-        let prompt = prompt..prompt + prompt_tokens * size;
-        let tail = (reader.row * kv_heads + kv_head) * capacity;
-        // The prompt and every run of slots lie together in memory.
-        let runs = || {
-            let slots = reader.slots.iter();
-            slots.map(move |run| (tail + run.start) * size..(tail + run.end) * size)
-        };
-        let keys = || {
-            let tail = runs().map(|run| &data.tail_keys[run]);
-            std::iter::once(&data.prompt_keys[prompt.clone()]).chain(tail)
-        };
-        let values = || {
-            let tail = runs().map(|run| &data.tail_values[run]);
-            std::iter::once(&data.prompt_values[prompt.clone()]).chain(tail)
-        };
-        let first = kv_head * group * size;
-        let queries = queries[first..first + group * size].chunks(TOGETHER * size);
-        let outs = out[first..first + group * size].chunks_mut(TOGETHER * size);
-        for (queries, outs) in queries.zip(outs) {
-            score(queries, keys(), size, scale, &mut scores, read);
-            for (out, weights) in outs.chunks_exact_mut(size).zip(scores.chunks_exact_mut(read)) {
-                softmax(weights);
-                mix(out, weights, values(), size);
+    let mut scores = vec![0.0; TOGETHER * padded];
+    let mut interleaved = vec![[0.0; TOGETHER]; size];
+    for kv_head in 0..config.kv_heads {
+        let parts = cache.read(reader.row, layer, kv_head, read);
+        let own = kv_head * group * size..(kv_head + 1) * group * size;
+        let queries = queries[own.clone()].chunks(TOGETHER * size);
+        for (queries, outs) in queries.zip(out[own].chunks_mut(TOGETHER * size)) {
+            for (index, query) in queries.chunks_exact(size).enumerate() {
+                let places = interleaved.iter_mut().zip(query);
+                places.for_each(|(place, value)| place[index] = value * scale);
+            }
+            for (index, part) in parts.clone().enumerate() {
+                let products = products(&interleaved, part.keys);
+                for (scores, products) in scores.chunks_exact_mut(padded).zip(products) {
+                    scores[index * BLOCK..][..BLOCK].copy_from_slice(&products);
+                }
+            }
+            scores.chunks_exact_mut(padded).for_each(|scores| softmax(&mut scores[..read]));
+            // A block at a time, so that its values come from memory in one piece.
+            for (index, part) in parts.clone().enumerate() {
+                mix::<TOGETHER>(outs, &scores[index * BLOCK..], padded, part.values, size);
             }
         }
     }
 }
 
-/// Scaled products of up to [`TOGETHER`] queries with all keys: `scores` is `[TOGETHER, read]`.
-fn score<'a>(
-    queries: &[f32],
-    keys: impl Iterator<Item = &'a [f32]>,
-    size: usize,
-    scale: f32,
-    scores: &mut [f32],
-    read: usize,
-) {
-    let keys = keys.flat_map(|run| run.chunks_exact(size)).enumerate();
-    if queries.len() == TOGETHER * size {
-        let queries: [&[f32]; TOGETHER] = std::array::from_fn(|q| &queries[q * size..][..size]);
-        for (index, key) in keys {
-            for (query, product) in dots(queries, key).into_iter().enumerate() {
-                scores[query * read + index] = product * scale;
-            }
-        }
-    } else {
-        for (index, key) in keys {
-            for (query, values) in queries.chunks_exact(size).enumerate() {
-                scores[query * read + index] = dot(values, key) * scale;
-            }
-        }
-    }
-}
-
-/// Products of several queries with one key, which is loaded once.
+/// Products of a few queries `[size, queries]` with the keys of a block `[size, BLOCK]`.
 #[inline(always)]
-fn dots(queries: [&[f32]; TOGETHER], key: &[f32]) -> [f32; TOGETHER] {
-    const LANES: usize = 8;
-    let mut sums = [[0.0; LANES]; TOGETHER];
-    let (chunks, rest) = key.as_chunks::<LANES>();
-    let (q0, q1) = (queries[0].as_chunks::<LANES>().0, queries[1].as_chunks::<LANES>().0);
-    let (q2, q3) = (queries[2].as_chunks::<LANES>().0, queries[3].as_chunks::<LANES>().0);
-    for ((((key, q0), q1), q2), q3) in chunks.iter().zip(q0).zip(q1).zip(q2).zip(q3) {
-        for lane in 0..LANES {
-            sums[0][lane] = fused_multiply_add(q0[lane], key[lane], sums[0][lane]);
-            sums[1][lane] = fused_multiply_add(q1[lane], key[lane], sums[1][lane]);
-            sums[2][lane] = fused_multiply_add(q2[lane], key[lane], sums[2][lane]);
-            sums[3][lane] = fused_multiply_add(q3[lane], key[lane], sums[3][lane]);
+fn products<const TOGETHER: usize>(
+    queries: &[[f32; TOGETHER]],
+    keys: &[[f32; BLOCK]],
+) -> [[f32; BLOCK]; TOGETHER] {
+    let mut sums = [[0.0; BLOCK]; TOGETHER];
+    for (queries, keys) in queries.iter().zip(keys) {
+        for (sums, query) in sums.iter_mut().zip(queries) {
+            *sums = add_multiple(*query, keys, *sums);
         }
     }
-    let done = key.len() - rest.len();
-    std::array::from_fn(|q| {
-        let s = &sums[q];
-        let sum = ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
-        sum + queries[q][done..].iter().zip(rest).map(|(a, b)| a * b).sum::<f32>()
-    })
+    sums
 }
 
-/// out += Σ weightᵢ · valueᵢ, four values at a time so that `out` is touched a quarter as often.
-fn mix<'a>(out: &mut [f32], weights: &[f32], values: impl Iterator<Item = &'a [f32]>, size: usize) {
-    let mut rest = weights;
-    for run in values {
-        let (weights, after) = rest.split_at(run.len() / size);
-        rest = after;
-        let (fours, last) = weights.as_chunks::<4>();
-        let (run, last_run) = run.split_at(fours.len() * 4 * size);
-        for (w, rows) in fours.iter().zip(run.chunks_exact(4 * size)) {
-            let (a, b) = rows.split_at(2 * size);
-            let ((v0, v1), (v2, v3)) = (a.split_at(size), b.split_at(size));
-            for ((((out, v0), v1), v2), v3) in out.iter_mut().zip(v0).zip(v1).zip(v2).zip(v3) {
-                let low = fused_multiply_add(w[0], *v0, w[1] * v1);
-                let high = fused_multiply_add(w[2], *v2, w[3] * v3);
-                *out += low + high;
+/// outs += Σ weightᵢ · valueᵢ for a few queries and the `values` `[tokens, size]` of one block:
+/// `outs` is `[queries, size]`; a query's weights begin `padded` after those of the one before.
+#[inline(always)]
+fn mix<const TOGETHER: usize>(
+    outs: &mut [f32],
+    weights: &[f32],
+    padded: usize,
+    values: &[f32],
+    size: usize,
+) {
+    let mut from = 0;
+    while from + LANES <= size {
+        let mut sums = [[0.0; LANES]; TOGETHER];
+        for (token, value) in values.chunks_exact(size).enumerate() {
+            let Some(value) = value[from..].first_chunk::<LANES>() else { continue };
+            for (query, sums) in sums.iter_mut().enumerate() {
+                *sums = add_multiple(weights[query * padded + token], value, *sums);
             }
         }
-        for (w, row) in last.iter().zip(last_run.chunks_exact(size)) {
-            out.iter_mut().zip(row).for_each(|(out, v)| *out = fused_multiply_add(*w, *v, *out));
+        for (out, sums) in outs.chunks_exact_mut(size).zip(sums) {
+            out[from..from + LANES].iter_mut().zip(sums).for_each(|(out, sum)| *out += sum);
+        }
+        from += LANES;
+    }
+    // What is left of heads whose size is no multiple of LANES.
+    for (out, weights) in outs.chunks_exact_mut(size).zip(weights.chunks(padded)) {
+        for (weight, value) in weights.iter().zip(values.chunks_exact(size)) {
+            for (out, value) in out[from..].iter_mut().zip(&value[from..]) {
+                *out = fused_multiply_add(*weight, *value, *out);
+            }
         }
     }
 }

@@ -11,6 +11,20 @@ pub fn fused_multiply_add(a: f32, b: f32, c: f32) -> f32 {
     }
 }
 
+/// sums + x·weights. By value: sums that are borrowed would live in memory, not in registers.
+#[inline(always)]
+pub fn add_multiple<const LANES: usize>(
+    x: f32,
+    weights: &[f32; LANES],
+    sums: [f32; LANES],
+) -> [f32; LANES] {
+    let mut out = sums;
+    for lane in 0..LANES {
+        out[lane] = fused_multiply_add(x, weights[lane], sums[lane]);
+    }
+    out
+}
+
 /// eˣ within 2 units in the last place for x in [−87, 88]; clamped outside. The method is
 /// that of Cephes: x = n·ln 2 + r, and a polynomial for eʳ.
 #[inline(always)]

@@ -7,7 +7,7 @@
 
 use rayon::prelude::*;
 
-use super::math::fused_multiply_add;
+use super::math::add_multiple;
 
 /// Repeats the body for every index below `$limit`. A loop of this size the compiler leaves a
 /// loop, and then the sums live in memory: eight times slower.
@@ -172,18 +172,9 @@ fn tile<const ROWS: usize, const PANELS: usize>(
             let weights = &panels[panel][input];
             let sums = &mut sums[panel];
             unrolled!(row, ROWS, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], {
-                sums[row] = multiply_add(values[row], weights, sums[row]);
+                sums[row] = add_multiple(values[row], weights, sums[row]);
             });
         }
     }
     sums
-}
-
-#[inline(always)]
-fn multiply_add(x: f32, weights: &[f32; LANES], sums: [f32; LANES]) -> [f32; LANES] {
-    let mut out = sums;
-    for lane in 0..LANES {
-        out[lane] = fused_multiply_add(x, weights[lane], sums[lane]);
-    }
-    out
 }

@@ -4,10 +4,10 @@ use std::ops::{Deref, Range};
 
 use candle_core::{CpuStorage, Device, Storage, Tensor};
 
-use super::attention::{KeyValue, Reader, Shape, attend};
+use super::attention::{Reader, attend};
 use super::math::{add, rms_norm, rotate, swiglu};
 use super::matmul::Packed;
-use crate::lm::cache::Cache;
+use crate::lm::cache::{Blocks, Cache, Owner, Row, Store};
 use crate::lm::config::LmConfig;
 use crate::lm::error::{LmError, Result};
 use crate::lm::rope::Rope;
@@ -58,24 +58,33 @@ impl Model {
         })
     }
 
+    /// One empty row.
+    pub fn cache(&self, owner: Owner) -> Cache {
+        Cache::blocks(&self.config, owner)
+    }
+
     /// The blocks and the final norm over `tokens` new tokens a row: `[rows, tokens, hidden]`.
     pub fn run(&self, cache: &mut Cache, rows: &[&[u32]], tokens: usize) -> Result<Tensor> {
         // Inside the pool a product wakes one other thread, from outside it wakes them all.
+        let Store::Blocks(cache) = cache.store_mut() else {
+            return Err(LmError::Call("the cache was made on another device".into()));
+        };
         rayon::scope(|_| self.run_here(cache, rows, tokens))
     }
 
-    fn run_here(&self, cache: &mut Cache, rows: &[&[u32]], tokens: usize) -> Result<Tensor> {
-        let batch = Batch::new(&self.rope, cache, rows, tokens);
+    fn run_here(&self, cache: &mut Blocks, rows: &[&[u32]], tokens: usize) -> Result<Tensor> {
+        let batch = Batch::new(&self.rope, cache.rows(), rows, tokens);
         let width = self.config.hidden_size;
         let mut x = vec![0.0; batch.readers.len() * width];
         for (&id, row) in rows.iter().copied().flatten().zip(x.chunks_exact_mut(width)) {
             self.embedding.read(id as usize, row);
         }
         for (layer, block) in self.blocks.iter().enumerate() {
-            block.forward(&mut x, &self.config, cache, layer, &batch)?;
+            block.forward(&mut x, &self.config, cache, layer, &batch);
         }
+        cache.commit(&batch.lens);
         let x = rms_norm(&x, &self.norm, self.config.norm_epsilon as f32);
-        let x = pad(x, &batch, 1, width);
+        let x = pad(x, &batch, width);
         Ok(Tensor::from_vec(x, (rows.len(), tokens, width), &Device::Cpu)?)
     }
 
@@ -116,126 +125,59 @@ impl Block {
         &self,
         x: &mut [f32],
         config: &LmConfig,
-        cache: &mut Cache,
+        cache: &mut Blocks,
         layer: usize,
         batch: &Batch,
-    ) -> Result<()> {
+    ) {
         let (count, epsilon) = (batch.readers.len(), config.norm_epsilon as f32);
         let mut qkv = self.qkv.apply(&rms_norm(x, &self.attention_norm, epsilon), count);
         let turned = config.heads + config.kv_heads;
         let width = (turned + config.kv_heads) * config.head_size;
         rotate(&mut qkv, width, turned, &batch.cos, &batch.sin, config.head_size / 2);
-        let keys = gather(&qkv, width, config, config.heads, batch)?;
-        let values = gather(&qkv, width, config, turned, batch)?;
-        cache.write(layer, &keys, &values)?;
-        let mixed = read_cache(&qkv, width, config, cache, layer, batch)?;
+        let keys = config.heads * config.head_size..turned * config.head_size;
+        for (reader, line) in batch.readers.iter().zip(qkv.chunks_exact(width)) {
+            let (keys, values) = (&line[keys.clone()], &line[keys.end..]);
+            cache.write(reader.row, reader.position, layer, keys, values);
+        }
+        let mixed = attend(&qkv, width, &batch.readers, cache, layer, config);
         add(x, &self.output.apply(&mixed, count));
 
         let gate_up = self.gate_up.apply(&rms_norm(x, &self.mlp_norm, epsilon), count);
         let inside = swiglu(&gate_up, config.intermediate_size);
         add(x, &self.down.apply(&inside, count));
-        Ok(())
     }
 }
 
 impl Batch {
-    fn new(rope: &Rope, cache: &Cache, rows: &[&[u32]], tokens: usize) -> Self {
-        let lens: Vec<usize> = rows.iter().map(|row| row.len()).collect();
-        let mut readers = Vec::new();
-        let mut positions = Vec::new();
-        for (row, &len) in lens.iter().enumerate() {
-            let before = runs(cache.row_slots(row));
-            for token in 0..len {
-                let mut slots = before.clone();
-                let new = cache.used()..cache.used() + token + 1;
-                match slots.last_mut() {
-                    Some(last) if last.end == new.start => last.end = new.end,
-                    _ => slots.push(new),
-                }
-                readers.push(Reader { row, slots });
-                positions.push(cache.len(row) + token);
-            }
-        }
+    fn new(rope: &Rope, rows: &[Row], new: &[&[u32]], tokens: usize) -> Self {
+        let lens: Vec<usize> = new.iter().map(|row| row.len()).collect();
+        let readers: Vec<Reader> = rows
+            .iter()
+            .zip(&lens)
+            .enumerate()
+            .flat_map(|(row, (held, &len))| {
+                (held.len()..held.len() + len).map(move |position| Reader { row, position })
+            })
+            .collect();
+        let positions: Vec<usize> = readers.iter().map(|reader| reader.position).collect();
         let (cos, sin) = rope.tables(&positions);
         Self { readers, lens, tokens, cos, sin }
     }
 }
 
-/// Ascending slots as runs that lie together.
-fn runs(slots: &[usize]) -> Vec<Range<usize>> {
-    let mut runs: Vec<Range<usize>> = Vec::new();
-    for &slot in slots {
-        match runs.last_mut() {
-            Some(last) if last.end == slot => last.end += 1,
-            _ => runs.push(slot..slot + 1),
-        }
-    }
-    runs
-}
-
-/// `[N, blocks * size]` of all rows' tokens as `[rows, blocks, tokens, size]`, zeros as padding.
-fn pad(x: Vec<f32>, batch: &Batch, blocks: usize, size: usize) -> Vec<f32> {
-    if blocks == 1 && batch.lens.iter().all(|&len| len == batch.tokens) {
+/// `[N, width]` of all rows' tokens as `[rows, tokens, width]`, zeros as padding.
+fn pad(x: Vec<f32>, batch: &Batch, width: usize) -> Vec<f32> {
+    if batch.lens.iter().all(|&len| len == batch.tokens) {
         return x;
     }
-    let tokens = batch.tokens;
-    let mut out = vec![0.0; batch.lens.len() * blocks * tokens * size];
-    let mut lines = x.chunks_exact(blocks * size);
-    for (&len, row) in batch.lens.iter().zip(out.chunks_exact_mut(blocks * tokens * size)) {
-        for (token, line) in lines.by_ref().take(len).enumerate() {
-            for (block, part) in line.chunks_exact(size).enumerate() {
-                row[(block * tokens + token) * size..][..size].copy_from_slice(part);
-            }
-        }
+    let mut out = vec![0.0; batch.lens.len() * batch.tokens * width];
+    let mut rest = x.as_slice();
+    for (&len, row) in batch.lens.iter().zip(out.chunks_exact_mut(batch.tokens * width)) {
+        let (own, after) = rest.split_at(len * width);
+        row[..own.len()].copy_from_slice(own);
+        rest = after;
     }
     out
-}
-
-/// The heads from `first` on that belong to keys or values, `[rows, kv_heads, tokens, size]`.
-fn gather(
-    qkv: &[f32],
-    width: usize,
-    config: &LmConfig,
-    first: usize,
-    batch: &Batch,
-) -> Result<Tensor> {
-    let (kv_heads, size) = (config.kv_heads, config.head_size);
-    let part = first * size..(first + kv_heads) * size;
-    let picked: Vec<f32> =
-        qkv.chunks_exact(width).flat_map(|row| &row[part.clone()]).copied().collect();
-    let shape = (batch.lens.len(), kv_heads, batch.tokens, size);
-    let padded = pad(picked, batch, kv_heads, size);
-    Ok(Tensor::from_vec(padded, shape, &Device::Cpu)?)
-}
-
-/// Attention over what `cache` holds of `layer`, `[N, heads * head_size]`.
-fn read_cache(
-    queries: &[f32],
-    width: usize,
-    config: &LmConfig,
-    cache: &Cache,
-    layer: usize,
-    batch: &Batch,
-) -> Result<Vec<f32>> {
-    let tail = cache.whole_tail(layer);
-    let shape = Shape {
-        heads: config.heads,
-        kv_heads: config.kv_heads,
-        size: config.head_size,
-        prompt_tokens: cache.prompt_tokens(),
-        capacity: tail.keys.dim(2)?,
-    };
-    let (tail_keys, tail_values) = (values(&tail.keys)?, values(&tail.values)?);
-    let prompt = cache.prompt(layer);
-    let prompt_keys = prompt.map(|prompt| values(&prompt.keys)).transpose()?;
-    let prompt_values = prompt.map(|prompt| values(&prompt.values)).transpose()?;
-    let data = KeyValue {
-        prompt_keys: prompt_keys.as_ref().map_or(Ok(&[][..]), |values| values.slice())?,
-        prompt_values: prompt_values.as_ref().map_or(Ok(&[][..]), |values| values.slice())?,
-        tail_keys: tail_keys.slice()?,
-        tail_values: tail_values.slice()?,
-    };
-    Ok(attend(queries, width, &batch.readers, data, shape))
 }
 
 /// Weights `[out, in]` of one input, packed side by side.

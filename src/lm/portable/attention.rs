@@ -2,7 +2,7 @@
 
 use candle_core::{D, Device, Tensor};
 
-use crate::lm::cache::Cache;
+use crate::lm::cache::Tails;
 use crate::lm::error::Result;
 
 /// The new tokens of one forward pass, as attention sees them.
@@ -16,14 +16,14 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Prepares `tokens` new tokens a row on top of `cache`.
-    pub fn new(cache: &Cache, tokens: usize, device: &Device) -> Result<Self> {
+    pub fn new(cache: &Tails, tokens: usize, device: &Device) -> Result<Self> {
         Ok(Self { tokens, mask: mask(cache, tokens, device)? })
     }
 }
 
 /// Which slots each new token of each row may read: those its row names, and new ones up to
 /// itself. Causality alone hides the padding of shorter rows from their real tokens.
-fn mask(cache: &Cache, tokens: usize, device: &Device) -> Result<Option<Tensor>> {
+fn mask(cache: &Tails, tokens: usize, device: &Device) -> Result<Option<Tensor>> {
     let (rows, used) = (cache.rows(), cache.used());
     if tokens == 1 && (0..rows).all(|row| cache.row_slots(row).len() == used) {
         return Ok(None);
@@ -48,7 +48,7 @@ fn mask(cache: &Cache, tokens: usize, device: &Device) -> Result<Option<Tensor>>
 /// as more queries instead of repeating the keys.
 pub(super) fn attend(
     queries: &Tensor,
-    cache: &Cache,
+    cache: &Tails,
     layer: usize,
     batch: &Batch,
     kv_heads: usize,

@@ -9,7 +9,7 @@ use candle_nn::ops::rms_norm;
 
 use self::attention::{Batch, attend};
 use self::linear::Linear;
-use super::cache::Cache;
+use super::cache::{Cache, Owner, Store, Tails};
 use super::config::LmConfig;
 use super::error::{LmError, Result};
 use super::rope::Rope;
@@ -57,8 +57,17 @@ impl Model {
         })
     }
 
+    /// One empty row with room for `capacity` tokens.
+    pub fn cache(&self, capacity: usize, owner: Owner) -> Result<Cache> {
+        Cache::tails(&self.config, capacity, &self.device, owner)
+    }
+
     /// The blocks and the final norm over `tokens` new tokens a row: `[rows, tokens, hidden]`.
     pub fn run(&self, cache: &mut Cache, rows: &[&[u32]], tokens: usize) -> Result<Tensor> {
+        let Store::Tails(cache) = cache.store_mut() else {
+            return Err(LmError::Call("the cache was made on another device".into()));
+        };
+        cache.reserve(tokens)?;
         let count = rows.len() * tokens;
         let mut ids = Vec::with_capacity(count);
         let mut positions = Vec::with_capacity(count);
@@ -77,6 +86,8 @@ impl Model {
         for (layer, block) in self.blocks.iter().enumerate() {
             x = block.forward(&x, &self.config, cache, layer, (&cos, &sin), &batch)?;
         }
+        let lens: Vec<usize> = rows.iter().map(|row| row.len()).collect();
+        cache.commit(&lens, tokens);
         let x = rms_norm(&x, &self.norm, self.config.norm_epsilon as f32)?;
         Ok(x.reshape((rows.len(), tokens, self.config.hidden_size))?)
     }
@@ -105,7 +116,7 @@ impl Block {
         &self,
         x: &Tensor,
         config: &LmConfig,
-        cache: &mut Cache,
+        cache: &mut Tails,
         layer: usize,
         (cos, sin): (&Tensor, &Tensor),
         batch: &Batch,

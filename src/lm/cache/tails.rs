@@ -1,35 +1,38 @@
-//! Keys and values of many rows that share one prompt. A value: whoever holds it owns it.
+//! Keys and values in one tensor a layer, for devices on which only whole tensors are fast.
 //!
 //! The prompt's keys and values are held once. What each row appended since — its tail — lies
-//! in one tensor a layer, `[rows, kv_heads, capacity, head_size]`. All rows append at the same
-//! *slot*, so one call writes them all; a row that appended less leaves slots unused, which
-//! its list of slots simply does not name. Slots are storage; positions are counted per row.
+//! in `[rows, kv_heads, capacity, head_size]`. All rows append at the same *slot*, so one call
+//! writes them all; a row that appended less leaves slots unused, which its list of slots
+//! simply does not name. Slots are storage; positions are counted per row.
 
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::config::LmConfig;
-use super::error::{LmError, Result};
+use super::Shape;
+use crate::lm::error::Result;
 
 /// Slots a tail begins with, and the smallest step by which it grows.
 const MIN_CAPACITY: usize = 32;
 
 /// Keys and values of one layer.
-pub(super) struct KeyValue {
+#[derive(Debug)]
+pub struct KeyValue {
     pub keys: Tensor,
     pub values: Tensor,
 }
 
 /// Keys and values of the prompt, shared by all rows and all forks.
+#[derive(Debug)]
 struct Prompt {
     /// Per layer `[kv_heads, tokens, head_size]`.
     layers: Vec<KeyValue>,
     tokens: usize,
 }
 
-/// Keys and values of a batch of rows. See the module's comment for the layout.
-pub struct Cache {
+/// All rows of a cache.
+#[derive(Debug)]
+pub struct Tails {
     shape: Shape,
     prompt: Arc<Prompt>,
     /// Per layer `[rows, kv_heads, capacity, head_size]`.
@@ -41,30 +44,9 @@ pub struct Cache {
     slots: Vec<Vec<usize>>,
 }
 
-/// What the cache must know about its model.
-#[derive(Debug, Clone, PartialEq)]
-struct Shape {
-    layers: usize,
-    kv_heads: usize,
-    head_size: usize,
-    device: String,
-}
-
-impl Shape {
-    fn new(config: &LmConfig, device: &Device) -> Self {
-        Self {
-            layers: config.layers,
-            kv_heads: config.kv_heads,
-            head_size: config.head_size,
-            device: format!("{:?}", device.location()),
-        }
-    }
-}
-
-impl Cache {
+impl Tails {
     /// One row, no prompt yet, room for `capacity` tokens.
-    pub(super) fn empty(config: &LmConfig, capacity: usize, device: &Device) -> Result<Self> {
-        let shape = Shape::new(config, device);
+    pub fn new(shape: Shape, capacity: usize, device: &Device) -> Result<Self> {
         let tails = new_tails(&shape, 1, capacity, device)?;
         Ok(Self {
             prompt: Arc::new(Prompt { layers: Vec::new(), tokens: 0 }),
@@ -77,7 +59,7 @@ impl Cache {
     }
 
     /// Makes the tail of the only row the prompt of all its forks.
-    pub(super) fn into_prompt(self) -> Result<Self> {
+    pub fn into_prompt(self) -> Result<Self> {
         let tokens = self.used;
         let mut layers = Vec::with_capacity(self.tails.len());
         for tail in &self.tails {
@@ -108,28 +90,11 @@ impl Cache {
         self.slots.get(row).map_or(0, |slots| self.prompt.tokens + slots.len())
     }
 
-    /// Whether no row holds a token.
-    pub fn is_empty(&self) -> bool {
-        (0..self.rows()).all(|row| self.len(row) == 0)
-    }
-
-    /// Tokens of the prompt that all rows share.
-    pub fn prompt_tokens(&self) -> usize {
-        self.prompt.tokens
-    }
-
-    /// A new cache of these rows in this order; a row may be named many times or not at all.
-    /// The prompt is shared; the tails are copied, without the gaps that ragged rows leave.
-    ///
-    /// # Errors
-    /// When a row does not exist.
-    pub fn fork(&self, rows: &[usize]) -> Result<Cache> {
-        if let Some(row) = rows.iter().find(|&&row| row >= self.rows()) {
-            let problem = format!("cannot fork row {row}: the cache has {} rows", self.rows());
-            return Err(LmError::Call(problem));
-        }
+    /// These rows in this order, which must exist. The prompt is shared; the tails are copied,
+    /// without the gaps that ragged rows leave.
+    pub fn fork(&self, rows: &[usize]) -> Result<Tails> {
         let longest = rows.iter().map(|&row| self.slots[row].len()).max().unwrap_or(0);
-        let mut fork = Cache {
+        let mut fork = Tails {
             shape: self.shape.clone(),
             prompt: Arc::clone(&self.prompt),
             tails: Vec::new(),
@@ -146,23 +111,12 @@ impl Cache {
         Ok(fork)
     }
 
-    /// Cuts `row` back to its first `len` tokens, prompt included.
-    ///
-    /// # Errors
-    /// When there is no such row, `len` is more than it holds, or would cut into the prompt,
-    /// which other rows share.
-    pub fn truncate(&mut self, row: usize, len: usize) -> Result<()> {
-        let (now, prompt) = (self.len(row), self.prompt.tokens);
-        if row >= self.rows() || len > now || len < prompt {
-            return Err(LmError::Call(format!(
-                "cannot cut row {row} to {len} tokens: it holds {now}, {prompt} of them the shared \
-                 prompt"
-            )));
-        }
+    /// Cuts `row` back to `len` tokens, which it must hold and the prompt not exceed.
+    pub fn truncate(&mut self, row: usize, len: usize) {
+        let prompt = self.prompt.tokens;
         self.slots[row].truncate(len - prompt);
         let last = self.slots.iter().filter_map(|slots| slots.last()).max();
         self.used = last.map_or(0, |last| last + 1);
-        Ok(())
     }
 
     fn device(&self) -> Device {
@@ -172,7 +126,7 @@ impl Cache {
     /// Copies the tails of `rows`, each packed to its front, into `fork`.
     fn copy_into(
         &self,
-        fork: &Cache,
+        fork: &Tails,
         rows: &[usize],
         longest: usize,
         device: &Device,
@@ -201,13 +155,8 @@ impl Cache {
         Ok(())
     }
 
-    /// Whether this cache was made by a model of this shape.
-    pub(super) fn fits(&self, config: &LmConfig, device: &Device) -> bool {
-        self.shape == Shape::new(config, device)
-    }
-
     /// Makes room for `tokens` more slots, doubling so that growth stays linear in all.
-    pub(super) fn reserve(&mut self, tokens: usize) -> Result<()> {
+    pub fn reserve(&mut self, tokens: usize) -> Result<()> {
         let needed = self.used + tokens;
         if needed <= self.capacity {
             return Ok(());
@@ -227,15 +176,15 @@ impl Cache {
     }
 
     /// Writes new keys and values `[rows, kv_heads, T, head_size]` of one layer at the next
-    /// slots. They count only after [`Cache::commit`]; room must have been reserved.
-    pub(super) fn write(&mut self, layer: usize, keys: &Tensor, values: &Tensor) -> Result<()> {
+    /// slots. They count only after [`Tails::commit`]; room must have been reserved.
+    pub fn write(&mut self, layer: usize, keys: &Tensor, values: &Tensor) -> Result<()> {
         self.tails[layer].keys.slice_set(keys, 2, self.used)?;
         self.tails[layer].values.slice_set(values, 2, self.used)?;
         Ok(())
     }
 
-    /// Counts what [`Cache::write`] wrote: `lens[r]` new tokens in row r, `tokens` slots in all.
-    pub(super) fn commit(&mut self, lens: &[usize], tokens: usize) {
+    /// Counts what [`Tails::write`] wrote: `lens[r]` new tokens in row r, `tokens` slots in all.
+    pub fn commit(&mut self, lens: &[usize], tokens: usize) {
         for (slots, &len) in self.slots.iter_mut().zip(lens) {
             slots.extend(self.used..self.used + len);
         }
@@ -243,13 +192,13 @@ impl Cache {
     }
 
     /// The prompt's keys and values of `layer`; none while the prompt itself is read.
-    pub(super) fn prompt(&self, layer: usize) -> Option<&KeyValue> {
+    pub fn prompt(&self, layer: usize) -> Option<&KeyValue> {
         self.prompt.layers.get(layer)
     }
 
     /// Keys and values of the first `slots` slots of `layer`,
     /// `[rows, kv_heads, slots, head_size]`, not contiguous.
-    pub(super) fn tail(&self, layer: usize, slots: usize) -> Result<KeyValue> {
+    pub fn tail(&self, layer: usize, slots: usize) -> Result<KeyValue> {
         let tail = &self.tails[layer];
         Ok(KeyValue {
             keys: tail.keys.narrow(2, 0, slots)?,
@@ -257,18 +206,13 @@ impl Cache {
         })
     }
 
-    /// All slots of `layer`, used or not, `[rows, kv_heads, capacity, head_size]`.
-    pub(super) fn whole_tail(&self, layer: usize) -> &KeyValue {
-        &self.tails[layer]
-    }
-
     /// Slots in use before the tokens that are being added.
-    pub(super) fn used(&self) -> usize {
+    pub fn used(&self) -> usize {
         self.used
     }
 
     /// The slots of `row`'s tail, ascending.
-    pub(super) fn row_slots(&self, row: usize) -> &[usize] {
+    pub fn row_slots(&self, row: usize) -> &[usize] {
         &self.slots[row]
     }
 }
