@@ -101,6 +101,10 @@ fn rows_stay_within_what_can_be_decoded_together() {
     assert!(bench.shows("W·K = 64 rows, the most that decode together."));
     bench.enter("Successors K", "16");
     assert_eq!((bench.settings().beams, bench.settings().successors), (16, 4));
+    bench.enter("Beams W", "2");
+    bench.enter("Successors K", "16");
+    bench.enter("Beams W", "9");
+    assert_eq!((bench.settings().beams, bench.settings().successors), (4, 16));
     assert!(bench.settings().validate().is_ok());
 }
 
