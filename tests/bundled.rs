@@ -51,7 +51,10 @@ fn it_is_small_and_the_base_is_larger_than_its_guides() {
     let bytes: u64 = all.iter().map(|f| f.metadata().unwrap().len()).sum();
     assert!(bytes <= 48_000_000, "{bytes} bytes");
     let sizes = pack().sizes();
-    assert_eq!(sizes.iter().map(|s| s.0).collect::<Vec<_>>(), ["base", "untuned", "tuned", "value"]);
+    assert_eq!(
+        sizes.iter().map(|s| s.0).collect::<Vec<_>>(),
+        ["base", "untuned", "tuned", "value"]
+    );
     for (role, parameters) in &sizes[1..] {
         assert!(sizes[0].1 >= 3 * parameters, "{role} has {parameters} parameters");
     }

@@ -20,7 +20,8 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use eframe::egui::{
-    self, CentralPanel, Frame, Key, KeyboardShortcut, Margin, Modifiers, Panel, Ui, ViewportBuilder,
+    self, CentralPanel, Frame, Key, KeyboardShortcut, Margin, Modifiers, Panel, Ui, Vec2,
+    ViewportBuilder, ViewportCommand,
 };
 use thiserror::Error;
 
@@ -42,6 +43,10 @@ const NAME: &str = "IVG Playground";
 const APP_ID: &str = "ivg-playground";
 /// Starts a run.
 const GENERATE: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Enter);
+/// Size of the window, in points, unless another was asked for or is remembered.
+const SIZE: [f32; 2] = [1440.0, 900.0];
+/// Frames in which the window is asked to take the size it was given.
+const RESIZING: u32 = 10;
 /// How long the window waits for more events before it draws them. With the time of a frame on
 /// top this is a little over thirty frames a second.
 const GATHER: Duration = Duration::from_millis(25);
@@ -154,7 +159,7 @@ fn native_options(options: &Options) -> eframe::NativeOptions {
         .with_app_id(APP_ID)
         .with_icon(icon::icon())
         .with_min_inner_size([1024.0, 640.0])
-        .with_inner_size([1440.0, 900.0]);
+        .with_inner_size(SIZE);
     if let Some(size) = options.size {
         viewport = viewport.with_inner_size(size);
     }
@@ -181,6 +186,8 @@ pub struct App {
     /// Start a run as soon as the pack is ready.
     generate_when_ready: bool,
     camera: Option<Camera>,
+    /// The size asked for, and for how many frames more to insist on it.
+    size: Option<(Vec2, u32)>,
 }
 
 impl App {
@@ -203,6 +210,8 @@ impl App {
         let session = Session { loading: Some(loading), ..Session::default() };
         let generate_when_ready = options.generate;
         let focus_prompt = options.screenshot.is_none();
+        let size = options.size.or(options.screenshot.as_ref().map(|_| SIZE));
+        let size = size.map(|size| (size.into(), RESIZING));
         let camera = None;
         let settings_asked_for = options.settings;
         let mut app = Self {
@@ -214,6 +223,7 @@ impl App {
             focus_prompt,
             generate_when_ready,
             camera,
+            size,
         };
         app.send(Command::LoadPack(options.pack));
         app
@@ -344,6 +354,22 @@ impl App {
             .show(ui, |ui| panels::columns::Columns { session, preferences }.show(ui));
     }
 
+    /// The size asked for wins over the remembered one, which is restored even where it is not
+    /// remembered any further. True once the window has it, or will not take it.
+    fn resize(&mut self, ctx: &egui::Context) -> bool {
+        let Some((size, frames)) = self.size else { return true };
+        let shown = ctx.content_rect().size() * ctx.zoom_factor();
+        if frames == 0 || (shown - size).length() < 2.0 {
+            self.size = None;
+            return true;
+        }
+        self.size = Some((size, frames - 1));
+        ctx.send_viewport_cmd(ViewportCommand::Maximized(false));
+        ctx.send_viewport_cmd(ViewportCommand::InnerSize(size / ctx.zoom_factor()));
+        ctx.request_repaint();
+        false
+    }
+
     fn photograph(&mut self, ctx: &egui::Context) {
         let Some(camera) = &mut self.camera else { return };
         let session = &self.session;
@@ -360,7 +386,9 @@ impl App {
 impl eframe::App for App {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.receive();
-        self.photograph(ctx);
+        if self.resize(ctx) {
+            self.photograph(ctx);
+        }
     }
 
     fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
