@@ -1,4 +1,5 @@
 //! The pack that comes with the program: that it is what its card says, and that it steers.
+#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::path::{Path, PathBuf};
 
@@ -28,11 +29,11 @@ fn run(pack: &Pack, prompt: &str, arm: Arm, settings: &Settings) -> ArmTrace {
     search.finish().unwrap()
 }
 
-/// Mean of `figure` over the pack's example prompts and three seeds.
+/// Mean of `figure` over the pack's example prompts and two seeds.
 fn mean(pack: &Pack, arm: Arm, settings: &Settings, figure: impl Fn(&ArmTrace) -> f32) -> f32 {
     let mut figures = Vec::new();
     for prompt in &pack.manifest.examples {
-        for seed in 1..=3 {
+        for seed in 1..=2 {
             let settings = Settings { seed, ..settings.clone() };
             figures.push(figure(&run(pack, prompt, arm, &settings)));
         }
@@ -50,7 +51,8 @@ fn it_is_small_and_the_base_is_larger_than_its_guides() {
     files(&PackSource::default().folder().unwrap(), &mut all);
     let bytes: u64 = all.iter().map(|f| f.metadata().unwrap().len()).sum();
     assert!(bytes <= 48_000_000, "{bytes} bytes");
-    let sizes = pack().sizes();
+    let pack = pack();
+    let sizes = pack.sizes();
     assert_eq!(
         sizes.iter().map(|s| s.0).collect::<Vec<_>>(),
         ["base", "untuned", "tuned", "value"]
@@ -58,10 +60,9 @@ fn it_is_small_and_the_base_is_larger_than_its_guides() {
     for (role, parameters) in &sizes[1..] {
         assert!(sizes[0].1 >= 3 * parameters, "{role} has {parameters} parameters");
     }
-    for lm in [&pack().models.base] {
-        let config = lm.config();
-        assert!([config.hidden_size, config.intermediate_size].iter().all(|s| s % 256 == 0));
-    }
+    // The widths that fast kernels want.
+    let config = pack.models.base.config();
+    assert!([config.hidden_size, config.intermediate_size].iter().all(|s| s % 256 == 0));
 }
 
 #[test]

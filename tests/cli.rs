@@ -1,4 +1,5 @@
 //! The program as a person runs it, on the bundled pack.
+#![allow(clippy::unwrap_used, missing_docs)]
 
 use std::process::{Command, Output};
 

@@ -1,4 +1,5 @@
 //! Models by name from a hub: a server of our own on the loopback, the real program as client.
+#![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
 

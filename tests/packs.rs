@@ -1,4 +1,5 @@
 //! Damaged and mismatched packs: a sentence that names file and cure, never a panic.
+#![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
 

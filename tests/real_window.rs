@@ -1,6 +1,7 @@
 //! The real window on a display without a screen: opens, generates once on the bundled pack,
 //! saves what it shows. Needs `Xvfb` and software OpenGL; without them the test steps aside and
 //! says so, unless `IVG_TEST_WINDOW=required`.
+#![allow(clippy::unwrap_used, missing_docs)]
 #![cfg(feature = "window")]
 
 use std::collections::HashSet;

@@ -1,4 +1,5 @@
 //! The worker as the window sees it: commands in, events out.
+#![allow(clippy::unwrap_used, missing_docs)]
 
 mod support;
 

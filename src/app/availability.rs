@@ -55,8 +55,8 @@ fn why_no_lambda(settings: &Settings, has_pair: bool, has_value: bool) -> Option
         ValueSource::Implicit if !has_pair => {
             Some("This pack has no tuned/untuned pair; rank by the value model instead.")
         }
-        _ if settings.successors == 1 => {
-            Some("With one successor per beam (K = 1) every row is kept: nothing to choose.")
+        _ if settings.beams * settings.successors == 1 => {
+            Some("With a single row (W·K = 1) there is nothing to choose between.")
         }
         _ => None,
     }
@@ -116,9 +116,12 @@ mod tests {
         assert!(missing.is_some_and(|r| r.contains("no value model")));
         s.value_source = ValueSource::Implicit;
         assert_eq!(why_not(Control::Lambda, &s, Some(&pack(true, false))), None);
+        // One successor a beam: λ still chooses the answer among the beams.
         s.successors = 1;
+        assert_eq!(why_not(Control::Lambda, &s, Some(&pack(true, true))), None);
+        s.beams = 1;
         let none = why_not(Control::Lambda, &s, Some(&pack(true, true)));
-        assert!(none.is_some_and(|r| r.contains("K = 1")));
+        assert!(none.is_some_and(|r| r.contains("W·K = 1")));
     }
 
     #[test]

@@ -90,7 +90,10 @@ impl Options {
 #[derive(Debug, Error)]
 pub enum AppError {
     /// The desktop gave none.
-    #[error("no window could be opened: {0}; start it on a desktop, or use a subcommand")]
+    #[error(
+        "no window could be opened: {0}; start it on a desktop, or without one use: \
+         ivg-playground generate --prompt \"This film\""
+    )]
     NoWindow(String),
     /// The worker could not be started.
     #[error("the engine could not be started ({0}); close other programs and try again")]

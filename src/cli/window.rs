@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::anyhow;
 use clap::ValueEnum;
 use ivg_playground::app::{self, Options};
 use ivg_playground::packs::PackSource;
@@ -55,10 +54,5 @@ pub fn run(args: Args, pack: PackSource) -> anyhow::Result<()> {
         settings: None,
         pack,
     };
-    app::run(options, worker::spawn).map_err(|e| {
-        anyhow!(
-            "cannot open a window: {e}. Without a display, use: ivg-playground generate --prompt \
-             \"This film\""
-        )
-    })
+    Ok(app::run(options, worker::spawn)?)
 }

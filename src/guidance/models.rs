@@ -142,7 +142,8 @@ fn host_logits(lm: &Lm, hidden: &Tensor) -> Result<Vec<f32>, GuidanceError> {
 pub struct Prefilled {
     pub(super) caches: TokenCaches,
     pub(super) logits: Logits,
-    pub(super) value_cache: Option<Cache>,
+    /// The value model's cache, and V of the prompt alone.
+    pub(super) value: Option<(Cache, f32)>,
     pub(super) room: usize,
     pub(super) forward_passes: usize,
     pub(super) elapsed_ms: f64,
@@ -163,15 +164,20 @@ impl Prefilled {
             caches.push(cache);
             logits.push(host_logits(lm, &hidden.narrow(0, prompt.len() - 1, 1)?)?);
         }
-        let value = models.value.as_ref().map(|v| v.trunk().prefill(&prompts.value));
-        let value_cache = value.transpose()?.map(|(cache, _)| cache);
+        let value = models.value.as_ref().map(|v| value_prefill(v, &prompts.value)).transpose()?;
         Ok(Self {
-            forward_passes: caches.len() + usize::from(value_cache.is_some()),
+            forward_passes: caches.len() + usize::from(value.is_some()),
             caches: TokenCaches(caches),
             logits: Logits { models: logits, vocab_size: models.base.config().vocab_size },
-            value_cache,
+            value,
             room,
             elapsed_ms: started.elapsed().as_secs_f64() * 1e3,
         })
     }
+}
+
+fn value_prefill(model: &ValueModel, prompt: &[u32]) -> Result<(Cache, f32), GuidanceError> {
+    let (cache, hidden) = model.trunk().prefill(prompt)?;
+    let values = model.values(&hidden.narrow(0, prompt.len() - 1, 1)?)?;
+    Ok((cache, values[0]))
 }

@@ -33,15 +33,15 @@ pub(super) struct Row {
 }
 
 impl Row {
-    /// The empty response.
-    pub fn root() -> Self {
+    /// The empty response; `explicit_value` is that of the prompt alone.
+    pub fn root(explicit_value: Option<f32>) -> Self {
         Self {
             key: RowKey { beam: 0, successor: 0 },
             parent: None,
             candidate: 0,
             value_source_row: 0,
             value: None,
-            explicit_value: None,
+            explicit_value,
             advantage_sum: None,
             ended: false,
             drawn: Vec::new(),
@@ -85,9 +85,12 @@ impl Row {
         self.drawn.last().map_or(0, |d| d.id)
     }
 
-    /// Ids drawn in this chunk.
+    /// Ids of the text drawn in this chunk: without the token that ends it, for a value model
+    /// values text.
     pub fn chunk_ids(&self) -> Vec<u32> {
-        self.drawn[self.chunk_start_token..].iter().map(|d| d.id).collect()
+        let text_end = self.drawn.len() - usize::from(self.ended);
+        let start = self.chunk_start_token.min(text_end);
+        self.drawn[start..text_end].iter().map(|d| d.id).collect()
     }
 
     /// Whole characters that this chunk completed.

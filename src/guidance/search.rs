@@ -85,11 +85,11 @@ impl<'m> Search<'m> {
             arm,
             budget: settings.max_tokens.min(prompt.room),
             // The prompt is a single survivor whose W·K copies are the first candidates.
-            rows: vec![Row::root()],
+            rows: vec![Row::root(prompt.value.as_ref().map(|(_, value)| *value))],
             live: vec![0],
             caches: prompt.caches.copy()?,
             logits: Some(prompt.logits.clone()),
-            value_cache: prompt.value_cache.as_ref().map(copy_cache).transpose()?,
+            value_cache: prompt.value.as_ref().map(|(cache, _)| copy_cache(cache)).transpose()?,
             position: 0,
             chunks: Vec::new(),
             leader: 0,
@@ -278,12 +278,14 @@ impl<'m> Search<'m> {
         Ok((chunk, lead))
     }
 
-    /// Reads the chunk's new tokens with the value model and sets every row's value. Gives the
-    /// row indices that the value cache now holds.
+    /// Reads the chunk's new text with the value model and sets every row's value; a row without
+    /// new text keeps the one it has. Gives the row indices that the value cache now holds.
     fn value_candidates(&mut self) -> Result<Vec<usize>, GuidanceError> {
         let extended: Vec<usize> =
             (0..self.rows.len()).filter(|&i| !self.rows[i].chunk_ids().is_empty()).collect();
-        if let (Some(model), Some(cache)) = (&self.models.value, &self.value_cache) {
+        if let (Some(model), Some(cache)) = (&self.models.value, &self.value_cache)
+            && !extended.is_empty()
+        {
             let sources: Vec<usize> =
                 extended.iter().map(|&i| self.rows[i].value_source_row).collect();
             let mut cache = cache.fork(&sources)?;

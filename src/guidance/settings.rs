@@ -188,7 +188,7 @@ impl Arm {
         match self {
             Arm::Base | Arm::Token => (s.beams, s.successors) = (1, 1),
             Arm::BestOfN => {
-                s.successors = s.beams * s.successors;
+                s.successors *= s.beams;
                 s.beams = 1;
                 s.chunk_tokens = s.max_tokens;
                 s.lambda = f32::INFINITY;

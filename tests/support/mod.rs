@@ -1,5 +1,5 @@
 //! Tiny seeded models, made in memory: real networks with random weights.
-#![allow(dead_code)]
+#![allow(clippy::unwrap_used, dead_code)]
 
 use std::collections::HashMap;
 use std::path::Path;
