@@ -49,7 +49,7 @@ const SIZE: [f32; 2] = [1440.0, 900.0];
 const RESIZING: u32 = 10;
 /// How long the window waits for more events before it draws them. With the time of a frame on
 /// top this is a little over thirty frames a second.
-const GATHER: Duration = Duration::from_millis(25);
+const GATHER: Duration = Duration::from_millis(10);
 
 /// How the window opens. What is none comes from the last session.
 #[derive(Debug, Clone)]
@@ -394,7 +394,9 @@ impl eframe::App for App {
         }
     }
 
-    fn ui(&mut self, ui: &mut Ui, _frame: &mut eframe::Frame) {
+    fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
+        // `IVG_LOG=ivg_playground::app=trace` shows when frames come and what the last one cost.
+        tracing::trace!(cpu_seconds = frame.info().cpu_usage, "frame");
         ui.ctx().set_theme(self.preferences.theme.preference());
         self.preferences.zoom = ui.ctx().zoom_factor();
         if std::mem::take(&mut self.focus_prompt) {

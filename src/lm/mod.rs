@@ -20,6 +20,7 @@ mod weights;
 
 pub use cache::Cache;
 pub use config::LmConfig;
+pub(crate) use cpu::exp;
 pub use error::{LmError, Result};
 pub use llama::Lm;
 pub use text::TextStream;

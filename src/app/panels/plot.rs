@@ -272,8 +272,9 @@ fn ruler(input: GridInput, count: f64) -> Vec<GridMark> {
     let (low, high) = input.bounds;
     let rough = ((high - low) / count).max(f64::MIN_POSITIVE);
     let power = 10f64.powf(rough.log10().floor());
-    let step_size = [1.0, 2.0, 5.0].map(|m| m * power).into_iter().find(|&s| s >= rough);
-    let step_size = step_size.unwrap_or(10.0 * power);
+    let far = |step: &f64| (step / rough).ln().abs();
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|m| m * power).into_iter();
+    let step_size = steps.min_by(|a, b| far(a).total_cmp(&far(b))).unwrap_or(power);
     let first = (low / step_size).ceil() as i64;
     let last = (high / step_size).floor() as i64;
     (first..=last).map(|i| GridMark { value: i as f64 * step_size, step_size }).collect()

@@ -131,3 +131,20 @@ fn reduce(x: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 {
     }
     lanes.iter().chain(rest).copied().fold(start, combine)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exp_is_close_to_the_real_one() {
+        for i in -87_000..=88_000 {
+            let x = i as f32 / 1000.0;
+            let (ours, real) = (f64::from(exp(x)), f64::from(x).exp());
+            assert!((ours / real - 1.0).abs() < 3e-7, "{x}: {ours} {real}");
+        }
+        assert_eq!(exp(0.0), 1.0);
+        // What softmax gives a token that cannot be: nothing that counts.
+        assert!(exp(f32::NEG_INFINITY) < 1e-37);
+    }
+}

@@ -10,4 +10,5 @@ mod matmul;
 mod model;
 
 pub(super) use math::dot;
+pub(crate) use math::exp;
 pub(super) use model::Model;
