@@ -159,9 +159,12 @@ fn lambda_without_a_value_model_points_to_the_other_source() {
 }
 
 #[test]
-fn lambda_has_nothing_to_choose_with_one_successor() {
+fn lambda_has_nothing_to_choose_with_a_single_row() {
     let mut bench = Bench::ready();
     bench.enter("Successors K", "1");
+    // The answer is still chosen among the beams.
+    assert!(!bench.is_disabled(Role::Slider, "Chunk guidance λ"));
+    bench.enter("Beams W", "1");
     assert!(bench.is_disabled(Role::Slider, "Chunk guidance λ"));
     bench.enter("Successors K", "2");
     assert!(!bench.is_disabled(Role::Slider, "Chunk guidance λ"));
