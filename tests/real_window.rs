@@ -58,19 +58,19 @@ impl Picture {
         Self { width: info.width as usize, height: info.height as usize, pixels, channels }
     }
 
-    /// How many different colours there are between these shares of width and height.
-    fn colours(&self, x: [f64; 2], y: [f64; 2]) -> usize {
+    /// The colours between these shares of width and height.
+    fn region(&self, x: [f64; 2], y: [f64; 2]) -> Vec<[u8; 3]> {
         let span = |share: [f64; 2], size: usize| {
             (share[0] * size as f64) as usize..(share[1] * size as f64) as usize
         };
-        let mut seen = HashSet::new();
-        for row in span(y, self.height) {
-            for column in span(x, self.width) {
-                let at = (row * self.width + column) * self.channels;
-                seen.insert([self.pixels[at], self.pixels[at + 1], self.pixels[at + 2]]);
-            }
-        }
-        seen.len()
+        let pixel = |row: usize, column: usize| {
+            let at = (row * self.width + column) * self.channels;
+            [self.pixels[at], self.pixels[at + 1], self.pixels[at + 2]]
+        };
+        let columns = span(x, self.width);
+        span(y, self.height)
+            .flat_map(|row| columns.clone().map(move |column| pixel(row, column)))
+            .collect()
     }
 }
 
@@ -84,37 +84,52 @@ fn the_window_opens_generates_and_is_not_blank() {
     };
     let dir = tempfile::tempdir().unwrap();
     for theme in ["light", "dark"] {
-        let file = dir.path().join(format!("{theme}.png"));
-        let mut window = Command::new(env!("CARGO_BIN_EXE_ivg-playground"))
-            .args(["--prompt", "This film", "--generate", "--theme", theme, "--size", "1280x720"])
-            .arg("--screenshot")
-            .arg(&file)
-            .env("DISPLAY", &display.name)
-            .env("LIBGL_ALWAYS_SOFTWARE", "1")
-            // Settings of the person who runs the tests stay out of it.
-            .env("HOME", dir.path())
-            .env("XDG_DATA_HOME", dir.path())
-            .env_remove("WAYLAND_DISPLAY")
-            .spawn()
-            .unwrap();
-        let started = Instant::now();
-        let status = loop {
-            if let Some(status) = window.try_wait().unwrap() {
-                break status;
-            }
-            if started.elapsed() > Duration::from_secs(120) {
-                let _ = window.kill();
-                panic!("the window did not finish its run in two minutes");
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        };
-        assert!(status.success());
-        let picture = Picture::read(&file);
-        assert_eq!((picture.width, picture.height), (1280, 720));
+        let before = photograph(&display, dir.path(), theme, &[]);
+        let after = photograph(&display, dir.path(), theme, &["--generate"]);
+        assert_eq!((after.width, after.height), (1280, 720));
         // Anti-aliased text has many shades; an empty panel has a few.
-        assert!(picture.colours([0.0, 0.25], [0.1, 0.9]) > 50, "{theme}: no controls");
-        assert!(picture.colours([0.30, 0.60], [0.1, 0.5]) > 30, "{theme}: no unguided text");
-        assert!(picture.colours([0.67, 0.97], [0.1, 0.5]) > 30, "{theme}: no guided text");
-        assert!(picture.colours([0.35, 0.95], [0.6, 0.9]) > 30, "{theme}: no plot");
+        let shades: HashSet<_> = after.region([0.0, 0.25], [0.1, 0.9]).into_iter().collect();
+        assert!(shades.len() > 50, "{theme}: no controls");
+        // A run must show where there was only the empty state before.
+        for (what, x, y) in [
+            ("unguided text", [0.29, 0.62], [0.16, 0.50]),
+            ("guided text", [0.65, 0.98], [0.16, 0.50]),
+            ("plot", [0.33, 0.97], [0.70, 0.87]),
+        ] {
+            let (old, new) = (before.region(x, y), after.region(x, y));
+            let changed = old.iter().zip(&new).filter(|(a, b)| a != b).count();
+            assert!(changed > 2000, "{theme}: the run left {what} as it was ({changed} pixels)");
+        }
     }
+}
+
+/// What the program shows of itself with these arguments.
+fn photograph(display: &Display, dir: &Path, theme: &str, more: &[&str]) -> Picture {
+    let file = dir.join("window.png");
+    let mut window = Command::new(env!("CARGO_BIN_EXE_ivg-playground"))
+        .args(["--prompt", "This film", "--theme", theme, "--size", "1280x720"])
+        .args(more)
+        .arg("--screenshot")
+        .arg(&file)
+        .env("DISPLAY", &display.name)
+        .env("LIBGL_ALWAYS_SOFTWARE", "1")
+        // Settings of the person who runs the tests stay out of it.
+        .env("HOME", dir)
+        .env("XDG_DATA_HOME", dir)
+        .env_remove("WAYLAND_DISPLAY")
+        .spawn()
+        .unwrap();
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = window.try_wait().unwrap() {
+            break status;
+        }
+        if started.elapsed() > Duration::from_secs(120) {
+            let _ = window.kill();
+            panic!("the window did not finish in two minutes");
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    assert!(status.success());
+    Picture::read(&file)
 }
