@@ -8,7 +8,8 @@
 //!
 //! * [`lm`]: language models — a forward pass over many rows, a cache that is a value.
 //! * [`guidance`]: the method — token and chunk guidance, search, sampling, the trace.
-//! * [`lab`]: measurements made without a window.
+//! * [`judge`]: the gold reward of finished text, which measures and never guides.
+//! * [`lab`]: many prompts, many settings: speed, and how far guidance aligns.
 //! * [`packs`]: which models play which role, and where their files are.
 //! * [`worker`]: the background thread, its commands and events.
 //! * `app`: the window (feature `window`).
@@ -16,6 +17,7 @@
 #[cfg(feature = "window")]
 pub mod app;
 pub mod guidance;
+pub mod judge;
 pub mod lab;
 pub mod lm;
 pub mod packs;

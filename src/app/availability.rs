@@ -97,6 +97,7 @@ mod tests {
             device: "CPU".into(),
             has_pair,
             has_value,
+            has_judge: true,
         }
     }
 

@@ -7,12 +7,15 @@
 //! * [`theme`]: every colour, distance and type size.
 
 pub mod availability;
+pub mod coloring;
 mod icon;
 pub mod panels;
 pub mod preferences;
+mod response;
 mod screenshot;
 pub mod session;
 pub mod theme;
+mod token_card;
 pub mod widgets;
 
 use std::path::PathBuf;
@@ -343,7 +346,6 @@ impl App {
         panels::errors::ErrorStrip { session }.show(ui, actions);
         panels::status::StatusBar { session, preferences }.show(ui);
         panels::controls::Controls { session, preferences }.show(ui, actions);
-        let settings = &preferences.settings;
         let canvas = Frame::new().fill(Palette::of(ui).canvas);
         let plot_height = (ui.available_height() * 0.38).clamp(200.0, 380.0);
         let margin = |top, bottom| Margin { left: 16, right: 16, top, bottom };
@@ -351,7 +353,10 @@ impl App {
             .exact_size(plot_height)
             .show_separator_line(false)
             .frame(canvas.inner_margin(margin(space::M as i8, space::L as i8)))
-            .show(ui, |ui| panels::plot::ValuePlot { session, settings }.show(ui));
+            .show(ui, |ui| {
+                let settings = &preferences.settings;
+                panels::plot::ValuePlot { session, settings }.show(ui);
+            });
         CentralPanel::default()
             .frame(canvas.inner_margin(margin(space::L as i8, 0)))
             .show(ui, |ui| panels::columns::Columns { session, preferences }.show(ui));

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::coloring::Coloring;
 use super::theme::Theme;
 use crate::guidance::settings::Settings;
 use crate::worker::protocol::PackInfo;
@@ -18,6 +19,8 @@ pub struct Preferences {
     pub prompt: String,
     /// Light, dark or what the desktop says.
     pub theme: Theme,
+    /// What the background of every token shows.
+    pub coloring: Coloring,
     /// Run again whenever a setting has changed.
     pub live: bool,
     /// How much larger than usual everything is drawn (Ctrl with plus and minus).
@@ -31,6 +34,7 @@ impl Default for Preferences {
             pack: None,
             prompt: String::new(),
             theme: Theme::default(),
+            coloring: Coloring::default(),
             live: false,
             zoom: 1.0,
         }
@@ -85,6 +89,7 @@ mod tests {
             prompt: "The film".into(),
             theme: Theme::Dark,
             live: true,
+            coloring: Coloring::Kl,
             ..Preferences::default()
         };
         chosen.settings.lambda = f32::INFINITY;

@@ -249,6 +249,7 @@ impl ArmView {
             settings: arm.apply(&request.settings),
             text: String::new(),
             value: None,
+            gold_reward: None,
             tokens: Vec::new(),
             chunks: Vec::new(),
             sampled_tokens: 0,

@@ -15,7 +15,10 @@ fn token(text: &str) -> TokenTrace {
         end: text.len(),
         logp_base: -1.0,
         logp_guided: -0.5,
+        logp_untuned: None,
+        logp_tuned: None,
         advantage: None,
+        alternatives: Vec::new(),
         kl_nats: 0.25,
     }
 }

@@ -112,6 +112,8 @@ pub struct Palette {
     pub danger_fill: Color32,
     /// Lines of the plot's grid.
     pub grid: Color32,
+    /// A measure that grows from nothing: how much, not which way.
+    pub amount: Color32,
 }
 
 const LIGHT: Palette = Palette {
@@ -136,6 +138,7 @@ const LIGHT: Palette = Palette {
     danger: Color32::from_rgb(0x9f, 0x1c, 0x16),
     danger_fill: Color32::from_rgb(0xfd, 0xec, 0xea),
     grid: Color32::from_rgb(0xcb, 0xd2, 0xde),
+    amount: Color32::from_rgb(0x7b, 0x3f, 0xc4),
 };
 
 const DARK: Palette = Palette {
@@ -160,6 +163,7 @@ const DARK: Palette = Palette {
     danger: Color32::from_rgb(0xff, 0xa1, 0x98),
     danger_fill: Color32::from_rgb(0x3a, 0x18, 0x18),
     grid: Color32::from_rgb(0x47, 0x50, 0x60),
+    amount: Color32::from_rgb(0xb3, 0x84, 0xf0),
 };
 
 /// The icon's background, guided line and unguided line.
@@ -169,6 +173,22 @@ impl Palette {
     /// The colours in use where `ui` is drawn.
     pub fn of(ui: &Ui) -> &'static Palette {
         if ui.visuals().dark_mode { &DARK } else { &LIGHT }
+    }
+
+    /// Background of a word whose measure is `share` of its scale, −1 to 1: towards the guided
+    /// colour above 0, the unguided below. Text stays readable on the strongest of them.
+    pub fn diverging(&self, share: f32) -> Color32 {
+        let ink = if share < 0.0 { self.unguided } else { self.guided };
+        self.tint(ink, share.abs())
+    }
+
+    /// Background of a word whose measure is `share` of its scale, 0 to 1.
+    pub fn sequential(&self, share: f32) -> Color32 {
+        self.tint(self.amount, share)
+    }
+
+    fn tint(&self, ink: Color32, share: f32) -> Color32 {
+        self.surface.lerp_to_gamma(ink, 0.42 * share.clamp(0.0, 1.0))
     }
 
     /// The colour of an arm; its shape differs too, wherever it is drawn.
@@ -394,6 +414,11 @@ mod tests {
             ] {
                 let ratio = contrast(ink, paper);
                 assert!(ratio >= 4.5, "{ink:?} on {paper:?}: {ratio:.2}");
+            }
+            for tint in [p.diverging(-1.0), p.diverging(1.0), p.sequential(1.0)] {
+                let ratio = contrast(p.text, tint);
+                assert!(ratio >= 4.5, "text on {tint:?}: {ratio:.2}");
+                assert!(contrast(tint, p.surface) >= 1.25, "{tint:?} can be seen");
             }
             assert!(contrast(p.ghost, p.surface) >= 2.5);
             assert!(contrast(p.guided, p.rail) >= 2.0);

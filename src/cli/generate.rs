@@ -94,8 +94,9 @@ fn print(trace: &Trace) -> anyhow::Result<()> {
 
 fn figures(arm: &ArmTrace) -> String {
     let value = arm.value.map_or("no value".to_owned(), |v| format!("value {v:.3}"));
+    let gold = arm.gold_reward.map_or("no judge".to_owned(), |g| format!("gold {g:+.2}"));
     format!(
-        "· {value} · KL {:.2} nats · {} tokens, {} sampled · {:.2} s · {}",
+        "· {value} · {gold} · KL {:.2} nats · {} tokens, {} sampled · {:.2} s · {}",
         arm.kl_nats(),
         arm.tokens.len(),
         arm.sampled_tokens,

@@ -1,6 +1,7 @@
 //! Arguments, and what each of them starts.
 
 mod bench;
+mod eval;
 mod generate;
 mod settings;
 #[cfg(feature = "window")]
@@ -33,6 +34,8 @@ struct Cli {
 enum Command {
     /// Generate without a window and print every arm's text and value
     Generate(generate::Args),
+    /// Run many prompts through several arms and judge the texts
+    Eval(eval::Args),
     /// Measure tokens per second on this machine
     Bench(bench::Args),
 }
@@ -52,6 +55,7 @@ pub fn run() -> anyhow::Result<()> {
     let pack = cli.pack.map_or_else(PackSource::default, PackSource::Folder);
     match cli.command {
         Some(Command::Generate(args)) => generate::run(&args, pack),
+        Some(Command::Eval(args)) => eval::run(&args, &pack),
         Some(Command::Bench(args)) => bench::run(&args, &pack),
         #[cfg(feature = "window")]
         None => window::run(cli.window, pack),

@@ -44,6 +44,27 @@ pub fn argmax(xs: &[f32]) -> usize {
     xs.iter().position(|&x| x == max).unwrap_or(0)
 }
 
+/// Indices of the `count` largest elements, the largest first, the lowest index among equals.
+pub fn top(xs: &[f32], count: usize) -> Vec<usize> {
+    const CHUNK: usize = 64;
+    let mut found: Vec<usize> = Vec::with_capacity(count + 1);
+    for (chunk, part) in xs.chunks(CHUNK).enumerate() {
+        // Nearly every chunk is passed over after its maximum, which is quick to find.
+        let full = found.len() == count;
+        if count == 0 || full && found.last().is_some_and(|&last| max(part) <= xs[last]) {
+            continue;
+        }
+        for (offset, &x) in part.iter().enumerate() {
+            if found.len() < count || found.last().is_some_and(|&last| x > xs[last]) {
+                let at = found.partition_point(|&other| xs[other] >= x);
+                found.insert(at, chunk * CHUNK + offset);
+                found.truncate(count);
+            }
+        }
+    }
+    found
+}
+
 /// log Σ exp(x), stable for any finite input.
 pub fn log_sum_exp(xs: &[f32]) -> f32 {
     let max = max(xs);
@@ -91,6 +112,17 @@ mod tests {
             let ours = kl_nats(&p, log_sum_exp(&p), &q, log_sum_exp(&q));
             prop_assert!((f64::from(ours) - expected).abs() < 1e-4, "{} {}", ours, expected);
             prop_assert_eq!(kl_nats(&p, log_sum_exp(&p), &p, log_sum_exp(&p)), 0.0);
+        }
+
+        #[test]
+        fn top_is_the_head_of_a_stable_sort(
+            xs in prop::collection::vec(-9i8..9, 0..300), count in 0usize..12,
+        ) {
+            let xs: Vec<f32> = xs.into_iter().map(f32::from).collect();
+            let mut order: Vec<usize> = (0..xs.len()).collect();
+            order.sort_by(|&a, &b| xs[b].total_cmp(&xs[a]));
+            order.truncate(count);
+            prop_assert_eq!(top(&xs, count), order);
         }
 
         #[test]

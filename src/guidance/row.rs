@@ -1,9 +1,9 @@
 //! One row of the search: a partial response and what is known of it.
 
 use super::sampling::RowKey;
-use super::token_value::Drawn;
-use super::trace::TokenTrace;
-use crate::lm::TextStream;
+use super::token_value::{Drawn, Likely};
+use super::trace::{Alternative, TokenTrace};
+use crate::lm::{TextStream, Tokenizer};
 
 /// A partial response. Cloned when a beam branches; holds plain numbers and bytes only.
 #[derive(Debug, Clone)]
@@ -68,7 +68,7 @@ impl Row {
         }
         self.text.push(bytes);
         self.text_ends.push(self.text.text().len());
-        if let Some(advantage) = drawn.advantage {
+        if let Some(advantage) = drawn.advantage() {
             self.advantage_sum = Some(self.advantage_sum.unwrap_or(0.0) + advantage);
         }
         self.ended = is_end;
@@ -99,15 +99,15 @@ impl Row {
     }
 
     /// The token at response position `position` − 1, if this row has just drawn it.
-    pub fn last_token_of_step(&self, position: usize) -> Option<TokenTrace> {
+    pub fn last_token_of_step(&self, position: usize, tokenizer: &Tokenizer) -> Option<TokenTrace> {
         let index = position.checked_sub(1)?;
-        (self.drawn.len() == position).then(|| self.token(index))
+        (self.drawn.len() == position).then(|| self.token(index, tokenizer))
     }
 
     /// The finished text, an incomplete last character replaced, and the report of its tokens.
-    pub fn into_text_and_tokens(mut self) -> (String, Vec<TokenTrace>) {
+    pub fn into_text_and_tokens(mut self, tokenizer: &Tokenizer) -> (String, Vec<TokenTrace>) {
         self.close_text();
-        let tokens = (0..self.drawn.len()).map(|i| self.token(i)).collect();
+        let tokens = (0..self.drawn.len()).map(|i| self.token(i, tokenizer)).collect();
         (self.text.text().to_owned(), tokens)
     }
 
@@ -119,7 +119,7 @@ impl Row {
         }
     }
 
-    fn token(&self, index: usize) -> TokenTrace {
+    fn token(&self, index: usize, tokenizer: &Tokenizer) -> TokenTrace {
         let drawn = &self.drawn[index];
         let range = &self.text.ranges()[index];
         let start = index.checked_sub(1).map_or(0, |before| self.text_ends[before]);
@@ -130,8 +130,20 @@ impl Row {
             end: range.end,
             logp_base: drawn.logp_base,
             logp_guided: drawn.logp_guided,
-            advantage: drawn.advantage,
+            logp_untuned: drawn.logp_pair.map(|(untuned, _)| untuned),
+            logp_tuned: drawn.logp_pair.map(|(_, tuned)| tuned),
+            advantage: drawn.advantage(),
             kl_nats: drawn.kl_nats,
+            alternatives: drawn
+                .likely
+                .iter()
+                .map(|likely| alternative(likely, tokenizer))
+                .collect(),
         }
     }
+}
+
+fn alternative(likely: &Likely, tokenizer: &Tokenizer) -> Alternative {
+    let Likely { id, logp_base, logp_guided } = *likely;
+    Alternative { id, text: tokenizer.piece(id), logp_base, logp_guided }
 }

@@ -127,7 +127,8 @@ impl<'m> Search<'m> {
         let sources = if starts_chunk { self.branch() } else { (0..self.live.len()).collect() };
         self.draw_tokens(&logits, &sources);
         self.retire_ended(starts_chunk.then_some(sources))?;
-        let token = self.rows[self.leader].last_token_of_step(self.position);
+        let token =
+            self.rows[self.leader].last_token_of_step(self.position, &self.models.tokenizer);
         let chunk_is_full = self.position.is_multiple_of(self.settings.chunk_tokens);
         let is_over = self.live.is_empty() || self.position >= self.budget;
         let chunk = if chunk_is_full || is_over { Some(self.close_chunk()?) } else { None };
@@ -159,11 +160,13 @@ impl<'m> Search<'m> {
         } else {
             StopReason::MaxTokens
         };
-        let (text, tokens) = row.clone().into_text_and_tokens();
+        let (text, tokens) = row.clone().into_text_and_tokens(&self.models.tokenizer);
         Ok(ArmTrace {
             name: self.arm,
             text,
             value: row.value,
+            // For whoever has a judge: the method knows none.
+            gold_reward: None,
             tokens,
             chunks: self.chunks,
             sampled_tokens: self.sampled_tokens,
@@ -231,8 +234,9 @@ impl<'m> Search<'m> {
             .collect();
         let models = self.models;
         for (&i, drawn) in self.live.iter().zip(drawn) {
-            let is_end = models.base.config().eos.contains(&drawn.id);
-            self.rows[i].push(drawn, models.tokenizer.bytes(drawn.id), is_end);
+            let id = drawn.id;
+            let is_end = models.base.config().eos.contains(&id);
+            self.rows[i].push(drawn, models.tokenizer.bytes(id), is_end);
         }
         self.sampled_tokens += self.live.len();
         self.position += 1;
@@ -274,7 +278,7 @@ impl<'m> Search<'m> {
         };
         self.keep(&selection, &value_rows)?;
         self.chunks.push(chunk.clone());
-        let (_, lead) = self.rows[self.leader].clone().into_text_and_tokens();
+        let (_, lead) = self.rows[self.leader].clone().into_text_and_tokens(&self.models.tokenizer);
         Ok((chunk, lead))
     }
 

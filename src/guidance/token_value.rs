@@ -1,7 +1,9 @@
 //! Token guidance: the implicit value function of a tuned/untuned pair added to the base's
 //! logits (Liu et al. 2024, eq. 8; emulated fine-tuning, Mitchell et al. 2023).
 
-use super::numeric::{kl_nats, log_sum_exp};
+use std::sync::Arc;
+
+use super::numeric::{kl_nats, log_sum_exp, top};
 use super::sampling::sample;
 use super::settings::Settings;
 
@@ -14,9 +16,23 @@ pub struct RowLogits<'a> {
     pub pair: Option<(&'a [f32], &'a [f32])>,
 }
 
+/// Likeliest tokens reported, before guidance and after it each.
+pub const ALTERNATIVES: usize = 10;
+
+/// A token that might have been drawn.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Likely {
+    /// Vocabulary id.
+    pub id: u32,
+    /// log π_base.
+    pub logp_base: f32,
+    /// log π_guided.
+    pub logp_guided: f32,
+}
+
 /// A drawn token and what there is to say of it. Natural logarithms of the models' own
 /// distributions, before temperature and truncation.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Drawn {
     /// Vocabulary id.
     pub id: u32,
@@ -24,10 +40,20 @@ pub struct Drawn {
     pub logp_base: f32,
     /// log π_guided(y).
     pub logp_guided: f32,
-    /// log π_tuned(y) − log π_untuned(y).
-    pub advantage: Option<f32>,
+    /// (log π_untuned(y), log π_tuned(y)); none for a pack without a pair.
+    pub logp_pair: Option<(f32, f32)>,
     /// KL(π_guided ‖ π_base), nats.
     pub kl_nats: f32,
+    /// The [`ALTERNATIVES`] likeliest tokens after guidance, and those before it that are not
+    /// among them. Shared: a beam that branches copies what it has drawn.
+    pub likely: Arc<[Likely]>,
+}
+
+impl Drawn {
+    /// log π_tuned(y) − log π_untuned(y).
+    pub fn advantage(&self) -> Option<f32> {
+        self.logp_pair.map(|(untuned, tuned)| tuned - untuned)
+    }
 }
 
 /// `z_base + β (z_tuned − z_untuned)`, written into `out`.
@@ -51,16 +77,34 @@ pub fn draw(row: RowLogits<'_>, settings: &Settings, u: f64) -> Drawn {
     let base_lse = log_sum_exp(row.base);
     let logp_base = row.base[id] - base_lse;
     let is_steered = settings.beta != 0.0 && row.pair.is_some();
-    let (logp_guided, kl_nats) = if is_steered {
+    let (guided_lse, kl_nats) = if is_steered {
         let lse = log_sum_exp(&guided);
-        (guided[id] - lse, kl_nats(&guided, lse, row.base, base_lse))
+        (lse, kl_nats(&guided, lse, row.base, base_lse))
     } else {
-        (logp_base, 0.0)
+        (base_lse, 0.0)
     };
-    let advantage = row.pair.map(|(untuned, tuned)| {
-        (tuned[id] - log_sum_exp(tuned)) - (untuned[id] - log_sum_exp(untuned))
+    let logp_pair = row.pair.map(|(untuned, tuned)| {
+        (untuned[id] - log_sum_exp(untuned), tuned[id] - log_sum_exp(tuned))
     });
-    Drawn { id: id as u32, logp_base, logp_guided, advantage, kl_nats }
+    let mut likely = top(&guided, ALTERNATIVES);
+    if is_steered {
+        let before = top(row.base, ALTERNATIVES).into_iter();
+        let others: Vec<usize> = before.filter(|id| !likely.contains(id)).collect();
+        likely.extend(others);
+    }
+    let likely = likely.into_iter().map(|id| Likely {
+        id: id as u32,
+        logp_base: row.base[id] - base_lse,
+        logp_guided: guided[id] - guided_lse,
+    });
+    Drawn {
+        id: id as u32,
+        logp_base,
+        logp_guided: guided[id] - guided_lse,
+        logp_pair,
+        kl_nats,
+        likely: likely.collect(),
+    }
 }
 
 #[cfg(test)]
@@ -84,7 +128,8 @@ mod tests {
             let (a, b) = (draw(with, &settings, u), draw(without, &settings, u));
             prop_assert_eq!((a.id, a.logp_base, a.kl_nats), (b.id, b.logp_base, 0.0));
             prop_assert_eq!(a.logp_guided, a.logp_base);
-            prop_assert!(a.advantage.is_some() && b.advantage.is_none());
+            prop_assert!(a.advantage().is_some() && b.advantage().is_none());
+            prop_assert_eq!(&a.likely, &b.likely);
         }
 
         #[test]
@@ -96,8 +141,26 @@ mod tests {
             // A draw within rounding of a boundary may fall on either side of it.
             prop_assume!(a.id == b.id);
             prop_assert!((a.logp_guided - b.logp_base).abs() < 1e-4);
-            let advantage = a.advantage.unwrap_or(f32::NAN);
+            let advantage = a.advantage().unwrap_or(f32::NAN);
             prop_assert!((advantage - (a.logp_guided - a.logp_base)).abs() < 1e-4);
+        }
+
+        #[test]
+        fn the_likeliest_before_and_after_are_all_named((base, untuned, tuned) in rows()) {
+            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)) };
+            let drawn = draw(row, &Settings { beta: 1.5, ..Settings::default() }, 0.5);
+            let named: Vec<usize> = drawn.likely.iter().map(|l| l.id as usize).collect();
+            let mut different = named.clone();
+            different.sort_unstable();
+            different.dedup();
+            prop_assert_eq!(different.len(), named.len());
+            prop_assert!(top(&base, ALTERNATIVES).iter().all(|id| named.contains(id)));
+            let after = named.len().min(ALTERNATIVES);
+            prop_assert!(drawn.likely[..after].is_sorted_by(|a, b| a.logp_guided >= b.logp_guided));
+            let mass: f32 = drawn.likely.iter().map(|l| l.logp_guided.exp()).sum();
+            prop_assert!(mass <= 1.0 + 1e-4);
+            let itself = drawn.likely.iter().find(|l| l.id == drawn.id);
+            prop_assert!(itself.is_none_or(|l| l.logp_base == drawn.logp_base));
         }
 
         #[test]

@@ -38,6 +38,9 @@ pub struct ArmTrace {
     pub text: String,
     /// V(x, y) of `text` under `settings.value_source`; none if the pack cannot give one.
     pub value: Option<f32>,
+    /// Gold reward of prompt and text, log p(positive) − log p(negative); none without a judge.
+    #[serde(default)]
+    pub gold_reward: Option<f32>,
     /// The tokens of `text`.
     pub tokens: Vec<TokenTrace>,
     /// One entry per chunk, in time order.
@@ -57,6 +60,25 @@ impl ArmTrace {
     /// KL(guided ‖ base) summed over the tokens of the response, in nats.
     pub fn kl_nats(&self) -> f32 {
         self.tokens.iter().map(|t| t.kl_nats).sum()
+    }
+
+    /// The most that choosing between candidates can add to the divergence of the tokens, in nats.
+    ///
+    /// A response can come about in W·K^T ways, one for each line of descent over T chunks, so
+    /// the search gives it at most W·K^T times the probability that plain decoding would: the
+    /// divergence is at most log W + T log K. Where the best of K alone survives it is at most
+    /// T (log K − (K − 1)/K) (Beirami et al., arXiv 2401.01879, for one chunk; Mudgal et al.,
+    /// arXiv 2310.17022, for many).
+    pub fn kl_selection_bound_nats(&self) -> f32 {
+        let (beams, successors) = (self.settings.beams as f32, self.settings.successors as f32);
+        let chunks = self.chunks.len() as f32;
+        if beams * successors == 1.0 {
+            0.0
+        } else if beams == 1.0 && self.settings.lambda == f32::INFINITY {
+            chunks * (successors.ln() - (successors - 1.0) / successors)
+        } else {
+            beams.ln() + chunks * successors.ln()
+        }
     }
 
     /// Perplexity of the response under the base; none for an empty response.
@@ -91,10 +113,33 @@ pub struct TokenTrace {
     pub logp_base: f32,
     /// log π_guided(y).
     pub logp_guided: f32,
+    /// log π_untuned(y); none without a tuned/untuned pair.
+    #[serde(default)]
+    pub logp_untuned: Option<f32>,
+    /// log π_tuned(y); none without a tuned/untuned pair.
+    #[serde(default)]
+    pub logp_tuned: Option<f32>,
     /// log π_tuned(y) − log π_untuned(y); none without a tuned/untuned pair.
     pub advantage: Option<f32>,
     /// KL(π_guided ‖ π_base) at this place, in nats.
     pub kl_nats: f32,
+    /// The ten likeliest tokens at this place after guidance, likeliest first, then those of the
+    /// ten before guidance that are not among them.
+    #[serde(default)]
+    pub alternatives: Vec<Alternative>,
+}
+
+/// A token that might have stood in another's place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Alternative {
+    /// Vocabulary id.
+    pub id: u32,
+    /// Its text; what is no whole character is replaced.
+    pub text: String,
+    /// log π_base.
+    pub logp_base: f32,
+    /// log π_guided.
+    pub logp_guided: f32,
 }
 
 /// One round of the search: every candidate that was compared.

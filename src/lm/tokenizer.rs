@@ -88,6 +88,15 @@ impl Tokenizer {
         self.bytes.get(id as usize).map_or(&[], |bytes| bytes)
     }
 
+    /// One token for people to read: its text, invalid bytes as U+FFFD, or the name of a special
+    /// token.
+    pub fn piece(&self, id: u32) -> String {
+        match self.bytes(id) {
+            [] => self.inner.id_to_token(id).unwrap_or_default(),
+            bytes => String::from_utf8_lossy(bytes).into_owned(),
+        }
+    }
+
     /// The text of these ids, invalid bytes as U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
         let bytes: Vec<u8> = ids.iter().flat_map(|&id| self.bytes(id)).copied().collect();

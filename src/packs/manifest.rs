@@ -26,6 +26,10 @@ pub struct Manifest {
     pub tuned: Option<Role>,
     /// The value model.
     pub value: Option<Role>,
+    /// The gold judge, which measures and never guides.
+    pub judge: Option<JudgeRole>,
+    /// File of held-out prompts, one a line, that an eval uses.
+    pub eval_prompts: Option<PathBuf>,
     /// Prompts that suit the models.
     #[serde(default)]
     pub examples: Vec<String>,
@@ -48,6 +52,14 @@ pub struct Role {
     /// How the prompt is put to this model; `{prompt}` stands for what was typed.
     #[serde(default = "raw_prompt")]
     pub template: String,
+}
+
+/// The judge of a pack: a folder inside it.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JudgeRole {
+    /// Folder inside the pack: `config.json`, `model.safetensors`.
+    pub path: PathBuf,
 }
 
 fn main_branch() -> String {
@@ -86,10 +98,6 @@ impl Role {
     }
 
     fn check_source(&self) -> Result<(), String> {
-        let is_plain = |path: &Path| {
-            !path.as_os_str().is_empty()
-                && path.components().all(|c| matches!(c, Component::Normal(_)))
-        };
         match (&self.path, &self.hub) {
             (Some(path), None) if is_plain(path) => Ok(()),
             (Some(_), None) => Err("path must name a folder inside the pack".to_owned()),
@@ -98,6 +106,11 @@ impl Role {
             _ => Err("path or hub: name one of the two".to_owned()),
         }
     }
+}
+
+/// Whether `path` stays where it starts: no root, no way up.
+fn is_plain(path: &Path) -> bool {
+    !path.as_os_str().is_empty() && path.components().all(|c| matches!(c, Component::Normal(_)))
 }
 
 impl Manifest {
@@ -132,6 +145,12 @@ impl Manifest {
             if !role.template.contains(PLACEHOLDER) {
                 return Err(format!("{name}.template must contain {PLACEHOLDER}"));
             }
+        }
+        if self.judge.as_ref().is_some_and(|judge| !is_plain(&judge.path)) {
+            return Err("judge.path must name a folder inside the pack".to_owned());
+        }
+        if self.eval_prompts.as_ref().is_some_and(|file| !is_plain(file)) {
+            return Err("eval_prompts must name a file inside the pack".to_owned());
         }
         if let (Some(untuned), Some(tuned)) = (&self.untuned, &self.tuned)
             && untuned.template != tuned.template

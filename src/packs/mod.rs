@@ -9,9 +9,10 @@ use candle_core::Device;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-pub use manifest::{MANIFEST, Manifest, Role};
+pub use manifest::{JudgeRole, MANIFEST, Manifest, Role};
 
 use crate::guidance::{GuidanceError, Models, Pair, Prompts};
+use crate::judge::{Judge, JudgeError};
 use crate::lm::{Lm, LmError, Tokenizer, ValueModel};
 
 /// Name of the pack that the program starts with.
@@ -77,6 +78,9 @@ pub enum PackError {
         /// What is wrong.
         source: LmError,
     },
+    /// A judge that does not load.
+    #[error("gold judge: {0}")]
+    Judge(#[from] JudgeError),
     /// Guidance between different vocabularies would be silently wrong.
     #[error(
         "{role} and base have different vocabularies ({difference}); guidance adds logits token \
@@ -124,6 +128,12 @@ pub struct Pack {
     pub manifest: Manifest,
     /// Its models.
     pub models: Models,
+    /// Its gold judge.
+    pub judge: Option<Judge>,
+    /// The folder of its `pack.toml`.
+    pub folder: PathBuf,
+    /// The folders its files came from: role and folder.
+    folders: Vec<(&'static str, PathBuf)>,
 }
 
 impl Pack {
@@ -139,7 +149,7 @@ impl Pack {
     ) -> Result<Self, PackError> {
         let folder = source.folder()?;
         let manifest = Manifest::read(&folder)?;
-        let mut loader = Loader { pack: &folder, device, progress };
+        let mut loader = Loader { pack: &folder, device, progress, folders: Vec::new() };
         let (base, tokenizer) = loader.lm("base", &manifest.base, 0.0)?;
         let common = (&base, &tokenizer);
         let pair = match (&manifest.untuned, &manifest.tuned) {
@@ -151,7 +161,38 @@ impl Pack {
         };
         let value = manifest.value.as_ref().map(|role| loader.value(role, 0.9, common));
         let value = value.transpose()?;
-        Ok(Self { manifest, models: Models { base, pair, value, tokenizer } })
+        let judge = manifest.judge.as_ref().map(|role| loader.judge(role)).transpose()?;
+        let folders = loader.folders;
+        let models = Models { base, pair, value, tokenizer };
+        Ok(Self { manifest, models, judge, folder, folders })
+    }
+
+    /// The gold reward of a finished text; none for a pack without a judge.
+    pub fn gold_reward(&self, prompt: &str, response: &str) -> Option<f32> {
+        let judge = self.judge.as_ref()?;
+        Some(judge.gold_reward(&format!("{prompt}{response}")))
+    }
+
+    /// Checksum of the files of every role, one after another: packs of one name and other
+    /// weights give other texts.
+    ///
+    /// # Errors
+    /// A file that can no longer be read.
+    pub fn fingerprint(&self) -> Result<u32, PackError> {
+        let mut hasher = crc32fast::Hasher::new();
+        for (role, folder) in &self.folders {
+            hasher.update(role.as_bytes());
+            let failed = |file: &Path, source| PackError::Unreadable { file: file.into(), source };
+            let entries = std::fs::read_dir(folder).map_err(|e| failed(folder, e))?;
+            let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+            files
+                .retain(|file| file.extension().is_some_and(|e| e == "safetensors" || e == "json"));
+            files.sort();
+            for file in files {
+                hasher.update(&std::fs::read(&file).map_err(|e| failed(&file, e))?);
+            }
+        }
+        Ok(hasher.finalize())
     }
 
     /// The prompt as each role reads it, in tokens.
@@ -204,16 +245,26 @@ struct Loader<'a> {
     pack: &'a Path,
     device: &'a Device,
     progress: &'a mut dyn FnMut(&str, f32),
+    folders: Vec<(&'static str, PathBuf)>,
 }
 
 impl Loader<'_> {
     /// Where the role's files are, once they are there. `done` is the share of the pack before it.
-    fn folder(&mut self, name: &str, role: &Role, done: f32) -> Result<PathBuf, PackError> {
+    fn folder(&mut self, name: &'static str, role: &Role, done: f32) -> Result<PathBuf, PackError> {
         let progress = &mut self.progress;
         progress(&format!("{name} model"), done);
-        role.folder(self.pack, &mut |file, share| {
+        let folder = role.folder(self.pack, &mut |file, share| {
             progress(&format!("{name} model, {file}: {:.0}%", share * 100.0), done);
-        })
+        })?;
+        self.folders.push((name, folder.clone()));
+        Ok(folder)
+    }
+
+    fn judge(&mut self, role: &JudgeRole) -> Result<Judge, PackError> {
+        let folder = self.pack.join(&role.path);
+        let judge = Judge::load(&folder)?;
+        self.folders.push(("judge", folder));
+        Ok(judge)
     }
 
     fn lm(

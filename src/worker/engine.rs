@@ -110,7 +110,8 @@ impl Engine {
                 if (is_stopped || search.is_done())
                     && let Some(search) = slot.take()
                 {
-                    let report = search.finish()?;
+                    let mut report = search.finish()?;
+                    report.gold_reward = pack.gold_reward(&request.prompt, &report.text);
                     self.end.send(Event::ArmDone { run, arm, trace: Box::new(report.clone()) });
                     reports[arm] = Some(report);
                 }
@@ -170,6 +171,7 @@ fn describe(pack: &Pack, device: &Device) -> PackInfo {
         device: device_name(device),
         has_pair: pack.models.pair.is_some(),
         has_value: pack.models.value.is_some(),
+        has_judge: pack.judge.is_some(),
     }
 }
 

@@ -128,6 +128,8 @@ pub struct PackInfo {
     pub has_pair: bool,
     /// Has a value model: explicit chunk guidance applies.
     pub has_value: bool,
+    /// Has a gold judge: finished texts are measured.
+    pub has_judge: bool,
 }
 
 /// One model of a pack.

@@ -161,3 +161,18 @@ fn write_model(dir: &Path, tensors: HashMap<String, Tensor>) {
     std::fs::write(dir.join("tokenizer.json"), tokenizer_json()).unwrap();
     std::fs::write(dir.join("config.json"), config_json().to_string()).unwrap();
 }
+
+/// Adds a judge with arbitrary opinions to a pack of [`write_pack`].
+pub fn write_judge(dir: &Path) {
+    let folder = dir.join("judge");
+    std::fs::create_dir_all(&folder).unwrap();
+    let config = json!({"kind": "hashed-ngrams", "ngrams": 1, "punctuation": "!?", "buckets": 16,
+                        "length_power": 0.5, "bias": -0.25});
+    std::fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let weights: Vec<f32> = (0..16).map(|i| (i as f32 - 7.0) / 4.0).collect();
+    let weights = Tensor::from_vec(weights, 16, &Device::Cpu).unwrap();
+    let tensors = HashMap::from([("weights".to_owned(), weights)]);
+    candle_core::safetensors::save(&tensors, folder.join("model.safetensors")).unwrap();
+    let toml = PACK_TOML.replace("[defaults]", "judge = { path = \"judge\" }\n[defaults]");
+    std::fs::write(dir.join("pack.toml"), toml).unwrap();
+}

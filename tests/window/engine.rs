@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::{
-    ArmTrace, Candidate, ChunkTrace, StopReason, TRACE_VERSION, TokenTrace, Trace,
+    Alternative, ArmTrace, Candidate, ChunkTrace, StopReason, TRACE_VERSION, TokenTrace, Trace,
 };
 use ivg_playground::worker::protocol::{Command, Cost, Event, PackInfo, Request, RoleInfo, RunId};
 use ivg_playground::worker::{Link, WorkerEnd, link};
@@ -46,6 +46,7 @@ pub fn pack() -> PackInfo {
         device: "CPU (2 threads)".into(),
         has_pair: true,
         has_value: true,
+        has_judge: true,
     }
 }
 
@@ -62,13 +63,30 @@ pub fn tokens(text: &str) -> Vec<TokenTrace> {
             end: start + rest.len(),
             logp_base: -1.5 - (n * 0.7).sin(),
             logp_guided: -1.2 - (n * 0.5).sin(),
+            logp_untuned: Some(-2.0),
+            logp_tuned: Some(-2.0 + (n * 0.9).sin() * 0.4),
             advantage: Some((n * 0.9).sin() * 0.4),
             kl_nats: 0.18 + 0.1 * (n * 1.3).cos(),
+            alternatives: alternatives(i as u32),
         };
         start = token.end;
         out.push(token);
     }
     out
+}
+
+/// Three tokens that might have stood there, itself among them.
+fn alternatives(id: u32) -> Vec<Alternative> {
+    [("one", -0.7, -0.4), ("two", -1.2, -1.8), ("three", -2.5, -2.2)]
+        .into_iter()
+        .enumerate()
+        .map(|(i, (text, logp_base, logp_guided))| Alternative {
+            id: id + i as u32,
+            text: text.into(),
+            logp_base,
+            logp_guided,
+        })
+        .collect()
 }
 
 impl Engine {
@@ -173,6 +191,7 @@ pub fn report(arm: Arm, settings: &Settings, text: &str, stop_reason: StopReason
         settings: arm.apply(settings),
         text: text.into(),
         value: Some(1.25),
+        gold_reward: Some(2.5),
         tokens: tokens(text),
         chunks: Vec::new(),
         sampled_tokens: 200,

@@ -87,6 +87,7 @@ fn the_final_report_gives_the_figures() {
     assert_eq!(bench.phase(), Some(Phase::Finished));
     assert!(bench.reads("This movie was was great."));
     assert!(bench.shows("Guided Value: +1.25"));
+    assert!(bench.shows("Guided Gold: +2.50"));
     assert!(bench.shows("Guided Tokens/s: 100"));
     assert!(bench.shows("Guided Seconds: 2.0"));
     assert!(bench.shows("end of text"));
@@ -202,4 +203,14 @@ fn the_longest_run_is_drawn_in_time() {
         bench.window.step();
     }
     println!("{:.2} ms a frame", started.elapsed().as_secs_f64() * 1e3 / 50.0);
+}
+
+#[test]
+fn a_pack_without_a_judge_says_so_under_the_texts() {
+    let mut pack = pack();
+    pack.has_judge = false;
+    let bench = Bench::with_pack(pack);
+    assert!(bench.shows("Guided Gold: no judge"));
+    let bench = Bench::with_pack(crate::engine::pack());
+    assert!(bench.shows("Guided Gold: –"));
 }

@@ -2,19 +2,22 @@
 
 use eframe::egui::{
     Align, Align2, Label, Layout, Rect, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
-    UiBuilder, WidgetInfo, pos2,
-    text::{LayoutJob, TextFormat},
-    vec2,
+    UiBuilder, WidgetInfo, pos2, text_selection::LabelSelectionState, vec2,
 };
 
+use crate::app::coloring::{Coloring, Legend};
 use crate::app::preferences::Preferences;
+use crate::app::response;
 use crate::app::session::{ArmView, Phase, Session};
-use crate::app::theme::{Palette, RESPONSE_LINE, space, text};
-use crate::app::widgets::{Mark, marker, minus, plain, within};
+use crate::app::theme::{Palette, space, text};
+use crate::app::token_card::TokenCard;
+use crate::app::widgets::{Mark, marker, minus, plain, segmented, within};
 use crate::guidance::settings::Arm;
 
 /// Height of a row of figures: a caption and a number.
 const FIGURE: f32 = 38.0;
+/// Figures under a response.
+const FIGURES: usize = 7;
 /// Width that a figure needs, the longest caption and a gap.
 const FIGURE_WIDTH: f32 = 66.0;
 
@@ -22,13 +25,14 @@ const FIGURE_WIDTH: f32 = 66.0;
 pub struct Columns<'a> {
     /// What they show.
     pub session: &'a Session,
-    /// The next run, named in the headings until there is one.
-    pub preferences: &'a Preferences,
+    /// The next run, named in the headings until there is one, and how tokens are coloured.
+    pub preferences: &'a mut Preferences,
 }
 
 impl Columns<'_> {
     /// Shows them over the whole of `ui`.
     pub fn show(self, ui: &mut Ui) {
+        tools(ui, &mut self.preferences.coloring);
         let area = ui.available_rect_before_wrap();
         let width = (area.width() - space::M) / 2.0;
         for (i, arm) in [Arm::Base, Arm::Ivg].into_iter().enumerate() {
@@ -46,7 +50,7 @@ impl Columns<'_> {
         ui.painter().rect(card, space::CARD_RADIUS, p.surface, stroke, StrokeKind::Inside);
         let inside = card.shrink2(vec2(space::L, space::M));
         let heading = inside.with_max_y(inside.top() + space::ROW);
-        let rows = if inside.width() < 6.0 * FIGURE_WIDTH { 2.0 } else { 1.0 };
+        let rows = if inside.width() < FIGURES as f32 * FIGURE_WIDTH { 2.0 } else { 1.0 };
         let figures_at = inside.with_min_y(inside.bottom() - rows * (FIGURE + space::S) + space::S);
         let line = figures_at.top() - space::S;
         let text = inside.with_min_y(heading.bottom() + space::S).with_max_y(line - space::S);
@@ -56,7 +60,8 @@ impl Columns<'_> {
             UiBuilder::new().id_salt(arm).max_rect(text).layout(Layout::top_down(Align::Min));
         self.body(&mut ui.new_child(builder), arm, view);
         ui.painter().hline(inside.x_range(), line, stroke);
-        figures(ui, figures_at, arm, view);
+        let no_judge = self.session.pack.as_ref().is_some_and(|pack| !pack.has_judge);
+        figures(ui, figures_at, arm, view, no_judge);
     }
 
     fn heading(&self, ui: &mut Ui, arm: Arm, view: Option<&ArmView>) {
@@ -104,9 +109,27 @@ impl Columns<'_> {
         ScrollArea::vertical().auto_shrink(false).stick_to_bottom(true).show(ui, |ui| {
             // The right margin keeps words clear of the scroll bar.
             ui.set_max_width(ui.available_width() - space::M);
-            let job = response(Palette::of(ui), &run.request.prompt, view);
-            ui.add(Label::new(job).wrap().selectable(true));
+            self.text(ui, &run.request.prompt, view);
         });
+    }
+
+    /// The response, to be selected and copied; a token under the pointer says what it is.
+    fn text(&self, ui: &mut Ui, prompt: &str, view: &ArmView) {
+        let p = Palette::of(ui);
+        let job = response::layout(p, prompt, view, self.preferences.coloring);
+        let words = job.text.clone();
+        let (at, galley, shown) = Label::new(job).wrap().selectable(true).layout_in_ui(ui);
+        shown.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));
+        let stroke = Stroke::NONE;
+        let (drawn, ink) = (galley.clone(), p.text);
+        LabelSelectionState::label_text_selection(ui, &shown, at, drawn, ink, stroke);
+        let pointer = shown.hover_pos().filter(|_| !shown.is_pointer_button_down_on());
+        let token = pointer.and_then(|pointer| {
+            response::token_at(&galley, pointer - at, prompt, &view.report.tokens)
+        });
+        if let Some(token) = token {
+            shown.on_hover_ui_at_pointer(|ui| TokenCard(token).show(ui));
+        }
     }
 
     fn empty(&self, ui: &Ui, arm: Arm) {
@@ -138,20 +161,41 @@ impl Columns<'_> {
     }
 }
 
-/// The prompt, then the decided tokens, then the provisional ones, then what is left of the run
-/// before.
-fn response(p: &Palette, prompt: &str, view: &ArmView) -> LayoutJob {
-    let mut job = LayoutJob::default();
-    let format = |font, color| {
-        let line_height = Some(text::response().size * RESPONSE_LINE);
-        TextFormat { font_id: font, color, line_height, ..TextFormat::default() }
+/// What the colours of the tokens show, and their scale.
+fn tools(ui: &mut Ui, coloring: &mut Coloring) {
+    let p = Palette::of(ui);
+    ui.horizontal(|ui| {
+        let words = RichText::new("Colour tokens by").font(text::small()).color(p.weak);
+        ui.add(Label::new(words).selectable(false));
+        let choices = Coloring::ALL.map(|(value, label, hint)| (value, label, hint, None));
+        segmented(ui, "Colour tokens by", &choices, coloring);
+        if let Some(legend) = coloring.legend() {
+            ui.add_space(space::XS);
+            scale(ui, *coloring, &legend);
+        }
+    });
+    ui.add_space(space::XS);
+}
+
+/// The colours of a measure from its lowest to its highest value.
+fn scale(ui: &mut Ui, coloring: Coloring, legend: &Legend) {
+    const STEPS: usize = 32;
+    let p = Palette::of(ui);
+    let number = |words: &str| {
+        Label::new(RichText::new(words).font(text::small()).color(p.weak)).selectable(false)
     };
-    let (decided, provisional) = view.report.text.split_at(view.decided_bytes());
-    job.append(prompt, 0.0, format(text::prompt(), p.weak));
-    job.append(decided, 0.0, format(text::response(), p.text));
-    job.append(provisional, 0.0, format(text::response(), p.provisional));
-    job.append(view.ghost_tail(), 0.0, format(text::response(), p.ghost));
-    job
+    ui.add(number(legend.low));
+    let (bar, response) = ui.allocate_exact_size(vec2(128.0, 12.0), Sense::hover());
+    let width = bar.width() / STEPS as f32;
+    for step in 0..STEPS {
+        let left = bar.left() + step as f32 * width;
+        let part = Rect::from_min_size(pos2(left, bar.top()), vec2(width, bar.height()));
+        let ink = coloring.along((step as f32 + 0.5) / STEPS as f32, p);
+        ui.painter().rect_filled(part, 0.0, ink);
+    }
+    ui.painter().rect_stroke(bar, 2.0, Stroke::new(1.0, p.border), StrokeKind::Outside);
+    response.widget_info(|| WidgetInfo::labeled(Role::Image, true, legend.words));
+    ui.add(number(legend.high));
 }
 
 /// One number under a response.
@@ -161,10 +205,17 @@ struct Figure {
     hint: &'static str,
 }
 
-fn figures(ui: &mut Ui, place: Rect, arm: Arm, view: Option<&ArmView>) {
+fn figures(ui: &mut Ui, place: Rect, arm: Arm, view: Option<&ArmView>, no_judge: bool) {
     let report = view.map(|v| &v.report).filter(|r| !r.tokens.is_empty());
     let seconds = report.map(|r| r.elapsed_ms / 1e3);
-    let figures = [
+    let gold = report.and_then(|r| r.gold_reward).map(|v| minus(&format!("{v:+.2}")));
+    let figures: [Figure; FIGURES] = [
+        Figure {
+            name: "Gold",
+            number: if no_judge { Some("no judge".into()) } else { gold },
+            hint: "Gold reward of the finished text: log-odds that an independent judge gives to \
+                   praise. It only measures; it never guides.",
+        },
         Figure {
             name: "Value",
             number: report.and_then(|r| r.value).map(|v| minus(&format!("{v:+.2}"))),
@@ -197,7 +248,7 @@ fn figures(ui: &mut Ui, place: Rect, arm: Arm, view: Option<&ArmView>) {
             hint: "How surprised the base model is by this text, per token; lower is more natural.",
         },
     ];
-    let columns = if place.height() > FIGURE { figures.len() / 2 } else { figures.len() };
+    let columns = if place.height() > FIGURE { FIGURES.div_ceil(2) } else { FIGURES };
     let width = place.width() / columns as f32;
     for (i, figure) in figures.iter().enumerate() {
         let (row, column) = ((i / columns) as f32, (i % columns) as f32);

@@ -15,6 +15,7 @@ import pathlib
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from torch import nn
 
 HEAD_DIM = 64
@@ -300,6 +301,25 @@ def load_model(path, size, head=False, device="cpu"):
     model = Model(SHAPES[size], head=head).to(device).bfloat16()
     load_weights(model, torch.load(path, map_location=device)["masters"])
     return model
+
+
+def from_hugging_face(folder):
+    """The weights of one of the pack's folders under the names of `Model` (see step 6)."""
+    stored = load_file(folder / "model.safetensors")
+    weights = {"embed": stored["model.embed_tokens.weight"], "norm": stored["model.norm.weight"]}
+    if "score.weight" in stored:
+        weights["score"] = stored["score.weight"]
+    layers = 1 + max(int(n.split(".")[2]) for n in stored if n.startswith("model.layers."))
+    for i in range(layers):
+        at = f"model.layers.{i}."
+        join = lambda part, names: torch.cat([stored[f"{at}{part}.{n}_proj.weight"] for n in names])
+        weights |= {
+            f"blocks.{i}.norm1": stored[at + "input_layernorm.weight"],
+            f"blocks.{i}.norm2": stored[at + "post_attention_layernorm.weight"],
+            f"blocks.{i}.qkv": join("self_attn", "qkv"), f"blocks.{i}.out": join("self_attn", "o"),
+            f"blocks.{i}.gate_up": join("mlp", ("gate", "up")), f"blocks.{i}.down": join("mlp", ("down",)),
+        }
+    return weights
 
 
 def save_atomically(data, path):

@@ -25,6 +25,7 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, required=True)
     parser.add_argument("--size", choices=common.SHAPES, required=True)
     parser.add_argument("--name", help="of the checkpoint; the size when left out")
+    parser.add_argument("--init", type=pathlib.Path, help="a folder of the pack to go on from; random weights when left out")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--long-from", type=int, required=True, help="step at which windows become 512 long")
     parser.add_argument("--decay-steps", type=int, required=True)
@@ -62,6 +63,8 @@ def train(args, name):
     device = common.start(args.seed, args.threads)
     common.compile_hot_paths()
     model = common.Model(common.SHAPES[args.size], seed=args.seed).to(device).bfloat16()
+    if args.init:
+        common.load_weights(model, common.from_hugging_face(args.init))
     optimiser = common.Optimiser(model, args.adam_lr, args.muon_lr)
     checkpoint = args.work / f"{name}.pt"
     if checkpoint.exists():
