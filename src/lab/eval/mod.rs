@@ -69,7 +69,7 @@ pub enum EvalError {
         /// Its first characters.
         prompt: String,
         /// What is wrong.
-        source: GuidanceError,
+        source: Box<GuidanceError>,
     },
     /// The pack cannot be read again.
     #[error(transparent)]
@@ -282,10 +282,10 @@ pub fn run(
 ) -> Result<(), EvalError> {
     let done: HashSet<_> = done.iter().map(Record::key).collect();
     for (index, prompt) in plan.prompts.iter().enumerate() {
-        let failed = |source| EvalError::Prompt {
+        let failed = |source: GuidanceError| EvalError::Prompt {
             number: index + 1,
             prompt: prompt.chars().take(40).collect(),
-            source,
+            source: Box::new(source),
         };
         let seeds = 1..=plan.seeds;
         let all = seeds.flat_map(|seed| plan.arms.iter().map(move |&arm| (arm, index, seed)));
