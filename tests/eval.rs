@@ -201,6 +201,7 @@ fn the_command_writes_the_table_and_resumes() {
             "kl_nats",
             "base_ppl",
             "distinct2",
+            "distinct2_in_text",
             "seconds",
             "sampled_tokens",
         ] {

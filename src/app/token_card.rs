@@ -50,7 +50,7 @@ fn facts(ui: &mut Ui, p: &Palette, token: &TokenTrace) {
         let (row, _) = ui.allocate_exact_size(vec2(WIDTH, LINE), Sense::hover());
         for (half, (name, number)) in pair.into_iter().enumerate() {
             let left = row.left() + half as f32 * WIDTH / 2.0;
-            let right = left + WIDTH / 2.0 - space::M;
+            let right = if half == 0 { row.center().x - space::M } else { row.right() };
             let y = row.center().y;
             let painter = ui.painter();
             painter.text(pos2(left, y), Align2::LEFT_CENTER, name, text::small(), p.weak);
@@ -72,7 +72,7 @@ fn alternatives(ui: &mut Ui, p: &Palette, token: &TokenTrace) {
         let is_drawn = alternative.id == token.id;
         let ink = if is_drawn { p.text } else { p.weak };
         let name = if is_drawn {
-            format!("▸ {}", visible(&alternative.text))
+            format!("• {}", visible(&alternative.text))
         } else {
             visible(&alternative.text)
         };
@@ -112,7 +112,7 @@ fn legend(ui: &mut Ui, p: &Palette) {
 
 /// A token's text with what cannot be seen made visible.
 fn visible(text: &str) -> String {
-    let text = text.replace('\n', "⏎").replace('\t', "⇥");
+    let text = text.replace('\n', "\\n").replace('\t', "\\t");
     match text.strip_prefix(' ') {
         Some(rest) => format!("·{}", rest.replace(' ', "·")),
         None if text.is_empty() => "part of a character".into(),
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn white_space_is_made_visible() {
         assert_eq!(visible(" film"), "·film");
-        assert_eq!(visible("\n"), "⏎");
+        assert_eq!(visible("\n"), "\\n");
         assert_eq!(visible("a"), "a");
         assert_eq!(visible(""), "part of a character");
     }

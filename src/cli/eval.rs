@@ -154,10 +154,17 @@ fn progress(plan: &Plan, done: usize) -> ProgressBar {
 fn print(summary: &Summary) {
     let Summary { pack, texts, prompts, seeds, .. } = summary;
     println!("pack {pack}, {prompts} prompts, {seeds} seeds, {texts} texts\n");
-    let head = ["gold reward, 95%", "positive", "KL ≤", "ppl", "distinct-2", "seconds", "tokens"];
     println!(
-        "{:<28}{:>22}{:>10}{:>8}{:>8}{:>12}{:>9}{:>8}",
-        "", head[0], head[1], head[2], head[3], head[4], head[5], head[6]
+        "{:<28}{:>22}{:>10}{:>7}{:>7}{:>12}{:>9}{:>9}{:>8}",
+        "",
+        "gold reward, 95%",
+        "positive",
+        "KL ≤",
+        "ppl",
+        "distinct-2",
+        "in text",
+        "seconds",
+        "tokens"
     );
     for a in &summary.arms {
         if a.texts == 0 {
@@ -169,12 +176,19 @@ fn print(summary: &Summary) {
         };
         let positive = a.share_positive.map_or("–".into(), |s| format!("{:.1}%", s * 100.0));
         println!(
-            "{:<28}{gold:>22}{positive:>10}{:>8.1}{:>8.1}{:>12.3}{:>9.2}{:>8.0}",
-            a.label, a.kl_nats, a.base_ppl, a.distinct2, a.seconds, a.sampled_tokens
+            "{:<28}{gold:>22}{positive:>10}{:>7.1}{:>7.1}{:>12.3}{:>9.3}{:>9.2}{:>8.0}",
+            a.label,
+            a.kl_nats,
+            a.base_ppl,
+            a.distinct2,
+            a.distinct2_in_text,
+            a.seconds,
+            a.sampled_tokens
         );
     }
     println!(
         "\ngold reward: log-odds of praise, by the pack's judge; KL ≤: nats from the base, tokens \
-         and\nchoice together; ppl: perplexity under the base; seconds and sampled tokens a response"
+         and\nchoice together; ppl: perplexity under the base; distinct-2: different bigrams among \
+         those of\nall texts, and of one text; seconds and sampled tokens a response"
     );
 }

@@ -8,3 +8,4 @@ mod live;
 mod loading;
 mod runs;
 mod settings;
+mod tokens;

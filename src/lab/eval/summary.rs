@@ -58,6 +58,8 @@ pub struct ArmSummary {
     pub base_ppl: f64,
     /// Share of different token bigrams among those of all texts together.
     pub distinct2: f64,
+    /// Share of different token bigrams within a text, mean over the texts.
+    pub distinct2_in_text: f64,
     /// Seconds a response.
     pub seconds: f64,
     /// Tokens drawn a response, over all rows.
@@ -82,8 +84,8 @@ impl Summary {
     /// The table for spreadsheets; what is not known is empty.
     pub fn to_csv(&self) -> String {
         let mut csv = "name,texts,gold_mean,gold_low,gold_high,share_positive,kl_nats,\
-                       kl_token_nats,kl_selection_bound_nats,base_ppl,distinct2,seconds,\
-                       sampled_tokens\n"
+                       kl_token_nats,kl_selection_bound_nats,base_ppl,distinct2,\
+                       distinct2_in_text,seconds,sampled_tokens\n"
             .to_owned();
         let number = |v: Option<f64>| v.map(|v| v.to_string()).unwrap_or_default();
         for a in &self.arms {
@@ -94,6 +96,7 @@ impl Summary {
                 a.kl_selection_bound_nats,
                 a.base_ppl,
                 a.distinct2,
+                a.distinct2_in_text,
                 a.seconds,
                 a.sampled_tokens,
             ];
@@ -136,6 +139,7 @@ impl ArmSummary {
             kl_selection_bound_nats,
             base_ppl: if tokens > 0 { (-logp / tokens as f64).exp() } else { 0.0 },
             distinct2: distinct_bigrams(records),
+            distinct2_in_text: mean(&|r| distinct_bigrams(&[r])),
             seconds: mean(&|r| r.elapsed_ms / 1e3),
             sampled_tokens: mean(&|r| r.sampled_tokens as f64),
         }
@@ -219,6 +223,7 @@ mod tests {
         assert!((arm.base_ppl - 2.5f64.exp()).abs() < 1e-12);
         // (1, 2), (2, 1), (1, 2) in every text.
         assert_eq!(arm.distinct2, 2.0 / 12.0);
+        assert_eq!(arm.distinct2_in_text, 2.0 / 3.0);
         assert_eq!((arm.seconds, arm.sampled_tokens), (0.5, 8.0));
         let csv = summary.to_csv();
         let lines: Vec<&str> = csv.lines().collect();
