@@ -14,6 +14,7 @@ pub mod preferences;
 mod response;
 mod screenshot;
 pub mod session;
+mod stage;
 pub mod theme;
 mod token_card;
 pub mod widgets;
@@ -37,6 +38,7 @@ use panels::Action;
 use preferences::Preferences;
 use screenshot::{Camera, Outcome};
 use session::Session;
+use stage::Stage;
 pub use theme::Theme;
 use theme::{Palette, space};
 use widgets::Edit;
@@ -46,6 +48,8 @@ const NAME: &str = "IVG Playground";
 const APP_ID: &str = "ivg-playground";
 /// Starts a run.
 const GENERATE: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Enter);
+/// Steps on the stage and off it.
+const PRESENT: Key = Key::F11;
 /// Size of the window, in points, unless another was asked for or is remembered.
 const SIZE: [f32; 2] = [1440.0, 900.0];
 /// Frames in which the window is asked to take the size it was given.
@@ -66,6 +70,8 @@ pub struct Options {
     /// Write a picture of the window here once the first run is done (or, without `generate`,
     /// the pack is ready), then close.
     pub screenshot: Option<PathBuf>,
+    /// Open on the stage: texts and plot alone, large.
+    pub present: bool,
     /// Light, dark or what the desktop says.
     pub theme: Option<Theme>,
     /// Width and height of the window, in points.
@@ -82,6 +88,7 @@ impl Options {
             prompt: None,
             generate: false,
             screenshot: None,
+            present: false,
             theme: None,
             size: None,
             settings: None,
@@ -192,6 +199,7 @@ pub struct App {
     /// Start a run as soon as the pack is ready.
     generate_when_ready: bool,
     camera: Option<Camera>,
+    stage: Stage,
     /// The size asked for, and for how many frames more to insist on it.
     size: Option<(Vec2, u32)>,
 }
@@ -229,8 +237,12 @@ impl App {
             focus_prompt,
             generate_when_ready,
             camera,
+            stage: Stage::default(),
             size,
         };
+        if options.present {
+            app.stage.toggle(ctx, &app.preferences);
+        }
         app.send(Command::LoadPack(options.pack));
         app
     }
@@ -305,11 +317,15 @@ impl App {
         }
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, ctx: &egui::Context, action: Action) {
         match action {
             Action::Generate => self.generate(),
             Action::Stop => self.stop(),
             Action::Edited(edit) => self.edited(edit),
+            Action::Present => {
+                self.stage.toggle(ctx, &self.preferences);
+                self.stage.fill_screen(ctx);
+            }
             Action::DismissError => self.session.error = None,
         }
     }
@@ -334,6 +350,9 @@ impl App {
             }
             actions.push(Action::Generate);
         }
+        if ui.input_mut(|i| i.consume_key(Modifiers::NONE, PRESENT)) {
+            actions.push(Action::Present);
+        }
         let running = self.session.is_running();
         if running && ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Escape)) {
             actions.push(Action::Stop);
@@ -341,13 +360,20 @@ impl App {
     }
 
     fn panels(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
-        let Self { session, preferences, .. } = self;
-        panels::top::TopBar { session, preferences }.show(ui);
-        panels::errors::ErrorStrip { session }.show(ui, actions);
-        panels::status::StatusBar { session, preferences }.show(ui);
-        panels::controls::Controls { session, preferences }.show(ui, actions);
+        let Self { session, preferences, stage, .. } = self;
+        let presenting = stage.is_on();
+        if presenting {
+            panels::present::PresentBar { session, preferences }.show(ui, actions);
+            panels::errors::ErrorStrip { session }.show(ui, actions);
+        } else {
+            panels::top::TopBar { session, preferences }.show(ui, actions);
+            panels::errors::ErrorStrip { session }.show(ui, actions);
+            panels::status::StatusBar { session, preferences }.show(ui);
+            panels::controls::Controls { session, preferences }.show(ui, actions);
+        }
         let canvas = Frame::new().fill(Palette::of(ui).canvas);
-        let plot_height = (ui.available_height() * 0.38).clamp(200.0, 380.0);
+        let least = if presenting { 190.0 } else { 200.0 };
+        let plot_height = (ui.available_height() * 0.38).clamp(least, 380.0);
         let margin = |top, bottom| Margin { left: 16, right: 16, top, bottom };
         Panel::bottom("plot")
             .exact_size(plot_height)
@@ -357,9 +383,12 @@ impl App {
                 let settings = &preferences.settings;
                 panels::plot::ValuePlot { session, settings }.show(ui);
             });
-        CentralPanel::default()
-            .frame(canvas.inner_margin(margin(space::L as i8, 0)))
-            .show(ui, |ui| panels::columns::Columns { session, preferences }.show(ui));
+        CentralPanel::default().frame(canvas.inner_margin(margin(space::L as i8, 0))).show(
+            ui,
+            |ui| {
+                panels::columns::Columns { session, preferences, presenting }.show(ui);
+            },
+        );
     }
 
     /// The size asked for wins over the remembered one, which is restored even where it is not
@@ -403,7 +432,7 @@ impl eframe::App for App {
         // `IVG_LOG=ivg_playground::app=trace` shows when frames come and what the last one cost.
         tracing::trace!(cpu_seconds = frame.info().cpu_usage, "frame");
         ui.ctx().set_theme(self.preferences.theme.preference());
-        self.preferences.zoom = ui.ctx().zoom_factor();
+        self.stage.remember_zoom(ui.ctx(), &mut self.preferences);
         if std::mem::take(&mut self.focus_prompt) {
             ui.memory_mut(|m| m.request_focus(panels::controls::prompt_id()));
         }
@@ -415,7 +444,7 @@ impl eframe::App for App {
         let asked = !actions.is_empty() || self.preferences.theme != before;
         actions.sort_by_key(|a| !matches!(a, Action::Edited(_)));
         for action in actions {
-            self.act(action);
+            self.act(ui.ctx(), action);
         }
         if asked {
             ui.ctx().request_repaint();

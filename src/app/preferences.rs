@@ -25,6 +25,8 @@ pub struct Preferences {
     pub live: bool,
     /// How much larger than usual everything is drawn (Ctrl with plus and minus).
     pub zoom: f32,
+    /// The same on the stage.
+    pub present_zoom: f32,
 }
 
 impl Default for Preferences {
@@ -37,9 +39,15 @@ impl Default for Preferences {
             coloring: Coloring::default(),
             live: false,
             zoom: 1.0,
+            present_zoom: PRESENT_ZOOM,
         }
     }
 }
+
+/// Large enough for the back of a room, small enough for 1280×720.
+const PRESENT_ZOOM: f32 = 1.4;
+/// What egui zooms to; a NaN is in it nowhere.
+const ZOOMS: std::ops::RangeInclusive<f32> = 0.2..=5.0;
 
 const KEY: &str = "preferences";
 
@@ -71,9 +79,11 @@ impl Preferences {
         if read.settings.validate().is_err() {
             read.settings = Settings::default();
         }
-        // egui's own range; a NaN is in none.
-        if !(0.2..=5.0).contains(&read.zoom) {
+        if !ZOOMS.contains(&read.zoom) {
             read.zoom = 1.0;
+        }
+        if !ZOOMS.contains(&read.present_zoom) {
+            read.present_zoom = PRESENT_ZOOM;
         }
         read
     }

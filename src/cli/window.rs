@@ -19,6 +19,9 @@ pub struct Args {
     /// Save a picture of the window once the run is done (or the models are loaded), then close
     #[arg(long, value_name = "FILE")]
     screenshot: Option<PathBuf>,
+    /// Open for an audience: the texts and the plot alone, large (F11)
+    #[arg(long)]
+    present: bool,
     /// Light or dark, whatever was chosen before
     #[arg(long, value_enum)]
     theme: Option<Theme>,
@@ -46,6 +49,7 @@ pub fn run(args: Args, pack: PackSource) -> anyhow::Result<()> {
         prompt: args.prompt,
         generate: args.generate,
         screenshot: args.screenshot,
+        present: args.present,
         theme: args.theme.map(|t| match t {
             Theme::Light => app::Theme::Light,
             Theme::Dark => app::Theme::Dark,

@@ -8,4 +8,5 @@ mod live;
 mod loading;
 mod runs;
 mod settings;
+mod stage;
 mod tokens;

@@ -18,6 +18,8 @@ use crate::guidance::settings::Arm;
 const FIGURE: f32 = 38.0;
 /// Figures under a response.
 const FIGURES: usize = 7;
+/// Those that an audience sees.
+const PRESENTED: [&str; 4] = ["Gold", "Value", "KL, nats", "Perplexity"];
 /// Width that a figure needs, the longest caption and a gap.
 const FIGURE_WIDTH: f32 = 66.0;
 
@@ -27,12 +29,16 @@ pub struct Columns<'a> {
     pub session: &'a Session,
     /// The next run, named in the headings until there is one, and how tokens are coloured.
     pub preferences: &'a mut Preferences,
+    /// Leave out what an audience need not see.
+    pub presenting: bool,
 }
 
 impl Columns<'_> {
     /// Shows them over the whole of `ui`.
     pub fn show(self, ui: &mut Ui) {
-        tools(ui, &mut self.preferences.coloring);
+        if !self.presenting || self.preferences.coloring != Coloring::Plain {
+            tools(ui, &mut self.preferences.coloring);
+        }
         let area = ui.available_rect_before_wrap();
         let width = (area.width() - space::M) / 2.0;
         for (i, arm) in [Arm::Base, Arm::Ivg].into_iter().enumerate() {
@@ -50,7 +56,8 @@ impl Columns<'_> {
         ui.painter().rect(card, space::CARD_RADIUS, p.surface, stroke, StrokeKind::Inside);
         let inside = card.shrink2(vec2(space::L, space::M));
         let heading = inside.with_max_y(inside.top() + space::ROW);
-        let rows = if inside.width() < FIGURES as f32 * FIGURE_WIDTH { 2.0 } else { 1.0 };
+        let count = if self.presenting { PRESENTED.len() } else { FIGURES };
+        let rows = if inside.width() < count as f32 * FIGURE_WIDTH { 2.0 } else { 1.0 };
         let figures_at = inside.with_min_y(inside.bottom() - rows * (FIGURE + space::S) + space::S);
         let line = figures_at.top() - space::S;
         let text = inside.with_min_y(heading.bottom() + space::S).with_max_y(line - space::S);
@@ -61,7 +68,9 @@ impl Columns<'_> {
         self.body(&mut ui.new_child(builder), arm, view);
         ui.painter().hline(inside.x_range(), line, stroke);
         let no_judge = self.session.pack.as_ref().is_some_and(|pack| !pack.has_judge);
-        figures(ui, figures_at, arm, view, no_judge);
+        let mut figures = Vec::from(figures(view, no_judge));
+        figures.retain(|f| !self.presenting || PRESENTED.contains(&f.name));
+        show_figures(ui, figures_at, arm, &figures);
     }
 
     fn heading(&self, ui: &mut Ui, arm: Arm, view: Option<&ArmView>) {
@@ -205,11 +214,11 @@ struct Figure {
     hint: &'static str,
 }
 
-fn figures(ui: &mut Ui, place: Rect, arm: Arm, view: Option<&ArmView>, no_judge: bool) {
+fn figures(view: Option<&ArmView>, no_judge: bool) -> [Figure; FIGURES] {
     let report = view.map(|v| &v.report).filter(|r| !r.tokens.is_empty());
     let seconds = report.map(|r| r.elapsed_ms / 1e3);
     let gold = report.and_then(|r| r.gold_reward).map(|v| minus(&format!("{v:+.2}")));
-    let figures: [Figure; FIGURES] = [
+    [
         Figure {
             name: "Gold",
             number: if no_judge { Some("no judge".into()) } else { gold },
@@ -247,8 +256,11 @@ fn figures(ui: &mut Ui, place: Rect, arm: Arm, view: Option<&ArmView>, no_judge:
             number: report.and_then(|r| r.base_perplexity()).map(|v| format!("{v:.1}")),
             hint: "How surprised the base model is by this text, per token; lower is more natural.",
         },
-    ];
-    let columns = if place.height() > FIGURE { FIGURES.div_ceil(2) } else { FIGURES };
+    ]
+}
+
+fn show_figures(ui: &mut Ui, place: Rect, arm: Arm, figures: &[Figure]) {
+    let columns = if place.height() > FIGURE { figures.len().div_ceil(2) } else { figures.len() };
     let width = place.width() / columns as f32;
     for (i, figure) in figures.iter().enumerate() {
         let (row, column) = ((i / columns) as f32, (i % columns) as f32);

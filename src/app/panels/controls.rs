@@ -102,7 +102,8 @@ impl Controls<'_> {
         });
     }
 
-    fn buttons(&self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    /// Generate and Stop, over the width there is.
+    pub(super) fn buttons(&self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let Preferences { prompt, settings, .. } = &*self.preferences;
         let reason = why_no_run(prompt, settings, self.session.pack.as_ref());
         ui.horizontal(|ui| {

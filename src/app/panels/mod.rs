@@ -4,6 +4,7 @@ pub mod columns;
 pub mod controls;
 pub mod errors;
 pub mod plot;
+pub mod present;
 pub mod status;
 pub mod top;
 
@@ -18,6 +19,8 @@ pub enum Action {
     Stop,
     /// A setting was turned.
     Edited(Edit),
+    /// Step on the stage, or off it.
+    Present,
     /// The error strip was read.
     DismissError,
 }

@@ -2,10 +2,11 @@
 
 use eframe::egui::{Align, Frame, Label, Layout, Margin, Panel, RichText, Ui};
 
+use super::Action;
 use crate::app::preferences::Preferences;
 use crate::app::session::Session;
 use crate::app::theme::{Palette, Theme, space, text};
-use crate::app::widgets::{pill, segmented, switch};
+use crate::app::widgets::{chip, pill, segmented, switch};
 use crate::worker::protocol::PackInfo;
 
 /// The top bar.
@@ -18,7 +19,7 @@ pub struct TopBar<'a> {
 
 impl TopBar<'_> {
     /// Shows it.
-    pub fn show(self, ui: &mut Ui) {
+    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let p = Palette::of(ui);
         let margin = Margin::symmetric(space::L as i8, 0);
         let frame = Frame::new().fill(p.surface).inner_margin(margin);
@@ -28,7 +29,9 @@ impl TopBar<'_> {
                 ui.spacing_mut().item_spacing.x = space::M;
                 ui.add(Label::new(RichText::new("IVG Playground").font(text::title())));
                 self.pack(ui);
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| self.switches(ui));
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    self.switches(ui, actions);
+                });
             });
         });
     }
@@ -45,13 +48,18 @@ impl TopBar<'_> {
         }
     }
 
-    fn switches(self, ui: &mut Ui) {
+    fn switches(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let themes = [
             (Theme::System, "System", "Follow the desktop.", None),
             (Theme::Light, "Light", "Dark text on light.", None),
             (Theme::Dark, "Dark", "Light text on dark.", None),
         ];
         segmented(ui, "Theme", &themes, &mut self.preferences.theme);
+        ui.add_space(space::S);
+        let present = chip(ui, "Present", false);
+        if present.on_hover_text("The texts and the plot alone, large. F11").clicked() {
+            actions.push(Action::Present);
+        }
         ui.add_space(space::S);
         switch(ui, &mut self.preferences.live, "Live").on_hover_text(
             "Runs again with the same seed as soon as a slider is let go or a number is entered.",
