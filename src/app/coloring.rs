@@ -96,3 +96,45 @@ impl Coloring {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::theme::DARK;
+
+    fn token(advantage: Option<f32>, kl_nats: f32, logp_guided: f32) -> TokenTrace {
+        TokenTrace {
+            id: 1,
+            text: " a".into(),
+            start: 0,
+            end: 2,
+            logp_base: -1.0,
+            logp_guided,
+            logp_untuned: None,
+            logp_tuned: None,
+            advantage,
+            kl_nats,
+            alternatives: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn each_measure_has_colours_of_its_own() {
+        let (up, down) = (token(Some(0.5), 0.0, -9.0), token(Some(-0.5), 0.3, 0.0));
+        let differ = |measure: Coloring| measure.of(&up, &DARK) != measure.of(&down, &DARK);
+        assert!(
+            differ(Coloring::Advantage) && differ(Coloring::Kl) && differ(Coloring::Probability)
+        );
+        assert_eq!(Coloring::Plain.of(&up, &DARK), None);
+        assert_eq!(
+            Coloring::Advantage.of(&token(None, 0.0, 0.0), &DARK),
+            None,
+            "no pair, no colour"
+        );
+        let beyond = token(Some(7.0), 0.0, 0.0);
+        assert_eq!(
+            Coloring::Advantage.of(&beyond, &DARK),
+            Some(Coloring::Advantage.along(1.0, &DARK))
+        );
+    }
+}

@@ -141,7 +141,7 @@ const LIGHT: Palette = Palette {
     amount: Color32::from_rgb(0x7b, 0x3f, 0xc4),
 };
 
-const DARK: Palette = Palette {
+pub(super) const DARK: Palette = Palette {
     canvas: Color32::from_rgb(0x0e, 0x11, 0x17),
     surface: Color32::from_rgb(0x16, 0x1a, 0x22),
     inset: Color32::from_rgb(0x0f, 0x13, 0x1a),
