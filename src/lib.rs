@@ -11,6 +11,7 @@
 //! * [`judge`]: the gold reward of finished text, which measures and never guides.
 //! * [`lab`]: many prompts, many settings: speed, and how far guidance aligns.
 //! * [`packs`]: which models play which role, and where their files are.
+//! * [`words`]: how arms, settings and numbers are written for people.
 //! * [`worker`]: the background thread, its commands and events.
 //! * `app`: the window (feature `window`).
 
@@ -21,4 +22,5 @@ pub mod judge;
 pub mod lab;
 pub mod lm;
 pub mod packs;
+pub mod words;
 pub mod worker;

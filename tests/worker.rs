@@ -36,7 +36,7 @@ fn loaded(dir: &Path) -> Link {
 
 fn request(max_tokens: usize) -> Request {
     let settings = Settings { max_tokens, temperature: 1.0, ..Settings::default() };
-    Request { prompt: "A film".into(), arms: vec![Arm::Base, Arm::Ivg], settings }
+    Request { prompt: "A film".into(), columns: vec![Arm::Base.into(), Arm::Ivg.into()], settings }
 }
 
 fn until_done(link: &Link) -> (Vec<Event>, Trace) {
@@ -146,7 +146,7 @@ fn errors_are_sentences_and_the_worker_lives_on() {
     assert!(failure(&link).contains("prompt is empty"));
     link.send(Command::Generate(2, Request { prompt: "x".repeat(500), ..request(3) }));
     assert!(failure(&link).contains("shorten the prompt"));
-    link.send(Command::Generate(3, Request { arms: vec![], ..request(3) }));
+    link.send(Command::Generate(3, Request { columns: vec![], ..request(3) }));
     assert!(failure(&link).contains("arm"));
     let bad = Settings { beta: f32::INFINITY, ..Settings::default() };
     link.send(Command::Generate(4, Request { settings: bad, ..request(3) }));

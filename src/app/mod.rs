@@ -301,7 +301,7 @@ impl App {
         self.last_run += 1;
         let request = Request {
             prompt: prompt.clone(),
-            arms: vec![Arm::Base, Arm::Ivg],
+            columns: vec![Arm::Base.into(), Arm::Ivg.into()],
             settings: settings.clone(),
         };
         self.session.error = None;

@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use crate::guidance::settings::Arm;
+use crate::guidance::settings::{Arm, Column};
 use crate::guidance::trace::{ArmTrace, ChunkTrace, StopReason, TokenTrace, Trace};
 use crate::worker::protocol::{Cost, Event, PackInfo, Request, RunId};
 
@@ -90,9 +90,11 @@ impl Session {
     /// has overtaken it.
     pub fn begin(&mut self, id: RunId, request: Request) {
         let before = self.run.take().filter(|r| r.request.prompt == request.prompt);
-        let arms = request.arms.iter().map(|&arm| {
-            let old = before.as_ref().and_then(|r| r.arm(arm));
-            ArmView::new(arm, &request, old.map(ArmView::leave).unwrap_or_default())
+        let arms = request.columns.iter().enumerate().map(|(i, column)| {
+            let old = before.as_ref().and_then(|r| r.arms.get(i));
+            // Another arm's text was never on its way to this one.
+            let old = old.filter(|view| view.report.name == column.arm);
+            ArmView::new(column, &request, old.map(ArmView::leave).unwrap_or_default())
         });
         let arms = arms.collect();
         let values = before.and_then(|r| r.values);
@@ -243,10 +245,10 @@ impl Run {
 }
 
 impl ArmView {
-    fn new(arm: Arm, request: &Request, ghost: Ghost) -> Self {
+    fn new(column: &Column, request: &Request, ghost: Ghost) -> Self {
         let report = ArmTrace {
-            name: arm,
-            settings: arm.apply(&request.settings),
+            name: column.arm,
+            settings: column.applied(&request.settings),
             text: String::new(),
             value: None,
             gold_reward: None,

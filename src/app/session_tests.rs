@@ -3,8 +3,8 @@ use crate::guidance::settings::Settings;
 use crate::guidance::trace::{Candidate, TRACE_VERSION};
 
 fn request(prompt: &str) -> Request {
-    let arms = vec![Arm::Base, Arm::Ivg];
-    Request { prompt: prompt.into(), arms, settings: Settings::default() }
+    let columns = vec![Arm::Base.into(), Arm::Ivg.into()];
+    Request { prompt: prompt.into(), columns, settings: Settings::default() }
 }
 
 fn token(text: &str) -> TokenTrace {

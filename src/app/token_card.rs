@@ -3,8 +3,8 @@
 use eframe::egui::{Align2, Color32, Label, Rect, RichText, Sense, Ui, Vec2, pos2, vec2};
 
 use super::theme::{Palette, space, text};
-use super::widgets::minus;
 use crate::guidance::trace::{Alternative, TokenTrace};
+use crate::words::minus;
 
 const WIDTH: f32 = 320.0;
 const LINE: f32 = 18.0;

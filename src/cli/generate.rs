@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use ivg_playground::guidance::settings::{Arm, Settings};
+use ivg_playground::guidance::settings::{Arm, Column, Settings};
 use ivg_playground::guidance::trace::{ArmTrace, Trace};
 use ivg_playground::packs::PackSource;
 use ivg_playground::worker::{
@@ -36,7 +36,11 @@ pub fn run(args: &Args, pack: PackSource) -> anyhow::Result<()> {
     let defaults = load(&link, pack)?;
     let arms = if args.arms.is_empty() { vec![Arm::Base, Arm::Ivg] } else { args.arms.clone() };
     let settings = args.settings.over(defaults);
-    let request = Request { prompt: args.prompt.clone(), arms, settings };
+    let request = Request {
+        prompt: args.prompt.clone(),
+        columns: arms.into_iter().map(Column::from).collect(),
+        settings,
+    };
     let trace = generate(&link, request)?;
     match &args.json {
         Some(path) if path == Path::new("-") => {

@@ -199,6 +199,47 @@ impl Arm {
     }
 }
 
+/// One column of a comparison: an arm, and the settings it decodes with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Column {
+    /// The arm.
+    pub arm: Arm,
+    /// Settings that were pinned to this column; none follows those of the run.
+    #[serde(default)]
+    pub pinned: Option<Settings>,
+}
+
+impl Column {
+    /// An arm at other settings than the run's.
+    pub fn pinned(arm: Arm, settings: Settings) -> Self {
+        Self { arm, pinned: Some(settings) }
+    }
+
+    /// What this column is given when the run has `chosen`, before the arm's own
+    /// [`Arm::apply`]. Seed and length are the run's in every column, or the texts could not be
+    /// compared.
+    pub fn chosen(&self, chosen: &Settings) -> Settings {
+        match &self.pinned {
+            None => chosen.clone(),
+            Some(own) => {
+                Settings { seed: chosen.seed, max_tokens: chosen.max_tokens, ..own.clone() }
+            }
+        }
+    }
+
+    /// What this column really decodes with.
+    pub fn applied(&self, chosen: &Settings) -> Settings {
+        self.arm.apply(&self.chosen(chosen))
+    }
+}
+
+impl From<Arm> for Column {
+    fn from(arm: Arm) -> Self {
+        Self { arm, pinned: None }
+    }
+}
+
 impl fmt::Display for Arm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())

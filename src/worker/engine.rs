@@ -9,6 +9,7 @@ use thiserror::Error;
 
 use super::link::{Link, WorkerEnd, link};
 use super::protocol::{Command, Cost, Event, PackInfo, PackSource, Request, RoleInfo, RunId};
+use crate::guidance::settings::Column;
 use crate::guidance::trace::{TRACE_VERSION, Trace};
 use crate::guidance::{GuidanceError, Prefilled, Search};
 use crate::packs::{Pack, PackError};
@@ -90,13 +91,16 @@ impl Engine {
     /// Steps the arms in turn, so that all columns grow together.
     fn run_arms(&self, run: RunId, request: &Request) -> Result<(), WorkerError> {
         let pack = self.pack.as_ref().ok_or(WorkerError::NoPack)?;
-        if request.arms.is_empty() {
+        if request.columns.is_empty() {
             return Err(WorkerError::NoArms);
         }
         request.settings.validate().map_err(GuidanceError::from)?;
         let prompt = Prefilled::new(&pack.models, &pack.prompts(&request.prompt)?)?;
-        let start = |&arm| Search::new(&pack.models, &prompt, arm, &request.settings);
-        let searches: Result<Vec<_>, _> = request.arms.iter().map(start).collect();
+        let start = |column: &Column| {
+            let chosen = column.chosen(&request.settings);
+            Search::new(&pack.models, &prompt, column.arm, &chosen)
+        };
+        let searches: Result<Vec<_>, _> = request.columns.iter().map(start).collect();
         let mut searches: Vec<Option<Search<'_>>> = searches?.into_iter().map(Some).collect();
         let mut reports = vec![None; searches.len()];
         self.end.send(Event::Started { run });

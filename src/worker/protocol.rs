@@ -1,20 +1,20 @@
 //! What the window and the worker say to each other.
 
-use crate::guidance::settings::{Arm, Settings};
+use crate::guidance::settings::{Column, Settings};
 use crate::guidance::trace::{ArmTrace, ChunkTrace, TokenTrace, Trace};
 pub use crate::packs::PackSource;
 
 /// Stamped on every event of a run; grows by one a run.
 pub type RunId = u64;
 
-/// One prompt through some arms.
+/// One prompt, side by side in some columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     /// The prompt as typed; every role's template is applied by the worker.
     pub prompt: String,
-    /// The arms to run, together, at least one.
-    pub arms: Vec<Arm>,
-    /// The settings as chosen.
+    /// The columns to run, together, at least one.
+    pub columns: Vec<Column>,
+    /// The settings as chosen; a column may have settings of its own.
     pub settings: Settings,
 }
 
@@ -54,7 +54,7 @@ pub enum Event {
     Token {
         /// The run.
         run: RunId,
-        /// Index into the request's arms.
+        /// Index into the request's columns.
         arm: usize,
         /// The token, its range counted from the start of the response.
         token: TokenTrace,
@@ -65,7 +65,7 @@ pub enum Event {
     Chunk {
         /// The run.
         run: RunId,
-        /// Index into the request's arms.
+        /// Index into the request's columns.
         arm: usize,
         /// Every candidate.
         chunk: ChunkTrace,
@@ -77,7 +77,7 @@ pub enum Event {
     ArmDone {
         /// The run.
         run: RunId,
-        /// Index into the request's arms.
+        /// Index into the request's columns.
         arm: usize,
         /// The report.
         trace: Box<ArmTrace>,

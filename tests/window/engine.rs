@@ -138,8 +138,9 @@ impl Engine {
 
     /// The end of a run whose arms wrote these texts.
     pub fn done(&self, run: RunId, request: &Request, texts: &[&str], stop_reason: StopReason) {
-        let arms = request.arms.iter().zip(texts);
-        let arms = arms.map(|(&arm, text)| report(arm, &request.settings, text, stop_reason));
+        let arms = request.columns.iter().zip(texts);
+        let arms =
+            arms.map(|(c, text)| report(c.arm, &c.chosen(&request.settings), text, stop_reason));
         let trace = Trace {
             version: TRACE_VERSION,
             program: "test".into(),

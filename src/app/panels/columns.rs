@@ -11,8 +11,9 @@ use crate::app::response;
 use crate::app::session::{ArmView, Phase, Session};
 use crate::app::theme::{Palette, space, text};
 use crate::app::token_card::TokenCard;
-use crate::app::widgets::{Mark, marker, minus, plain, segmented, within};
+use crate::app::widgets::{Mark, marker, segmented, within};
 use crate::guidance::settings::Arm;
+use crate::words::{minus, plain};
 
 /// Height of a row of figures: a caption and a number.
 const FIGURE: f32 = 38.0;
@@ -84,7 +85,7 @@ impl Columns<'_> {
         ui.add(Label::new(words).selectable(false));
         let what = match arm {
             Arm::Base => "base model".to_owned(),
-            _ => format!("IVG · β {} · λ {}", plain(used.beta.into()), lambda(used.lambda)),
+            _ => format!("IVG · β {} · λ {}", plain(used.beta.into()), plain(used.lambda.into())),
         };
         let what = RichText::new(what).font(text::body()).color(p.weak);
         ui.add(Label::new(what).selectable(false).truncate());
@@ -286,8 +287,4 @@ fn paint_figure(ui: &mut Ui, cell: Rect, arm: Arm, figure: &Figure) {
 /// What a column is called.
 fn name_of(arm: Arm) -> &'static str {
     if arm == Arm::Base { "Unguided" } else { "Guided" }
-}
-
-fn lambda(value: f32) -> String {
-    if value == f32::INFINITY { "∞".into() } else { plain(value.into()) }
 }

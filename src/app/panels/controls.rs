@@ -15,10 +15,11 @@ use crate::app::preferences::Preferences;
 use crate::app::session::Session;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{
-    Edit, Icon, Scale, Setting, chip, icon_button, minus, primary_button, secondary_button,
-    segmented, within,
+    Edit, Icon, Scale, Setting, chip, icon_button, primary_button, secondary_button, segmented,
+    within,
 };
 use crate::guidance::settings::{Settings, ValueSource, limits};
+use crate::words::minus;
 use crate::worker::protocol::PackInfo;
 
 /// The sidebar.
@@ -344,7 +345,7 @@ fn decades(range: &RangeInclusive<usize>, max: usize) -> Scale {
 }
 
 fn lambda_words(value: f64) -> String {
-    if value == f64::INFINITY { "∞ (paper)".into() } else { crate::app::widgets::plain(value) }
+    if value == f64::INFINITY { "∞ (paper)".into() } else { crate::words::plain(value) }
 }
 
 fn lambda_number(text: &str) -> Option<f64> {

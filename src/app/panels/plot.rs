@@ -11,9 +11,10 @@ use egui_plot::{
 
 use crate::app::session::{ArmView, Session};
 use crate::app::theme::{Palette, space, text};
-use crate::app::widgets::{Mark, marker, minus};
+use crate::app::widgets::{Mark, marker};
 use crate::guidance::settings::{Arm, Settings};
 use crate::guidance::trace::ChunkTrace;
+use crate::words::minus;
 
 /// The plot card.
 pub struct ValuePlot<'a> {

@@ -12,4 +12,4 @@ pub use buttons::{
 pub use marker::{Mark, marker};
 pub use rail::Rail;
 pub use scale::Scale;
-pub use setting::{Edit, Setting, minus, plain, within};
+pub use setting::{Edit, Setting, within};

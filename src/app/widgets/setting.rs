@@ -9,6 +9,7 @@ use eframe::egui::{
 use super::buttons::{Icon, icon_button};
 use super::{Rail, Scale};
 use crate::app::theme::{Palette, space, text};
+use crate::words::plain;
 
 const LABEL: f32 = 104.0;
 const NUMBER: f32 = 60.0;
@@ -218,17 +219,6 @@ impl Places {
         };
         Self { name, rail, reset, number }
     }
-}
-
-/// A number with as many decimals as it needs, three at most.
-pub fn plain(value: f64) -> String {
-    let text = format!("{value:.3}");
-    minus(text.trim_end_matches('0').trim_end_matches('.'))
-}
-
-/// A number with a minus as wide as its plus.
-pub fn minus(number: &str) -> String {
-    number.replace('-', "−")
 }
 
 /// Adds something in a place of its own, centred in height.

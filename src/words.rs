@@ -1,0 +1,104 @@
+//! How arms, settings and numbers are written for people: the window, reports and files say the
+//! same thing in the same words.
+
+use crate::guidance::settings::{Arm, Settings, ValueSource};
+use crate::guidance::trace::ArmTrace;
+
+/// A number with as many decimals as it needs, three at most.
+pub fn plain(value: f64) -> String {
+    if value == f64::INFINITY {
+        return "∞".into();
+    }
+    let text = format!("{value:.3}");
+    minus(text.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// A number with a minus as wide as its plus.
+pub fn minus(number: &str) -> String {
+    number.replace('-', "−")
+}
+
+/// What an arm is called at the settings it really decodes with.
+pub fn title(arm: Arm, applied: &Settings) -> String {
+    match arm {
+        Arm::Base => "Unguided".into(),
+        Arm::BestOfN => format!("Best of {}", applied.beams * applied.successors),
+        Arm::Token => "Token only".into(),
+        Arm::Chunk => "Chunk only".into(),
+        Arm::Ivg => "Guided".into(),
+    }
+}
+
+/// The titles of a comparison's columns, those that would read alike numbered.
+pub fn titles<'a>(columns: impl IntoIterator<Item = (Arm, &'a Settings)>) -> Vec<String> {
+    let mut titles: Vec<String> = Vec::new();
+    for (arm, applied) in columns {
+        let title = title(arm, applied);
+        let mut unique = title.clone();
+        let mut number = 1;
+        while titles.contains(&unique) {
+            number += 1;
+            unique = format!("{title} {number}");
+        }
+        titles.push(unique);
+    }
+    titles
+}
+
+/// The titles of a trace's arms.
+pub fn titles_of(arms: &[ArmTrace]) -> Vec<String> {
+    titles(arms.iter().map(|a| (a.name, &a.settings)))
+}
+
+/// The settings that make an arm what it is, in one line.
+pub fn settings_line(arm: Arm, applied: &Settings) -> String {
+    let token = format!("β {}", plain(applied.beta.into()));
+    let source = match applied.value_source {
+        ValueSource::Explicit => "",
+        ValueSource::Implicit => " · implicit",
+    };
+    let chunk = format!(
+        "λ {} · W {} · K {} · L {}{source}",
+        plain(applied.lambda.into()),
+        applied.beams,
+        applied.successors,
+        applied.chunk_tokens
+    );
+    match arm {
+        Arm::Base => "base model".into(),
+        Arm::BestOfN => format!("whole responses{source}"),
+        Arm::Token => token,
+        Arm::Chunk => chunk,
+        Arm::Ivg => format!("{token} · {chunk}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_that_read_alike_are_numbered() {
+        let s = Settings::default();
+        let arms = [Arm::Base, Arm::Ivg, Arm::Ivg, Arm::BestOfN, Arm::Ivg];
+        let applied = arms.map(|arm| (arm, arm.apply(&s)));
+        let titles = titles(applied.iter().map(|(arm, s)| (*arm, s)));
+        assert_eq!(titles, ["Unguided", "Guided", "Guided 2", "Best of 16", "Guided 3"]);
+    }
+
+    #[test]
+    fn a_line_names_what_an_arm_decodes_with() {
+        let s = Settings { beta: -0.5, value_source: ValueSource::Implicit, ..Settings::default() };
+        let line = |arm: Arm| settings_line(arm, &arm.apply(&s));
+        assert_eq!(line(Arm::Ivg), "β −0.5 · λ ∞ · W 4 · K 4 · L 5 · implicit");
+        assert_eq!(line(Arm::Token), "β −0.5");
+        assert_eq!(line(Arm::Base), "base model");
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!(plain(1.0), "1");
+        assert_eq!(plain(-0.25), "−0.25");
+        assert_eq!(plain(f64::INFINITY), "∞");
+    }
+}
