@@ -1,6 +1,8 @@
 //! Which setting cannot apply now, and the sentence that says why.
 
-use crate::guidance::settings::{Settings, ValueSource};
+use super::preferences::Preferences;
+use crate::guidance::settings::{Arm, Settings, ValueSource};
+use crate::words;
 use crate::worker::protocol::PackInfo;
 
 /// The settings that can be out of use.
@@ -62,15 +64,43 @@ fn why_no_lambda(settings: &Settings, has_pair: bool, has_value: bool) -> Option
     }
 }
 
+/// Why this pack cannot decode `arm` when a person has chosen these settings; none if it can, or
+/// while no pack is loaded.
+pub fn why_no_arm(arm: Arm, chosen: &Settings, pack: Option<&PackInfo>) -> Option<&'static str> {
+    let pack = pack?;
+    let s = arm.apply(chosen);
+    let searches = s.beams * s.successors > 1;
+    if s.beta != 0.0 && !pack.has_pair {
+        return Some("This pack has no tuned/untuned pair, so tokens cannot be guided.");
+    }
+    match s.value_source {
+        ValueSource::Explicit if searches && !pack.has_value => {
+            Some("This pack has no value model; rank by implicit values instead.")
+        }
+        ValueSource::Implicit if searches && !pack.has_pair => {
+            Some("This pack has no tuned/untuned pair; rank by the value model instead.")
+        }
+        _ => None,
+    }
+}
+
 /// Why a run cannot be started; none if it can.
-pub fn why_no_run(prompt: &str, settings: &Settings, pack: Option<&PackInfo>) -> Option<String> {
+pub fn why_no_run(preferences: &Preferences, pack: Option<&PackInfo>) -> Option<String> {
+    let Preferences { prompt, settings, columns, .. } = preferences;
     if pack.is_none() {
         return Some("No models are loaded yet.".into());
     }
     if prompt.trim().is_empty() {
         return Some("Type a prompt first, or pick an example.".into());
     }
-    settings.validate().err().map(|e| sentence(&e.to_string()))
+    if let Some(error) = settings.validate().err() {
+        return Some(sentence(&error.to_string()));
+    }
+    columns.iter().find_map(|column| {
+        let reason = why_no_arm(column.arm, &column.chosen(settings), pack)?;
+        let name = words::title(column.arm, &column.applied(settings));
+        Some(format!("{name}: {reason} Choose another arm for this column."))
+    })
 }
 
 /// `text` as a sentence of its own: a capital letter in front, a full stop behind.
@@ -134,11 +164,23 @@ mod tests {
 
     #[test]
     fn a_run_wants_a_pack_a_prompt_and_valid_settings() {
-        let (s, p) = (Settings::default(), pack(true, true));
-        assert!(why_no_run("Hello", &s, None).is_some());
-        assert!(why_no_run(" \n", &s, Some(&p)).is_some_and(|r| r.contains("prompt")));
-        assert_eq!(why_no_run("Hello", &s, Some(&p)), None);
-        let wide = Settings { beams: 16, successors: 16, ..s };
-        assert!(why_no_run("Hello", &wide, Some(&p)).is_some_and(|r| r.starts_with("Rows W·K")));
+        let p = pack(true, true);
+        let wants = |prompt: &str| Preferences { prompt: prompt.into(), ..Preferences::default() };
+        assert!(why_no_run(&wants("Hello"), None).is_some());
+        assert!(why_no_run(&wants(" \n"), Some(&p)).is_some_and(|r| r.contains("prompt")));
+        assert_eq!(why_no_run(&wants("Hello"), Some(&p)), None);
+        let mut wide = wants("Hello");
+        (wide.settings.beams, wide.settings.successors) = (16, 16);
+        assert!(why_no_run(&wide, Some(&p)).is_some_and(|r| r.starts_with("Rows W·K")));
+    }
+
+    #[test]
+    fn a_column_that_the_pack_cannot_decode_is_named() {
+        let mut wants = Preferences { prompt: "Hello".into(), ..Preferences::default() };
+        let reason = why_no_run(&wants, Some(&pack(true, false)));
+        assert!(reason.is_some_and(|r| r.starts_with("Guided:") && r.contains("no value model")));
+        wants.columns = vec![Arm::Base.into(), Arm::Token.into()];
+        assert_eq!(why_no_run(&wants, Some(&pack(true, false))), None);
+        assert!(why_no_run(&wants, Some(&pack(false, true))).is_some_and(|r| r.contains("pair")));
     }
 }

@@ -19,6 +19,8 @@ pub enum Coloring {
     Kl,
     /// π_guided of the token.
     Probability,
+    /// No measure of tokens: the words that differ from the first column's.
+    Changes,
 }
 
 /// The two ends of a scale, in words. Beyond them the colour does not change any more.
@@ -38,7 +40,7 @@ const KL_NATS: f32 = 0.3;
 
 impl Coloring {
     /// Every measure: its name, and what it means in one sentence.
-    pub const ALL: [(Coloring, &'static str, &'static str); 4] = [
+    pub const ALL: [(Coloring, &'static str, &'static str); 5] = [
         (Coloring::Plain, "Plain", "No colour."),
         (
             Coloring::Advantage,
@@ -56,12 +58,18 @@ impl Coloring {
             "Probability",
             "How likely a token was under guidance, before temperature and truncation.",
         ),
+        (
+            Coloring::Changes,
+            "Changes",
+            "Words that the first column does not have are underlined; those it has instead are \
+             struck through.",
+        ),
     ];
 
     /// The background of `token`; none where there is nothing to show.
     pub fn of(self, token: &TokenTrace, p: &Palette) -> Option<Color32> {
         let share = match self {
-            Coloring::Plain => return None,
+            Coloring::Plain | Coloring::Changes => return None,
             Coloring::Advantage => token.advantage? / ADVANTAGE_NATS,
             Coloring::Kl => token.kl_nats / KL_NATS,
             Coloring::Probability => token.logp_guided.exp(),
@@ -80,7 +88,7 @@ impl Coloring {
     /// The scale; none for plain text.
     pub fn legend(self) -> Option<Legend> {
         let (low, high, words) = match self {
-            Coloring::Plain => return None,
+            Coloring::Plain | Coloring::Changes => return None,
             Coloring::Advantage => ("≤ −1", "≥ +1 nat", "Colours: advantage, −1 to +1 nat"),
             Coloring::Kl => ("0", "≥ 0.3 nats", "Colours: KL, 0 to 0.3 nats"),
             Coloring::Probability => ("0%", "100%", "Colours: probability, 0 to 100 percent"),

@@ -7,185 +7,53 @@
 //! * [`theme`]: every colour, distance and type size.
 
 pub mod availability;
+mod changes;
 pub mod coloring;
+mod column_menu;
+mod figures;
+mod focus;
 mod icon;
+mod lineage;
+mod opening;
 pub mod panels;
 pub mod preferences;
 mod response;
 mod screenshot;
 pub mod session;
+mod slots;
 mod stage;
 pub mod theme;
 mod token_card;
 pub mod widgets;
 
-use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
-use std::time::Duration;
-
 use eframe::egui::{
     self, CentralPanel, Frame, Key, KeyboardShortcut, Margin, Modifiers, Panel, Ui, Vec2,
-    ViewportBuilder, ViewportCommand,
+    ViewportCommand,
 };
-use thiserror::Error;
 
-use crate::guidance::settings::{Arm, Settings};
+use crate::guidance::settings::Settings;
 use crate::worker::Link;
-use crate::worker::protocol::{Command, Event, PackInfo, PackSource, Request, RunId};
+use crate::worker::protocol::{Command, Event, PackInfo, Request, RunId};
 
 use availability::why_no_run;
+use focus::Focus;
+use opening::SIZE;
+pub use opening::{AppError, Options, run};
 use panels::Action;
 use preferences::Preferences;
-use screenshot::{Camera, Outcome};
+use screenshot::Camera;
 use session::Session;
 use stage::Stage;
 pub use theme::Theme;
 use theme::{Palette, space};
 use widgets::Edit;
 
-/// The name in the title bar and of the folder that preferences are kept in.
-const NAME: &str = "IVG Playground";
-const APP_ID: &str = "ivg-playground";
 /// Starts a run.
 const GENERATE: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Enter);
 /// Steps on the stage and off it.
 const PRESENT: Key = Key::F11;
-/// Size of the window, in points, unless another was asked for or is remembered.
-const SIZE: [f32; 2] = [1440.0, 900.0];
 /// Frames in which the window is asked to take the size it was given.
 const RESIZING: u32 = 10;
-/// How long the window waits for more events before it draws them. With the time of a frame on
-/// top this is a little over thirty frames a second.
-const GATHER: Duration = Duration::from_millis(10);
-
-/// How the window opens. What is none comes from the last session.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The pack to load.
-    pub pack: PackSource,
-    /// The prompt.
-    pub prompt: Option<String>,
-    /// Press Generate as soon as the pack is ready.
-    pub generate: bool,
-    /// Write a picture of the window here once the first run is done (or, without `generate`,
-    /// the pack is ready), then close.
-    pub screenshot: Option<PathBuf>,
-    /// Open on the stage: texts and plot alone, large.
-    pub present: bool,
-    /// Light, dark or what the desktop says.
-    pub theme: Option<Theme>,
-    /// Width and height of the window, in points.
-    pub size: Option<[f32; 2]>,
-    /// The settings.
-    pub settings: Option<Settings>,
-}
-
-impl Options {
-    /// Everything as in the last session, with this pack.
-    pub fn new(pack: PackSource) -> Self {
-        Self {
-            pack,
-            prompt: None,
-            generate: false,
-            screenshot: None,
-            present: false,
-            theme: None,
-            size: None,
-            settings: None,
-        }
-    }
-}
-
-/// Why there was no window, or no picture of it.
-#[derive(Debug, Error)]
-pub enum AppError {
-    /// The desktop gave none.
-    #[error(
-        "no window could be opened: {0}; start it on a desktop, or without one use: \
-         ivg-playground generate --prompt \"This film\""
-    )]
-    NoWindow(String),
-    /// The worker could not be started.
-    #[error("the engine could not be started ({0}); close other programs and try again")]
-    NoEngine(String),
-    /// The picture could not be written.
-    #[error("the picture could not be written to {}: {reason}; choose another path", path.display())]
-    Screenshot {
-        /// Where to.
-        path: PathBuf,
-        /// What the system said.
-        reason: String,
-    },
-    /// There was nothing to take a picture of.
-    #[error("no picture was taken: {0}")]
-    NothingToShow(String),
-}
-
-impl AppError {
-    fn from_opening(error: eframe::Error) -> Self {
-        match error {
-            eframe::Error::AppCreation(reason) => AppError::NoEngine(reason.to_string()),
-            other => {
-                // The window system puts the place in its own source before the reason.
-                let words = other.to_string();
-                let reason = words.rsplit(": ").next().unwrap_or(&words);
-                AppError::NoWindow(reason.trim_end_matches('.').to_owned())
-            }
-        }
-    }
-}
-
-/// Opens the window and stays until it is closed. `connect` starts the worker; it is given the
-/// function that wakes the window, to be called after every event.
-///
-/// # Errors
-/// If there is no display, or the picture asked for could not be taken.
-pub fn run(
-    options: Options,
-    connect: impl FnOnce(Box<dyn Fn() + Send>) -> std::io::Result<Link> + 'static,
-) -> Result<(), AppError> {
-    let outcome = Outcome::default();
-    let seen = Arc::clone(&outcome);
-    let opened = eframe::run_native(
-        APP_ID,
-        native_options(&options),
-        Box::new(move |cc| {
-            let ctx = cc.egui_ctx.clone();
-            // Asking for a frame in the future throttles: the earliest wish wins.
-            let link = connect(Box::new(move || ctx.request_repaint_after(GATHER)))?;
-            let camera = options.screenshot.clone().map(|path| Camera::new(path, seen));
-            // A picture shows what was asked for, not what somebody did last week.
-            let stored = cc.storage.filter(|_| camera.is_none());
-            let mut app = App::new(&cc.egui_ctx, link, options, Preferences::load(stored));
-            app.camera = camera;
-            Ok(Box::new(app))
-        }),
-    );
-    opened.map_err(AppError::from_opening)?;
-    let result = outcome.lock().unwrap_or_else(PoisonError::into_inner).take();
-    result.unwrap_or(Ok(()))
-}
-
-fn native_options(options: &Options) -> eframe::NativeOptions {
-    let mut viewport = ViewportBuilder::default()
-        .with_title(NAME)
-        .with_app_id(APP_ID)
-        .with_icon(icon::icon())
-        .with_min_inner_size([1024.0, 640.0])
-        .with_inner_size(SIZE);
-    if let Some(size) = options.size {
-        viewport = viewport.with_inner_size(size);
-    }
-    eframe::NativeOptions {
-        viewport,
-        renderer: eframe::Renderer::Glow,
-        // A third of the time of a frame on a software renderer, and nobody sees it.
-        dithering: false,
-        persist_window: options.size.is_none() && options.screenshot.is_none(),
-        ..Default::default()
-    }
-}
-
 /// The window's state: what is remembered, what is going on, and the line to the worker.
 pub struct App {
     link: Link,
@@ -200,6 +68,7 @@ pub struct App {
     generate_when_ready: bool,
     camera: Option<Camera>,
     stage: Stage,
+    focus: Focus,
     /// The size asked for, and for how many frames more to insist on it.
     size: Option<(Vec2, u32)>,
 }
@@ -238,6 +107,7 @@ impl App {
             generate_when_ready,
             camera,
             stage: Stage::default(),
+            focus: Focus::default(),
             size,
         };
         if options.present {
@@ -293,17 +163,18 @@ impl App {
     }
 
     fn generate(&mut self) {
-        let Preferences { prompt, settings, .. } = &self.preferences;
-        if let Some(reason) = why_no_run(prompt, settings, self.session.pack.as_ref()) {
+        if let Some(reason) = why_no_run(&self.preferences, self.session.pack.as_ref()) {
             self.session.error = Some(reason);
             return;
         }
         self.last_run += 1;
+        let Preferences { prompt, settings, columns, .. } = &self.preferences;
         let request = Request {
             prompt: prompt.clone(),
-            columns: vec![Arm::Base.into(), Arm::Ivg.into()],
+            columns: columns.clone(),
             settings: settings.clone(),
         };
+        self.focus.clear();
         self.session.error = None;
         self.session.begin(self.last_run, request.clone());
         self.send(Command::Generate(self.last_run, request));
@@ -322,6 +193,7 @@ impl App {
             Action::Generate => self.generate(),
             Action::Stop => self.stop(),
             Action::Edited(edit) => self.edited(edit),
+            Action::ColumnsChanged => self.columns_changed(),
             Action::Present => {
                 self.stage.toggle(ctx, &self.preferences);
                 self.stage.fill_screen(ctx);
@@ -335,6 +207,15 @@ impl App {
         let Some(run) = self.session.run.as_ref() else { return };
         let turned = run.request.settings != self.preferences.settings;
         if self.preferences.live && edit.committed && turned {
+            self.generate();
+        }
+    }
+
+    /// With the live switch on, columns that the run lacks are run. Taking one away costs nothing.
+    fn columns_changed(&mut self) {
+        let Some(run) = self.session.run.as_ref() else { return };
+        let missing = |c| !run.request.columns.contains(c);
+        if self.preferences.live && self.preferences.columns.iter().any(missing) {
             self.generate();
         }
     }
@@ -360,7 +241,7 @@ impl App {
     }
 
     fn panels(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
-        let Self { session, preferences, stage, .. } = self;
+        let Self { session, preferences, stage, focus, .. } = self;
         let presenting = stage.is_on();
         if presenting {
             panels::present::PresentBar { session, preferences }.show(ui, actions);
@@ -380,13 +261,13 @@ impl App {
             .show_separator_line(false)
             .frame(canvas.inner_margin(margin(space::M as i8, space::L as i8)))
             .show(ui, |ui| {
-                let settings = &preferences.settings;
-                panels::plot::ValuePlot { session, settings }.show(ui);
+                panels::plot::ValuePlot { session, preferences }.show(ui);
             });
         CentralPanel::default().frame(canvas.inner_margin(margin(space::L as i8, 0))).show(
             ui,
             |ui| {
-                panels::columns::Columns { session, preferences, presenting }.show(ui);
+                let columns = panels::columns::Columns { session, preferences, focus, presenting };
+                columns.show(ui, actions);
             },
         );
     }
@@ -441,7 +322,7 @@ impl eframe::App for App {
         let before = self.preferences.theme;
         self.panels(ui, &mut actions);
         // Last, so that a run starts with what was entered in this very frame.
-        let asked = !actions.is_empty() || self.preferences.theme != before;
+        let asked = self.focus.turn() || !actions.is_empty() || self.preferences.theme != before;
         actions.sort_by_key(|a| !matches!(a, Action::Edited(_)));
         for action in actions {
             self.act(ui.ctx(), action);

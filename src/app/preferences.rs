@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::coloring::Coloring;
 use super::theme::Theme;
-use crate::guidance::settings::Settings;
+use crate::guidance::settings::{Arm, Column, Settings, limits};
 use crate::worker::protocol::PackInfo;
 
 /// Everything that is remembered.
@@ -13,6 +13,8 @@ use crate::worker::protocol::PackInfo;
 pub struct Preferences {
     /// The settings of the next run.
     pub settings: Settings,
+    /// What stands side by side.
+    pub columns: Vec<Column>,
     /// The pack that the settings were made for.
     pub pack: Option<String>,
     /// The prompt as typed.
@@ -33,6 +35,7 @@ impl Default for Preferences {
     fn default() -> Self {
         Self {
             settings: Settings::default(),
+            columns: vec![Arm::Base.into(), Arm::Ivg.into()],
             pack: None,
             prompt: String::new(),
             theme: Theme::default(),
@@ -78,6 +81,11 @@ impl Preferences {
         let mut read: Self = serde_json::from_str(text).unwrap_or_default();
         if read.settings.validate().is_err() {
             read.settings = Settings::default();
+        }
+        let sound = |c: &Column| c.pinned.as_ref().is_none_or(|s| s.validate().is_ok());
+        read.columns.retain(sound);
+        if !limits::COLUMNS.contains(&read.columns.len()) {
+            read.columns = Self::default().columns;
         }
         if !ZOOMS.contains(&read.zoom) {
             read.zoom = 1.0;

@@ -32,6 +32,8 @@ pub mod limits {
     pub const TEMPERATURE: RangeInclusive<f32> = 0.0..=2.0;
     /// Nucleus mass; 1 is off.
     pub const TOP_P: RangeInclusive<f32> = 0.01..=1.0;
+    /// Columns side by side.
+    pub const COLUMNS: RangeInclusive<usize> = 1..=4;
     /// Candidates kept by top-k; 0 is off.
     pub const TOP_K: RangeInclusive<usize> = 0..=1000;
 }

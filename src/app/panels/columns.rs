@@ -1,103 +1,144 @@
-//! The two responses, side by side, and the figures under each.
+//! The responses side by side, and the figures under each.
 
 use eframe::egui::{
     Align, Align2, Label, Layout, Rect, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
     UiBuilder, WidgetInfo, pos2, text_selection::LabelSelectionState, vec2,
 };
 
+use super::Action;
 use crate::app::coloring::{Coloring, Legend};
+use crate::app::column_menu::{ColumnEdit, ColumnMenu};
+use crate::app::figures::{Figures, Grid};
+use crate::app::focus::{ChunkRef, Focus};
+use crate::app::lineage::lead;
 use crate::app::preferences::Preferences;
-use crate::app::response;
+use crate::app::response::{Page, bytes_of, chunk_of, token_at};
 use crate::app::session::{ArmView, Phase, Session};
+use crate::app::slots::{Slot, slots};
 use crate::app::theme::{Palette, space, text};
 use crate::app::token_card::TokenCard;
-use crate::app::widgets::{Mark, marker, segmented, within};
-use crate::guidance::settings::Arm;
-use crate::words::{minus, plain};
+use crate::app::widgets::{chip, marker, segmented, within};
+use crate::guidance::settings::{Arm, limits};
+use crate::guidance::trace::ArmTrace;
 
-/// Height of a row of figures: a caption and a number.
-const FIGURE: f32 = 38.0;
-/// Figures under a response.
-const FIGURES: usize = 7;
-/// Those that an audience sees.
-const PRESENTED: [&str; 4] = ["Gold", "Value", "KL, nats", "Perplexity"];
-/// Width that a figure needs, the longest caption and a gap.
-const FIGURE_WIDTH: f32 = 66.0;
+/// Height of the settings line below a heading.
+const LINE: f32 = 18.0;
 
-/// Both columns.
+/// All columns.
 pub struct Columns<'a> {
     /// What they show.
     pub session: &'a Session,
-    /// The next run, named in the headings until there is one, and how tokens are coloured.
+    /// Which columns there are, and how tokens are coloured.
     pub preferences: &'a mut Preferences,
+    /// The chunk that is pointed at.
+    pub focus: &'a mut Focus,
     /// Leave out what an audience need not see.
     pub presenting: bool,
 }
 
 impl Columns<'_> {
     /// Shows them over the whole of `ui`.
-    pub fn show(self, ui: &mut Ui) {
-        if !self.presenting || self.preferences.coloring != Coloring::Plain {
-            tools(ui, &mut self.preferences.coloring);
+    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        let Self { session, preferences, focus, presenting } = self;
+        let mut edit = None;
+        if !presenting || preferences.coloring != Coloring::Plain {
+            edit = tools(ui, preferences, presenting);
         }
+        let slots = slots(session, preferences);
+        let count = slots.len() as f32;
         let area = ui.available_rect_before_wrap();
-        let width = (area.width() - space::M) / 2.0;
-        for (i, arm) in [Arm::Base, Arm::Ivg].into_iter().enumerate() {
-            let left = area.left() + i as f32 * (width + space::M);
-            let rect = Rect::from_min_size(pos2(left, area.top()), vec2(width, area.height()));
-            self.column(ui, rect, arm);
+        let width = (area.width() - (count - 1.0) * space::M) / count;
+        let grid = Grid::of(width - 2.0 * space::L, presenting, slots.len() > 1);
+        for slot in &slots {
+            let left = area.left() + slot.index as f32 * (width + space::M);
+            let card = Rect::from_min_size(pos2(left, area.top()), vec2(width, area.height()));
+            let first = slots.first().filter(|first| first.index != slot.index);
+            let reference = first.and_then(|s| report(s.view));
+            let card_edit = Card { session, preferences, slot, reference, grid, presenting };
+            edit = card_edit.show(ui, card, focus).or(edit);
         }
         ui.advance_cursor_after_rect(area);
+        if let Some(edit) = edit {
+            let applied: Vec<_> = slots.into_iter().map(|s| s.applied).collect();
+            edit.apply(&mut preferences.columns, &applied, &preferences.settings);
+            actions.push(Action::ColumnsChanged);
+        }
     }
+}
 
-    /// A card: heading, text, a line, figures. The text gets what the others leave.
-    fn column(&self, ui: &mut Ui, card: Rect, arm: Arm) {
+/// The report of a column, once there is a token.
+fn report(view: Option<&ArmView>) -> Option<&ArmTrace> {
+    view.map(|v| &v.report).filter(|r| !r.tokens.is_empty())
+}
+
+/// One column: heading, text, a line, figures. The text gets what the others leave.
+struct Card<'a> {
+    session: &'a Session,
+    preferences: &'a Preferences,
+    slot: &'a Slot<'a>,
+    /// The first column's report, in every other column.
+    reference: Option<&'a ArmTrace>,
+    grid: Grid,
+    presenting: bool,
+}
+
+impl Card<'_> {
+    fn show(&self, ui: &mut Ui, card: Rect, focus: &mut Focus) -> Option<ColumnEdit> {
         let p = Palette::of(ui);
         let stroke = Stroke::new(1.0, p.border);
         ui.painter().rect(card, space::CARD_RADIUS, p.surface, stroke, StrokeKind::Inside);
         let inside = card.shrink2(vec2(space::L, space::M));
-        let heading = inside.with_max_y(inside.top() + space::ROW);
-        let count = if self.presenting { PRESENTED.len() } else { FIGURES };
-        let rows = if inside.width() < count as f32 * FIGURE_WIDTH { 2.0 } else { 1.0 };
-        let figures_at = inside.with_min_y(inside.bottom() - rows * (FIGURE + space::S) + space::S);
-        let line = figures_at.top() - space::S;
+        let heading = inside.with_max_y(inside.top() + space::ROW + LINE);
+        let line = inside.bottom() - self.grid.height() - space::XS;
         let text = inside.with_min_y(heading.bottom() + space::S).with_max_y(line - space::S);
-        let view = self.session.arm(arm);
-        within(ui, heading, |ui| self.heading(ui, arm, view));
-        let builder =
-            UiBuilder::new().id_salt(arm).max_rect(text).layout(Layout::top_down(Align::Min));
-        self.body(&mut ui.new_child(builder), arm, view);
+        let edit = self.heading(ui, heading);
+        let id = ("column", self.slot.index);
+        let builder = UiBuilder::new().id_salt(id).max_rect(text);
+        let builder = builder.layout(Layout::top_down(Align::Min));
+        self.body(&mut ui.new_child(builder), focus);
         ui.painter().hline(inside.x_range(), line, stroke);
-        let no_judge = self.session.pack.as_ref().is_some_and(|pack| !pack.has_judge);
-        let mut figures = Vec::from(figures(view, no_judge));
-        figures.retain(|f| !self.presenting || PRESENTED.contains(&f.name));
-        show_figures(ui, figures_at, arm, &figures);
-    }
-
-    fn heading(&self, ui: &mut Ui, arm: Arm, view: Option<&ArmView>) {
-        let p = Palette::of(ui);
-        let used = view
-            .map_or_else(|| arm.apply(&self.preferences.settings), |v| v.report.settings.clone());
-        let (mark, _) = ui.allocate_exact_size(vec2(24.0, 20.0), Sense::hover());
-        let kind = if arm == Arm::Base { Mark::Unguided } else { Mark::Leader };
-        marker(ui.painter(), mark.center(), kind, p.arm(arm));
-        let words = RichText::new(name_of(arm)).font(text::heading()).color(p.arm(arm));
-        ui.add(Label::new(words).selectable(false));
-        let what = match arm {
-            Arm::Base => "base model".to_owned(),
-            _ => format!("IVG · β {} · λ {}", plain(used.beta.into()), plain(used.lambda.into())),
+        let figures = Figures {
+            title: &self.slot.title,
+            report: report(self.slot.view),
+            reference: self.reference,
+            no_judge: self.session.pack.as_ref().is_some_and(|pack| !pack.has_judge),
+            presenting: self.presenting,
         };
-        let what = RichText::new(what).font(text::body()).color(p.weak);
-        ui.add(Label::new(what).selectable(false).truncate());
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            if let Some(state) = view.and_then(|v| self.state(v)) {
-                let words = RichText::new(state).font(text::small()).color(p.weak);
-                ui.add(Label::new(words).selectable(false));
-            }
-        });
+        figures.show(ui, inside.with_min_y(line + space::S), self.grid);
+        edit
     }
 
-    /// What the arm is doing, or why it ended.
+    fn heading(&self, ui: &mut Ui, place: Rect) -> Option<ColumnEdit> {
+        let p = Palette::of(ui);
+        let slot = self.slot;
+        let edit = within(ui, place.with_max_y(place.top() + space::ROW), |ui| {
+            let (mark, _) = ui.allocate_exact_size(vec2(24.0, 20.0), Sense::hover());
+            marker(ui.painter(), mark.center(), slot.mark(), p.column(slot.index));
+            ui.spacing_mut().button_padding.x = space::XS;
+            ui.spacing_mut().item_spacing.x = space::XS;
+            let menu = ColumnMenu {
+                slot,
+                settings: &self.preferences.settings,
+                pack: self.session.pack.as_ref(),
+                is_last: self.preferences.columns.len() == 1,
+            };
+            let edit = menu.show(ui);
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                if let Some(state) = slot.view.and_then(|v| self.state(v)) {
+                    let words = RichText::new(state).font(text::small()).color(p.weak);
+                    ui.add(Label::new(words).selectable(false).truncate());
+                }
+            });
+            edit
+        });
+        within(ui, place.with_min_y(place.bottom() - LINE), |ui| {
+            let words = RichText::new(slot.line()).font(text::small()).color(p.weak);
+            ui.add(Label::new(words).selectable(false).truncate());
+        });
+        edit
+    }
+
+    /// What the column is doing, or why it ended.
     fn state(&self, view: &ArmView) -> Option<&'static str> {
         if view.done {
             return Some(view.report.stop_reason.label());
@@ -112,51 +153,62 @@ impl Columns<'_> {
         }
     }
 
-    fn body(&self, ui: &mut Ui, arm: Arm, view: Option<&ArmView>) {
-        let Some((run, view)) = self.session.run.as_ref().zip(view) else {
-            return self.empty(ui, arm);
+    fn body(&self, ui: &mut Ui, focus: &mut Focus) {
+        let Some((run, view)) = self.session.run.as_ref().zip(self.slot.view) else {
+            return self.empty(ui);
         };
         ScrollArea::vertical().auto_shrink(false).stick_to_bottom(true).show(ui, |ui| {
             // The right margin keeps words clear of the scroll bar.
             ui.set_max_width(ui.available_width() - space::M);
-            self.text(ui, &run.request.prompt, view);
+            self.text(ui, &run.request.prompt, view, focus);
         });
     }
 
-    /// The response, to be selected and copied; a token under the pointer says what it is.
-    fn text(&self, ui: &mut Ui, prompt: &str, view: &ArmView) {
+    /// The response, to be selected and copied; a token under the pointer says what it is, and
+    /// its chunk is marked in the plot.
+    fn text(&self, ui: &mut Ui, prompt: &str, view: &ArmView, focus: &mut Focus) {
         let p = Palette::of(ui);
-        let job = response::layout(p, prompt, view, self.preferences.coloring);
-        let words = job.text.clone();
+        let slot = self.slot.index;
+        let ArmTrace { tokens, chunks, .. } = &view.report;
+        let marked = focus.marked().filter(|at| at.slot == slot);
+        let page = Page {
+            prompt,
+            view,
+            coloring: self.preferences.coloring,
+            reference: self.reference.map(|r| r.text.as_str()),
+            marked: marked.map(|at| bytes_of(tokens, chunks, at.chunk)),
+            ink: p.column(slot),
+        };
+        let mut laid = page.lay(ui);
+        let words = laid.job.text.clone();
+        let job = std::mem::take(&mut laid.job);
         let (at, galley, shown) = Label::new(job).wrap().selectable(true).layout_in_ui(ui);
         shown.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));
-        let stroke = Stroke::NONE;
-        let (drawn, ink) = (galley.clone(), p.text);
-        LabelSelectionState::label_text_selection(ui, &shown, at, drawn, ink, stroke);
+        let drawn = galley.clone();
+        LabelSelectionState::label_text_selection(ui, &shown, at, drawn, p.text, Stroke::NONE);
         let pointer = shown.hover_pos().filter(|_| !shown.is_pointer_button_down_on());
-        let token = pointer.and_then(|pointer| {
-            response::token_at(&galley, pointer - at, prompt, &view.report.tokens)
-        });
-        if let Some(token) = token {
+        let byte = pointer.and_then(|pointer| laid.byte_at(&words, &galley, pointer - at));
+        if let Some((index, token)) = byte.and_then(|byte| token_at(tokens, byte)) {
+            if let Some(chunk) = chunk_of(chunks, index) {
+                let candidate = lead(chunks).get(chunk).copied().unwrap_or(0);
+                focus.point(ChunkRef { slot, chunk, candidate });
+            }
             shown.on_hover_ui_at_pointer(|ui| TokenCard(token).show(ui));
         }
     }
 
-    fn empty(&self, ui: &Ui, arm: Arm) {
+    fn empty(&self, ui: &Ui) {
         let p = Palette::of(ui);
-        let words = self.invitation(arm);
+        let words = self.invitation();
         let rect = ui.max_rect();
         let wrap = (rect.width() - 2.0 * space::L).max(0.0);
         let galley = ui.painter().layout(words, text::body(), p.weak, wrap);
         let at = Align2::CENTER_CENTER.align_size_within_rect(galley.size(), rect).min;
         ui.painter().galley(at, galley, p.weak);
     }
-}
 
-impl Columns<'_> {
     /// What to do to fill an empty column, in one line.
-    fn invitation(&self, arm: Arm) -> String {
-        let unguided = arm == Arm::Base;
+    fn invitation(&self) -> String {
         match (&self.session.loading, &self.session.pack) {
             (Some(loading), None) => {
                 format!("Loading {} · {:.0}%", loading.what, loading.fraction * 100.0)
@@ -165,26 +217,42 @@ impl Columns<'_> {
             _ if self.preferences.prompt.trim().is_empty() => {
                 "Type a prompt or pick an example, then generate.".into()
             }
-            _ if unguided => "Generate to read what the base model writes by itself.".into(),
+            _ if self.slot.column.arm == Arm::Base => {
+                "Generate to read what the base model writes by itself.".into()
+            }
             _ => "Generate to read what it writes under guidance.".into(),
         }
     }
 }
 
-/// What the colours of the tokens show, and their scale.
-fn tools(ui: &mut Ui, coloring: &mut Coloring) {
+/// What the colours of the tokens show, their scale, and one more column.
+fn tools(ui: &mut Ui, preferences: &mut Preferences, presenting: bool) -> Option<ColumnEdit> {
     let p = Palette::of(ui);
+    let mut edit = None;
     ui.horizontal(|ui| {
         let words = RichText::new("Colour tokens by").font(text::small()).color(p.weak);
         ui.add(Label::new(words).selectable(false));
         let choices = Coloring::ALL.map(|(value, label, hint)| (value, label, hint, None));
-        segmented(ui, "Colour tokens by", &choices, coloring);
-        if let Some(legend) = coloring.legend() {
+        segmented(ui, "Colour tokens by", &choices, &mut preferences.coloring);
+        if let Some(legend) = preferences.coloring.legend() {
             ui.add_space(space::XS);
-            scale(ui, *coloring, &legend);
+            scale(ui, preferences.coloring, &legend);
         }
+        if presenting {
+            return;
+        }
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let most = *limits::COLUMNS.end();
+            let has_room = preferences.columns.len() < most;
+            let add = ui.add_enabled_ui(has_room, |ui| chip(ui, "Add column", false)).inner;
+            let add = add.on_hover_text("Another way of decoding beside these.");
+            if add.on_disabled_hover_text("Four columns are the most.").clicked() {
+                edit = Some(ColumnEdit::Add);
+            }
+        });
     });
     ui.add_space(space::XS);
+    edit
 }
 
 /// The colours of a measure from its lowest to its highest value.
@@ -195,7 +263,7 @@ fn scale(ui: &mut Ui, coloring: Coloring, legend: &Legend) {
         Label::new(RichText::new(words).font(text::small()).color(p.weak)).selectable(false)
     };
     ui.add(number(legend.low));
-    let (bar, response) = ui.allocate_exact_size(vec2(128.0, 12.0), Sense::hover());
+    let (bar, response) = ui.allocate_exact_size(vec2(96.0, 12.0), Sense::hover());
     let width = bar.width() / STEPS as f32;
     for step in 0..STEPS {
         let left = bar.left() + step as f32 * width;
@@ -206,85 +274,4 @@ fn scale(ui: &mut Ui, coloring: Coloring, legend: &Legend) {
     ui.painter().rect_stroke(bar, 2.0, Stroke::new(1.0, p.border), StrokeKind::Outside);
     response.widget_info(|| WidgetInfo::labeled(Role::Image, true, legend.words));
     ui.add(number(legend.high));
-}
-
-/// One number under a response.
-struct Figure {
-    name: &'static str,
-    number: Option<String>,
-    hint: &'static str,
-}
-
-fn figures(view: Option<&ArmView>, no_judge: bool) -> [Figure; FIGURES] {
-    let report = view.map(|v| &v.report).filter(|r| !r.tokens.is_empty());
-    let seconds = report.map(|r| r.elapsed_ms / 1e3);
-    let gold = report.and_then(|r| r.gold_reward).map(|v| minus(&format!("{v:+.2}")));
-    [
-        Figure {
-            name: "Gold",
-            number: if no_judge { Some("no judge".into()) } else { gold },
-            hint: "Gold reward of the finished text: log-odds that an independent judge gives to \
-                   praise. It only measures; it never guides.",
-        },
-        Figure {
-            name: "Value",
-            number: report.and_then(|r| r.value).map(|v| minus(&format!("{v:+.2}"))),
-            hint: "V(x, y): the reward that the value function expects for this text.",
-        },
-        Figure {
-            name: "Tokens",
-            number: report.map(|r| r.tokens.len().to_string()),
-            hint: "Tokens of this response.",
-        },
-        Figure {
-            name: "Tokens/s",
-            number: report.map(|r| format!("{:.0}", r.tokens_per_second())),
-            hint: "Tokens drawn per second over all rows, kept or not.",
-        },
-        Figure {
-            name: "Seconds",
-            number: seconds.map(|s| format!("{s:.1}")),
-            hint: "Time spent on this response.",
-        },
-        Figure {
-            name: "KL, nats",
-            number: report.map(|r| format!("{:.1}", r.kl_nats())),
-            hint: "How far guidance bent the base's token probabilities, summed over the text; \
-                   the choice between chunks comes on top.",
-        },
-        Figure {
-            name: "Perplexity",
-            number: report.and_then(|r| r.base_perplexity()).map(|v| format!("{v:.1}")),
-            hint: "How surprised the base model is by this text, per token; lower is more natural.",
-        },
-    ]
-}
-
-fn show_figures(ui: &mut Ui, place: Rect, arm: Arm, figures: &[Figure]) {
-    let columns = if place.height() > FIGURE { figures.len().div_ceil(2) } else { figures.len() };
-    let width = place.width() / columns as f32;
-    for (i, figure) in figures.iter().enumerate() {
-        let (row, column) = ((i / columns) as f32, (i % columns) as f32);
-        let at = place.min + vec2(column * width, row * (FIGURE + space::S));
-        paint_figure(ui, Rect::from_min_size(at, vec2(width, FIGURE)), arm, figure);
-    }
-}
-
-fn paint_figure(ui: &mut Ui, cell: Rect, arm: Arm, figure: &Figure) {
-    let p = Palette::of(ui);
-    let number = figure.number.as_deref().unwrap_or("–");
-    let response = ui.interact(cell, ui.scope_id().with((arm, figure.name)), Sense::hover());
-    let ink = if figure.number.is_some() { p.text } else { p.weak };
-    let painter = ui.painter();
-    let name = figure.name.to_owned();
-    painter.text(cell.left_top(), Align2::LEFT_TOP, name, text::small(), p.weak);
-    painter.text(cell.left_bottom(), Align2::LEFT_BOTTOM, number, text::figure(), ink);
-    let words = format!("{} {}: {number}", name_of(arm), figure.name);
-    response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));
-    response.on_hover_text(figure.hint);
-}
-
-/// What a column is called.
-fn name_of(arm: Arm) -> &'static str {
-    if arm == Arm::Base { "Unguided" } else { "Guided" }
 }

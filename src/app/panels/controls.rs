@@ -105,8 +105,7 @@ impl Controls<'_> {
 
     /// Generate and Stop, over the width there is.
     pub(super) fn buttons(&self, ui: &mut Ui, actions: &mut Vec<Action>) {
-        let Preferences { prompt, settings, .. } = &*self.preferences;
-        let reason = why_no_run(prompt, settings, self.session.pack.as_ref());
+        let reason = why_no_run(self.preferences, self.session.pack.as_ref());
         ui.horizontal(|ui| {
             let stop_width = 88.0;
             let width = ui.available_width() - stop_width - space::S;

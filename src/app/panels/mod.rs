@@ -17,6 +17,8 @@ pub enum Action {
     Generate,
     /// Stop the run.
     Stop,
+    /// Columns came, went or became something else.
+    ColumnsChanged,
     /// A setting was turned.
     Edited(Edit),
     /// Step on the stage, or off it.

@@ -9,10 +9,12 @@ use egui_plot::{
     PlotPoints, PlotUi, Points,
 };
 
-use crate::app::session::{ArmView, Session};
+use crate::app::lineage;
+use crate::app::preferences::Preferences;
+use crate::app::session::Session;
+use crate::app::slots::{Slot, slots};
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{Mark, marker};
-use crate::guidance::settings::{Arm, Settings};
 use crate::guidance::trace::ChunkTrace;
 use crate::words::minus;
 
@@ -20,8 +22,8 @@ use crate::words::minus;
 pub struct ValuePlot<'a> {
     /// What it shows.
     pub session: &'a Session,
-    /// Gives the length of the axis until there is a run.
-    pub settings: &'a Settings,
+    /// Which columns there are; gives the length of the axis until there is a run.
+    pub preferences: &'a Preferences,
 }
 
 /// Dropped candidates drawn, at most: more cannot be told apart, and cost frames.
@@ -66,7 +68,8 @@ impl Picture {
                 }
             }
         }
-        picture.lead = lead(chunks);
+        let path = lineage::lead(chunks);
+        picture.lead = path.iter().zip(chunks).filter_map(|(&i, chunk)| spot(chunk, i)).collect();
         picture
     }
 }
@@ -76,19 +79,6 @@ fn spot(chunk: &ChunkTrace, i: usize) -> Option<[f64; 2]> {
     let candidate = chunk.candidates.get(i)?;
     let value = candidate.value.filter(|v| v.is_finite())?;
     Some([candidate.tokens as f64, f64::from(value)])
-}
-
-/// The path of the last leader, back through its parents.
-fn lead(chunks: &[ChunkTrace]) -> Vec<[f64; 2]> {
-    let mut path = Vec::new();
-    let mut current = chunks.last().map(|c| c.leader);
-    for chunk in chunks.iter().rev() {
-        let Some(i) = current else { break };
-        path.extend(spot(chunk, i));
-        current = chunk.candidates.get(i).and_then(|c| c.parent);
-    }
-    path.reverse();
-    path
 }
 
 impl ValuePlot<'_> {
@@ -101,39 +91,35 @@ impl ValuePlot<'_> {
             .corner_radius(space::CARD_RADIUS)
             .inner_margin(Margin::symmetric(space::L as i8, space::M as i8));
         frame.show(ui, |ui| {
-            self.heading(ui);
-            if self.has_values() { self.plot(ui) } else { self.empty(ui) }
+            let slots = slots(self.session, self.preferences);
+            self.heading(ui, &slots);
+            if self.has_values(&slots) { self.plot(ui, &slots) } else { self.empty(ui) }
         });
     }
 
-    fn views(&self) -> impl Iterator<Item = &ArmView> {
-        self.session.run.iter().flat_map(|run| &run.arms)
-    }
-
-    fn has_values(&self) -> bool {
-        let mut chunks = self.views().flat_map(|view| view.plotted().0);
+    fn has_values(&self, slots: &[Slot<'_>]) -> bool {
+        let mut chunks = slots.iter().filter_map(|s| s.view).flat_map(|view| view.plotted().0);
         chunks.any(|chunk| chunk.candidates.iter().any(|c| c.value.is_some()))
     }
 
-    fn heading(&self, ui: &mut Ui) {
+    fn heading(&self, ui: &mut Ui, slots: &[Slot<'_>]) {
         let p = Palette::of(ui);
         ui.horizontal(|ui| {
             let words = RichText::new("Value of every chunk").font(text::heading());
             ui.add(Label::new(words).selectable(false));
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 // From right to left.
-                let entries = [
-                    ("dropped", Mark::Dropped, p.guided),
-                    ("kept", Mark::Kept, p.guided),
-                    ("Guided", Mark::Leader, p.guided),
-                    ("Unguided", Mark::Unguided, p.unguided),
+                let mut entries = vec![
+                    ("dropped", Mark::Dropped, p.weak, 12.0),
+                    ("kept", Mark::Kept, p.weak, 12.0),
                 ];
-                for (name, mark, ink) in entries {
+                let titles = slots.iter().rev();
+                entries
+                    .extend(titles.map(|s| (s.title.as_str(), s.mark(), p.column(s.index), 24.0)));
+                for (name, mark, ink, width) in entries {
                     let words = RichText::new(name).font(text::small()).color(p.weak);
                     ui.add(Label::new(words).selectable(false));
-                    let wide = matches!(mark, Mark::Unguided | Mark::Leader);
-                    let size = vec2(if wide { 24.0 } else { 12.0 }, 16.0);
-                    let (place, _) = ui.allocate_exact_size(size, Sense::hover());
+                    let (place, _) = ui.allocate_exact_size(vec2(width, 16.0), Sense::hover());
                     marker(ui.painter(), place.center(), mark, ink);
                     ui.add_space(space::XS);
                 }
@@ -154,9 +140,9 @@ impl ValuePlot<'_> {
         ui.painter().text(rect.center(), Align2::CENTER_CENTER, words, text::body(), p.weak);
     }
 
-    fn plot(&self, ui: &mut Ui) {
+    fn plot(&self, ui: &mut Ui, slots: &[Slot<'_>]) {
         let run = self.session.run.as_ref();
-        let settings = run.map_or(self.settings, |r| &r.request.settings);
+        let settings = run.map_or(&self.preferences.settings, |r| &r.request.settings);
         let length = settings.max_tokens as f64;
         let span = run.map_or(-1.0..=1.0, |r| r.value_span());
         let p = Palette::of(ui);
@@ -188,68 +174,61 @@ impl ValuePlot<'_> {
             .y_grid_spacer(move |input| ruler(input, marks))
             .y_axis_formatter(|mark, _| tick(mark))
             .label_formatter(label);
-        // The single unguided line last, or sixteen rows of dots would hide it.
-        let mut pictures: Vec<_> = self.pictures().collect();
-        pictures.sort_by_key(|(arm, ..)| *arm == Arm::Base);
         let response = plot.show(ui, |plot| {
             plot.set_plot_bounds_x(0.0..=length * 1.02);
             plot.set_plot_bounds_y(span);
-            for (arm, picture, old) in pictures {
-                draw(plot, p, arm, picture, old);
+            // The first column last, or sixteen rows of dots would hide its line.
+            for slot in slots.iter().rev() {
+                draw(plot, p, slot);
             }
         });
-        let words = self.summary();
+        let words = summary(slots);
         response.response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &words));
-    }
-
-    fn pictures(&self) -> impl Iterator<Item = (Arm, Picture, bool)> {
-        self.views().map(|view| {
-            let (chunks, old) = view.plotted();
-            (view.report.name, Picture::of(chunks), old)
-        })
-    }
-
-    /// The plot for those who cannot see it.
-    fn summary(&self) -> String {
-        let mut words = String::from("Value of every chunk.");
-        for view in self.views() {
-            let (chunks, _) = view.plotted();
-            let name = if view.report.name == Arm::Base { "Unguided" } else { "Guided" };
-            if let Some([tokens, value]) = lead(chunks).last() {
-                let count = chunks.len();
-                words += &format!(" {name}: {count} chunks, {value:+.2} after {tokens} tokens.");
-            }
-        }
-        words
     }
 }
 
-fn draw<'a>(plot: &mut PlotUi<'a>, p: &Palette, arm: Arm, picture: Picture, old: bool) {
+/// The plot for those who cannot see it.
+fn summary(slots: &[Slot<'_>]) -> String {
+    let mut words = String::from("Value of every chunk.");
+    for (slot, view) in slots.iter().filter_map(|s| s.view.map(|v| (s, v))) {
+        let (chunks, _) = view.plotted();
+        let last = lineage::lead(chunks).last().copied().zip(chunks.last());
+        if let Some([tokens, value]) = last.and_then(|(i, chunk)| spot(chunk, i)) {
+            let (name, count) = (&slot.title, chunks.len());
+            words += &format!(" {name}: {count} chunks, {value:+.2} after {tokens} tokens.");
+        }
+    }
+    words
+}
+
+fn draw<'a>(plot: &mut PlotUi<'a>, p: &Palette, slot: &Slot<'_>) {
+    let Some(view) = slot.view else { return };
+    let (chunks, old) = view.plotted();
+    let picture = Picture::of(chunks);
     let radius = radius(plot.transform().frame().width(), picture.chunks);
     let fade = if old { 0.35 } else { 1.0 };
-    let ink = p.arm(arm).gamma_multiply(fade);
-    if arm == Arm::Base {
-        let line = Line::new("Unguided", PlotPoints::from(picture.lead.clone()));
-        plot.line(
-            line.color(ink).width(2.0).style(LineStyle::Dashed { length: 7.0 }).allow_hover(false),
-        );
-        let squares = Points::new("Unguided", PlotPoints::from(picture.lead));
-        plot.points(squares.color(ink).shape(MarkerShape::Square).radius(radius + 0.5));
-        return;
-    }
-    let faint = p.arm(arm).gamma_multiply(0.55 * fade);
-    let dropped = Points::new("Guided, dropped", PlotPoints::from(picture.dropped));
+    let ink = p.column(slot.index).gamma_multiply(fade);
+    let faint = p.column(slot.index).gamma_multiply(0.55 * fade);
+    let name = slot.title.as_str();
+    let dropped = Points::new(format!("{name}, dropped"), PlotPoints::from(picture.dropped));
     plot.points(dropped.color(faint).filled(false).radius(radius - 0.5));
     for [from, to] in picture.lineage {
         let line = Line::new("lineage", PlotPoints::from(vec![from, to]));
         plot.line(line.color(faint).width(1.2).allow_hover(false));
     }
-    let kept = Points::new("Guided, kept", PlotPoints::from(picture.kept));
+    let kept = Points::new(format!("{name}, kept"), PlotPoints::from(picture.kept));
     plot.points(kept.color(ink).radius(radius));
-    let line = Line::new("lead", PlotPoints::from(picture.lead.clone()));
-    plot.line(line.color(ink).width(3.0).allow_hover(false));
-    let answer = Points::new("Guided answer", PlotPoints::from(picture.lead));
-    plot.points(answer.color(ink).radius(radius + 0.5));
+    let mut line = Line::new(name, PlotPoints::from(picture.lead.clone())).color(ink).width(3.0);
+    if slot.index == 0 {
+        line = line.width(2.0).style(LineStyle::Dashed { length: 7.0 });
+    }
+    plot.line(line.allow_hover(false));
+    let answer = Points::new(format!("{name}, answer"), PlotPoints::from(picture.lead));
+    plot.points(answer.color(ink).shape(shape(slot.index)).radius(radius + 0.5));
+}
+
+fn shape(slot: usize) -> MarkerShape {
+    [MarkerShape::Square, MarkerShape::Circle, MarkerShape::Up, MarkerShape::Diamond][slot % 4]
 }
 
 /// Dots of neighbouring chunks do not touch.
@@ -289,41 +268,7 @@ fn tick(mark: GridMark) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guidance::trace::Candidate;
-
-    fn candidate(parent: Option<usize>, value: f32, survived: bool, tokens: usize) -> Candidate {
-        let text = String::new();
-        Candidate { text, parent, value: Some(value), survived, ended: false, tokens }
-    }
-
-    fn search() -> Vec<ChunkTrace> {
-        vec![
-            ChunkTrace {
-                end_token: 5,
-                candidates: vec![
-                    candidate(None, 0.5, true, 5),
-                    candidate(None, 0.1, false, 5),
-                    candidate(None, 0.4, true, 5),
-                ],
-                leader: 0,
-            },
-            ChunkTrace {
-                end_token: 10,
-                candidates: vec![
-                    candidate(Some(0), 0.2, false, 10),
-                    candidate(Some(0), 0.6, true, 10),
-                    candidate(Some(2), 0.9, true, 8),
-                ],
-                leader: 2,
-            },
-        ]
-    }
-
-    #[test]
-    fn the_answer_is_traced_back_through_its_parents() {
-        let expected = vec![[5.0, f64::from(0.4f32)], [8.0, f64::from(0.9f32)]];
-        assert_eq!(lead(&search()), expected);
-    }
+    use crate::app::lineage::tests::search;
 
     #[test]
     fn survivors_are_joined_to_what_they_continue_and_the_rest_is_hollow() {

@@ -8,7 +8,6 @@ use eframe::egui::{
 use crate::app::preferences::Preferences;
 use crate::app::session::{Phase, Run, Session};
 use crate::app::theme::{Palette, space, text};
-use crate::guidance::settings::Arm;
 
 /// The status bar.
 pub struct StatusBar<'a> {
@@ -59,18 +58,13 @@ impl StatusBar<'_> {
         }
     }
 
-    /// From the right: device, pack, then the arms' speeds.
+    /// From the right: device, pack.
     fn facts(&self, ui: &mut Ui) {
         let p = Palette::of(ui);
         let mut facts = Vec::new();
         if let Some(pack) = &self.session.pack {
             facts.push(pack.device.clone());
             facts.push(pack.name.clone());
-        }
-        for (arm, name) in [(Arm::Ivg, "Guided"), (Arm::Base, "Unguided")] {
-            if let Some(view) = self.session.arm(arm).filter(|v| v.report.elapsed_ms > 0.0) {
-                facts.push(format!("{name} {:.0} tokens/s", view.report.tokens_per_second()));
-            }
         }
         for (i, fact) in facts.iter().enumerate() {
             if i > 0 {
@@ -121,11 +115,13 @@ impl StatusBar<'_> {
 
     /// A run that has ended shows what it was asked for, which may not be what is set now.
     fn ended(&self, run: &Run, word: &str, ink: Color32) -> State {
-        let Preferences { prompt, settings, .. } = self.preferences;
+        let Preferences { prompt, settings, columns, .. } = self.preferences;
         let what = if run.request.prompt != *prompt {
             "the prompt has changed since"
         } else if run.request.settings != *settings {
             "settings have changed since"
+        } else if run.request.columns != *columns {
+            "columns have changed since"
         } else {
             return State::plain(word, ink);
         };

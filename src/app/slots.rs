@@ -1,0 +1,89 @@
+//! The columns of the window: what each is called, and what it shows of the run.
+
+use super::preferences::Preferences;
+use super::session::{ArmView, Run, Session};
+use super::widgets::Mark;
+use crate::guidance::settings::{Column, Settings};
+use crate::words;
+
+/// One column.
+pub struct Slot<'a> {
+    /// Its place, from the left; gives its colour and shape.
+    pub index: usize,
+    /// What it is set to.
+    pub column: &'a Column,
+    /// What it decodes with: as reported, or as the next run would.
+    pub applied: Settings,
+    /// Its name, unlike any other's.
+    pub title: String,
+    /// What the run has given to it; none if the run had no such column.
+    pub view: Option<&'a ArmView>,
+}
+
+/// The columns that a person chose, with what the run has given to each.
+pub fn slots<'a>(session: &'a Session, preferences: &'a Preferences) -> Vec<Slot<'a>> {
+    let columns = &preferences.columns;
+    let mut slots: Vec<Slot<'a>> = Vec::new();
+    for (index, column) in columns.iter().enumerate() {
+        let twins_before = columns[..index].iter().filter(|c| *c == column).count();
+        let view = session.run.as_ref().and_then(|run| view_of(run, column, twins_before));
+        let applied = match view {
+            Some(view) => view.report.settings.clone(),
+            None => column.applied(&preferences.settings),
+        };
+        slots.push(Slot { index, column, applied, title: String::new(), view });
+    }
+    let titles = words::titles(slots.iter().map(|s| (s.column.arm, &s.applied)));
+    for (slot, title) in slots.iter_mut().zip(titles) {
+        slot.title = title;
+    }
+    slots
+}
+
+/// The view of the run's column that is like this one; of several alike, the one with as many
+/// twins before it.
+fn view_of<'a>(run: &'a Run, column: &Column, twins_before: usize) -> Option<&'a ArmView> {
+    let alike = run.request.columns.iter().zip(&run.arms).filter(|(c, _)| *c == column);
+    alike.map(|(_, view)| view).nth(twins_before)
+}
+
+impl Slot<'_> {
+    /// Its shape in plots and headings.
+    pub fn mark(&self) -> Mark {
+        Mark::of(self.index)
+    }
+
+    /// The settings that make it what it is, in one line.
+    pub fn line(&self) -> String {
+        let line = words::settings_line(self.column.arm, &self.applied);
+        if self.column.pinned.is_some() { format!("pinned · {line}") } else { line }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guidance::settings::Arm;
+    use crate::worker::protocol::Request;
+
+    #[test]
+    fn columns_find_their_views_again_when_one_is_added_or_taken_away() {
+        let pinned = Column::pinned(Arm::Ivg, Settings { beta: -1.0, ..Settings::default() });
+        let columns = vec![Arm::Base.into(), Arm::Ivg.into(), pinned.clone(), Arm::Ivg.into()];
+        let request =
+            Request { prompt: "a".into(), columns: columns.clone(), settings: Settings::default() };
+        let mut session = Session::default();
+        session.begin(1, request);
+        for (i, view) in session.run.iter_mut().flat_map(|r| &mut r.arms).enumerate() {
+            view.report.text = i.to_string();
+        }
+        let shown = |columns: Vec<Column>| -> Vec<String> {
+            let preferences = Preferences { columns, ..Preferences::default() };
+            let slots = slots(&session, &preferences);
+            slots.iter().map(|s| s.view.map_or("-".into(), |v| v.report.text.clone())).collect()
+        };
+        assert_eq!(shown(columns), ["0", "1", "2", "3"]);
+        assert_eq!(shown(vec![Arm::Ivg.into(), pinned, Arm::Token.into()]), ["1", "2", "-"]);
+        assert_eq!(shown(vec![Arm::Ivg.into(), Arm::Ivg.into()]), ["1", "3"]);
+    }
+}

@@ -1,0 +1,196 @@
+//! Every colour of the window, light and dark.
+
+use eframe::egui::{Color32, Ui};
+
+/// The colours of one theme.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Palette {
+    /// Behind everything.
+    pub canvas: Color32,
+    /// Cards, bars and the sidebar.
+    pub surface: Color32,
+    /// Text fields and tracks, set into a surface.
+    pub inset: Color32,
+    /// A control under the pointer.
+    pub hover: Color32,
+    /// Hairlines around cards.
+    pub border: Color32,
+    /// Outlines of controls.
+    pub outline: Color32,
+    /// Body text.
+    pub text: Color32,
+    /// Labels and explanations.
+    pub weak: Color32,
+    /// Tokens that are not decided yet.
+    pub provisional: Color32,
+    /// Text of the run before, until it is overtaken.
+    pub ghost: Color32,
+    /// The guided text, the second column, and whatever invites a click.
+    pub guided: Color32,
+    /// The unguided text, the first column.
+    pub unguided: Color32,
+    /// The third column.
+    pub third: Color32,
+    /// The fourth column.
+    pub fourth: Color32,
+    /// Fill of the main button and of what is switched on.
+    pub accent: Color32,
+    /// The same under the pointer.
+    pub accent_hover: Color32,
+    /// Text on `accent`.
+    pub on_accent: Color32,
+    /// Selected text's background.
+    pub selection: Color32,
+    /// A slider's rail and the empty part of a progress bar.
+    pub rail: Color32,
+    /// A slider's handle.
+    pub handle: Color32,
+    /// Text of an error.
+    pub danger: Color32,
+    /// Background of an error.
+    pub danger_fill: Color32,
+    /// Lines of the plot's grid.
+    pub grid: Color32,
+    /// A measure that grows from nothing: how much, not which way.
+    pub amount: Color32,
+}
+
+pub(in crate::app) const LIGHT: Palette = Palette {
+    canvas: Color32::from_rgb(0xf1, 0xf3, 0xf7),
+    surface: Color32::from_rgb(0xff, 0xff, 0xff),
+    inset: Color32::from_rgb(0xf4, 0xf6, 0xf9),
+    hover: Color32::from_rgb(0xe6, 0xea, 0xf2),
+    border: Color32::from_rgb(0xdc, 0xe1, 0xea),
+    outline: Color32::from_rgb(0xc3, 0xca, 0xd6),
+    text: Color32::from_rgb(0x15, 0x1a, 0x26),
+    weak: Color32::from_rgb(0x50, 0x59, 0x69),
+    provisional: Color32::from_rgb(0x68, 0x70, 0x80),
+    ghost: Color32::from_rgb(0x98, 0xa0, 0xae),
+    guided: Color32::from_rgb(0x1f, 0x57, 0xd6),
+    unguided: Color32::from_rgb(0xa9, 0x4e, 0x0a),
+    third: Color32::from_rgb(0x0b, 0x6e, 0x58),
+    fourth: Color32::from_rgb(0x9c, 0x25, 0x7b),
+    accent: Color32::from_rgb(0x1f, 0x57, 0xd6),
+    accent_hover: Color32::from_rgb(0x17, 0x45, 0xb0),
+    on_accent: Color32::from_rgb(0xff, 0xff, 0xff),
+    selection: Color32::from_rgb(0xc9, 0xda, 0xfb),
+    rail: Color32::from_rgb(0xd3, 0xd9, 0xe4),
+    handle: Color32::from_rgb(0xff, 0xff, 0xff),
+    danger: Color32::from_rgb(0x9f, 0x1c, 0x16),
+    danger_fill: Color32::from_rgb(0xfd, 0xec, 0xea),
+    grid: Color32::from_rgb(0xcb, 0xd2, 0xde),
+    amount: Color32::from_rgb(0x7b, 0x3f, 0xc4),
+};
+
+pub(in crate::app) const DARK: Palette = Palette {
+    canvas: Color32::from_rgb(0x0e, 0x11, 0x17),
+    surface: Color32::from_rgb(0x16, 0x1a, 0x22),
+    inset: Color32::from_rgb(0x0f, 0x13, 0x1a),
+    hover: Color32::from_rgb(0x26, 0x2d, 0x3a),
+    border: Color32::from_rgb(0x28, 0x2f, 0x3b),
+    outline: Color32::from_rgb(0x3c, 0x45, 0x55),
+    text: Color32::from_rgb(0xe9, 0xec, 0xf2),
+    weak: Color32::from_rgb(0xa6, 0xaf, 0xbe),
+    provisional: Color32::from_rgb(0x8b, 0x95, 0xa5),
+    ghost: Color32::from_rgb(0x5f, 0x69, 0x79),
+    guided: Color32::from_rgb(0x8a, 0xae, 0xff),
+    unguided: Color32::from_rgb(0xf4, 0xa8, 0x5e),
+    third: Color32::from_rgb(0x56, 0xd0, 0xb0),
+    fourth: Color32::from_rgb(0xf0, 0x90, 0xcf),
+    accent: Color32::from_rgb(0x36, 0x66, 0xdf),
+    accent_hover: Color32::from_rgb(0x2b, 0x56, 0xc4),
+    on_accent: Color32::from_rgb(0xff, 0xff, 0xff),
+    selection: Color32::from_rgb(0x2a, 0x45, 0x80),
+    rail: Color32::from_rgb(0x33, 0x3b, 0x49),
+    handle: Color32::from_rgb(0xdf, 0xe4, 0xee),
+    danger: Color32::from_rgb(0xff, 0xa1, 0x98),
+    danger_fill: Color32::from_rgb(0x3a, 0x18, 0x18),
+    grid: Color32::from_rgb(0x47, 0x50, 0x60),
+    amount: Color32::from_rgb(0xb3, 0x84, 0xf0),
+};
+
+/// The icon's background, guided line and unguided line.
+pub const ICON: [[u8; 3]; 3] = [[0x17, 0x24, 0x4d], [0x8a, 0xae, 0xff], [0xf4, 0xa8, 0x5e]];
+
+impl Palette {
+    /// The colours in use where `ui` is drawn.
+    pub fn of(ui: &Ui) -> &'static Palette {
+        if ui.visuals().dark_mode { &DARK } else { &LIGHT }
+    }
+
+    /// Background of a word whose measure is `share` of its scale, −1 to 1: towards the guided
+    /// colour above 0, the unguided below. Text stays readable on the strongest of them.
+    pub fn diverging(&self, share: f32) -> Color32 {
+        let ink = if share < 0.0 { self.unguided } else { self.guided };
+        self.tint(ink, share.abs())
+    }
+
+    /// Background of a word whose measure is `share` of its scale, 0 to 1.
+    pub fn sequential(&self, share: f32) -> Color32 {
+        self.tint(self.amount, share)
+    }
+
+    /// Background of words that are in one column alone, drawn in `ink`.
+    pub fn added(&self, ink: Color32) -> Color32 {
+        self.tint(ink, 0.4)
+    }
+
+    fn tint(&self, ink: Color32, share: f32) -> Color32 {
+        self.surface.lerp_to_gamma(ink, 0.42 * share.clamp(0.0, 1.0))
+    }
+
+    /// The colour of a column; its shape differs too, wherever it is drawn.
+    pub fn column(&self, slot: usize) -> Color32 {
+        [self.unguided, self.guided, self.third, self.fourth][slot % 4]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Contrast ratio of WCAG 2.1.
+    fn contrast(a: Color32, b: Color32) -> f32 {
+        let luminance = |c: Color32| {
+            let linear = |v: u8| {
+                let v = f32::from(v) / 255.0;
+                if v <= 0.03928 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
+            };
+            0.2126 * linear(c.r()) + 0.7152 * linear(c.g()) + 0.0722 * linear(c.b())
+        };
+        let (a, b) = (luminance(a), luminance(b));
+        (a.max(b) + 0.05) / (a.min(b) + 0.05)
+    }
+
+    #[test]
+    fn text_keeps_its_contrast_in_both_themes() {
+        for p in [LIGHT, DARK] {
+            let columns = (0..4).map(|slot| p.column(slot));
+            let readable = [p.text, p.weak, p.provisional].into_iter().chain(columns);
+            for (i, ink) in readable.enumerate() {
+                for paper in [p.surface, p.inset] {
+                    let ratio = contrast(ink, paper);
+                    assert!(ratio >= 4.5, "ink {i} {ink:?} on {paper:?}: {ratio:.2}");
+                }
+            }
+            for (ink, paper) in [
+                (p.weak, p.canvas),
+                (p.text, p.hover),
+                (p.text, p.selection),
+                (p.on_accent, p.accent),
+                (p.on_accent, p.accent_hover),
+                (p.danger, p.danger_fill),
+            ] {
+                let ratio = contrast(ink, paper);
+                assert!(ratio >= 4.5, "{ink:?} on {paper:?}: {ratio:.2}");
+            }
+            for tint in [p.diverging(-1.0), p.diverging(1.0), p.sequential(1.0)] {
+                let ratio = contrast(p.text, tint);
+                assert!(ratio >= 4.5, "text on {tint:?}: {ratio:.2}");
+                assert!(contrast(tint, p.surface) >= 1.25, "{tint:?} can be seen");
+            }
+            assert!(contrast(p.ghost, p.surface) >= 2.5);
+            assert!(contrast(p.guided, p.rail) >= 2.0);
+        }
+    }
+}
