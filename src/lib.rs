@@ -4,6 +4,7 @@
 //! app (window)  ┐
 //! subcommands   ┴→ worker → guidance → lm
 //!                  packs  ───────────→ lm
+//!                  records → guidance
 //! ```
 //!
 //! * [`lm`]: language models — a forward pass over many rows, a cache that is a value.
@@ -11,6 +12,7 @@
 //! * [`judge`]: the gold reward of finished text, which measures and never guides.
 //! * [`lab`]: many prompts, many settings: speed, and how far guidance aligns.
 //! * [`packs`]: which models play which role, and where their files are.
+//! * [`records`]: what a person keeps of a run: files, reports to show, the history.
 //! * [`words`]: how arms, settings and numbers are written for people.
 //! * [`worker`]: the background thread, its commands and events.
 //! * `app`: the window (feature `window`).
@@ -22,5 +24,6 @@ pub mod judge;
 pub mod lab;
 pub mod lm;
 pub mod packs;
+pub mod records;
 pub mod words;
 pub mod worker;

@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow, bail};
 use ivg_playground::guidance::settings::{Arm, Column, Settings};
 use ivg_playground::guidance::trace::{ArmTrace, Trace};
 use ivg_playground::packs::PackSource;
+use ivg_playground::records::trace_file;
 use ivg_playground::worker::{
     self, Link,
     protocol::{Command, Event, Request},
@@ -44,12 +45,13 @@ pub fn run(args: &Args, pack: PackSource) -> anyhow::Result<()> {
     let trace = generate(&link, request)?;
     match &args.json {
         Some(path) if path == Path::new("-") => {
-            write_json(std::io::stdout().lock(), &trace).context("cannot write the trace")
+            let json = trace_file::to_json(&trace)?;
+            let mut out = std::io::stdout().lock();
+            let written = out.write_all(json.as_bytes()).and_then(|()| out.flush());
+            written.context("cannot write the trace")
         }
         Some(path) => {
-            let failed = || format!("cannot write {}", path.display());
-            let file = std::fs::File::create(path).with_context(failed)?;
-            write_json(std::io::BufWriter::new(file), &trace).with_context(failed)?;
+            trace_file::write(path, &trace)?;
             print(&trace)
         }
         None => print(&trace),
@@ -79,12 +81,6 @@ fn generate(link: &Link, request: Request) -> anyhow::Result<Trace> {
         }
     }
     Err(anyhow!("the worker ended"))
-}
-
-fn write_json(mut out: impl Write, trace: &Trace) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(&mut out, trace)?;
-    writeln!(out)?;
-    Ok(out.flush()?)
 }
 
 fn print(trace: &Trace) -> anyhow::Result<()> {
