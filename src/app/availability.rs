@@ -84,22 +84,30 @@ pub fn why_no_arm(arm: Arm, chosen: &Settings, pack: Option<&PackInfo>) -> Optio
     }
 }
 
-/// Why a run cannot be started; none if it can.
-pub fn why_no_run(preferences: &Preferences, pack: Option<&PackInfo>) -> Option<String> {
-    let Preferences { prompt, settings, columns, .. } = preferences;
+/// Why nothing can be generated now, whatever the columns; none if something can.
+pub fn why_not_ready(
+    prompt: &str,
+    settings: &Settings,
+    pack: Option<&PackInfo>,
+) -> Option<String> {
     if pack.is_none() {
         return Some("No models are loaded yet.".into());
     }
     if prompt.trim().is_empty() {
         return Some("Type a prompt first, or pick an example.".into());
     }
-    if let Some(error) = settings.validate().err() {
-        return Some(sentence(&error.to_string()));
-    }
-    columns.iter().find_map(|column| {
-        let reason = why_no_arm(column.arm, &column.chosen(settings), pack)?;
-        let name = words::title(column.arm, &column.applied(settings));
-        Some(format!("{name}: {reason} Choose another arm for this column."))
+    settings.validate().err().map(|e| sentence(&e.to_string()))
+}
+
+/// Why a run cannot be started; none if it can.
+pub fn why_no_run(preferences: &Preferences, pack: Option<&PackInfo>) -> Option<String> {
+    let Preferences { prompt, settings, columns, .. } = preferences;
+    why_not_ready(prompt, settings, pack).or_else(|| {
+        columns.iter().find_map(|column| {
+            let reason = why_no_arm(column.arm, &column.chosen(settings), pack)?;
+            let name = words::title(column.arm, &column.applied(settings));
+            Some(format!("{name}: {reason} Choose another arm for this column."))
+        })
     })
 }
 

@@ -22,6 +22,9 @@ mod screenshot;
 pub mod session;
 mod slots;
 mod stage;
+mod strip_card;
+mod strip_plot;
+pub mod strip_view;
 pub mod theme;
 mod token_card;
 pub mod widgets;
@@ -199,6 +202,8 @@ impl App {
                 self.stage.fill_screen(ctx);
             }
             Action::DismissError => self.session.error = None,
+            // No panel of the window sends these yet.
+            Action::RunStrip | Action::Adopt { .. } => {}
         }
     }
 

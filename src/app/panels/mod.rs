@@ -6,12 +6,14 @@ pub mod errors;
 pub mod plot;
 pub mod present;
 pub mod status;
+pub mod strip;
 pub mod top;
 
 use super::widgets::Edit;
+use crate::lab::strip::Dial;
 
 /// What a person asked for in a panel; the window carries it out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Action {
     /// Start a run.
     Generate,
@@ -19,6 +21,15 @@ pub enum Action {
     Stop,
     /// Columns came, went or became something else.
     ColumnsChanged,
+    /// Start a strength strip.
+    RunStrip,
+    /// Make a point of the strip the current setting.
+    Adopt {
+        /// What is turned.
+        dial: Dial,
+        /// To where.
+        value: f32,
+    },
     /// A setting was turned.
     Edited(Edit),
     /// Step on the stage, or off it.

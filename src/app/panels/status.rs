@@ -75,8 +75,8 @@ impl StatusBar<'_> {
     }
 }
 
-/// egui's bar has no colour of its own for the empty part.
-fn progress(ui: &mut Ui, fraction: f32) {
+/// How far something is. egui's bar has no colour of its own for the empty part.
+pub(super) fn progress(ui: &mut Ui, fraction: f32) {
     let p = Palette::of(ui);
     let (bar, response) = ui.allocate_exact_size(vec2(160.0, 6.0), Sense::hover());
     ui.painter().rect_filled(bar, 3.0, p.rail);
