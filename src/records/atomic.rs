@@ -40,8 +40,11 @@ fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
-    let part = folder.join(part_name());
-    let written = write_synced(&part, content).and_then(|()| fs::rename(&part, path));
+    let (part, mut file) = create_part(folder)?;
+    let written = file.write_all(content).and_then(|()| file.sync_all());
+    // Closed before it is renamed: some systems insist.
+    drop(file);
+    let written = written.and_then(|()| fs::rename(&part, path));
     if written.is_err() {
         // Nothing else can be done about it; the first error is the one to tell.
         let _ = fs::remove_file(&part);
@@ -59,17 +62,19 @@ fn followed(path: &Path) -> PathBuf {
     target.unwrap_or_else(|| path.to_owned())
 }
 
-/// A name that no other thread or program uses now.
-fn part_name() -> String {
+/// A new file under a name that no other thread or program uses.
+fn create_part(folder: &Path) -> io::Result<(PathBuf, File)> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    format!(".ivg-{}-{count}{PART}", std::process::id())
-}
-
-fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
-    file.write_all(content)?;
-    file.sync_all()
+    loop {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let path = folder.join(format!(".ivg-{}-{count}{PART}", std::process::id()));
+        match OpenOptions::new().write(true).create_new(true).open(&path) {
+            Ok(file) => return Ok((path, file)),
+            // Left behind by a program that had the same number and was killed.
+            Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
+            Err(e) => return Err(e),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -106,6 +111,19 @@ mod tests {
         fs::set_permissions(&file, protected).expect("protected");
         assert!(refused(&file).contains("you may write to"));
         assert_eq!(names(dir.path()), ["file"]);
+    }
+
+    #[test]
+    fn what_a_killed_program_left_is_in_nobody_s_way() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let left: Vec<PathBuf> = (0..200)
+            .map(|i| dir.path().join(format!(".ivg-{}-{i}{PART}", std::process::id())))
+            .collect();
+        left.iter().for_each(|path| fs::write(path, b"half").expect("written"));
+        let file = dir.path().join("file");
+        write_whole(&file, b"whole").expect("written");
+        assert_eq!(fs::read(&file).expect("there"), b"whole");
+        assert!(left.iter().all(|path| fs::read(path).expect("there") == b"half"));
     }
 
     #[cfg(target_os = "linux")]

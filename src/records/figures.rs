@@ -11,7 +11,7 @@ pub(super) const NONE: &str = "–";
 pub(super) struct Figure {
     /// The head of its column.
     pub name: &'static str,
-    /// One sentence for who has never met it.
+    /// For who has never met it; nothing where the name says it.
     pub meaning: &'static str,
     /// The number of one arm.
     pub of: fn(&ArmTrace) -> String,
@@ -42,27 +42,32 @@ pub(super) const FIGURES: [Figure; 7] = [
                   more natural to it",
         of: |arm| arm.base_perplexity().map_or(NONE.into(), |v| decimals(v.into(), 1)),
     },
-    Figure {
-        name: "Tokens",
-        meaning: "length of the text",
-        of: |arm| arm.tokens.len().to_string(),
-    },
+    Figure { name: "Tokens", meaning: "", of: |arm| arm.tokens.len().to_string() },
     Figure {
         name: "Sampled",
         meaning: "tokens drawn to find it, kept or not",
         of: |arm| arm.sampled_tokens.to_string(),
     },
-    Figure { name: "Seconds", meaning: "time spent", of: |arm| decimals(arm.elapsed_ms / 1e3, 2) },
+    Figure { name: "Seconds", meaning: "", of: |arm| decimals(arm.elapsed_ms / 1e3, 2) },
 ];
 
 /// A number with its sign.
 pub(super) fn signed(number: Option<f32>, places: usize) -> String {
-    number.map_or(NONE.into(), |v| minus(&format!("{v:+.places$}")))
+    number.map_or(NONE.into(), |v| minus(&format!("{:+.places$}", rounded(v.into(), places))))
 }
 
 /// A number that may have grown beyond all bounds.
 pub(super) fn decimals(number: f64, places: usize) -> String {
-    if number.is_finite() { minus(&format!("{number:.places$}")) } else { "∞".into() }
+    if !number.is_finite() {
+        return "∞".into();
+    }
+    minus(&format!("{:.places$}", rounded(number, places)))
+}
+
+/// What would be written as a nothing with a minus is a nothing.
+fn rounded(number: f64, places: usize) -> f64 {
+    let least = 0.5 * 10f64.powi(-(places as i32));
+    if number.abs() < least { 0.0 } else { number }
 }
 
 /// What each column decoded with: name and value of every setting.

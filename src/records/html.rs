@@ -14,8 +14,9 @@ const STYLE: &str = include_str!("report.css");
 const ADVANTAGE_NATS: f32 = 1.0;
 /// Steps of colour on either side of nothing.
 const STEPS: i32 = 10;
-/// A longer prompt is not repeated before every text.
-const REPEATED_PROMPT_CHARS: usize = 400;
+/// Of a longer prompt only the end is repeated before every text.
+const LONG_PROMPT_CHARS: usize = 240;
+const REPEATED_CHARS: usize = 140;
 
 /// The report: prompt, every text coloured by advantage, the value plot, figures and settings.
 /// Nothing in it runs, and nothing is fetched.
@@ -92,10 +93,13 @@ impl Report<'_> {
             let _ = write!(
                 out,
                 "</bdi></p>\n<dl><div><dt>Gold reward</dt><dd>{}</dd></div>\
-                 <div><dt>Value</dt><dd>{}</dd></div><div><dt>Ended by</dt><dd class=\"word\">{}\
-                 </dd></div></dl>\n</article>\n",
+                 <div><dt>Value</dt><dd>{}</dd></div><div><dt>KL, nats</dt><dd>{}</dd></div></dl>\n\
+                 <p class=\"end\">{} tokens · {} s · {}</p>\n</article>\n",
                 signed(arm.gold_reward, 2),
                 signed(arm.value, 2),
+                decimals(arm.kl_nats().into(), 2),
+                arm.tokens.len(),
+                decimals(arm.elapsed_ms / 1e3, 2),
                 arm.stop_reason.label(),
             );
         }
@@ -105,10 +109,14 @@ impl Report<'_> {
     /// What stands before each text: the prompt, or the end of a long one.
     fn repeated_prompt(&self) -> String {
         let prompt = &self.trace.prompt;
-        match prompt.char_indices().nth_back(REPEATED_PROMPT_CHARS) {
-            Some((cut, c)) => format!("… {}", prompt[cut + c.len_utf8()..].trim_start()),
-            None => prompt.clone(),
+        if prompt.chars().nth(LONG_PROMPT_CHARS).is_none() {
+            return prompt.clone();
         }
+        let cut = prompt.char_indices().nth_back(REPEATED_CHARS).map_or(0, |(at, _)| at);
+        let end = &prompt[cut..];
+        // From the next word on, if there is one.
+        let word = end.trim_end().find(char::is_whitespace).unwrap_or(0);
+        format!("… {}", end[word..].trim_start())
     }
 
     fn plot(&self, out: &mut String) {
@@ -140,12 +148,7 @@ impl Report<'_> {
         *out += "<section class=\"card\">\n<h2>Figures</h2>\n<div class=\"wide\"><table>\n<thead>\
                  <tr><th scope=\"col\">Column</th>";
         for figure in &FIGURES {
-            let _ = write!(
-                out,
-                "<th scope=\"col\" class=\"number\" title=\"{}\">{}</th>",
-                escaped(figure.meaning),
-                figure.name
-            );
+            let _ = write!(out, "<th scope=\"col\" class=\"number\">{}</th>", figure.name);
         }
         *out += "</tr></thead>\n<tbody>\n";
         for (arm, title, look) in self.columns() {
@@ -161,7 +164,7 @@ impl Report<'_> {
             *out += "</tr>\n";
         }
         *out += "</tbody></table></div>\n<dl class=\"meanings\">";
-        for figure in &FIGURES {
+        for figure in FIGURES.iter().filter(|f| !f.meaning.is_empty()) {
             let _ = write!(
                 out,
                 "<div><dt>{}</dt><dd>{}</dd></div>",
@@ -173,11 +176,10 @@ impl Report<'_> {
     }
 
     fn settings(&self, out: &mut String) {
-        *out += "<section class=\"card\">\n<h2>Settings</h2>\n<div class=\"wide\"><table>\n<thead>\
+        *out += "<section class=\"card\">\n<h2>Settings</h2>\n<div class=\"wide\"><table class=\"settings\">\n<thead>\
                  <tr><th scope=\"col\">What each column decoded with</th>";
         for (_, title, look) in self.columns() {
-            let _ =
-                write!(out, "<th scope=\"col\" class=\"number\">{}{title}</th>", svg::key(look));
+            let _ = write!(out, "<th scope=\"col\">{}{title}</th>", svg::key(look));
         }
         *out += "</tr></thead>\n<tbody>\n";
         let columns: Vec<_> =
@@ -186,7 +188,7 @@ impl Report<'_> {
         for (row, name) in names.enumerate() {
             let _ = write!(out, "<tr><th scope=\"row\">{name}</th>");
             for column in &columns {
-                let _ = write!(out, "<td class=\"number\">{}</td>", escaped(&column[row].1));
+                let _ = write!(out, "<td>{}</td>", escaped(&column[row].1));
             }
             *out += "</tr>\n";
         }
@@ -255,11 +257,18 @@ fn span(out: &mut String, token: &TokenTrace) {
         decimals(token.kl_nats.into(), 3),
     );
     let class = token.advantage.map(|a| class(step(a))).unwrap_or_default();
+    // A space that ends a line hangs over its edge: colour begins at the word.
+    let body = token.text.trim_start();
+    let (space, body) = match body {
+        "" => ("", token.text.as_str()),
+        body => token.text.split_at(token.text.len() - body.len()),
+    };
     let _ = write!(
         out,
-        "<span{class} title=\"{}\">{}</span>",
+        "{}<span{class} title=\"{}\">{}</span>",
+        escaped(space),
         escaped(&words).replace('\n', "&#10;"),
-        escaped(&token.text)
+        escaped(body)
     );
 }
 

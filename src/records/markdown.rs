@@ -20,13 +20,13 @@ pub fn markdown(trace: &Trace) -> String {
         let _ = write!(out, "\n### {}\n\n{} · {}\n\n", title, line(arm), arm.stop_reason.label());
         quote(&mut out, &format!("{}{}", trace.prompt, arm.text));
     }
-    let _ = write!(
-        out,
-        "\n---\n\nPack {} · seed {} · IVG Playground {}\n",
-        escaped(&one_line(&trace.pack, 80)),
+    let made_with = format!(
+        "Pack {} · seed {} · IVG Playground {}",
+        one_line(&trace.pack, 80),
         trace.seed,
-        escaped(&one_line(&trace.program, 40)),
+        one_line(&trace.program, 40),
     );
+    let _ = write!(out, "\n---\n\n{}\n", escaped(&made_with));
     out
 }
 

@@ -168,10 +168,10 @@ fn axes(out: &mut String, scale: &Scale) {
         let is_zero = row.abs() < scale.row_step / 2.0;
         let class = if is_zero { "zero" } else { "grid" };
         let words = minus(&format!("{:.decimals$}", if is_zero { 0.0 } else { row }));
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<path class=\"{class}\" d=\"M{LEFT},{y:.1}H{RIGHT}\"/>\
-             <text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{words}</text>\n",
+             <text x=\"{:.0}\" y=\"{:.1}\" text-anchor=\"end\">{words}</text>",
             LEFT - 8.0,
             y + 4.5,
         );
@@ -180,19 +180,19 @@ fn axes(out: &mut String, scale: &Scale) {
     let columns = (scale.tokens / column_step).floor() as i64;
     for column in (0..=columns).map(|i| i as f64 * column_step) {
         let x = scale.x(column);
-        let _ = write!(
+        let _ = writeln!(
             out,
             "<path class=\"axis\" d=\"M{x:.1},{BOTTOM}v5\"/>\
-             <text x=\"{x:.1}\" y=\"{:.0}\" text-anchor=\"middle\">{column:.0}</text>\n",
+             <text x=\"{x:.1}\" y=\"{:.0}\" text-anchor=\"middle\">{column:.0}</text>",
             BOTTOM + 21.0,
         );
     }
-    let _ = write!(
+    let _ = writeln!(
         out,
         "<path class=\"axis\" d=\"M{LEFT},{BOTTOM}H{RIGHT}\"/>\
          <text class=\"name\" x=\"0\" y=\"14\">value V(x, y≤t)</text>\
          <text class=\"name\" x=\"{RIGHT}\" y=\"{:.0}\" text-anchor=\"end\">tokens of the response\
-         </text>\n",
+         </text>",
         BOTTOM + 42.0,
     );
 }

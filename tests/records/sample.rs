@@ -1,0 +1,104 @@
+//! Runs as the search would report them, made by hand.
+
+use std::path::Path;
+
+use ivg_playground::guidance::settings::{Arm, Settings};
+use ivg_playground::guidance::trace::{
+    Alternative, ArmTrace, Candidate, ChunkTrace, StopReason, TRACE_VERSION, TokenTrace, Trace,
+};
+
+/// A guided and an unguided column that wrote `text`.
+pub fn trace(prompt: &str, text: &str) -> Trace {
+    columns(prompt, &[(Arm::Base, text), (Arm::Ivg, text)])
+}
+
+/// Any columns.
+pub fn columns(prompt: &str, arms: &[(Arm, &str)]) -> Trace {
+    let settings = Settings::default();
+    Trace {
+        version: TRACE_VERSION,
+        program: "0.1.0".into(),
+        pack: "imdb".into(),
+        seed: settings.seed,
+        prompt: prompt.into(),
+        arms: arms.iter().map(|(arm, text)| report(*arm, &settings, text)).collect(),
+        settings,
+    }
+}
+
+fn report(arm: Arm, chosen: &Settings, text: &str) -> ArmTrace {
+    let applied = arm.apply(chosen);
+    let tokens = tokens(text);
+    ArmTrace {
+        name: arm,
+        text: text.into(),
+        value: Some(1.5),
+        gold_reward: Some(-2.25),
+        chunks: chunks(&applied, tokens.len()),
+        sampled_tokens: tokens.len() * 16,
+        tokens,
+        forward_passes: 40,
+        elapsed_ms: 1234.567,
+        stop_reason: StopReason::MaxTokens,
+        settings: applied,
+    }
+}
+
+/// A token a word, its space before it.
+pub fn tokens(text: &str) -> Vec<TokenTrace> {
+    let mut tokens: Vec<TokenTrace> = Vec::new();
+    let mut start = 0;
+    for piece in text.split_inclusive(' ') {
+        let i = tokens.len() as f32;
+        tokens.push(TokenTrace {
+            id: tokens.len() as u32,
+            text: piece.into(),
+            start,
+            end: start + piece.len(),
+            logp_base: -1.1 - i / 7.0,
+            logp_guided: -0.9,
+            logp_untuned: Some(-2.0),
+            logp_tuned: Some(-1.3),
+            advantage: Some(i.sin() * 1.2),
+            kl_nats: 0.125,
+            alternatives: vec![Alternative {
+                id: 3,
+                text: " other".into(),
+                logp_base: -3.3,
+                logp_guided: -4.7,
+            }],
+        });
+        start += piece.len();
+    }
+    tokens
+}
+
+/// Two chunks of as many candidates as the settings ask for, the first of each beam kept.
+fn chunks(settings: &Settings, length: usize) -> Vec<ChunkTrace> {
+    let rows = settings.beams * settings.successors;
+    let chunk = |t: usize| ChunkTrace {
+        end_token: (t + 1) * length / 2,
+        candidates: (0..rows)
+            .map(|i| Candidate {
+                text: " a".into(),
+                parent: (t > 0).then_some(i / settings.successors),
+                value: Some(t as f32 - i as f32 / 3.0),
+                survived: i < settings.beams,
+                ended: false,
+                tokens: (t + 1) * length / 2,
+            })
+            .collect(),
+        leader: 0,
+    };
+    (0..2).map(chunk).collect()
+}
+
+/// Names in a folder, sorted.
+pub fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
