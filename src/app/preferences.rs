@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::coloring::Coloring;
+use super::panels::side::Side;
+use super::presets::Preset;
 use super::theme::Theme;
 use crate::guidance::settings::{Arm, Column, Settings, limits};
 use crate::worker::protocol::PackInfo;
@@ -23,6 +25,12 @@ pub struct Preferences {
     pub theme: Theme,
     /// What the background of every token shows.
     pub coloring: Coloring,
+    /// Settings that a person saved, each under a name of its own.
+    pub presets: Vec<Preset>,
+    /// What the sidebar shows.
+    pub side: Side,
+    /// Whether a person has made a run: until then an example is shown.
+    pub has_run: bool,
     /// Run again whenever a setting has changed.
     pub live: bool,
     /// How much larger than usual everything is drawn (Ctrl with plus and minus).
@@ -40,6 +48,9 @@ impl Default for Preferences {
             prompt: String::new(),
             theme: Theme::default(),
             coloring: Coloring::default(),
+            presets: Vec::new(),
+            side: Side::default(),
+            has_run: false,
             live: false,
             zoom: 1.0,
             present_zoom: PRESENT_ZOOM,
@@ -82,6 +93,7 @@ impl Preferences {
         if read.settings.validate().is_err() {
             read.settings = Settings::default();
         }
+        read.presets.retain(|p| p.settings.validate().is_ok());
         let sound = |c: &Column| c.pinned.as_ref().is_none_or(|s| s.validate().is_ok());
         read.columns.retain(sound);
         if !limits::COLUMNS.contains(&read.columns.len()) {

@@ -18,6 +18,30 @@ pub struct Session {
     pub run: Option<Run>,
     /// One sentence that the error strip shows.
     pub error: Option<String>,
+    /// What the status bar says for a while.
+    pub notice: Option<Notice>,
+}
+
+/// Something that was done.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Notice {
+    /// In words.
+    pub words: String,
+    /// Whether it can be undone.
+    pub undo: bool,
+    /// Until when it is shown, in seconds of the window's clock.
+    pub until: f64,
+}
+
+/// Where a run comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Made now.
+    Own,
+    /// Comes with the program, recorded with the bundled models.
+    Example,
+    /// Made before: its name in the history, or that of its file.
+    Past(String),
 }
 
 /// A pack on its way in.
@@ -55,6 +79,8 @@ pub struct Run {
     pub request: Request,
     /// How far it is.
     pub phase: Phase,
+    /// Where it comes from.
+    pub origin: Origin,
     /// One view per arm, in the order asked for.
     pub arms: Vec<ArmView>,
     /// The finished report.
@@ -66,6 +92,8 @@ pub struct Run {
 /// What one arm shows.
 #[derive(Debug)]
 pub struct ArmView {
+    /// The prompt that was continued.
+    pub prompt: String,
     /// The report, growing while the arm runs, final once `done`.
     pub report: ArmTrace,
     /// Tokens of the report that a chunk has decided; the rest is provisional.
@@ -99,7 +127,40 @@ impl Session {
         let arms = arms.collect();
         let values = before.and_then(|r| r.values);
         let phase = Phase::Starting;
-        self.run = Some(Run { id, request, phase, arms, trace: None, values });
+        let origin = Origin::Own;
+        self.run = Some(Run { id, request, phase, origin, arms, trace: None, values });
+    }
+
+    /// Shows a run of the past. `columns` are those it was made with.
+    pub fn show(&mut self, trace: Trace, columns: Vec<Column>, origin: Origin) {
+        let request = Request {
+            prompt: trace.prompt.clone(),
+            columns,
+            settings: trace.settings.clone(),
+        };
+        let arms = trace.arms.iter().zip(&request.columns);
+        let arms = arms.map(|(report, _)| ArmView::past(report, &trace.prompt)).collect();
+        let phase = Phase::Finished;
+        let mut run = Run { id: 0, request, phase, origin, arms, trace: None, values: None };
+        run.finish(Box::new(trace));
+        self.run = Some(run);
+    }
+
+    /// Puts a run of the past beside the one that is shown, as far as there is room for it.
+    /// Gives the columns there are then.
+    pub fn put_beside(&mut self, trace: &Trace, most: usize) -> Option<Vec<Column>> {
+        let run = self.run.as_mut().filter(|r| !r.is_active())?;
+        for report in &trace.arms {
+            if run.arms.len() >= most {
+                break;
+            }
+            run.request.columns.push(Column::pinned(report.name, report.settings.clone()));
+            run.arms.push(ArmView::past(report, &trace.prompt));
+        }
+        // Two runs are no trace.
+        run.trace = None;
+        run.widen();
+        Some(run.request.columns.clone())
     }
 
     /// Notes that a stop was sent.
@@ -211,11 +272,15 @@ impl Run {
     fn decide(&mut self, arm: usize, chunk: ChunkTrace, lead: Vec<TokenTrace>) {
         self.generating();
         let Some(view) = self.arms.get_mut(arm) else { return };
-        for value in chunk.candidates.iter().filter_map(|c| c.value).filter(|v| v.is_finite()) {
-            let (low, high) = self.values.unwrap_or((value, value));
-            self.values = Some((low.min(value), high.max(value)));
-        }
+        widen(&mut self.values, &chunk);
         view.decide(chunk, lead);
+    }
+
+    /// Makes the value axis span everything that is shown.
+    fn widen(&mut self) {
+        for chunk in self.arms.iter().flat_map(|view| &view.report.chunks) {
+            widen(&mut self.values, chunk);
+        }
     }
 
     fn finish_arm(&mut self, arm: usize, trace: ArmTrace) {
@@ -241,6 +306,7 @@ impl Run {
         let stopped = trace.arms.iter().any(|a| a.stop_reason == StopReason::Stopped);
         self.phase = if stopped { Phase::Stopped } else { Phase::Finished };
         self.trace = Some(trace);
+        self.widen();
     }
 }
 
@@ -259,7 +325,18 @@ impl ArmView {
             elapsed_ms: 0.0,
             stop_reason: StopReason::Stopped,
         };
-        Self { report, decided: 0, done: false, ghost }
+        Self { prompt: request.prompt.clone(), report, decided: 0, done: false, ghost }
+    }
+
+    /// The view of a report that is complete.
+    fn past(report: &ArmTrace, prompt: &str) -> Self {
+        Self {
+            prompt: prompt.to_owned(),
+            decided: report.tokens.len(),
+            report: report.clone(),
+            done: true,
+            ghost: Ghost::default(),
+        }
     }
 
     /// What is left of this view for the run after it: what has come, and behind it what had not
@@ -319,6 +396,13 @@ impl ArmView {
         self.report = report;
         self.done = true;
         self.ghost = Ghost::default();
+    }
+}
+
+fn widen(values: &mut Option<(f32, f32)>, chunk: &ChunkTrace) {
+    for value in chunk.candidates.iter().filter_map(|c| c.value).filter(|v| v.is_finite()) {
+        let (low, high) = values.unwrap_or((value, value));
+        *values = Some((low.min(value), high.max(value)));
     }
 }
 

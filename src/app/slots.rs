@@ -3,7 +3,8 @@
 use super::preferences::Preferences;
 use super::session::{ArmView, Run, Session};
 use super::widgets::Mark;
-use crate::guidance::settings::{Column, Settings};
+use crate::guidance::settings::{Column, Settings, limits};
+use crate::guidance::trace::Trace;
 use crate::words;
 
 /// One column.
@@ -45,6 +46,18 @@ pub fn slots<'a>(session: &'a Session, preferences: &'a Preferences) -> Vec<Slot
 fn view_of<'a>(run: &'a Run, column: &Column, twins_before: usize) -> Option<&'a ArmView> {
     let alike = run.request.columns.iter().zip(&run.arms).filter(|(c, _)| *c == column);
     alike.map(|(_, view)| view).nth(twins_before)
+}
+
+/// The columns that make these reports again, as many as fit side by side.
+pub fn columns_of(trace: &Trace) -> Vec<Column> {
+    let arms = trace.arms.iter().take(*limits::COLUMNS.end());
+    arms.map(|report| {
+        let follows = report.name.apply(&trace.settings) == report.settings;
+        // An arm's own settings, applied again, are the same.
+        let pinned = (!follows).then(|| report.settings.clone());
+        Column { arm: report.name, pinned }
+    })
+    .collect()
 }
 
 impl Slot<'_> {

@@ -154,25 +154,23 @@ impl Card<'_> {
     }
 
     fn body(&self, ui: &mut Ui, focus: &mut Focus) {
-        let Some((run, view)) = self.session.run.as_ref().zip(self.slot.view) else {
-            return self.empty(ui);
-        };
+        let Some(view) = self.slot.view else { return self.empty(ui) };
         ScrollArea::vertical().auto_shrink(false).stick_to_bottom(true).show(ui, |ui| {
             // The right margin keeps words clear of the scroll bar.
             ui.set_max_width(ui.available_width() - space::M);
-            self.text(ui, &run.request.prompt, view, focus);
+            self.text(ui, view, focus);
         });
     }
 
     /// The response, to be selected and copied; a token under the pointer says what it is, and
     /// its chunk is marked in the plot.
-    fn text(&self, ui: &mut Ui, prompt: &str, view: &ArmView, focus: &mut Focus) {
+    fn text(&self, ui: &mut Ui, view: &ArmView, focus: &mut Focus) {
         let p = Palette::of(ui);
         let slot = self.slot.index;
         let ArmTrace { tokens, chunks, .. } = &view.report;
         let marked = focus.marked().filter(|at| at.slot == slot);
         let page = Page {
-            prompt,
+            prompt: &view.prompt,
             view,
             coloring: self.preferences.coloring,
             reference: self.reference.map(|r| r.text.as_str()),

@@ -1,15 +1,16 @@
-//! The sidebar: the prompt, and everything that can be turned.
+//! The prompt, and everything that can be turned.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::RangeInclusive;
 
 use eframe::egui::{
-    Align, DragValue, Frame, Id, Label, Layout, Margin, Panel, Response, RichText, ScrollArea,
+    Align, DragValue, Id, Label, Layout, Margin, Response, RichText, ScrollArea,
     Sense, TextEdit, Ui, vec2,
 };
 
 use super::Action;
-use crate::app::GENERATE;
+use crate::app::presets::preset_menu;
+use crate::app::shortcuts::GENERATE;
 use crate::app::availability::{Control, why_no_run, why_not};
 use crate::app::preferences::Preferences;
 use crate::app::session::Session;
@@ -22,7 +23,7 @@ use crate::guidance::settings::{Settings, ValueSource, limits};
 use crate::words::minus;
 use crate::worker::protocol::PackInfo;
 
-/// The sidebar.
+/// The controls.
 pub struct Controls<'a> {
     /// Says what applies.
     pub session: &'a Session,
@@ -40,33 +41,17 @@ pub fn prompt_id() -> Id {
 const LEAST_LAMBDA: f64 = 0.1;
 
 impl Controls<'_> {
-    /// Shows it.
-    pub fn show(mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
-        let p = Palette::of(ui);
-        let margin = Margin { left: space::L as i8, right: 0, top: 8, bottom: 8 };
-        let frame = Frame::new().fill(p.surface).inner_margin(margin);
-        let panel = Panel::left("settings").exact_size(space::SIDEBAR).resizable(false);
-        panel.frame(frame).show(ui, |ui| {
-            ui.scope(|ui| {
-                ui.set_max_width(ui.available_width() - space::L);
-                self.prompt(ui, actions);
-            });
-            ui.add_space(space::S);
-            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
-                // The scroll bar has the right margin to itself.
-                ui.set_max_width(ui.available_width() - space::L);
-                ui.spacing_mut().item_spacing.y = space::XS;
-                let mut edit = self.guidance(ui);
-                edit |= self.search(ui);
-                edit |= self.sampling(ui);
-                if edit != Edit::default() {
-                    actions.push(Action::Edited(edit));
-                }
-            });
-        });
+    /// Everything that can be turned, in groups.
+    pub fn settings(&mut self, ui: &mut Ui) -> Edit {
+        let mut edit = preset_menu(ui, self.preferences, self.session.pack.as_ref());
+        edit |= self.guidance(ui);
+        edit |= self.search(ui);
+        edit |= self.sampling(ui);
+        edit
     }
 
-    fn prompt(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    /// The prompt, examples, and the buttons that start and stop a run.
+    pub fn prompt(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let heading = group(ui, "Prompt");
         let height = 76.0;
         ScrollArea::vertical().id_salt("prompt").max_height(height).show(ui, |ui| {
@@ -121,7 +106,7 @@ impl Controls<'_> {
                 actions.push(Action::Generate);
             }
             let stop = secondary_button(ui, "Stop", stop_width, self.session.is_running());
-            let stop = stop.on_hover_text("Ends both answers and keeps their text. Esc");
+            let stop = stop.on_hover_text("Ends every answer and keeps its text. Esc");
             if stop.on_disabled_hover_text("Nothing is running.").clicked() {
                 actions.push(Action::Stop);
             }
@@ -282,7 +267,7 @@ fn seed(ui: &mut Ui, seed: &mut u64) -> Edit {
 }
 
 /// Six digits are enough to be new and few enough to be read out.
-fn fresh_seed(before: u64) -> u64 {
+pub(in crate::app) fn fresh_seed(before: u64) -> u64 {
     let drawn = RandomState::new().build_hasher().finish() % 999_999 + 1;
     if drawn == before { drawn % 999_999 + 1 } else { drawn }
 }

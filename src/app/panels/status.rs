@@ -5,9 +5,12 @@ use eframe::egui::{
     vec2,
 };
 
+use super::Action;
 use crate::app::preferences::Preferences;
-use crate::app::session::{Phase, Run, Session};
+use crate::app::session::{Origin, Phase, Run, Session};
 use crate::app::theme::{Palette, space, text};
+use crate::records::clerk::Command;
+use crate::words::excerpt;
 
 /// The status bar.
 pub struct StatusBar<'a> {
@@ -26,7 +29,7 @@ struct State {
 
 impl StatusBar<'_> {
     /// Shows it.
-    pub fn show(self, ui: &mut Ui) {
+    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let p = Palette::of(ui);
         let margin = Margin::symmetric(space::L as i8, 0);
         let frame = Frame::new().fill(p.surface).inner_margin(margin);
@@ -40,9 +43,21 @@ impl StatusBar<'_> {
                 if let Some(fraction) = state.progress {
                     progress(ui, fraction);
                 }
+                self.notice(ui, actions);
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| self.facts(ui));
             });
         });
+    }
+
+    /// What was just done, and the way back where there is one.
+    fn notice(&self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        let Some(notice) = &self.session.notice else { return };
+        ui.add(Label::new(RichText::new("·").color(Palette::of(ui).weak)).selectable(false));
+        let shown = ui.add(Label::new(RichText::new(&notice.words).font(text::small())));
+        shown.widget_info(|| WidgetInfo::labeled(Role::Status, true, &notice.words));
+        if notice.undo && ui.small_button("Undo").clicked() {
+            actions.push(Action::File(Command::UndoDelete));
+        }
     }
 
     fn state(&self, p: &Palette) -> State {
@@ -107,14 +122,15 @@ impl StatusBar<'_> {
                 State { words, progress, ink: p.guided }
             }
             Phase::Stopping => State { words: "Stopping".into(), progress, ink: p.unguided },
-            Phase::Finished => self.ended(run, "Done", p.guided),
+            Phase::Finished => self.ended(run, finished(&run.origin), p.guided),
             Phase::Stopped => self.ended(run, "Stopped", p.unguided),
             Phase::Failed => State::plain("Failed", p.danger),
         }
     }
 
     /// A run that has ended shows what it was asked for, which may not be what is set now.
-    fn ended(&self, run: &Run, word: &str, ink: Color32) -> State {
+    fn ended(&self, run: &Run, word: impl Into<String>, ink: Color32) -> State {
+        let word = word.into();
         let Preferences { prompt, settings, columns, .. } = self.preferences;
         let what = if run.request.prompt != *prompt {
             "the prompt has changed since"
@@ -123,8 +139,17 @@ impl StatusBar<'_> {
         } else if run.request.columns != *columns {
             "columns have changed since"
         } else {
-            return State::plain(word, ink);
+            return State { words: word, progress: None, ink };
         };
         State { words: format!("{word} · {what}"), progress: None, ink }
+    }
+}
+
+/// The end of a run that was not stopped, in words.
+fn finished(origin: &Origin) -> String {
+    match origin {
+        Origin::Own => "Done".into(),
+        Origin::Example => "Recorded example · press Generate for a run of your own".into(),
+        Origin::Past(name) => format!("Recorded run · {}", excerpt(name, 40)),
     }
 }

@@ -1,8 +1,9 @@
-//! The bar at the top: what this is, which models it uses, and how the window behaves.
+//! The bar at the top: what this is, which models it uses, files, and how the window behaves.
 
-use eframe::egui::{Align, Frame, Label, Layout, Margin, Panel, RichText, Ui};
+use eframe::egui::{Align, Button, Frame, Label, Layout, Margin, Panel, Popup, RichText, Ui};
 
 use super::Action;
+use crate::app::path_dialog::Purpose;
 use crate::app::preferences::Preferences;
 use crate::app::session::Session;
 use crate::app::theme::{Palette, Theme, space, text};
@@ -11,7 +12,7 @@ use crate::worker::protocol::PackInfo;
 
 /// The top bar.
 pub struct TopBar<'a> {
-    /// Names the pack.
+    /// Names the pack; says whether there is a run to save.
     pub session: &'a Session,
     /// Theme and live switch.
     pub preferences: &'a mut Preferences,
@@ -48,23 +49,71 @@ impl TopBar<'_> {
         }
     }
 
+    /// From right to left.
     fn switches(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        ui.spacing_mut().item_spacing.x = space::S;
+        let help = chip(ui, "?", false).on_hover_text("Keys. F1");
+        if help.accessible_name("Help").clicked() {
+            actions.push(Action::Help);
+        }
         let themes = [
             (Theme::System, "System", "Follow the desktop.", None),
             (Theme::Light, "Light", "Dark text on light.", None),
             (Theme::Dark, "Dark", "Light text on dark.", None),
         ];
         segmented(ui, "Theme", &themes, &mut self.preferences.theme);
-        ui.add_space(space::S);
         let present = chip(ui, "Present", false);
         if present.on_hover_text("The texts and the plot alone, large. F11").clicked() {
             actions.push(Action::Present);
         }
-        ui.add_space(space::S);
+        export(ui, self.session, actions);
+        let open = chip(ui, "Open", false).on_hover_text("Open a saved trace. Ctrl+O");
+        if open.clicked() {
+            actions.push(Action::Ask(Purpose::Open));
+        }
+        ui.add_space(space::XS);
         switch(ui, &mut self.preferences.live, "Live").on_hover_text(
             "Runs again with the same seed as soon as a slider is let go or a number is entered.",
         );
     }
+}
+
+/// Why the run that is shown cannot be saved; none if it can.
+pub(in crate::app) fn why_no_export(session: &Session) -> Option<&'static str> {
+    match &session.run {
+        None => Some("There is no run yet."),
+        Some(run) if run.is_active() => Some("The run has not ended yet."),
+        Some(run) if run.trace.is_none() => Some("Two runs side by side cannot be saved as one."),
+        Some(_) => None,
+    }
+}
+
+/// The ways to take a run along.
+fn export(ui: &mut Ui, session: &Session, actions: &mut Vec<Action>) {
+    let button = chip(ui, "Export", false);
+    let button = button.on_hover_text("Save or copy what is shown.");
+    let reason = why_no_export(session);
+    Popup::menu(&button).show(|ui| {
+        ui.set_min_width(230.0);
+        ui.spacing_mut().item_spacing.y = space::XS;
+        let mut entry = |words: &str, hint: &str, reason: Option<&str>, action: Action| {
+            let button = ui.add_enabled(reason.is_none(), Button::new(words));
+            let button = button.on_hover_text(hint);
+            if let Some(reason) = reason {
+                button.on_disabled_hover_text(reason);
+            } else if button.clicked() {
+                actions.push(action);
+            }
+        };
+        let report = "One file for any browser: coloured texts, figures, plot, settings.";
+        entry("Report (HTML)", report, reason, Action::Ask(Purpose::Report));
+        let trace = "Everything this run knows; opens again here. Ctrl+S";
+        entry("Trace (JSON)", trace, reason, Action::Ask(Purpose::Trace));
+        let picture = "The window as it looks now.";
+        entry("Picture (PNG)", picture, None, Action::Ask(Purpose::Picture));
+        let markdown = "Texts and figures, to be pasted.";
+        entry("Copy as Markdown", markdown, reason, Action::CopyMarkdown);
+    });
 }
 
 fn describe(ui: &mut Ui, pack: &PackInfo) {

@@ -18,6 +18,8 @@ pub enum Icon {
     Dice,
     /// Take away.
     Close,
+    /// A menu with more.
+    More,
 }
 
 /// A small button that shows an icon and is called `name`.
@@ -57,6 +59,11 @@ impl Icon {
                 let head = [vec2(-4.5, 0.2), vec2(0.8, -3.4), vec2(0.8, 3.4)];
                 let head = head.map(|d| base + d).to_vec();
                 painter.add(Shape::convex_polygon(head, ink, Stroke::NONE));
+            }
+            Icon::More => {
+                for step in [-1.0, 0.0, 1.0] {
+                    painter.circle_filled(at + vec2(5.0 * step, 0.0), 1.7, ink);
+                }
             }
             Icon::Dice => {
                 let face = Rect::from_center_size(at, vec2(15.0, 15.0));

@@ -57,6 +57,29 @@ def check(model, untuned, reward, held, device, count=256, tokens=50):
             "kl_nats_per_response": round(kl.mean().item(), 2)}
 
 
+def train(model, parts, beta, lr, steps, random, on_step):
+    """DPO on minibatches in random order; on_step(steps done, mean loss, share right, optimiser)."""
+    optimiser = common.Optimiser(model, lr, muon_lr=0, weight_decay=0.05, betas=(0.9, 0.98))
+    order, log, right = [], [], []
+    for step in range(steps):
+        order = order or list(random.permutation(len(parts)))
+        p, c, r, reference_gap = parts[order.pop()]
+        both = response_log_probs(model, p.repeat(2, 1), torch.cat((c, r)))
+        margin = both[: len(p)] - both[len(p) :] - reference_gap
+        loss = -F.logsigmoid(beta * margin).mean()
+        loss.backward()
+        optimiser.step(common.trapezoid(step, steps, max(1, steps // 10), steps // 2))
+        log.append(loss.item())
+        right.append((margin > 0).float().mean().item())
+        on_step(step + 1, float(np.mean(log[-50:])), float(np.mean(right[-50:])), optimiser)
+
+
+def compile_all():
+    global token_log_probs
+    common.compile_hot_paths()
+    token_log_probs = torch.compile(token_log_probs, dynamic=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=pathlib.Path, required=True)
@@ -74,28 +97,18 @@ def main():
     untuned = common.load_model(args.work / "untuned.pt", "guide", device=device)
     model = common.load_model(args.work / "untuned.pt", "guide", device=device)
     reward = common.load_model(args.work / "reward.pt", "guide", head=True, device=device)
-    common.compile_hot_paths()
-    global token_log_probs
-    token_log_probs = torch.compile(token_log_probs, dynamic=True)
+    compile_all()
     parts = minibatches(torch.load(args.work / "pairs.pt"), untuned, args.rows)
     steps = int(len(parts) * args.epochs)
     print("untuned", check(untuned, untuned, reward, held, device), "steps", steps, flush=True)
-    optimiser = common.Optimiser(model, args.lr, muon_lr=0, weight_decay=0.05, betas=(0.9, 0.98))
-    order, log, right = [], [], []
-    for step in range(steps):
-        order = order or list(random.permutation(len(parts)))
-        p, c, r, reference_gap = parts[order.pop()]
-        both = response_log_probs(model, p.repeat(2, 1), torch.cat((c, r)))
-        margin = both[: len(p)] - both[len(p) :] - reference_gap
-        loss = -F.logsigmoid(args.beta * margin).mean()
-        loss.backward()
-        optimiser.step(common.trapezoid(step, steps, max(1, steps // 10), steps // 2))
-        log.append(loss.item())
-        right.append((margin > 0).float().mean().item())
-        if (step + 1) % 40 == 0 or step + 1 == steps:
-            print(f"{step + 1}/{steps} loss {np.mean(log[-50:]):.4f} right {np.mean(right[-50:]):.3f}",
+
+    def on_step(done, loss, right, optimiser):
+        if done % 40 == 0 or done == steps:
+            print(f"{done}/{steps} loss {loss:.4f} right {right:.3f}",
                   check(model, untuned, reward, held, device), flush=True)
             common.save_atomically(optimiser.state(), args.work / f"{args.name}.pt")
+
+    train(model, parts, args.beta, args.lr, steps, random, on_step)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,71 @@
+//! The sidebar: the prompt, and below it either what can be turned or the runs of the past.
+
+use eframe::egui::{Frame, Margin, Panel, ScrollArea, Ui};
+use serde::{Deserialize, Serialize};
+
+use super::Action;
+use super::controls::Controls;
+use super::history::HistoryList;
+use crate::app::archive::Archive;
+use crate::app::preferences::Preferences;
+use crate::app::session::Session;
+use crate::app::theme::{Palette, space};
+use crate::app::widgets::{Edit, segmented};
+
+/// What the sidebar shows below the prompt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Side {
+    /// What can be turned.
+    #[default]
+    Settings,
+    /// The runs of the past.
+    History,
+}
+
+/// The sidebar.
+pub struct SideBar<'a> {
+    /// Says what applies.
+    pub session: &'a Session,
+    /// What is being turned.
+    pub preferences: &'a mut Preferences,
+    /// The runs of the past.
+    pub archive: &'a mut Archive,
+}
+
+impl SideBar<'_> {
+    /// Shows it.
+    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        let p = Palette::of(ui);
+        let margin = Margin { left: space::L as i8, right: 0, top: 8, bottom: 8 };
+        let frame = Frame::new().fill(p.surface).inner_margin(margin);
+        let panel = Panel::left("settings").exact_size(space::SIDEBAR).resizable(false);
+        panel.frame(frame).show(ui, |ui| {
+            let Self { session, preferences, archive } = self;
+            ui.scope(|ui| {
+                ui.set_max_width(ui.available_width() - space::L);
+                Controls { session, preferences }.prompt(ui, actions);
+                ui.add_space(space::XS);
+                let tabs = [
+                    (Side::Settings, "Settings", "What can be turned. Ctrl+H", None),
+                    (Side::History, "History", "The runs of the past. Ctrl+H", None),
+                ];
+                segmented(ui, "Sidebar", &tabs, &mut preferences.side);
+            });
+            ui.add_space(space::XS);
+            if preferences.side == Side::History {
+                let can_compare = session.run.as_ref().is_some_and(|r| !r.is_active());
+                return HistoryList { archive, can_compare }.show(ui, actions);
+            }
+            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+                // The scroll bar has the right margin to itself.
+                ui.set_max_width(ui.available_width() - space::L);
+                ui.spacing_mut().item_spacing.y = space::XS;
+                let edit = Controls { session, preferences }.settings(ui);
+                if edit != Edit::default() {
+                    actions.push(Action::Edited(edit));
+                }
+            });
+        });
+    }
+}

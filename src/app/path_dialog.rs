@@ -1,0 +1,141 @@
+//! Where to write a file, or which to open: a path to be typed. Unlike a desktop's own dialog it
+//! is there on every system, over every remote desktop.
+
+use std::path::PathBuf;
+
+use eframe::egui::{Id, Key, Modal, RichText, TextEdit, Ui};
+
+use super::theme::{Palette, space, text};
+use super::widgets::{primary_button, secondary_button};
+
+/// What the path is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// A picture of the window.
+    Picture,
+    /// A report to be read in a browser.
+    Report,
+    /// A run to be opened again.
+    Trace,
+    /// Read a run.
+    Open,
+}
+
+impl Purpose {
+    /// The ending of such files.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Purpose::Picture => "png",
+            Purpose::Report => "html",
+            Purpose::Trace | Purpose::Open => "json",
+        }
+    }
+
+    fn title(self) -> &'static str {
+        match self {
+            Purpose::Picture => "Save a picture of the window",
+            Purpose::Report => "Save a report",
+            Purpose::Trace => "Save the trace",
+            Purpose::Open => "Open a trace",
+        }
+    }
+
+    fn hint(self) -> &'static str {
+        match self {
+            Purpose::Picture => "PNG, as the window looks now.",
+            Purpose::Report => "One HTML file with texts, figures and plot, for any browser.",
+            Purpose::Trace => "JSON with everything this run knows; this program opens it again.",
+            Purpose::Open => "A JSON trace that this program wrote. Or drop one on the window.",
+        }
+    }
+}
+
+/// The dialog, while it is open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathDialog {
+    /// What the path is for.
+    pub purpose: Purpose,
+    path: String,
+    /// Puts the caret into the box with the first frame.
+    is_new: bool,
+}
+
+/// What a person decided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// This path.
+    Path(PathBuf),
+    /// Nothing is to happen.
+    Cancel,
+}
+
+impl PathDialog {
+    /// A dialog that proposes `name` in the folder where documents are kept.
+    pub fn new(purpose: Purpose, name: &str) -> Self {
+        let path = folder().join(name).display().to_string();
+        Self { purpose, path, is_new: true }
+    }
+
+    /// Shows it; gives the decision once there is one.
+    pub fn show(&mut self, ui: &Ui) -> Option<Decision> {
+        let mut decision = None;
+        let modal = Modal::new(Id::unique("path dialog")).show(ui.ctx(), |ui| {
+            ui.set_width(520.0);
+            ui.label(RichText::new(self.purpose.title()).font(text::heading()));
+            let hint = RichText::new(self.purpose.hint()).color(Palette::of(ui).weak);
+            ui.label(hint);
+            ui.add_space(space::XS);
+            let edit = TextEdit::singleline(&mut self.path).desired_width(f32::INFINITY);
+            let edit = ui.add(edit).accessible_name("Path");
+            if std::mem::take(&mut self.is_new) {
+                edit.request_focus();
+            }
+            let entered = edit.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+            ui.add_space(space::S);
+            ui.horizontal(|ui| {
+                let verb = if self.purpose == Purpose::Open { "Open" } else { "Save" };
+                let path = self.path.trim();
+                let ready = primary_button(ui, verb, 96.0, !path.is_empty());
+                if ready.on_disabled_hover_text("Type a path.").clicked()
+                    || (entered && !path.is_empty())
+                {
+                    decision = Some(Decision::Path(expanded(path)));
+                }
+                if secondary_button(ui, "Cancel", 88.0, true).clicked() {
+                    decision = Some(Decision::Cancel);
+                }
+            });
+        });
+        if modal.should_close() && decision.is_none() {
+            decision = Some(Decision::Cancel);
+        }
+        decision
+    }
+}
+
+/// The folder for documents where there is one, else home, else where the program runs.
+fn folder() -> PathBuf {
+    let home = std::env::home_dir().unwrap_or_default();
+    let documents = home.join("Documents");
+    if documents.is_dir() { documents } else { home }
+}
+
+/// `~` stands for home.
+fn expanded(path: &str) -> PathBuf {
+    match (path.strip_prefix("~/"), std::env::home_dir()) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(path),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tilde_is_home_and_every_other_path_stays() {
+        let home = std::env::home_dir().expect("a home");
+        assert_eq!(expanded("~/a.json"), home.join("a.json"));
+        assert_eq!(expanded("/tmp/~/a"), PathBuf::from("/tmp/~/a"));
+    }
+}
