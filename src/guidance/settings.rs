@@ -257,7 +257,7 @@ impl FromStr for Arm {
 }
 
 /// JSON knows no infinity: written as the word `"inf"`.
-mod infinite {
+pub(crate) mod infinite {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
     #[derive(Serialize, Deserialize)]
