@@ -18,6 +18,16 @@ pub fn minus(number: &str) -> String {
     number.replace('-', "−")
 }
 
+/// The beginning of a text in one line of at most `most` characters.
+pub fn excerpt(text: &str, most: usize) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= most {
+        return line;
+    }
+    let cut: String = line.chars().take(most.saturating_sub(1)).collect();
+    format!("{}…", cut.trim_end())
+}
+
 /// What an arm is called at the settings it really decodes with.
 pub fn title(arm: Arm, applied: &Settings) -> String {
     match arm {
@@ -93,6 +103,13 @@ mod tests {
         assert_eq!(line(Arm::Ivg), "β −0.5 · λ ∞ · W 4 · K 4 · L 5 · implicit");
         assert_eq!(line(Arm::Token), "β −0.5");
         assert_eq!(line(Arm::Base), "base model");
+    }
+
+    #[test]
+    fn an_excerpt_is_one_short_line() {
+        assert_eq!(excerpt(" was\nfine, \t he said", 40), "was fine, he said");
+        assert_eq!(excerpt("Ein schöner Tag", 15), "Ein schöner Tag");
+        assert_eq!(excerpt("Ein schöner Tag", 9), "Ein schö…");
     }
 
     #[test]

@@ -1,17 +1,15 @@
 //! `ivg-playground eval`: how far guidance aligns, on many prompts, as a table and files.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use anyhow::{Context, anyhow, bail};
 use candle_core::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use ivg_playground::lab::eval::{self, EvalArm, MAX_SEEDS, Plan, Record, Store, Summary};
 use ivg_playground::packs::{Pack, PackSource};
-use signal_hook::consts::SIGINT;
-use signal_hook::flag;
 
+use super::interrupt::stop_on_interrupt;
 use super::settings::SettingArgs;
 
 /// What to compare, on what, and where the results go.
@@ -130,16 +128,6 @@ fn open(args: &Args, plan: &Plan) -> anyhow::Result<(Option<Store>, Vec<Record>)
         eprintln!("{} damaged lines of texts.jsonl are made again", resumed.dropped);
     }
     Ok((Some(resumed.store), resumed.records))
-}
-
-/// The first Ctrl-C ends the work in order, a second one at once.
-fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
-    let stopped = Arc::new(AtomicBool::new(false));
-    // In this order: the second Ctrl-C must find the flag that the first has set.
-    flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&stopped))
-        .and_then(|_| flag::register(SIGINT, Arc::clone(&stopped)))
-        .context("cannot listen for Ctrl-C")?;
-    Ok(stopped)
 }
 
 /// On standard error, and only where that is a terminal.

@@ -3,7 +3,9 @@
 mod bench;
 mod eval;
 mod generate;
+mod interrupt;
 mod settings;
+mod strip;
 #[cfg(feature = "window")]
 mod window;
 
@@ -36,6 +38,8 @@ enum Command {
     Generate(generate::Args),
     /// Run many prompts through several arms and judge the texts
     Eval(eval::Args),
+    /// Run one prompt at seven strengths of β, λ and L and print what each buys and costs
+    Strip(strip::Args),
     /// Measure tokens per second on this machine
     Bench(bench::Args),
 }
@@ -56,6 +60,7 @@ pub fn run() -> anyhow::Result<()> {
     match cli.command {
         Some(Command::Generate(args)) => generate::run(&args, pack),
         Some(Command::Eval(args)) => eval::run(&args, &pack),
+        Some(Command::Strip(args)) => strip::run(&args, &pack),
         Some(Command::Bench(args)) => bench::run(&args, &pack),
         #[cfg(feature = "window")]
         None => window::run(cli.window, pack),

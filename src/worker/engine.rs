@@ -9,14 +9,16 @@ use thiserror::Error;
 
 use super::link::{Link, WorkerEnd, link};
 use super::protocol::{Command, Cost, Event, PackInfo, PackSource, Request, RoleInfo, RunId};
+use super::sweep::sweep;
 use crate::guidance::settings::Column;
 use crate::guidance::trace::{TRACE_VERSION, Trace};
 use crate::guidance::{GuidanceError, Prefilled, Search};
+use crate::lab::strip::StripError;
 use crate::packs::{Pack, PackError};
 
 /// Why a command could not be carried out.
 #[derive(Debug, Error)]
-enum WorkerError {
+pub(super) enum WorkerError {
     #[error("no models are loaded; choose a pack first")]
     NoPack,
     #[error("nothing to run; choose at least one arm")]
@@ -25,6 +27,8 @@ enum WorkerError {
     Guidance(#[from] GuidanceError),
     #[error(transparent)]
     Pack(#[from] PackError),
+    #[error(transparent)]
+    Strip(#[from] StripError),
     /// A panic is a fault of the program, not of the person: say so, and that life goes on.
     #[error("an internal error ended this ({0}); the program is still usable, please report it")]
     Panic(String),
@@ -57,6 +61,7 @@ impl Engine {
             match command {
                 Command::LoadPack(source) => self.load(&source),
                 Command::Generate(run, request) => self.generate(run, &request),
+                Command::Sweep(run, plan) => sweep(&self.end, self.pack.as_ref(), run, &plan),
                 // A run that could be stopped has read the flag already.
                 Command::Stop(_) => {}
                 Command::Shutdown => return,
@@ -149,7 +154,7 @@ impl Engine {
 }
 
 /// Turns a panic into an error, so that neither a run nor a damaged file takes the program down.
-fn guard<T>(work: impl FnOnce() -> Result<T, WorkerError>) -> Result<T, WorkerError> {
+pub(super) fn guard<T>(work: impl FnOnce() -> Result<T, WorkerError>) -> Result<T, WorkerError> {
     // Nothing that `work` touches is used again after a panic but the pack, which a run only
     // reads and a failed load never replaces.
     let caught = catch_unwind(AssertUnwindSafe(work));

@@ -48,7 +48,9 @@ impl Link {
     pub fn send(&self, command: Command) -> bool {
         match command {
             Command::Stop(run) => self.raise_stop(run),
-            Command::Generate(run, _) => self.raise_stop(run.saturating_sub(1)),
+            Command::Generate(run, _) | Command::Sweep(run, _) => {
+                self.raise_stop(run.saturating_sub(1));
+            }
             Command::Shutdown => self.raise_stop(RunId::MAX),
             Command::LoadPack(_) => {}
         }

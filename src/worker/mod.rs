@@ -4,6 +4,7 @@
 mod engine;
 mod link;
 pub mod protocol;
+mod sweep;
 
 pub use engine::spawn;
 pub use link::{Link, WorkerEnd, link};

@@ -2,6 +2,8 @@
 
 use crate::guidance::settings::{Column, Settings};
 use crate::guidance::trace::{ArmTrace, ChunkTrace, TokenTrace, Trace};
+use crate::lab::strip::Abilities;
+pub use crate::lab::strip::{Plan as SweepRequest, Sample};
 pub use crate::packs::PackSource;
 
 /// Stamped on every event of a run; grows by one a run.
@@ -25,6 +27,9 @@ pub enum Command {
     LoadPack(PackSource),
     /// Start a run; a run in progress is stopped first.
     Generate(RunId, Request),
+    /// Run one prompt at many strengths, see [`crate::lab::strip`]. Numbered, and stopped, as the
+    /// runs of `Generate` are.
+    Sweep(RunId, Box<SweepRequest>),
     /// Stop this run, keeping its text.
     Stop(RunId),
     /// End the thread.
@@ -96,6 +101,27 @@ pub enum Event {
         /// One sentence: what is wrong, and what to do.
         message: String,
     },
+    /// One response of a sweep is finished.
+    SweepPoint {
+        /// The run.
+        run: RunId,
+        /// The response, judged.
+        sample: Box<Sample>,
+    },
+    /// A sweep has ended.
+    SweepDone {
+        /// The run.
+        run: RunId,
+        /// Whether it was stopped before its end.
+        stopped: bool,
+    },
+    /// A sweep ended with an error; its points so far stay.
+    SweepFailed {
+        /// The run.
+        run: RunId,
+        /// One sentence: what is wrong, and what to do.
+        message: String,
+    },
 }
 
 /// What an arm has cost so far.
@@ -130,6 +156,12 @@ pub struct PackInfo {
     pub has_value: bool,
     /// Has a gold judge: finished texts are measured.
     pub has_judge: bool,
+}
+
+impl From<&PackInfo> for Abilities {
+    fn from(pack: &PackInfo) -> Self {
+        Self { pair: pack.has_pair, value: pack.has_value, judge: pack.has_judge }
+    }
 }
 
 /// One model of a pack.
