@@ -15,6 +15,9 @@ mod response;
 mod screenshot;
 pub mod session;
 mod stage;
+mod strip_card;
+mod strip_plot;
+pub mod strip_view;
 pub mod theme;
 mod token_card;
 pub mod widgets;
@@ -327,6 +330,8 @@ impl App {
                 self.stage.fill_screen(ctx);
             }
             Action::DismissError => self.session.error = None,
+            // No panel of the window sends these yet.
+            Action::RunStrip | Action::Adopt { .. } => {}
         }
     }
 

@@ -9,4 +9,5 @@ mod loading;
 mod runs;
 mod settings;
 mod stage;
+mod strip;
 mod tokens;

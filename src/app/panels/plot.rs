@@ -269,7 +269,7 @@ fn label(at: &HoverPosition<'_>) -> Option<String> {
 }
 
 /// Marks at multiples of 1, 2 or 5 of a power of ten, about `count` of them.
-fn ruler(input: GridInput, count: f64) -> Vec<GridMark> {
+pub(in crate::app) fn ruler(input: GridInput, count: f64) -> Vec<GridMark> {
     let (low, high) = input.bounds;
     let rough = ((high - low) / count).max(f64::MIN_POSITIVE);
     let power = 10f64.powf(rough.log10().floor());
@@ -281,7 +281,8 @@ fn ruler(input: GridInput, count: f64) -> Vec<GridMark> {
     (first..=last).map(|i| GridMark { value: i as f64 * step_size, step_size }).collect()
 }
 
-fn tick(mark: GridMark) -> String {
+/// A mark as it is written, with as many decimals as the marks differ in.
+pub(in crate::app) fn tick(mark: GridMark) -> String {
     let decimals = (-mark.step_size.log10().floor()).max(0.0) as usize;
     minus(&format!("{:.decimals$}", mark.value))
 }
