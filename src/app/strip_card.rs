@@ -10,7 +10,7 @@ const WIDTH: f32 = 400.0;
 /// Texts shown.
 const TEXTS: usize = 4;
 /// Characters of each.
-const LENGTH: usize = 210;
+const LENGTH: usize = 160;
 
 /// The card of a point.
 pub struct StripCard<'a> {

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use eframe::egui::{
-    Color32, Galley, Pos2, Rangef, Rect, Response, Role, Sense, TextStyle, Ui, Vec2b, WidgetInfo,
+    Color32, Pos2, Rangef, Rect, Response, Role, Sense, TextStyle, Ui, Vec2, Vec2b, WidgetInfo,
     vec2,
 };
 use egui_plot::{
@@ -22,6 +22,9 @@ const MARKS: [f64; 2] = [64.0, 32.0];
 /// The pointer means a point that is nearer than this, in points.
 const REACH: f32 = 16.0;
 const RADIUS: f32 = 4.5;
+/// The least that the axes span: with less, chance would look like an effect.
+const LEAST_NATS: f64 = 8.0;
+const LEAST_REWARD: f64 = 2.0;
 
 /// The plot.
 pub struct StripPlot<'a> {
@@ -132,17 +135,25 @@ impl StripPlot<'_> {
         }
     }
 
-    /// Every point's setting beside it, where no other point or caption stands.
+    /// Every point's setting beside it, clear of points, lines and other captions where possible.
     fn captions(&self, ui: &Ui, transform: &PlotTransform, spots: &[Spot], places: &[Pos2]) {
         let p = Palette::of(ui);
-        let painter = ui.painter().with_clip_rect(transform.frame().intersect(ui.clip_rect()));
+        let frame = *transform.frame();
+        let painter = ui.painter().with_clip_rect(frame.intersect(ui.clip_rect()));
         let mut taken: Vec<Rect> =
-            places.iter().map(|at| Rect::from_center_size(*at, vec2(10.0, 10.0))).collect();
+            places.iter().map(|at| Rect::from_center_size(*at, Vec2::splat(10.0))).collect();
+        let mut lines: Vec<[Pos2; 2]> = places.windows(2).map(|w| [w[0], w[1]]).collect();
+        lines.extend(spots.iter().filter(|s| s.error > 0.0).map(|s| {
+            let end = |y: f64| transform.position_from_point(&PlotPoint::new(s.at[0], y));
+            [end(s.at[1] - s.error), end(s.at[1] + s.error)]
+        }));
         for (spot, at) in spots.iter().zip(places) {
+            let is_current = self.current == Some(spot.index);
             let words = plain(self.curve.points[spot.index].setting.into());
-            let ink = if self.current == Some(spot.index) { p.text } else { p.weak };
+            let ink = if is_current { p.text } else { p.weak };
             let galley = painter.layout_no_wrap(words, text::small(), ink);
-            let place = free_place(*at, &galley, &taken, *transform.frame());
+            let clearance = if is_current { RADIUS + 8.0 } else { RADIUS + 3.5 };
+            let place = free_place(*at, galley.size(), clearance, (&taken, &lines), frame);
             painter.galley(place.min, galley, ink);
             taken.push(place);
         }
@@ -180,9 +191,9 @@ fn bounds(spots: &[Spot]) -> (RangeInclusive<f64>, RangeInclusive<f64>) {
     let (left, right) = ends(spots.iter().map(|s| s.at[0]));
     let heights = spots.iter().flat_map(|s| [s.at[1] - s.error, s.at[1] + s.error]);
     let (low, high) = ends(heights);
-    let x = widened(left, right, 4.0);
+    let x = widened(left, right, LEAST_NATS);
     // A divergence is never below 0; a little room, so that a point there is whole.
-    (x.start().max(-0.03 * x.end())..=*x.end(), widened(low, high, 2.0))
+    (x.start().max(-0.03 * x.end())..=*x.end(), widened(low, high, LEAST_REWARD))
 }
 
 fn ends(values: impl Iterator<Item = f64>) -> (f64, f64) {
@@ -210,15 +221,41 @@ fn nearest(places: &[Pos2], pointer: Pos2) -> Option<usize> {
     near.min_by(|a, b| far(a).total_cmp(&far(b)))
 }
 
-/// Where a caption of a point stands: to the right, left, above or below, wherever it is free.
-fn free_place(at: Pos2, galley: &Galley, taken: &[Rect], frame: Rect) -> Rect {
-    let size = galley.size();
-    let (x, y) = (size.x / 2.0 + 11.0, size.y / 2.0 + 8.0);
-    let around = [vec2(x, 0.0), vec2(-x, 0.0), vec2(x, y), vec2(x, -y), vec2(-x, y), vec2(-x, -y)];
-    let mut around = around.map(|d| Rect::from_center_size(at + d, size)).into_iter();
-    let first = Rect::from_center_size(at + vec2(x, 0.0), size);
-    let is_free = |r: &Rect| frame.contains_rect(*r) && taken.iter().all(|t| !t.intersects(*r));
-    around.find(is_free).unwrap_or(first)
+/// Where a caption of a point stands: around it, where it covers least.
+fn free_place(
+    at: Pos2,
+    size: Vec2,
+    clearance: f32,
+    (taken, lines): (&[Rect], &[[Pos2; 2]]),
+    frame: Rect,
+) -> Rect {
+    let (x, y) = (size.x / 2.0 + clearance, size.y / 2.0 + clearance);
+    let (near_x, near_y) = (x - 2.0, y - 4.0);
+    let around = [
+        vec2(x, 0.0),
+        vec2(-x, 0.0),
+        vec2(near_x, -near_y),
+        vec2(near_x, near_y),
+        vec2(-near_x, -near_y),
+        vec2(-near_x, near_y),
+        vec2(0.0, -y),
+        vec2(0.0, y),
+    ];
+    let places = around.map(|d| Rect::from_center_size(at + d, size));
+    // Another caption is worse than a line, and a cut one worst.
+    let cost = |place: &Rect| {
+        let outside = if frame.contains_rect(*place) { 0 } else { 20 };
+        let covered = taken.iter().filter(|t| t.intersects(*place)).count();
+        let crossed = lines.iter().filter(|line| crosses(**line, place.shrink(1.0))).count();
+        outside + 5 * covered + crossed
+    };
+    places.into_iter().min_by_key(cost).unwrap_or(places[0])
+}
+
+/// Whether a line passes through `place`, looked at every few points of its length.
+fn crosses([from, to]: [Pos2; 2], place: Rect) -> bool {
+    let steps = (from.distance(to) / 3.0).ceil().clamp(1.0, 1000.0) as usize;
+    (0..=steps).any(|i| place.contains(from.lerp(to, i as f32 / steps as f32)))
 }
 
 #[cfg(test)]
@@ -239,10 +276,29 @@ mod tests {
         assert!(*y.start() < -3.5 && *y.end() > 5.0);
         // A single point is not stretched over the whole plot by its last decimals.
         let (x, y) = bounds(&spots[..1]);
-        assert!(x.end() - x.start() >= 4.0 && y.end() - y.start() >= 2.0);
+        assert!(x.end() - x.start() >= LEAST_NATS && y.end() - y.start() >= LEAST_REWARD);
         // And nothing costs less than nothing.
         let (x, _) = bounds(&[spot(0, 0.0, 1.0, 0.0), spot(1, 50.0, 1.0, 0.0)]);
         assert!(*x.start() > -2.0);
+    }
+
+    #[test]
+    fn a_caption_stands_where_it_covers_nothing() {
+        let frame = Rect::from_min_max(pos2(0.0, 0.0), pos2(200.0, 100.0));
+        let (at, size) = (pos2(100.0, 50.0), vec2(20.0, 12.0));
+        let place =
+            |taken: &[Rect], lines: &[[Pos2; 2]]| free_place(at, size, 8.0, (taken, lines), frame);
+        let right = place(&[], &[]);
+        assert!(right.left() > at.x);
+        // A line to the right, then a caption to the left besides.
+        let line = [at, pos2(190.0, 50.0)];
+        let left = place(&[], &[line]);
+        assert!(left.right() < at.x);
+        let third = place(&[left], &[line]);
+        assert!(!third.intersects(left) && !crosses(line, third));
+        // At the edge it stays inside.
+        let edge = free_place(pos2(195.0, 50.0), size, 8.0, (&[], &[]), frame);
+        assert!(frame.contains_rect(edge));
     }
 
     #[test]

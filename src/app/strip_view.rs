@@ -174,11 +174,11 @@ impl Run {
 }
 
 impl Progress {
-    /// In words, such as "12 of 84 texts · 9 s left".
+    /// In words, such as "12 of 84 · 9 s left".
     pub fn words(&self) -> String {
         let Self { done, total, left_ms } = *self;
         let left = left_ms.map(|ms| format!(" · {} left", duration(ms / 1e3)));
-        format!("{done} of {total} texts{}", left.unwrap_or_default())
+        format!("{done} of {total}{}", left.unwrap_or_default())
     }
 
     /// 0 to 1.
@@ -242,12 +242,12 @@ mod tests {
         assert_eq!((view.running(), means(&view)), (Some(3), 0));
         let nothing = Progress { done: 0, total: 42, left_ms: None };
         assert_eq!(view.progress(), Some(nothing));
-        assert_eq!(nothing.words(), "0 of 42 texts");
+        assert_eq!(nothing.words(), "0 of 42");
         view.apply(&point(3, -1.0));
         view.apply(&point(3, -0.5));
         assert_eq!(means(&view), 2);
         let progress = view.progress().expect("a strip");
-        assert_eq!(progress.words(), "2 of 42 texts · 20 s left");
+        assert_eq!(progress.words(), "2 of 42 · 20 s left");
         assert!((progress.share() - 2.0 / 42.0).abs() < 1e-6);
         view.apply(&Event::SweepDone { run: 3, stopped: false });
         assert_eq!((view.running(), view.phase()), (None, Some(&StripPhase::Finished)));

@@ -101,8 +101,8 @@ fn print(pack: &str, strip: &Strip) {
         Measure::Value => "value: mean V of the responses, for want of a judge",
     };
     println!(
-        "\n{height}; ±: its standard error; KL ≤: most nats from the base, tokens and\nchoice \
-         together; ppl: perplexity under the base; text: of the first seed; •: as set"
+        "\n{height}; ±: its standard error; KL ≤: most\nnats from the base, tokens and choice \
+         together; ppl: perplexity under the base; text: of\nthe first seed; •: as set"
     );
 }
 

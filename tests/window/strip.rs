@@ -105,10 +105,10 @@ fn an_empty_panel_invites_and_says_why_it_cannot() {
 #[test]
 fn a_running_strip_says_how_far_it_is_and_stops() {
     let mut window = begun();
-    assert!(window.query_by_label("0 of 84 texts").is_some());
+    assert!(window.query_by_label("0 of 84").is_some());
     assert!(window.query_by_label("β 0.5: no text yet").is_some());
     fill(&mut window);
-    assert!(window.query_by_label("7 of 84 texts · 39 s left").is_some());
+    assert!(window.query_by_label("7 of 84 · 39 s left").is_some());
     window.get_by_label("Stop").click();
     window.run();
     assert_eq!(window.state().actions, [Action::Stop]);

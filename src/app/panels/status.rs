@@ -41,7 +41,7 @@ impl StatusBar<'_> {
                 ui.painter().circle_filled(dot.center(), 4.0, state.ink);
                 ui.add(Label::new(RichText::new(&state.words).font(text::small())));
                 if let Some(fraction) = state.progress {
-                    progress(ui, fraction);
+                    progress(ui, 160.0, fraction);
                 }
                 self.notice(ui, actions);
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| self.facts(ui));
@@ -91,9 +91,9 @@ impl StatusBar<'_> {
 }
 
 /// How far something is. egui's bar has no colour of its own for the empty part.
-pub(super) fn progress(ui: &mut Ui, fraction: f32) {
+pub(super) fn progress(ui: &mut Ui, width: f32, fraction: f32) {
     let p = Palette::of(ui);
-    let (bar, response) = ui.allocate_exact_size(vec2(160.0, 6.0), Sense::hover());
+    let (bar, response) = ui.allocate_exact_size(vec2(width, 6.0), Sense::hover());
     ui.painter().rect_filled(bar, 3.0, p.rail);
     let done = bar.with_max_x(bar.left() + bar.width() * fraction.clamp(0.0, 1.0));
     ui.painter().rect_filled(done, 3.0, p.accent);

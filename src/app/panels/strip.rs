@@ -144,7 +144,7 @@ impl StrengthStrip<'_> {
             }
         };
         if self.view.running().is_some() {
-            progress(ui, done.share());
+            progress(ui, 96.0, done.share());
         }
         let words = RichText::new(words).font(text::small()).color(ink);
         ui.add(Label::new(words).selectable(false).truncate());
