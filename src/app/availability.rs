@@ -85,11 +85,7 @@ pub fn why_no_arm(arm: Arm, chosen: &Settings, pack: Option<&PackInfo>) -> Optio
 }
 
 /// Why nothing can be generated now, whatever the columns; none if something can.
-pub fn why_not_ready(
-    prompt: &str,
-    settings: &Settings,
-    pack: Option<&PackInfo>,
-) -> Option<String> {
+pub fn why_not_ready(prompt: &str, settings: &Settings, pack: Option<&PackInfo>) -> Option<String> {
     if pack.is_none() {
         return Some("No models are loaded yet.".into());
     }

@@ -6,6 +6,8 @@
 //! * [`panels`]: one panel, one file, one type; they draw and return what a person asked for.
 //! * [`theme`]: every colour, distance and type size.
 
+mod acting;
+pub mod archive;
 pub mod availability;
 mod changes;
 pub mod coloring;
@@ -16,10 +18,14 @@ mod icon;
 mod lineage;
 mod opening;
 pub mod panels;
+mod path_dialog;
 pub mod preferences;
+mod presets;
+mod recorded;
 mod response;
 mod screenshot;
 pub mod session;
+mod shortcuts;
 mod slots;
 mod stage;
 mod strip_card;
@@ -29,32 +35,25 @@ pub mod theme;
 mod token_card;
 pub mod widgets;
 
-use eframe::egui::{
-    self, CentralPanel, Frame, Key, KeyboardShortcut, Margin, Modifiers, Panel, Ui, Vec2,
-    ViewportCommand,
-};
+use eframe::egui::{self, CentralPanel, Frame, Margin, Panel, Ui, Vec2, ViewportCommand};
 
 use crate::guidance::settings::Settings;
 use crate::worker::Link;
-use crate::worker::protocol::{Command, Event, PackInfo, Request, RunId};
+use crate::worker::protocol::{Command, Event, PackInfo, RunId};
 
-use availability::why_no_run;
+use archive::Archive;
 use focus::Focus;
 use opening::SIZE;
-pub use opening::{AppError, Options, run};
+pub use opening::{AppError, Options, history_folder, run};
 use panels::Action;
 use preferences::Preferences;
-use screenshot::Camera;
+use screenshot::{Camera, Pictures};
 use session::Session;
 use stage::Stage;
+use strip_view::StripView;
 pub use theme::Theme;
 use theme::{Palette, space};
-use widgets::Edit;
 
-/// Starts a run.
-const GENERATE: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Enter);
-/// Steps on the stage and off it.
-const PRESENT: Key = Key::F11;
 /// Frames in which the window is asked to take the size it was given.
 const RESIZING: u32 = 10;
 /// The window's state: what is remembered, what is going on, and the line to the worker.
@@ -70,8 +69,13 @@ pub struct App {
     /// Start a run as soon as the pack is ready.
     generate_when_ready: bool,
     camera: Option<Camera>,
+    pictures: Pictures,
     stage: Stage,
     focus: Focus,
+    archive: Archive,
+    strip: StripView,
+    /// Whether the keys are listed.
+    help: bool,
     /// The size asked for, and for how many frames more to insist on it.
     size: Option<(Vec2, u32)>,
 }
@@ -109,12 +113,19 @@ impl App {
             focus_prompt,
             generate_when_ready,
             camera,
+            pictures: Pictures::default(),
             stage: Stage::default(),
             focus: Focus::default(),
+            archive: Archive::new(ctx, options.folder),
+            strip: StripView::default(),
+            help: false,
             size,
         };
         if options.present {
             app.stage.toggle(ctx, &app.preferences);
+        }
+        if options.example && !app.preferences.has_run {
+            app.show_example();
         }
         app.send(Command::LoadPack(options.pack));
         app
@@ -137,7 +148,12 @@ impl App {
             if let Event::Loaded(pack) = &event {
                 self.meet(pack);
             }
+            self.strip.apply(&event);
+            let ended = matches!(event, Event::Done { .. });
             self.session.apply(event);
+            if ended {
+                self.keep();
+            }
         }
         if self.generate_when_ready && self.session.pack.is_some() {
             self.generate_when_ready = false;
@@ -156,97 +172,8 @@ impl App {
         }
     }
 
-    fn send(&mut self, command: Command) {
-        if !self.link.send(command) {
-            self.session.loading = None;
-            self.session.error = Some(
-                "The engine does not answer any more; close the window and start again.".into(),
-            );
-        }
-    }
-
-    fn generate(&mut self) {
-        if let Some(reason) = why_no_run(&self.preferences, self.session.pack.as_ref()) {
-            self.session.error = Some(reason);
-            return;
-        }
-        self.last_run += 1;
-        let Preferences { prompt, settings, columns, .. } = &self.preferences;
-        let request = Request {
-            prompt: prompt.clone(),
-            columns: columns.clone(),
-            settings: settings.clone(),
-        };
-        self.focus.clear();
-        self.session.error = None;
-        self.session.begin(self.last_run, request.clone());
-        self.send(Command::Generate(self.last_run, request));
-    }
-
-    fn stop(&mut self) {
-        if let Some(run) = self.session.run.as_ref().filter(|r| r.is_active()) {
-            let id = run.id;
-            self.session.stopping();
-            self.send(Command::Stop(id));
-        }
-    }
-
-    fn act(&mut self, ctx: &egui::Context, action: Action) {
-        match action {
-            Action::Generate => self.generate(),
-            Action::Stop => self.stop(),
-            Action::Edited(edit) => self.edited(edit),
-            Action::ColumnsChanged => self.columns_changed(),
-            Action::Present => {
-                self.stage.toggle(ctx, &self.preferences);
-                self.stage.fill_screen(ctx);
-            }
-            Action::DismissError => self.session.error = None,
-            // No panel of the window sends these yet.
-            Action::RunStrip | Action::Adopt { .. } => {}
-        }
-    }
-
-    /// With the live switch on, a setting that was turned after a run runs it again.
-    fn edited(&mut self, edit: Edit) {
-        let Some(run) = self.session.run.as_ref() else { return };
-        let turned = run.request.settings != self.preferences.settings;
-        if self.preferences.live && edit.committed && turned {
-            self.generate();
-        }
-    }
-
-    /// With the live switch on, columns that the run lacks are run. Taking one away costs nothing.
-    fn columns_changed(&mut self) {
-        let Some(run) = self.session.run.as_ref() else { return };
-        let missing = |c| !run.request.columns.contains(c);
-        if self.preferences.live && self.preferences.columns.iter().any(missing) {
-            self.generate();
-        }
-    }
-
-    /// Shortcuts come before the panels, or the prompt box would take Ctrl+Enter for a new line.
-    fn shortcuts(&self, ui: &Ui, actions: &mut Vec<Action>) {
-        if ui.input_mut(|i| i.consume_shortcut(&GENERATE)) {
-            // A number being typed counts: leaving its box enters it.
-            let focus =
-                ui.memory(|m| m.focused()).filter(|&id| id != panels::controls::prompt_id());
-            if let Some(id) = focus {
-                ui.memory_mut(|m| m.surrender_focus(id));
-            }
-            actions.push(Action::Generate);
-        }
-        if ui.input_mut(|i| i.consume_key(Modifiers::NONE, PRESENT)) {
-            actions.push(Action::Present);
-        }
-        let running = self.session.is_running();
-        if running && ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Escape)) {
-            actions.push(Action::Stop);
-        }
-    }
-
     fn panels(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
-        let Self { session, preferences, stage, focus, .. } = self;
+        let Self { session, preferences, stage, focus, archive, .. } = self;
         let presenting = stage.is_on();
         if presenting {
             panels::present::PresentBar { session, preferences }.show(ui, actions);
@@ -254,8 +181,8 @@ impl App {
         } else {
             panels::top::TopBar { session, preferences }.show(ui, actions);
             panels::errors::ErrorStrip { session }.show(ui, actions);
-            panels::status::StatusBar { session, preferences }.show(ui);
-            panels::controls::Controls { session, preferences }.show(ui, actions);
+            panels::status::StatusBar { session, preferences }.show(ui, actions);
+            panels::side::SideBar { session, preferences, archive }.show(ui, actions);
         }
         let canvas = Frame::new().fill(Palette::of(ui).canvas);
         let least = if presenting { 190.0 } else { 200.0 };
@@ -309,6 +236,8 @@ impl App {
 impl eframe::App for App {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.receive();
+        self.receive_from_disk(ctx);
+        self.pictures.watch(ctx);
         if self.resize(ctx) {
             self.photograph(ctx);
         }
@@ -322,10 +251,11 @@ impl eframe::App for App {
         if std::mem::take(&mut self.focus_prompt) {
             ui.memory_mut(|m| m.request_focus(panels::controls::prompt_id()));
         }
-        let mut actions = Vec::new();
-        self.shortcuts(ui, &mut actions);
+        let mut actions = self.shortcuts(ui);
         let before = self.preferences.theme;
         self.panels(ui, &mut actions);
+        shortcuts::help(ui, &mut self.help);
+        self.dialog(ui);
         // Last, so that a run starts with what was entered in this very frame.
         let asked = self.focus.turn() || !actions.is_empty() || self.preferences.theme != before;
         actions.sort_by_key(|a| !matches!(a, Action::Edited(_)));

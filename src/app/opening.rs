@@ -43,6 +43,10 @@ pub struct Options {
     pub size: Option<[f32; 2]>,
     /// The settings.
     pub settings: Option<Settings>,
+    /// Where runs are kept; none keeps nothing and saves nothing.
+    pub folder: Option<PathBuf>,
+    /// Show the recorded example to somebody who has not made a run yet.
+    pub example: bool,
 }
 
 impl Options {
@@ -57,6 +61,8 @@ impl Options {
             theme: None,
             size: None,
             settings: None,
+            folder: None,
+            example: false,
         }
     }
 }
@@ -149,4 +155,9 @@ fn native_options(options: &Options) -> eframe::NativeOptions {
         persist_window: options.size.is_none() && options.screenshot.is_none(),
         ..Default::default()
     }
+}
+
+/// The folder in which the window keeps runs, where the system has a place for such things.
+pub fn history_folder() -> Option<PathBuf> {
+    eframe::storage_dir(APP_ID).map(|folder| folder.join("history"))
 }

@@ -1,7 +1,8 @@
-//! One picture of the window, written when its subject is complete; then the window closes.
+//! Pictures of the window: one that is written when its subject is complete, and then the window
+//! closes; and those that a person asks for.
 
 use std::fs::File;
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -61,17 +62,63 @@ fn settle(outcome: &Outcome, result: Result<(), AppError>) {
     *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
 }
 
+/// Pictures that a person asked for while the window stays open.
+#[derive(Default)]
+pub struct Pictures {
+    taken: Arc<Mutex<Vec<(PathBuf, Arc<ColorImage>)>>>,
+    /// Asked for, to be taken once what covered the window is gone.
+    wanted: Option<(PathBuf, u32)>,
+}
+
+impl Pictures {
+    /// Takes a picture in a few frames, for the file at `path`.
+    pub fn ask(&mut self, ctx: &Context, path: PathBuf) {
+        self.wanted = Some((path, SETTLING));
+        ctx.request_repaint();
+    }
+
+    /// Counts the frames down.
+    pub fn watch(&mut self, ctx: &Context) {
+        let Some((path, wait)) = self.wanted.take() else { return };
+        ctx.request_repaint();
+        if wait > 0 {
+            self.wanted = Some((path, wait - 1));
+            return;
+        }
+        let (taken, window) = (Arc::clone(&self.taken), ctx.clone());
+        ctx.request_screenshot(move |image| {
+            taken.lock().unwrap_or_else(PoisonError::into_inner).push((path, image));
+            window.request_repaint();
+        });
+    }
+
+    /// Those that were taken since the last call, as PNG; or why one could not be made.
+    pub fn taken(&mut self) -> Vec<(PathBuf, Result<Vec<u8>, String>)> {
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let encoded = |image: &ColorImage| {
+            let mut bytes = Vec::new();
+            let done = encode(&mut bytes, image);
+            done.map(|()| bytes).map_err(|e| format!("The picture could not be made: {e}."))
+        };
+        taken.drain(..).map(|(path, image)| (path, encoded(&image))).collect()
+    }
+}
+
 fn write_png(path: &Path, image: &ColorImage) -> Result<(), AppError> {
     let failed = |reason: String| AppError::Screenshot { path: path.to_owned(), reason };
     let file = File::create(path).map_err(|e| failed(e.to_string()))?;
+    encode(BufWriter::new(file), image).map_err(|e| failed(e.to_string()))
+}
+
+fn encode(file: impl Write, image: &ColorImage) -> Result<(), png::EncodingError> {
     let (width, height) = (image.width() as u32, image.height() as u32);
-    let mut encoder = png::Encoder::new(BufWriter::new(file), width, height);
+    let mut encoder = png::Encoder::new(file, width, height);
     encoder.set_color(png::ColorType::Rgba);
     encoder.set_depth(png::BitDepth::Eight);
-    let mut writer = encoder.write_header().map_err(|e| failed(e.to_string()))?;
+    let mut writer = encoder.write_header()?;
     let bytes: Vec<u8> = image.pixels.iter().flat_map(|c| c.to_array()).collect();
-    writer.write_image_data(&bytes).map_err(|e| failed(e.to_string()))?;
-    writer.finish().map_err(|e| failed(e.to_string()))
+    writer.write_image_data(&bytes)?;
+    writer.finish()
 }
 
 #[cfg(test)]

@@ -133,11 +133,8 @@ impl Session {
 
     /// Shows a run of the past. `columns` are those it was made with.
     pub fn show(&mut self, trace: Trace, columns: Vec<Column>, origin: Origin) {
-        let request = Request {
-            prompt: trace.prompt.clone(),
-            columns,
-            settings: trace.settings.clone(),
-        };
+        let request =
+            Request { prompt: trace.prompt.clone(), columns, settings: trace.settings.clone() };
         let arms = trace.arms.iter().zip(&request.columns);
         let arms = arms.map(|(report, _)| ArmView::past(report, &trace.prompt)).collect();
         let phase = Phase::Finished;

@@ -57,9 +57,11 @@ const GIVEN: [(&str, &str); 4] = [
 ];
 
 /// The actions whose keys were pressed. Asked before the panels are drawn, or the prompt box
-/// would take Ctrl+Enter for a new line.
-pub fn pressed(ui: &Ui) -> Vec<Action> {
-    let hit = |s: &&Shortcut| ui.input_mut(|i| i.consume_shortcut(&s.keys));
+/// would take Ctrl+Enter for a new line. Escape is left to menus and boxes unless `escape`.
+pub fn pressed(ui: &Ui, escape: bool) -> Vec<Action> {
+    let hit = |s: &&Shortcut| {
+        (escape || s.action != Action::Escape) && ui.input_mut(|i| i.consume_shortcut(&s.keys))
+    };
     SHORTCUTS.iter().filter(hit).map(|s| s.action.clone()).collect()
 }
 

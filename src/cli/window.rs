@@ -45,6 +45,8 @@ fn size(text: &str) -> Result<[f32; 2], String> {
 
 /// Opens the window and stays until it is closed.
 pub fn run(args: Args, pack: PackSource) -> anyhow::Result<()> {
+    let is_picture = args.screenshot.is_some();
+    let is_bundled = pack == PackSource::default();
     let options = Options {
         prompt: args.prompt,
         generate: args.generate,
@@ -56,6 +58,9 @@ pub fn run(args: Args, pack: PackSource) -> anyhow::Result<()> {
         }),
         size: args.size,
         settings: None,
+        // A picture shows what was asked for, and leaves no trace of itself.
+        folder: if is_picture { None } else { app::history_folder() },
+        example: is_bundled && !is_picture,
         pack,
     };
     Ok(app::run(options, worker::spawn)?)

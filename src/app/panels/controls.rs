@@ -4,16 +4,16 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::RangeInclusive;
 
 use eframe::egui::{
-    Align, DragValue, Id, Label, Layout, Margin, Response, RichText, ScrollArea,
-    Sense, TextEdit, Ui, vec2,
+    Align, DragValue, Id, Label, Layout, Margin, Response, RichText, ScrollArea, Sense, TextEdit,
+    Ui, vec2,
 };
 
 use super::Action;
-use crate::app::presets::preset_menu;
-use crate::app::shortcuts::GENERATE;
 use crate::app::availability::{Control, why_no_run, why_not};
 use crate::app::preferences::Preferences;
+use crate::app::presets::preset_menu;
 use crate::app::session::Session;
+use crate::app::shortcuts::GENERATE;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{
     Edit, Icon, Scale, Setting, chip, icon_button, primary_button, secondary_button, segmented,
