@@ -74,8 +74,8 @@ fn rounded(number: f64, places: usize) -> f64 {
 pub(super) fn settings(s: &Settings) -> [(&'static str, String); 11] {
     let off = |number: usize| if number == 0 { "off".to_owned() } else { number.to_string() };
     let source = match s.value_source {
-        ValueSource::Explicit => "explicit (value model)",
-        ValueSource::Implicit => "implicit (summed advantage)",
+        ValueSource::Explicit => "explicit",
+        ValueSource::Implicit => "implicit",
     };
     [
         ("Token guidance β", plain(s.beta.into())),

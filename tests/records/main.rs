@@ -6,4 +6,3 @@ mod files;
 mod history;
 mod reports;
 mod sample;
-mod tmp_render;

@@ -222,19 +222,16 @@ impl History {
     /// Lets the oldest unpinned runs go, but never `newest`. What cannot be removed is tried
     /// again the next time: a list that is too long is no reason to trouble anybody.
     fn prune(&self, newest: &EntryId) {
-        let Ok(Scan { mut heads, .. }) = self.scan() else { return };
-        heads.retain(|head| !head.entry.pinned);
-        heads.sort_by(|a, b| b.entry.id.cmp(&a.entry.id));
-        let (mut count, mut bytes) = (0, 0);
-        for head in heads {
-            count += 1;
-            bytes += head.bytes();
-            let is_over = count > MOST_ENTRIES || bytes > MOST_BYTES;
-            if is_over && head.entry.id != *newest {
-                let path = self.path(&head.entry.id);
-                if let Err(error) = fs::remove_file(&path) {
-                    tracing::warn!(file = %path.display(), %error, "an old run stays");
+        let Ok(Scan { heads, .. }) = self.scan() else { return };
+        let unpinned = heads.iter().filter(|head| !head.entry.pinned);
+        let sizes = unpinned.map(|head| (head.entry.id.clone(), head.bytes())).collect();
+        for id in surplus(sizes, newest) {
+            let path = self.path(&id);
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != ErrorKind::NotFound => {
+                    tracing::warn!(file = %path.display(), error = %e, "an old run stays");
                 }
+                _ => {}
             }
         }
     }
@@ -263,6 +260,18 @@ impl History {
         }
         Ok(scan)
     }
+}
+
+/// The oldest of these runs that are one too many, or too large together; never `newest`.
+fn surplus(mut sizes: Vec<(EntryId, u64)>, newest: &EntryId) -> Vec<EntryId> {
+    sizes.sort_by(|a, b| b.0.cmp(&a.0));
+    let (mut count, mut bytes) = (0, 0u64);
+    sizes.retain(|(id, size)| {
+        count += 1;
+        bytes = bytes.saturating_add(*size);
+        (count > MOST_ENTRIES || bytes > MOST_BYTES) && id != newest
+    });
+    sizes.into_iter().map(|(id, _)| id).collect()
 }
 
 /// Everything in the folder.
@@ -299,5 +308,22 @@ fn remove_stale_parts(folder: &Path) {
             // It is only in the way of nobody.
             let _ = fs::remove_file(found.path());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_when_there_are_too_many_or_too_large() {
+        let id = |t: u64| EntryId::new(t, 0);
+        let runs = |size: u64| (0..210).map(|t| (id(t), size)).collect::<Vec<_>>();
+        assert_eq!(surplus(runs(1), &id(209)).len(), 10);
+        assert_eq!(surplus(runs(1), &id(209)).last(), Some(&id(0)));
+        assert_eq!(surplus(runs(1), &id(0)).len(), 9);
+        // Four of 64 MiB fill it.
+        assert_eq!(surplus(runs(64 << 20), &id(209))[0], id(205));
+        assert!(surplus(vec![(id(1), u64::MAX)], &id(1)).is_empty());
     }
 }
