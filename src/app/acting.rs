@@ -186,7 +186,7 @@ impl App {
             self.session.error = failed.or(self.session.error.take());
         }
         let dropped: Vec<_> = ctx.input(|i| i.raw.dropped_files.clone());
-        for path in dropped.into_iter().filter_map(|file| file.path) {
+        for path in dropped.iter().map(|file| file.path().to_owned()) {
             let failed = self.archive.send(clerk::Command::Open { path });
             self.session.error = failed.or(self.session.error.take());
         }

@@ -30,7 +30,7 @@ const fn shortcut(keys: KeyboardShortcut, action: Action, words: &'static str) -
 }
 
 /// Every shortcut of the window, in the order in which the help lists them.
-pub const SHORTCUTS: [Shortcut; 15] = [
+pub static SHORTCUTS: [Shortcut; 15] = [
     shortcut(GENERATE, Action::Generate, "Generate"),
     shortcut(plain(Key::Escape), Action::Escape, "Stop the run; close what is open"),
     shortcut(command(Key::L), Action::FocusPrompt, "Go to the prompt"),

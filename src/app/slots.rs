@@ -3,7 +3,7 @@
 use super::preferences::Preferences;
 use super::session::{ArmView, Run, Session};
 use super::widgets::Mark;
-use crate::guidance::settings::{Column, Settings, limits};
+use crate::guidance::settings::{Arm, Column, Settings, limits};
 use crate::guidance::trace::Trace;
 use crate::words;
 
@@ -54,10 +54,26 @@ pub fn columns_of(trace: &Trace) -> Vec<Column> {
     arms.map(|report| {
         let follows = report.name.apply(&trace.settings) == report.settings;
         // An arm's own settings, applied again, are the same.
-        let pinned = (!follows).then(|| report.settings.clone());
+        let own = || match report.name {
+            Arm::BestOfN => within_limits(&report.settings, &trace.settings),
+            _ => report.settings.clone(),
+        };
+        let pinned = (!follows).then(own);
         Column { arm: report.name, pinned }
     })
     .collect()
+}
+
+/// What to choose for best-of-N to decode with `applied`: its N rows may be more than one beam can
+/// have successors, and its chunks longer than a chunk may be.
+fn within_limits(applied: &Settings, chosen: &Settings) -> Settings {
+    let rows = applied.beams * applied.successors;
+    let beams = limits::BEAMS
+        .clone()
+        .find(|beams| rows.is_multiple_of(*beams) && limits::SUCCESSORS.contains(&(rows / beams)));
+    let beams = beams.unwrap_or(1);
+    let (successors, chunk_tokens) = (rows / beams, chosen.chunk_tokens);
+    Settings { beams, successors, chunk_tokens, ..applied.clone() }
 }
 
 impl Slot<'_> {
@@ -76,8 +92,16 @@ impl Slot<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::guidance::settings::Arm;
     use crate::worker::protocol::Request;
+
+    #[test]
+    fn wide_best_of_n_comes_back_within_its_limits() {
+        let chosen = Settings { beams: 4, successors: 16, max_tokens: 400, ..Settings::default() };
+        let applied = Arm::BestOfN.apply(&chosen);
+        let back = within_limits(&applied, &Settings::default());
+        assert_eq!(back.validate(), Ok(()));
+        assert_eq!(Arm::BestOfN.apply(&back), applied);
+    }
 
     #[test]
     fn columns_find_their_views_again_when_one_is_added_or_taken_away() {
