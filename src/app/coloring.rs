@@ -61,7 +61,7 @@ impl Coloring {
         (
             Coloring::Changes,
             "Changes",
-            "Words that the first column does not have are underlined; those it has instead are \
+            "Words that the first column does not have are bold; those it has instead are \
              struck through.",
         ),
     ];

@@ -9,11 +9,11 @@ use crate::words::minus;
 /// Width that a figure needs: the longest caption and a gap.
 const WIDTH: f32 = 68.0;
 /// The same with a difference beside the number.
-const WIDE: f32 = 92.0;
+const WIDE: f32 = 96.0;
 /// Height of a caption and a number.
-const HEIGHT: f32 = 36.0;
-/// And of a difference below.
-const DIFFERENCE: f32 = 14.0;
+const HEIGHT: f32 = 40.0;
+/// Height of a line in narrow columns: caption, number and difference side by side.
+const LINE: f32 = 19.0;
 
 /// One number of a report.
 struct Measure {
@@ -35,7 +35,7 @@ const MEASURES: [Measure; 8] = [
         presented: true,
         of: |r| r.gold_reward.map(f64::from),
         format: |v| format!("{v:+.2}"),
-        difference: Some(|v| format!("{v:+.2}")),
+        difference: Some(|v| format!("{v:+.1}")),
     },
     Measure {
         name: "Value",
@@ -43,7 +43,7 @@ const MEASURES: [Measure; 8] = [
         presented: true,
         of: |r| r.value.map(f64::from),
         format: |v| format!("{v:+.2}"),
-        difference: Some(|v| format!("{v:+.2}")),
+        difference: Some(|v| format!("{v:+.1}")),
     },
     Measure {
         name: "KL, nats",
@@ -110,35 +110,44 @@ pub struct Figures<'a> {
     pub presenting: bool,
 }
 
-/// Where the figures of a column stand.
+/// Where the figures of a column stand. All columns of a comparison share one, so that their
+/// lines are level.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Grid {
-    per_row: usize,
-    rows: usize,
-    /// Differences stand below their numbers, not beside them.
-    below: bool,
+pub enum Grid {
+    /// Captions above numbers, in rows.
+    Cells {
+        /// Figures in a row.
+        per_row: usize,
+        /// Rows.
+        rows: usize,
+    },
+    /// For narrow columns: a line for each figure that matters, one more for what it cost.
+    Lines {
+        /// Lines in all.
+        lines: usize,
+    },
 }
 
 impl Grid {
-    /// For columns of this width. All columns of a comparison share one grid, so that their
-    /// lines are level.
+    /// For columns of this width.
     pub fn of(width: f32, presenting: bool, compared: bool) -> Self {
         let count = measures(presenting).count();
-        let fit = |cell: f32| ((width / cell) as usize).clamp(2, count);
-        let below = compared && fit(WIDE) < 4;
-        let per_row = if compared && !below { fit(WIDE) } else { fit(WIDTH) };
-        let rows = count.div_ceil(per_row);
+        let fits = (width / if compared { WIDE } else { WIDTH }) as usize;
+        if fits < 4 {
+            let lines = measures(true).count() + usize::from(!presenting);
+            return Grid::Lines { lines };
+        }
+        let rows = count.div_ceil(fits.min(count));
         // Even rows: four and four, not five and three.
-        Self { per_row: count.div_ceil(rows), rows, below }
+        Grid::Cells { per_row: count.div_ceil(rows), rows }
     }
 
-    fn row_height(self) -> f32 {
-        HEIGHT + if self.below { DIFFERENCE } else { 0.0 } + space::XS
-    }
-
-    /// Height of all rows.
+    /// Height of all figures.
     pub fn height(self) -> f32 {
-        self.rows as f32 * self.row_height()
+        match self {
+            Grid::Cells { rows, .. } => rows as f32 * HEIGHT,
+            Grid::Lines { lines } => lines as f32 * LINE,
+        }
     }
 }
 
@@ -146,20 +155,42 @@ fn measures(presenting: bool) -> impl Iterator<Item = &'static Measure> {
     MEASURES.iter().filter(move |m| m.presented || !presenting)
 }
 
+/// A figure as it is written.
+struct Written {
+    number: String,
+    is_known: bool,
+    difference: Option<String>,
+}
+
 impl Figures<'_> {
     /// Shows them from the upper left corner of `place`.
     pub fn show(&self, ui: &mut Ui, place: Rect, grid: Grid) {
-        let width = place.width() / grid.per_row as f32;
-        for (i, measure) in measures(self.presenting).enumerate() {
-            let (row, column) = (i / grid.per_row, i % grid.per_row);
-            let at = place.min + vec2(column as f32 * width, row as f32 * grid.row_height());
-            let size = vec2(width, grid.row_height() - space::XS);
-            self.figure(ui, Rect::from_min_size(at, size), measure, grid.below);
+        match grid {
+            Grid::Cells { per_row, .. } => {
+                let width = place.width() / per_row as f32;
+                for (i, measure) in measures(self.presenting).enumerate() {
+                    let (row, column) = ((i / per_row) as f32, (i % per_row) as f32);
+                    let at = place.min + vec2(column * width, row * HEIGHT);
+                    let cell = Rect::from_min_size(at, vec2(width, HEIGHT - space::XS));
+                    self.cell(ui, cell, measure);
+                }
+            }
+            Grid::Lines { lines } => {
+                let line = |i: usize| {
+                    let at = place.min + vec2(0.0, i as f32 * LINE);
+                    Rect::from_min_size(at, vec2(place.width(), LINE))
+                };
+                for (i, measure) in measures(true).enumerate() {
+                    self.line(ui, line(i), measure);
+                }
+                if !self.presenting {
+                    self.cost(ui, line(lines - 1));
+                }
+            }
         }
     }
 
-    fn figure(&self, ui: &mut Ui, cell: Rect, measure: &Measure, below: bool) {
-        let p = Palette::of(ui);
+    fn written(&self, measure: &Measure) -> Written {
         let value = self.report.and_then(measure.of);
         let number = match value {
             Some(value) => minus(&(measure.format)(value)),
@@ -169,22 +200,65 @@ impl Figures<'_> {
         let reference = self.reference.and_then(measure.of);
         let difference = measure.difference.zip(value.zip(reference));
         let difference = difference.map(|(format, (own, first))| minus(&format(own - first)));
-        let response =
-            ui.interact(cell, ui.scope_id().with((self.title, measure.name)), Sense::hover());
+        Written { number, is_known: value.is_some(), difference }
+    }
+
+    fn cell(&self, ui: &mut Ui, cell: Rect, measure: &Measure) {
+        let p = Palette::of(ui);
+        let written = self.written(measure);
         let painter = ui.painter();
         painter.text(cell.left_top(), Align2::LEFT_TOP, measure.name, text::small(), p.weak);
-        let ink = if value.is_some() { p.text } else { p.weak };
-        let foot = cell.left_top() + vec2(0.0, HEIGHT);
-        let shown = painter.text(foot, Align2::LEFT_BOTTOM, &number, text::figure(), ink);
-        let mut words = format!("{} {}: {number}", self.title, measure.name);
-        if let Some(difference) = difference {
-            let delta = format!("Δ {difference}");
-            let (at, align) = if below {
-                (cell.left_bottom(), Align2::LEFT_BOTTOM)
-            } else {
-                (shown.right_bottom() + vec2(6.0, -1.0), Align2::LEFT_BOTTOM)
-            };
-            painter.text(at, align, delta, text::small(), p.weak);
+        let ink = if written.is_known { p.text } else { p.weak };
+        let (foot, align) = (cell.left_bottom(), Align2::LEFT_BOTTOM);
+        let shown = painter.text(foot, align, &written.number, text::figure(), ink);
+        if let Some(difference) = &written.difference {
+            let at = shown.right_bottom() + vec2(6.0, -1.0);
+            painter.text(at, align, format!("Δ {difference}"), text::small(), p.weak);
+        }
+        self.explain(ui, cell, measure, &written);
+    }
+
+    fn line(&self, ui: &mut Ui, line: Rect, measure: &Measure) {
+        let p = Palette::of(ui);
+        let written = self.written(measure);
+        let painter = ui.painter();
+        let name = measure.name;
+        painter.text(line.left_center(), Align2::LEFT_CENTER, name, text::small(), p.weak);
+        let ink = if written.is_known { p.text } else { p.weak };
+        let compared = self.reference.is_some();
+        let column = if compared { line.left() + 0.68 * line.width() } else { line.right() };
+        let at = line.right_center() - vec2(line.right() - column, 0.0);
+        painter.text(at, Align2::RIGHT_CENTER, &written.number, text::figure(), ink);
+        if let Some(difference) = &written.difference {
+            let words = format!("Δ {difference}");
+            painter.text(line.right_center(), Align2::RIGHT_CENTER, words, text::small(), p.weak);
+        }
+        self.explain(ui, line, measure, &written);
+    }
+
+    /// What a column has cost, in one line.
+    fn cost(&self, ui: &mut Ui, line: Rect) {
+        let p = Palette::of(ui);
+        let words = self.report.map_or("–".to_owned(), |r| {
+            let (tokens, sampled) = (r.tokens.len(), r.sampled_tokens);
+            let (speed, seconds) = (r.tokens_per_second(), r.elapsed_ms / 1e3);
+            format!("{tokens} of {sampled} tokens · {speed:.0}/s · {seconds:.1} s")
+        });
+        let painter = ui.painter().with_clip_rect(line);
+        painter.text(line.left_center(), Align2::LEFT_CENTER, &words, text::small(), p.weak);
+        let response = ui.interact(line, ui.scope_id().with((self.title, "cost")), Sense::hover());
+        let spoken = format!("{} cost: {words}", self.title);
+        response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &spoken));
+        response.on_hover_text(
+            "Tokens of this response, of all that were drawn; tokens per second; time.",
+        );
+    }
+
+    fn explain(&self, ui: &mut Ui, place: Rect, measure: &Measure, written: &Written) {
+        let id = ui.scope_id().with((self.title, measure.name));
+        let response = ui.interact(place, id, Sense::hover());
+        let mut words = format!("{} {}: {}", self.title, measure.name, written.number);
+        if let Some(difference) = &written.difference {
             words += &format!(", {difference} from the first column");
         }
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));
@@ -198,9 +272,10 @@ mod tests {
 
     #[test]
     fn a_grid_fits_its_column() {
-        assert_eq!(Grid::of(414.0, false, true), Grid { per_row: 4, rows: 2, below: false });
-        assert_eq!(Grid::of(185.0, false, true), Grid { per_row: 2, rows: 4, below: true });
-        assert_eq!(Grid::of(600.0, false, false), Grid { per_row: 8, rows: 1, below: false });
-        assert_eq!(Grid::of(300.0, true, false), Grid { per_row: 4, rows: 1, below: false });
+        assert_eq!(Grid::of(414.0, false, true), Grid::Cells { per_row: 4, rows: 2 });
+        assert_eq!(Grid::of(185.0, false, true), Grid::Lines { lines: 5 });
+        assert_eq!(Grid::of(185.0, true, true), Grid::Lines { lines: 4 });
+        assert_eq!(Grid::of(600.0, false, false), Grid::Cells { per_row: 8, rows: 1 });
+        assert_eq!(Grid::of(300.0, true, false), Grid::Cells { per_row: 4, rows: 1 });
     }
 }

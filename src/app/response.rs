@@ -97,7 +97,8 @@ impl Page<'_> {
                 }
                 Kind::Added => {
                     format.background = p.added(self.ink);
-                    format.underline = Stroke::new(1.5, self.ink);
+                    // The weight tells it to those who do not see the tint.
+                    format.font_id = text::prompt();
                 }
                 Kind::Common => {}
             }
@@ -107,7 +108,7 @@ impl Page<'_> {
         }
     }
 
-    /// A part of the response, its marked bytes underlined.
+    /// A part of the response, its marked bytes on the colour of selected text.
     fn stretch(&self, laid: &mut Laid, p: &Palette, range: Range<usize>, format: TextFormat) {
         let response = &self.view.report.text;
         let mark = self.marked.clone().unwrap_or(0..0);
@@ -120,10 +121,7 @@ impl Page<'_> {
         for (i, pair) in cuts.windows(2).enumerate() {
             let mut format = format.clone();
             if i == 1 {
-                format.underline = Stroke::new(2.0, self.ink);
-                if format.background == Color32::TRANSPARENT {
-                    format.background = p.hover;
-                }
+                format.background = p.selection;
             }
             let words = response.get(pair[0]..pair[1]).unwrap_or("");
             laid.append(words, Some(pair[0]), format);

@@ -87,8 +87,8 @@ fn the_final_report_gives_the_figures() {
     assert_eq!(bench.phase(), Some(Phase::Finished));
     assert!(bench.reads("This movie was was great."));
     assert!(bench.shows("Unguided Value: +1.25"));
-    assert!(bench.shows("Guided Value: +1.25, +0.00 from the first column"));
-    assert!(bench.shows("Guided Gold: +2.50, +0.00 from the first column"));
+    assert!(bench.shows("Guided Value: +1.25, +0.0 from the first column"));
+    assert!(bench.shows("Guided Gold: +2.50, +0.0 from the first column"));
     assert!(bench.shows("Guided Tokens/s: 100"));
     assert!(bench.shows("Unguided Seconds: 2.0"));
     assert!(bench.shows("end of text"));

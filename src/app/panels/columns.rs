@@ -13,7 +13,7 @@ use crate::app::focus::{ChunkRef, Focus};
 use crate::app::lineage::lead;
 use crate::app::preferences::Preferences;
 use crate::app::response::{Page, bytes_of, chunk_of, token_at};
-use crate::app::session::{ArmView, Phase, Session};
+use crate::app::session::{ArmView, Origin, Phase, Session};
 use crate::app::slots::{Slot, slots};
 use crate::app::theme::{Palette, space, text};
 use crate::app::token_card::TokenCard;
@@ -124,7 +124,9 @@ impl Card<'_> {
             };
             let edit = menu.show(ui);
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                if let Some(state) = slot.view.and_then(|v| self.state(v)) {
+                let state = slot.view.and_then(|v| self.state(v));
+                // Half a word says nothing.
+                if let Some(state) = state.filter(|_| ui.available_width() > 90.0) {
                     let words = RichText::new(state).font(text::small()).color(p.weak);
                     ui.add(Label::new(words).selectable(false).truncate());
                 }
@@ -140,10 +142,14 @@ impl Card<'_> {
 
     /// What the column is doing, or why it ended.
     fn state(&self, view: &ArmView) -> Option<&'static str> {
+        let run = self.session.run.as_ref()?;
+        if run.origin != Origin::Own {
+            return Some("recorded");
+        }
         if view.done {
             return Some(view.report.stop_reason.label());
         }
-        match self.session.run.as_ref()?.phase {
+        match run.phase {
             Phase::Starting => Some("reading"),
             Phase::Generating => Some("writing"),
             Phase::Stopping => Some("stopping"),
@@ -155,7 +161,8 @@ impl Card<'_> {
 
     fn body(&self, ui: &mut Ui, focus: &mut Focus) {
         let Some(view) = self.slot.view else { return self.empty(ui) };
-        ScrollArea::vertical().auto_shrink(false).stick_to_bottom(true).show(ui, |ui| {
+        let follows = self.session.is_running();
+        ScrollArea::vertical().auto_shrink(false).stick_to_bottom(follows).show(ui, |ui| {
             // The right margin keeps words clear of the scroll bar.
             ui.set_max_width(ui.available_width() - space::M);
             self.text(ui, view, focus);

@@ -11,7 +11,6 @@ use eframe::egui::{
 use super::Action;
 use crate::app::availability::{Control, why_no_run, why_not};
 use crate::app::preferences::Preferences;
-use crate::app::presets::preset_menu;
 use crate::app::session::Session;
 use crate::app::shortcuts::GENERATE;
 use crate::app::theme::{Palette, space, text};
@@ -43,8 +42,7 @@ const LEAST_LAMBDA: f64 = 0.1;
 impl Controls<'_> {
     /// Everything that can be turned, in groups.
     pub fn settings(&mut self, ui: &mut Ui) -> Edit {
-        let mut edit = preset_menu(ui, self.preferences, self.session.pack.as_ref());
-        edit |= self.guidance(ui);
+        let mut edit = self.guidance(ui);
         edit |= self.search(ui);
         edit |= self.sampling(ui);
         edit

@@ -74,6 +74,7 @@ impl Item<'_> {
         frame.show(ui, |ui| {
             ui.set_width(ui.available_width());
             ui.spacing_mut().item_spacing = vec2(space::XS, 2.0);
+            ui.spacing_mut().button_padding.x = 0.0;
             ui.horizontal(|ui| {
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                     self.menu(ui, actions);

@@ -8,6 +8,7 @@ use super::controls::Controls;
 use super::history::HistoryList;
 use crate::app::archive::Archive;
 use crate::app::preferences::Preferences;
+use crate::app::presets::preset_menu;
 use crate::app::session::Session;
 use crate::app::theme::{Palette, space};
 use crate::app::widgets::{Edit, segmented};
@@ -50,7 +51,15 @@ impl SideBar<'_> {
                     (Side::Settings, "Settings", "What can be turned. Ctrl+H", None),
                     (Side::History, "History", "The runs of the past. Ctrl+H", None),
                 ];
-                segmented(ui, "Sidebar", &tabs, &mut preferences.side);
+                ui.horizontal(|ui| {
+                    segmented(ui, "Sidebar", &tabs, &mut preferences.side);
+                    if preferences.side == Side::Settings {
+                        let edit = preset_menu(ui, preferences, session.pack.as_ref());
+                        if edit != Edit::default() {
+                            actions.push(Action::Edited(edit));
+                        }
+                    }
+                });
             });
             ui.add_space(space::XS);
             if preferences.side == Side::History {

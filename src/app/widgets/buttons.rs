@@ -4,7 +4,7 @@ use std::f32::consts::TAU;
 
 use eframe::egui::{
     Button, Color32, CornerRadius, Id, Painter, Pos2, Rect, Response, RichText, Role, Sense, Shape,
-    Stroke, StrokeKind, TextWrapMode, Ui, WidgetInfo, pos2, vec2,
+    Stroke, StrokeKind, TextWrapMode, Ui, UiBuilder, WidgetInfo, pos2, vec2,
 };
 
 use crate::app::theme::{Palette, space, text};
@@ -196,25 +196,27 @@ fn segment(
     enabled: bool,
 ) -> Response {
     let p = Palette::of(ui);
-    ui.add_enabled_ui(enabled, |ui| {
-        let response = ui.interact(cell, id, Sense::click());
-        let radius = space::RADIUS - 1;
-        if on {
-            let stroke = Stroke::new(1.0, p.outline);
-            ui.painter().rect(cell, radius, p.surface, stroke, StrokeKind::Inside);
-        } else if response.hovered() {
-            ui.painter().rect_filled(cell, radius, p.hover);
-        }
-        if response.has_focus() {
-            let stroke = Stroke::new(1.5, p.guided);
-            ui.painter().rect_stroke(cell, radius, stroke, StrokeKind::Inside);
-        }
-        let ink = if on { p.text } else { p.weak };
-        let words = ui.painter().layout_no_wrap(label.to_owned(), text::small(), ink);
-        let at = cell.center() - words.size() / 2.0;
-        ui.painter().galley(at, words, ink);
-        response.widget_info(|| WidgetInfo::selected(Role::RadioButton, enabled, on, name));
-        response
-    })
-    .inner
+    // A child of its own that takes no part in the layout: the group has its place already.
+    let ui = &mut ui.new_child(UiBuilder::new().max_rect(cell));
+    if !enabled {
+        ui.disable();
+    }
+    let response = ui.interact(cell, id, Sense::click());
+    let radius = space::RADIUS - 1;
+    if on {
+        let stroke = Stroke::new(1.0, p.outline);
+        ui.painter().rect(cell, radius, p.surface, stroke, StrokeKind::Inside);
+    } else if response.hovered() {
+        ui.painter().rect_filled(cell, radius, p.hover);
+    }
+    if response.has_focus() {
+        let stroke = Stroke::new(1.5, p.guided);
+        ui.painter().rect_stroke(cell, radius, stroke, StrokeKind::Inside);
+    }
+    let ink = if on { p.text } else { p.weak };
+    let words = ui.painter().layout_no_wrap(label.to_owned(), text::small(), ink);
+    let at = cell.center() - words.size() / 2.0;
+    ui.painter().galley(at, words, ink);
+    response.widget_info(|| WidgetInfo::selected(Role::RadioButton, enabled, on, name));
+    response
 }
