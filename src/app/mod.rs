@@ -7,7 +7,9 @@
 //! * [`theme`]: every colour, distance and type size.
 
 pub mod availability;
+mod beam_window;
 mod changes;
+mod chunk_card;
 pub mod coloring;
 mod column_menu;
 mod figures;
@@ -16,6 +18,7 @@ mod icon;
 mod lineage;
 mod opening;
 pub mod panels;
+mod plot_view;
 pub mod preferences;
 mod response;
 mod screenshot;
@@ -24,6 +27,8 @@ mod slots;
 mod stage;
 pub mod theme;
 mod token_card;
+mod tree_layout;
+mod value_lines;
 pub mod widgets;
 
 use eframe::egui::{
@@ -36,10 +41,12 @@ use crate::worker::Link;
 use crate::worker::protocol::{Command, Event, PackInfo, Request, RunId};
 
 use availability::why_no_run;
+use beam_window::BeamReader;
 use focus::Focus;
 use opening::SIZE;
 pub use opening::{AppError, Options, run};
 use panels::Action;
+use panels::lower::Below;
 use preferences::Preferences;
 use screenshot::Camera;
 use session::Session;
@@ -69,6 +76,8 @@ pub struct App {
     camera: Option<Camera>,
     stage: Stage,
     focus: Focus,
+    below: Below,
+    reader: BeamReader,
     /// The size asked for, and for how many frames more to insist on it.
     size: Option<(Vec2, u32)>,
 }
@@ -83,6 +92,9 @@ impl App {
         }
         if let Some(theme) = options.theme {
             preferences.theme = theme;
+        }
+        if let Some(lower) = options.lower {
+            (preferences.lower, preferences.lower_hidden) = (lower, false);
         }
         if let Some(settings) = &options.settings {
             preferences.settings = settings.clone();
@@ -108,6 +120,8 @@ impl App {
             camera,
             stage: Stage::default(),
             focus: Focus::default(),
+            below: Below::default(),
+            reader: BeamReader::default(),
             size,
         };
         if options.present {
@@ -175,9 +189,21 @@ impl App {
             settings: settings.clone(),
         };
         self.focus.clear();
+        // Repetitions of one prompt can be compared where a person was looking.
+        let shown = self.session.run.as_ref().map(|run| &run.request.prompt);
+        if shown != Some(prompt) {
+            self.below.plot.reset();
+        }
         self.session.error = None;
         self.session.begin(self.last_run, request.clone());
         self.send(Command::Generate(self.last_run, request));
+    }
+
+    /// The prompt of the run shown and a beam of it become the next run's prompt.
+    fn go_on_from(&mut self, text: &str) {
+        let Some(run) = self.session.run.as_ref() else { return };
+        self.preferences.prompt = format!("{}{text}", run.request.prompt);
+        self.generate();
     }
 
     fn stop(&mut self) {
@@ -191,6 +217,7 @@ impl App {
     fn act(&mut self, ctx: &egui::Context, action: Action) {
         match action {
             Action::Generate => self.generate(),
+            Action::Continue(text) => self.go_on_from(&text),
             Action::Stop => self.stop(),
             Action::Edited(edit) => self.edited(edit),
             Action::ColumnsChanged => self.columns_changed(),
@@ -213,6 +240,8 @@ impl App {
 
     /// With the live switch on, columns that the run lacks are run. Taking one away costs nothing.
     fn columns_changed(&mut self) {
+        self.focus.clear();
+        self.below.plot.show_all();
         let Some(run) = self.session.run.as_ref() else { return };
         let missing = |c| !run.request.columns.contains(c);
         if self.preferences.live && self.preferences.columns.iter().any(missing) {
@@ -221,7 +250,7 @@ impl App {
     }
 
     /// Shortcuts come before the panels, or the prompt box would take Ctrl+Enter for a new line.
-    fn shortcuts(&self, ui: &Ui, actions: &mut Vec<Action>) {
+    fn shortcuts(&mut self, ui: &Ui, actions: &mut Vec<Action>) {
         if ui.input_mut(|i| i.consume_shortcut(&GENERATE)) {
             // A number being typed counts: leaving its box enters it.
             let focus =
@@ -234,6 +263,10 @@ impl App {
         if ui.input_mut(|i| i.consume_key(Modifiers::NONE, PRESENT)) {
             actions.push(Action::Present);
         }
+        let reading = self.focus.open.is_some();
+        if reading && ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Escape)) {
+            self.focus.open = None;
+        }
         let running = self.session.is_running();
         if running && ui.input_mut(|i| i.consume_key(Modifiers::NONE, Key::Escape)) {
             actions.push(Action::Stop);
@@ -241,7 +274,7 @@ impl App {
     }
 
     fn panels(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
-        let Self { session, preferences, stage, focus, .. } = self;
+        let Self { session, preferences, stage, focus, below, reader, .. } = self;
         let presenting = stage.is_on();
         if presenting {
             panels::present::PresentBar { session, preferences }.show(ui, actions);
@@ -253,16 +286,14 @@ impl App {
             panels::controls::Controls { session, preferences }.show(ui, actions);
         }
         let canvas = Frame::new().fill(Palette::of(ui).canvas);
-        let least = if presenting { 190.0 } else { 200.0 };
-        let plot_height = (ui.available_height() * 0.38).clamp(least, 380.0);
         let margin = |top, bottom| Margin { left: 16, right: 16, top, bottom };
-        Panel::bottom("plot")
-            .exact_size(plot_height)
+        let lower = panels::lower::LowerPanel { session, preferences, focus, below, presenting };
+        let height = lower.height(ui.available_height());
+        Panel::bottom("lower")
+            .exact_size(height)
             .show_separator_line(false)
             .frame(canvas.inner_margin(margin(space::M as i8, space::L as i8)))
-            .show(ui, |ui| {
-                panels::plot::ValuePlot { session, preferences }.show(ui);
-            });
+            .show(ui, |ui| lower.show(ui));
         CentralPanel::default().frame(canvas.inner_margin(margin(space::L as i8, 0))).show(
             ui,
             |ui| {
@@ -270,6 +301,7 @@ impl App {
                 columns.show(ui, actions);
             },
         );
+        reader.show(ui.ctx(), session, preferences, focus, actions);
     }
 
     /// The size asked for wins over the remembered one, which is restored even where it is not

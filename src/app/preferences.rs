@@ -23,6 +23,10 @@ pub struct Preferences {
     pub theme: Theme,
     /// What the background of every token shows.
     pub coloring: Coloring,
+    /// What stands below the texts.
+    pub lower: Lower,
+    /// Whether the texts have that room as well.
+    pub lower_hidden: bool,
     /// Run again whenever a setting has changed.
     pub live: bool,
     /// How much larger than usual everything is drawn (Ctrl with plus and minus).
@@ -40,11 +44,24 @@ impl Default for Preferences {
             prompt: String::new(),
             theme: Theme::default(),
             coloring: Coloring::default(),
+            lower: Lower::default(),
+            lower_hidden: false,
             live: false,
             zoom: 1.0,
             present_zoom: PRESENT_ZOOM,
         }
     }
+}
+
+/// What the panel below the texts shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lower {
+    /// The value of every chunk over the length of the response.
+    #[default]
+    Values,
+    /// The search of one column as a tree.
+    Tree,
 }
 
 /// Large enough for the back of a room, small enough for 1280×720.
@@ -108,6 +125,8 @@ mod tests {
             theme: Theme::Dark,
             live: true,
             coloring: Coloring::Kl,
+            lower: Lower::Tree,
+            lower_hidden: true,
             ..Preferences::default()
         };
         chosen.settings.lambda = f32::INFINITY;

@@ -2,6 +2,7 @@
 //! display, no GPU, no model.
 #![cfg(feature = "window")]
 
+mod chunks;
 mod engine;
 mod harness;
 mod live;
@@ -10,3 +11,4 @@ mod runs;
 mod settings;
 mod stage;
 mod tokens;
+mod tree;
