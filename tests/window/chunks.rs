@@ -1,7 +1,9 @@
 //! The plot: candidates that are pointed at, read and continued; zoom, legend and tabs.
 
-use eframe::egui::{Event, Key, Modifiers, MouseWheelUnit, Pos2, TouchPhase, lerp, vec2};
-use egui_kittest::kittest::Queryable;
+use eframe::egui::{
+    Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, Pos2, TouchPhase, lerp, vec2,
+};
+use egui_kittest::kittest::{NodeT, Queryable};
 use ivg_playground::app::preferences::{Lower, Preferences};
 use ivg_playground::guidance::trace::Candidate;
 
@@ -143,8 +145,9 @@ fn wheel(bench: &mut Bench, at: Pos2, modifiers: Modifiers) {
     bench.window.hover_at(at);
     bench.window.run();
     let (unit, delta, phase) = (MouseWheelUnit::Line, vec2(0.0, 4.0), TouchPhase::Move);
+    let source = MouseWheelSource::Wheel;
     bench.window.event(Event::ModifiersChanged(modifiers));
-    bench.window.event(Event::MouseWheel { unit, delta, phase, modifiers });
+    bench.window.event(Event::MouseWheel { unit, delta, phase, modifiers, source });
     bench.window.run();
     bench.window.event(Event::ModifiersChanged(Modifiers::NONE));
     bench.window.run();

@@ -80,6 +80,8 @@ impl Bench {
             }
         }
         self.window.run();
+        // The plot leaves its axes the room that they took in the frame before.
+        self.window.step();
     }
 
     /// The candidates of a column's chunk.

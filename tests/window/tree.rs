@@ -1,7 +1,7 @@
 //! The search as a tree.
 
 use eframe::egui::Key;
-use egui_kittest::kittest::Queryable;
+use egui_kittest::kittest::{NodeT, Queryable};
 use ivg_playground::worker::protocol::Cost;
 
 use crate::engine::tokens;
