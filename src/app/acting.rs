@@ -44,10 +44,21 @@ impl App {
             settings: self.preferences.settings.clone(),
         };
         self.focus.clear();
+        // Repetitions of one prompt can be compared where a person was looking.
+        if self.session.run.as_ref().map(|run| &run.request.prompt) != Some(&request.prompt) {
+            self.below.plot.reset();
+        }
         self.session.error = None;
         self.session.begin(self.last_run, request.clone());
         self.strip.stopping();
         self.send(Command::Generate(self.last_run, request));
+    }
+
+    /// The prompt of the run shown and a beam of it become the next run's prompt.
+    fn go_on_from(&mut self, text: &str) {
+        let Some(run) = self.session.run.as_ref() else { return };
+        self.preferences.prompt = format!("{}{text}", run.request.prompt);
+        self.generate();
     }
 
     fn stop(&mut self) {
@@ -76,6 +87,7 @@ impl App {
     pub(super) fn act(&mut self, ctx: &Context, action: Action) {
         match action {
             Action::Generate => self.generate(),
+            Action::Continue(text) => self.go_on_from(&text),
             Action::Stop => self.stop(),
             Action::Escape => self.escape(ctx),
             Action::Edited(edit) => self.edited(edit),
@@ -244,6 +256,7 @@ impl App {
         let columns = columns_of(&trace);
         trace.arms.truncate(columns.len());
         self.focus.clear();
+        self.below.plot.reset();
         self.preferences.prompt.clone_from(&trace.prompt);
         self.preferences.settings = trace.settings.clone();
         self.preferences.columns.clone_from(&columns);
@@ -302,6 +315,8 @@ impl App {
 
     /// With the live switch on, columns that the run lacks are run. Taking one away costs nothing.
     fn columns_changed(&mut self) {
+        self.focus.clear();
+        self.below.plot.show_all();
         let Some(run) = self.session.run.as_ref() else { return };
         let missing = |c| !run.request.columns.contains(c);
         if self.preferences.live && self.preferences.columns.iter().any(missing) {

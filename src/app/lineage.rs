@@ -30,6 +30,37 @@ pub fn beam_text(chunks: &[ChunkTrace], chunk: usize, candidate: usize) -> Strin
     path.iter().zip(chunks).map(|(&i, chunk)| chunk.candidates[i].text.as_str()).collect()
 }
 
+/// The line that runs through this candidate: its ancestors, itself, and what became of it. Where
+/// several of its successors were kept, the answer's comes first, then the most valuable.
+pub fn line_through(chunks: &[ChunkTrace], chunk: usize, candidate: usize) -> Vec<usize> {
+    let mut line = ancestry(chunks, chunk, candidate);
+    extend(chunks, &mut line);
+    line
+}
+
+/// Whether each of these candidates, one a chunk, continues the one before.
+pub fn is_line(chunks: &[ChunkTrace], line: &[usize]) -> bool {
+    let parent = |t: usize| candidate(chunks, t, line[t]).map(|c| c.parent);
+    (0..line.len()).all(|t| parent(t) == Some(t.checked_sub(1).map(|before| line[before])))
+}
+
+/// Follows a line to its end.
+pub fn extend(chunks: &[ChunkTrace], line: &mut Vec<usize>) {
+    let answer = lead(chunks);
+    while let Some((&last, next)) = line.last().zip(chunks.get(line.len())) {
+        let on_answer = answer.get(line.len()).copied();
+        let kept = next.candidates.iter().enumerate();
+        let kept = kept.filter(|(_, c)| c.survived && c.parent == Some(last));
+        let rank = |i: usize, c: &Candidate| (Some(i) == on_answer, c.value.unwrap_or(f32::MIN));
+        let best = kept.max_by(|(i, a), (j, b)| {
+            let (a, b) = (rank(*i, a), rank(*j, b));
+            a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+        });
+        let Some((i, _)) = best else { break };
+        line.push(i);
+    }
+}
+
 /// A candidate, if there is one.
 pub fn candidate(chunks: &[ChunkTrace], chunk: usize, index: usize) -> Option<&Candidate> {
     chunks.get(chunk)?.candidates.get(index)
@@ -73,6 +104,17 @@ pub mod tests {
     fn the_answer_is_traced_back_through_its_parents() {
         assert_eq!(lead(&search()), [2, 2]);
         assert_eq!(lead(&[]), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn a_line_goes_on_to_where_it_was_dropped() {
+        assert_eq!(line_through(&search(), 0, 0), [0, 1]);
+        assert_eq!(line_through(&search(), 0, 1), [1]);
+        assert_eq!(line_through(&search(), 0, 2), [2, 2]);
+        assert_eq!(line_through(&search(), 1, 0), [0, 0]);
+        assert_eq!(line_through(&search(), 5, 0), Vec::<usize>::new());
+        assert!(is_line(&search(), &[0, 1]) && is_line(&search(), &[]));
+        assert!(!is_line(&search(), &[1, 1]) && !is_line(&search(), &[0, 1, 0]));
     }
 
     #[test]

@@ -9,7 +9,9 @@
 mod acting;
 pub mod archive;
 pub mod availability;
+mod beam_window;
 mod changes;
+mod chunk_card;
 pub mod coloring;
 mod column_menu;
 mod figures;
@@ -19,6 +21,7 @@ mod lineage;
 mod opening;
 pub mod panels;
 mod path_dialog;
+mod plot_view;
 pub mod preferences;
 mod presets;
 mod recorded;
@@ -33,6 +36,8 @@ mod strip_plot;
 pub mod strip_view;
 pub mod theme;
 mod token_card;
+mod tree_layout;
+mod value_lines;
 pub mod widgets;
 
 use eframe::egui::{self, CentralPanel, Frame, Margin, Panel, Ui, Vec2, ViewportCommand};
@@ -42,10 +47,12 @@ use crate::worker::Link;
 use crate::worker::protocol::{Command, Event, PackInfo, RunId};
 
 use archive::Archive;
+use beam_window::BeamReader;
 use focus::Focus;
 use opening::SIZE;
 pub use opening::{AppError, Options, history_folder, run};
 use panels::Action;
+use panels::lower::Below;
 use preferences::Preferences;
 use screenshot::{Camera, Pictures};
 use session::Session;
@@ -76,6 +83,8 @@ pub struct App {
     strip: StripView,
     /// Whether the keys are listed.
     help: bool,
+    below: Below,
+    reader: BeamReader,
     /// The size asked for, and for how many frames more to insist on it.
     size: Option<(Vec2, u32)>,
 }
@@ -90,6 +99,9 @@ impl App {
         }
         if let Some(theme) = options.theme {
             preferences.theme = theme;
+        }
+        if let Some(lower) = options.lower {
+            (preferences.lower, preferences.lower_hidden) = (lower, false);
         }
         if let Some(settings) = &options.settings {
             preferences.settings = settings.clone();
@@ -119,6 +131,8 @@ impl App {
             archive: Archive::new(ctx, options.folder),
             strip: StripView::default(),
             help: false,
+            below: Below::default(),
+            reader: BeamReader::default(),
             size,
         };
         if options.present {
@@ -173,7 +187,7 @@ impl App {
     }
 
     fn panels(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
-        let Self { session, preferences, stage, focus, archive, .. } = self;
+        let Self { session, preferences, stage, focus, below, reader, archive, .. } = self;
         let presenting = stage.is_on();
         if presenting {
             panels::present::PresentBar { session, preferences }.show(ui, actions);
@@ -185,16 +199,14 @@ impl App {
             panels::side::SideBar { session, preferences, archive }.show(ui, actions);
         }
         let canvas = Frame::new().fill(Palette::of(ui).canvas);
-        let least = if presenting { 190.0 } else { 200.0 };
-        let plot_height = (ui.available_height() * 0.38).clamp(least, 380.0);
         let margin = |top, bottom| Margin { left: 16, right: 16, top, bottom };
-        Panel::bottom("plot")
-            .exact_size(plot_height)
+        let lower = panels::lower::LowerPanel { session, preferences, focus, below, presenting };
+        let height = lower.height(ui.available_height());
+        Panel::bottom("lower")
+            .exact_size(height)
             .show_separator_line(false)
             .frame(canvas.inner_margin(margin(space::M as i8, space::L as i8)))
-            .show(ui, |ui| {
-                panels::plot::ValuePlot { session, preferences }.show(ui);
-            });
+            .show(ui, |ui| lower.show(ui));
         CentralPanel::default().frame(canvas.inner_margin(margin(space::L as i8, 0))).show(
             ui,
             |ui| {
@@ -202,6 +214,7 @@ impl App {
                 columns.show(ui, actions);
             },
         );
+        reader.show(ui.ctx(), session, preferences, focus, actions);
     }
 
     /// The size asked for wins over the remembered one, which is restored even where it is not

@@ -7,7 +7,7 @@ use std::time::Duration;
 use eframe::egui::ViewportBuilder;
 use thiserror::Error;
 
-use super::preferences::Preferences;
+use super::preferences::{Lower, Preferences};
 use super::screenshot::{Camera, Outcome};
 use super::{App, Theme, icon};
 use crate::guidance::settings::Settings;
@@ -39,6 +39,8 @@ pub struct Options {
     pub present: bool,
     /// Light, dark or what the desktop says.
     pub theme: Option<Theme>,
+    /// What stands below the texts.
+    pub lower: Option<Lower>,
     /// Width and height of the window, in points.
     pub size: Option<[f32; 2]>,
     /// The settings.
@@ -59,6 +61,7 @@ impl Options {
             screenshot: None,
             present: false,
             theme: None,
+            lower: None,
             size: None,
             settings: None,
             folder: None,

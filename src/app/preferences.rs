@@ -31,6 +31,10 @@ pub struct Preferences {
     pub side: Side,
     /// Whether a person has made a run: until then an example is shown.
     pub has_run: bool,
+    /// What stands below the texts.
+    pub lower: Lower,
+    /// Whether the texts have that room as well.
+    pub lower_hidden: bool,
     /// Run again whenever a setting has changed.
     pub live: bool,
     /// How much larger than usual everything is drawn (Ctrl with plus and minus).
@@ -51,11 +55,24 @@ impl Default for Preferences {
             presets: Vec::new(),
             side: Side::default(),
             has_run: false,
+            lower: Lower::default(),
+            lower_hidden: false,
             live: false,
             zoom: 1.0,
             present_zoom: PRESENT_ZOOM,
         }
     }
+}
+
+/// What the panel below the texts shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lower {
+    /// The value of every chunk over the length of the response.
+    #[default]
+    Values,
+    /// The search of one column as a tree.
+    Tree,
 }
 
 /// Large enough for the back of a room, small enough for 1280×720.
@@ -120,6 +137,8 @@ mod tests {
             theme: Theme::Dark,
             live: true,
             coloring: Coloring::Kl,
+            lower: Lower::Tree,
+            lower_hidden: true,
             ..Preferences::default()
         };
         chosen.settings.lambda = f32::INFINITY;

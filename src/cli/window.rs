@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use ivg_playground::app::{self, Options};
+use ivg_playground::app::{self, Options, preferences};
 use ivg_playground::packs::PackSource;
 use ivg_playground::worker;
 
@@ -25,6 +25,9 @@ pub struct Args {
     /// Light or dark, whatever was chosen before
     #[arg(long, value_enum)]
     theme: Option<Theme>,
+    /// What the panel below the texts shows
+    #[arg(long, value_enum)]
+    lower: Option<Lower>,
     /// Size of the window in points
     #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<[f32; 2]>,
@@ -34,6 +37,14 @@ pub struct Args {
 enum Theme {
     Light,
     Dark,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Lower {
+    /// The value of every chunk
+    Values,
+    /// The search as a tree
+    Tree,
 }
 
 fn size(text: &str) -> Result<[f32; 2], String> {
@@ -55,6 +66,10 @@ pub fn run(args: Args, pack: PackSource) -> anyhow::Result<()> {
         theme: args.theme.map(|t| match t {
             Theme::Light => app::Theme::Light,
             Theme::Dark => app::Theme::Dark,
+        }),
+        lower: args.lower.map(|l| match l {
+            Lower::Values => preferences::Lower::Values,
+            Lower::Tree => preferences::Lower::Tree,
         }),
         size: args.size,
         settings: None,

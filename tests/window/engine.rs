@@ -1,6 +1,7 @@
 //! A worker that does what the test says, with believable values: no model, no thread.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 
 use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::{
@@ -13,12 +14,14 @@ use ivg_playground::worker::{Link, WorkerEnd, link};
 pub struct Engine {
     end: WorkerEnd,
     noise: Cell<u32>,
+    /// Of every size of search, the survivors of its last chunk.
+    survivors: RefCell<HashMap<(usize, usize), Vec<usize>>>,
 }
 
 /// A line with the engine on the other end.
 pub fn engine(wake: impl Fn() + Send + 'static) -> (Link, Engine) {
     let (window, end) = link(wake);
-    (window, Engine { end, noise: Cell::new(7) })
+    (window, Engine { end, noise: Cell::new(7), survivors: RefCell::default() })
 }
 
 /// A pack that can do everything.
@@ -160,7 +163,8 @@ impl Engine {
         (next >> 8) as f32 / (1 << 23) as f32 - 1.0
     }
 
-    /// A chunk in which `beams` of `rows` candidates around `value` are kept.
+    /// A chunk in which `beams` of `rows` candidates around `value` are kept. Every candidate
+    /// has a text of its own, which names its place: " t5c0".
     pub fn search_chunk(
         &self,
         tokens: usize,
@@ -172,10 +176,12 @@ impl Engine {
         let values: Vec<f32> = (0..rows).map(|_| value + 0.9 * self.noise()).collect();
         let mut order: Vec<usize> = (0..rows).collect();
         order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+        let mut kept = order[..beams].to_vec();
+        kept.sort_unstable();
+        let before = self.survivors.borrow_mut().insert((beams, rows), kept).unwrap_or_default();
         let candidates = (0..rows).map(|i| Candidate {
-            text: "…".into(),
-            // Survivors of the chunk before stand at the places that `survivors` gave them.
-            parent: (!first).then(|| i / successors),
+            text: format!(" t{tokens}c{i}"),
+            parent: (!first).then(|| before[i / successors]),
             value: Some(values[i]),
             survived: order[..beams].contains(&i),
             ended: false,

@@ -6,9 +6,10 @@ use egui_kittest::{Harness, Node};
 use ivg_playground::app::session::{ArmView, Phase};
 use ivg_playground::app::{App, Options, preferences::Preferences};
 use ivg_playground::guidance::settings::{Arm, Settings};
+use ivg_playground::guidance::trace::Candidate;
 use ivg_playground::worker::protocol::{Command, PackInfo, PackSource, Request, RunId};
 
-use crate::engine::{Engine, engine, pack};
+use crate::engine::{Engine, engine, pack, tokens};
 
 /// Both ends, in one hand.
 pub struct Bench {
@@ -58,6 +59,35 @@ impl Bench {
         bench.engine.send(ivg_playground::worker::protocol::Event::Started { run });
         bench.window.run();
         (bench, run, request)
+    }
+
+    /// A window with a finished search of `chunks` chunks of five tokens, four of sixteen
+    /// candidates kept, beside a single line of the base.
+    pub fn searched(chunks: usize) -> Self {
+        let (mut bench, run, _) = Self::running();
+        bench.search(run, chunks);
+        bench
+    }
+
+    /// Sends the chunks of both columns of a run.
+    pub fn search(&mut self, run: RunId, chunks: usize) {
+        let words: String = (0..5 * chunks).map(|i| format!("w{i} ")).collect();
+        let all = tokens(&words);
+        for end in (5..=5 * chunks).step_by(5) {
+            for (arm, rows) in [(0, (1, 1)), (1, (4, 16))] {
+                let chunk = self.engine.search_chunk(end, end as f32 / 10.0, rows, end == 5);
+                self.engine.chunk(run, arm, chunk, &all[..end]);
+            }
+        }
+        self.window.run();
+        // The plot leaves its axes the room that they took in the frame before.
+        self.window.step();
+    }
+
+    /// The candidates of a column's chunk.
+    pub fn candidates(&self, arm: usize, chunk: usize) -> &[Candidate] {
+        let run = self.window.state().session().run.as_ref().expect("a run");
+        &run.arms[arm].report.chunks[chunk].candidates
     }
 
     /// Clicks the one thing that is called this.

@@ -2,6 +2,7 @@
 //! display, no GPU, no model.
 #![cfg(feature = "window")]
 
+mod chunks;
 mod engine;
 mod harness;
 mod live;
@@ -11,3 +12,4 @@ mod settings;
 mod stage;
 mod strip;
 mod tokens;
+mod tree;

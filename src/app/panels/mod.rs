@@ -4,12 +4,14 @@ pub mod columns;
 pub mod controls;
 pub mod errors;
 pub mod history;
+pub mod lower;
 pub mod plot;
 pub mod present;
 pub mod side;
 pub mod status;
 pub mod strip;
 pub mod top;
+pub mod tree;
 
 use super::archive::Wanted;
 use super::coloring::Coloring;
@@ -24,6 +26,8 @@ use crate::records::history::EntryId;
 pub enum Action {
     /// Start a run.
     Generate,
+    /// Start a run that goes on from the shown run's prompt and this text after it.
+    Continue(String),
     /// Stop the run.
     Stop,
     /// Close what is open, stop what runs, leave the stage: the first of these that there is.

@@ -1,33 +1,39 @@
 //! The value of every chunk over the length of the response.
 
 use eframe::egui::{
-    Align, Align2, Frame, Label, Layout, Margin, Rangef, RichText, Role, Sense, Stroke, TextStyle,
-    Ui, Vec2b, WidgetInfo, vec2,
+    Align2, CursorIcon, Rangef, Rect, Role, Sense, TextStyle, Ui, Vec2b, WidgetInfo, vec2,
 };
 use egui_plot::{
-    AxisHints, GridInput, GridMark, HPlacement, HoverPosition, Line, LineStyle, MarkerShape, Plot,
-    PlotPoints, PlotUi, Points,
+    AxisHints, GridInput, GridMark, HPlacement, Plot, PlotBounds, PlotTransform, PlotUi,
 };
 
+use super::lower::key;
+use crate::app::chunk_card::{ChunkCard, name};
+use crate::app::focus::{ChunkRef, Focus};
 use crate::app::lineage;
+use crate::app::plot_view::PlotView;
 use crate::app::preferences::Preferences;
 use crate::app::session::Session;
-use crate::app::slots::{Slot, slots};
+use crate::app::slots::Slot;
 use crate::app::theme::{Palette, space, text};
-use crate::app::widgets::{Mark, marker};
+use crate::app::value_lines::{Picture, band, mark, spot};
+use crate::app::widgets::{Icon, Mark, icon_button, legend_entry, within};
 use crate::guidance::trace::ChunkTrace;
 use crate::words::minus;
 
-/// The plot card.
+/// The plot and its legend.
 pub struct ValuePlot<'a> {
     /// What it shows.
     pub session: &'a Session,
-    /// Which columns there are; gives the length of the axis until there is a run.
+    /// Gives the length of the axis until there is a run.
     pub preferences: &'a Preferences,
+    /// The columns.
+    pub slots: &'a [Slot<'a>],
+    /// The candidate that is pointed at.
+    pub focus: &'a mut Focus,
+    /// Which part of it is shown.
+    pub view: &'a mut PlotView,
 }
-
-/// Dropped candidates drawn, at most: more cannot be told apart, and cost frames.
-const MOST_DROPPED: usize = 1600;
 
 /// Height of the axis below the plot, in points.
 const AXIS: f32 = 36.0;
@@ -36,95 +42,30 @@ const MARK_EVERY: f64 = 32.0;
 /// And those of the token axis.
 const COLUMN_EVERY: f64 = 64.0;
 
-/// What of an arm's chunks is drawn, in plot coordinates: tokens and value.
-#[derive(Debug, Default, PartialEq)]
-struct Picture {
-    kept: Vec<[f64; 2]>,
-    dropped: Vec<[f64; 2]>,
-    /// From every survivor to the candidate it continues.
-    lineage: Vec<[[f64; 2]; 2]>,
-    /// The path of the answer, from the first chunk to the last.
-    lead: Vec<[f64; 2]>,
-    chunks: usize,
-}
-
-impl Picture {
-    fn of(chunks: &[ChunkTrace]) -> Self {
-        let mut picture = Self { chunks: chunks.len(), ..Self::default() };
-        let most = (MOST_DROPPED / chunks.len().max(1)).clamp(4, 64);
-        for (t, chunk) in chunks.iter().enumerate() {
-            let dropped: Vec<_> = (0..chunk.candidates.len())
-                .filter(|&i| !chunk.candidates[i].survived)
-                .filter_map(|i| spot(chunk, i))
-                .collect();
-            let stride = dropped.len().div_ceil(most).max(1);
-            picture.dropped.extend(dropped.into_iter().step_by(stride));
-            for (i, candidate) in chunk.candidates.iter().enumerate() {
-                let Some(here) = spot(chunk, i).filter(|_| candidate.survived) else { continue };
-                picture.kept.push(here);
-                let before = t.checked_sub(1).map(|t| &chunks[t]).zip(candidate.parent);
-                if let Some(there) = before.and_then(|(chunk, parent)| spot(chunk, parent)) {
-                    picture.lineage.push([there, here]);
-                }
+impl ValuePlot<'_> {
+    /// Shows the legend, from right to left. Its entries show and hide candidates.
+    pub fn legend(&mut self, ui: &mut Ui) {
+        let p = Palette::of(ui);
+        key(ui, "dropped", Mark::Dropped);
+        key(ui, "kept", Mark::Kept);
+        for slot in self.slots.iter().rev() {
+            let shown = self.view.shows(slot.index);
+            let ink = p.column(slot.index);
+            let entry = legend_entry(ui, &slot.title, slot.mark(), ink, shown);
+            if entry.on_hover_text("Shows or hides this column's candidates.").clicked() {
+                self.view.toggle(slot.index);
             }
         }
-        let path = lineage::lead(chunks);
-        picture.lead = path.iter().zip(chunks).filter_map(|(&i, chunk)| spot(chunk, i)).collect();
-        picture
-    }
-}
-
-/// Where a candidate is drawn; nowhere without a value.
-fn spot(chunk: &ChunkTrace, i: usize) -> Option<[f64; 2]> {
-    let candidate = chunk.candidates.get(i)?;
-    let value = candidate.value.filter(|v| v.is_finite())?;
-    Some([candidate.tokens as f64, f64::from(value)])
-}
-
-impl ValuePlot<'_> {
-    /// Shows it over the whole of `ui`.
-    pub fn show(self, ui: &mut Ui) {
-        let p = Palette::of(ui);
-        let frame = Frame::new()
-            .fill(p.surface)
-            .stroke(Stroke::new(1.0, p.border))
-            .corner_radius(space::CARD_RADIUS)
-            .inner_margin(Margin::symmetric(space::L as i8, space::M as i8));
-        frame.show(ui, |ui| {
-            let slots = slots(self.session, self.preferences);
-            self.heading(ui, &slots);
-            if self.has_values(&slots) { self.plot(ui, &slots) } else { self.empty(ui) }
-        });
     }
 
-    fn has_values(&self, slots: &[Slot<'_>]) -> bool {
-        let mut chunks = slots.iter().filter_map(|s| s.view).flat_map(|view| view.plotted().0);
+    /// Shows the plot over the rest of `ui`.
+    pub fn show(mut self, ui: &mut Ui) {
+        if self.has_values() { self.plot(ui) } else { self.empty(ui) }
+    }
+
+    fn has_values(&self) -> bool {
+        let mut chunks = self.slots.iter().flat_map(|slot| chunks_of(slot));
         chunks.any(|chunk| chunk.candidates.iter().any(|c| c.value.is_some()))
-    }
-
-    fn heading(&self, ui: &mut Ui, slots: &[Slot<'_>]) {
-        let p = Palette::of(ui);
-        ui.horizontal(|ui| {
-            let words = RichText::new("Value of every chunk").font(text::heading());
-            ui.add(Label::new(words).selectable(false));
-            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                // From right to left.
-                let mut entries = vec![
-                    ("dropped", Mark::Dropped, p.weak, 12.0),
-                    ("kept", Mark::Kept, p.weak, 12.0),
-                ];
-                let titles = slots.iter().rev();
-                entries
-                    .extend(titles.map(|s| (s.title.as_str(), s.mark(), p.column(s.index), 24.0)));
-                for (name, mark, ink, width) in entries {
-                    let words = RichText::new(name).font(text::small()).color(p.weak);
-                    ui.add(Label::new(words).selectable(false));
-                    let (place, _) = ui.allocate_exact_size(vec2(width, 16.0), Sense::hover());
-                    marker(ui.painter(), place.center(), mark, ink);
-                    ui.add_space(space::XS);
-                }
-            });
-        });
     }
 
     fn empty(&self, ui: &mut Ui) {
@@ -140,111 +81,149 @@ impl ValuePlot<'_> {
         ui.painter().text(rect.center(), Align2::CENTER_CENTER, words, text::body(), p.weak);
     }
 
-    fn plot(&self, ui: &mut Ui, slots: &[Slot<'_>]) {
+    /// Everything there is to see. The axes only ever widen while a run goes on.
+    fn whole(&self) -> PlotBounds {
         let run = self.session.run.as_ref();
         let settings = run.map_or(&self.preferences.settings, |r| &r.request.settings);
         let length = settings.max_tokens as f64;
         let span = run.map_or(-1.0..=1.0, |r| r.value_span());
-        let p = Palette::of(ui);
-        let marks = f64::from(ui.available_height() - AXIS) / MARK_EVERY;
-        let columns = f64::from(ui.available_width()) / COLUMN_EVERY;
-        ui.style_mut().text_styles.insert(TextStyle::Body, text::small());
-        ui.visuals_mut().override_text_color = Some(p.weak);
-        let plot = Plot::new("values")
-            .allow_zoom(false)
-            .allow_drag(false)
-            .allow_scroll(false)
-            .allow_boxed_zoom(false)
-            .allow_axis_zoom_drag(false)
-            .allow_double_click_reset(false)
-            .show_background(false)
-            .show_crosshair(false)
-            .grid_color(p.grid)
-            .auto_bounds(Vec2b::FALSE)
-            .custom_x_axes(vec![
-                AxisHints::new_x().label("tokens").label_spacing(Rangef::new(24.0, 40.0)),
-            ])
-            .custom_y_axes(vec![
-                AxisHints::new_y()
-                    .label("value V(x, y≤t)")
-                    .placement(HPlacement::Left)
-                    .label_spacing(Rangef::new(12.0, 20.0)),
-            ])
-            .x_grid_spacer(move |input| ruler(input, columns))
-            .y_grid_spacer(move |input| ruler(input, marks))
-            .y_axis_formatter(|mark, _| tick(mark))
-            .label_formatter(label);
-        let response = plot.show(ui, |plot| {
-            plot.set_plot_bounds_x(0.0..=length * 1.02);
-            plot.set_plot_bounds_y(span);
-            // The first column last, or sixteen rows of dots would hide its line.
-            for slot in slots.iter().rev() {
-                draw(plot, p, slot);
-            }
-        });
-        let words = summary(slots);
-        response.response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &words));
+        PlotBounds::from_min_max([0.0, *span.start()], [length * 1.02, *span.end()])
     }
-}
 
-/// The plot for those who cannot see it.
-fn summary(slots: &[Slot<'_>]) -> String {
-    let mut words = String::from("Value of every chunk.");
-    for (slot, view) in slots.iter().filter_map(|s| s.view.map(|v| (s, v))) {
-        let (chunks, _) = view.plotted();
-        let last = lineage::lead(chunks).last().copied().zip(chunks.last());
-        if let Some([tokens, value]) = last.and_then(|(i, chunk)| spot(chunk, i)) {
-            let (name, count) = (&slot.title, chunks.len());
-            words += &format!(" {name}: {count} chunks, {value:+.2} after {tokens} tokens.");
+    fn plot(&mut self, ui: &mut Ui) {
+        let whole = self.whole();
+        let bounds = self.view.bounds(whole);
+        let p = Palette::of(ui);
+        let pictures: Vec<Picture> =
+            self.slots.iter().map(|slot| Picture::of(slot, self.view.shows(slot.index))).collect();
+        let draw = |plot: &mut PlotUi<'_>| {
+            plot.set_plot_bounds(bounds);
+            // The first column last, or sixteen rows of dots would hide its line.
+            for (slot, picture) in self.slots.iter().zip(&pictures).rev() {
+                picture.draw(plot, p, slot);
+            }
+        };
+        let response = ui.scope(|ui| {
+            let marks = f64::from(ui.available_height() - AXIS) / MARK_EVERY;
+            let columns = f64::from(ui.available_width()) / COLUMN_EVERY;
+            ui.style_mut().text_styles.insert(TextStyle::Body, text::small());
+            ui.visuals_mut().override_text_color = Some(p.weak);
+            axes(columns, marks, p).show(ui, draw)
+        });
+        let (transform, mut response) = (response.inner.transform, response.inner.response);
+        self.view.steer(ui, &response, &transform, whole);
+        let still = !response.dragged();
+        let pointer = response.hover_pos().filter(|_| still);
+        let pointed = pointer.and_then(|pointer| {
+            let near = self.slots.iter().zip(&pictures).filter_map(|(slot, picture)| {
+                let (distance, dot) = picture.nearest(&transform, pointer)?;
+                let (chunk, candidate) = (dot.chunk, dot.candidate);
+                Some((distance, ChunkRef { slot: slot.index, chunk, candidate }))
+            });
+            near.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, at)| at)
+        });
+        self.marks(ui, &transform, pointed);
+        let words = self.summary();
+        response.widget_info(|| WidgetInfo::labeled(Role::Image, true, &words));
+        if let Some(at) = pointed {
+            self.focus.point(at);
+            if response.clicked() {
+                self.focus.open = Some(at);
+            }
+            response = response.on_hover_cursor(CursorIcon::PointingHand);
+            let card = self.card(at);
+            response.on_hover_ui_at_pointer(|ui| card.into_iter().for_each(|c| c.show(ui)));
+        }
+        self.way_back(ui, *transform.frame());
+    }
+
+    /// What is pointed at here or in a text.
+    fn marks(&self, ui: &Ui, transform: &PlotTransform, pointed: Option<ChunkRef>) {
+        let Some(at) = self.focus.marked() else { return };
+        let Some((chunks, false)) = self.slots.get(at.slot).and_then(|s| s.view?.plotted().into())
+        else {
+            return;
+        };
+        if pointed.is_none() {
+            band(ui, transform, chunks, at);
+        }
+        mark(ui, transform, chunks, at);
+    }
+
+    fn card(&self, at: ChunkRef) -> Option<ChunkCard<'_>> {
+        let slot = self.slots.get(at.slot)?;
+        let prompt = &self.session.run.as_ref()?.request.prompt;
+        Some(ChunkCard { title: &slot.title, prompt, chunks: chunks_of(slot), at })
+    }
+
+    /// A button that shows everything again, as a double-click does.
+    fn way_back(&mut self, ui: &mut Ui, frame: Rect) {
+        if !self.view.is_zoomed() {
+            return;
+        }
+        let corner = frame.right_top() + vec2(-space::XS, space::XS);
+        let place = Rect::from_min_size(corner - vec2(24.0, 0.0), vec2(24.0, 24.0));
+        ui.painter().rect_filled(place, space::RADIUS, Palette::of(ui).surface);
+        let back = within(ui, place, |ui| icon_button(ui, Icon::Reset, "Show the whole plot"));
+        if back.clicked() {
+            self.view.reset();
         }
     }
-    words
-}
 
-fn draw<'a>(plot: &mut PlotUi<'a>, p: &Palette, slot: &Slot<'_>) {
-    let Some(view) = slot.view else { return };
-    let (chunks, old) = view.plotted();
-    let picture = Picture::of(chunks);
-    let radius = radius(plot.transform().frame().width(), picture.chunks);
-    let fade = if old { 0.35 } else { 1.0 };
-    let ink = p.column(slot.index).gamma_multiply(fade);
-    let faint = p.column(slot.index).gamma_multiply(0.55 * fade);
-    let name = slot.title.as_str();
-    let dropped = Points::new(format!("{name}, dropped"), PlotPoints::from(picture.dropped));
-    plot.points(dropped.color(faint).filled(false).radius(radius - 0.5));
-    for [from, to] in picture.lineage {
-        let line = Line::new("lineage", PlotPoints::from(vec![from, to]));
-        plot.line(line.color(faint).width(1.2).allow_hover(false));
+    /// The plot for those who cannot see it.
+    fn summary(&self) -> String {
+        let mut words = String::from("Value of every chunk.");
+        for slot in self.slots {
+            let chunks = chunks_of(slot);
+            let last = lineage::lead(chunks).last().copied().zip(chunks.last());
+            if let Some([tokens, value]) = last.and_then(|(i, chunk)| spot(chunk, i)) {
+                let (title, count) = (&slot.title, chunks.len());
+                words += &format!(" {title}: {count} chunks, {value:+.2} after {tokens} tokens.");
+            }
+        }
+        if let Some(at) = self.focus.marked()
+            && let Some(slot) = self.slots.get(at.slot)
+            && let Some(found) = lineage::candidate(chunks_of(slot), at.chunk, at.candidate)
+        {
+            words += &format!(" Marked: {}, {}.", slot.title, name(at, found));
+        }
+        words
     }
-    let kept = Points::new(format!("{name}, kept"), PlotPoints::from(picture.kept));
-    plot.points(kept.color(ink).radius(radius));
-    let mut line = Line::new(name, PlotPoints::from(picture.lead.clone())).color(ink).width(3.0);
-    if slot.index == 0 {
-        line = line.width(2.0).style(LineStyle::Dashed { length: 7.0 });
-    }
-    plot.line(line.allow_hover(false));
-    let answer = Points::new(format!("{name}, answer"), PlotPoints::from(picture.lead));
-    plot.points(answer.color(ink).shape(shape(slot.index)).radius(radius + 0.5));
 }
 
-fn shape(slot: usize) -> MarkerShape {
-    [MarkerShape::Square, MarkerShape::Circle, MarkerShape::Up, MarkerShape::Diamond][slot % 4]
+/// The chunks that are plotted for a column.
+fn chunks_of<'a>(slot: &Slot<'a>) -> &'a [ChunkTrace] {
+    slot.view.map_or(&[], |view| view.plotted().0)
 }
 
-/// Dots of neighbouring chunks do not touch.
-fn radius(width: f32, chunks: usize) -> f32 {
-    (0.22 * width / chunks.max(1) as f32).clamp(2.0, 4.0)
-}
-
-fn label(at: &HoverPosition<'_>) -> Option<String> {
-    match at {
-        HoverPosition::NearDataPoint { plot_name, position, .. } => Some(format!(
-            "{plot_name}\n{:.0} tokens\nvalue {}",
-            position.x,
-            minus(&format!("{:+.2}", position.y))
-        )),
-        HoverPosition::Elsewhere { .. } => None,
-    }
+/// The plot without its contents. What is under the pointer is found by us, and so is how a hand
+/// moves it.
+fn axes(columns: f64, marks: f64, p: &Palette) -> Plot<'static> {
+    Plot::new("values")
+        .allow_zoom(false)
+        .allow_drag(false)
+        .allow_scroll(false)
+        .allow_boxed_zoom(false)
+        .allow_double_click_reset(false)
+        .allow_axis_zoom_drag(false)
+        .show_x(false)
+        .show_y(false)
+        .show_background(false)
+        .show_crosshair(false)
+        .grid_color(p.grid)
+        .auto_bounds(Vec2b::FALSE)
+        .custom_x_axes(vec![
+            AxisHints::new_x().label("tokens").label_spacing(Rangef::new(24.0, 40.0)),
+        ])
+        .custom_y_axes(vec![
+            AxisHints::new_y()
+                .label("value V(x, y≤t)")
+                .placement(HPlacement::Left)
+                .label_spacing(Rangef::new(12.0, 20.0)),
+        ])
+        .x_grid_spacer(move |input| ruler(input, columns))
+        .y_grid_spacer(move |input| ruler(input, marks))
+        .y_axis_formatter(|mark, _| tick(mark))
 }
 
 /// Marks at multiples of 1, 2 or 5 of a power of ten, about `count` of them.
@@ -264,27 +243,4 @@ pub(in crate::app) fn ruler(input: GridInput, count: f64) -> Vec<GridMark> {
 pub(in crate::app) fn tick(mark: GridMark) -> String {
     let decimals = (-mark.step_size.log10().floor()).max(0.0) as usize;
     minus(&format!("{:.decimals$}", mark.value))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::app::lineage::tests::search;
-
-    #[test]
-    fn survivors_are_joined_to_what_they_continue_and_the_rest_is_hollow() {
-        let picture = Picture::of(&search());
-        assert_eq!(picture.kept.len(), 4);
-        assert_eq!(picture.dropped.len(), 2);
-        let from: Vec<_> = picture.lineage.iter().map(|[from, _]| from[1]).collect();
-        assert_eq!(from, [f64::from(0.5f32), f64::from(0.4f32)]);
-    }
-
-    #[test]
-    fn candidates_without_a_value_are_left_out() {
-        let mut chunks = search();
-        chunks[1].candidates[2].value = None;
-        chunks[1].candidates[1].value = Some(f32::NAN);
-        assert_eq!(Picture::of(&chunks).kept.len(), 2);
-    }
 }

@@ -135,6 +135,11 @@ impl Palette {
         self.tint(ink, 0.4)
     }
 
+    /// A mark in `ink` whose measure is `share` of its scale, 0 to 1: paler, the less there is.
+    pub fn graded(&self, ink: Color32, share: f32) -> Color32 {
+        self.surface.lerp_to_gamma(ink, 0.25 + 0.75 * share.clamp(0.0, 1.0))
+    }
+
     fn tint(&self, ink: Color32, share: f32) -> Color32 {
         self.surface.lerp_to_gamma(ink, 0.42 * share.clamp(0.0, 1.0))
     }

@@ -7,6 +7,7 @@ use eframe::egui::{
     Stroke, StrokeKind, TextWrapMode, Ui, UiBuilder, WidgetInfo, pos2, vec2,
 };
 
+use super::marker::{Mark, marker};
 use crate::app::theme::{Palette, space, text};
 
 /// Drawn, not typed: no font has them all.
@@ -20,6 +21,10 @@ pub enum Icon {
     Close,
     /// A menu with more.
     More,
+    /// Make a panel small.
+    Fold,
+    /// Make it large again.
+    Unfold,
 }
 
 /// A small button that shows an icon and is called `name`.
@@ -64,6 +69,11 @@ impl Icon {
                 for step in [-1.0, 0.0, 1.0] {
                     painter.circle_filled(at + vec2(5.0 * step, 0.0), 1.7, ink);
                 }
+            Icon::Fold | Icon::Unfold => {
+                let up = if self == Icon::Unfold { -1.0 } else { 1.0 };
+                let tip = at + vec2(0.0, 2.5 * up);
+                let ends = [-5.0, 5.0].map(|x| at + vec2(x, -2.5 * up));
+                painter.add(Shape::line(vec![ends[0], tip, ends[1]], stroke));
             }
             Icon::Dice => {
                 let face = Rect::from_center_size(at, vec2(15.0, 15.0));
@@ -121,6 +131,37 @@ pub fn pill(ui: &mut Ui, words: &str) -> Response {
     ui.painter().rect(rect, rect.height() / 2.0, p.inset, stroke, StrokeKind::Inside);
     ui.painter().galley(rect.center() - galley.size() / 2.0, galley, p.weak);
     response.widget_info(|| WidgetInfo::labeled(Role::Label, true, words));
+    response
+}
+
+/// A column's entry in a legend: its mark and its title, a button that shows and hides its
+/// candidates.
+pub fn legend_entry(ui: &mut Ui, title: &str, mark: Mark, ink: Color32, shown: bool) -> Response {
+    const MARK: f32 = 26.0;
+    let p = Palette::of(ui);
+    let color = if shown { p.text } else { p.weak };
+    let words = ui.painter().layout_no_wrap(title.to_owned(), text::small(), color);
+    let size = vec2(words.size().x + MARK + space::L, 24.0);
+    let (rect, response) = ui.allocate_exact_size(size, Sense::click());
+    if response.hovered() {
+        ui.painter().rect_filled(rect, space::RADIUS, p.hover);
+    }
+    if response.has_focus() {
+        let stroke = Stroke::new(1.5, p.guided);
+        ui.painter().rect_stroke(rect, space::RADIUS, stroke, StrokeKind::Inside);
+    }
+    let left = rect.left_center() + vec2(6.0, 0.0);
+    let ink = if shown { ink } else { ink.gamma_multiply(0.35) };
+    marker(ui.painter(), left + vec2(MARK / 2.0 - 2.0, 0.0), mark, ink);
+    let at = left + vec2(MARK, -words.size().y / 2.0);
+    let (start, end) = (at.x, at.x + words.size().x);
+    ui.painter().galley(at, words, color);
+    if !shown {
+        ui.painter().hline(start..=end, rect.center().y, Stroke::new(1.0, p.weak));
+    }
+    let state = if shown { "shown" } else { "hidden" };
+    let (enabled, name) = (ui.is_enabled(), format!("Candidates of {title}: {state}"));
+    response.widget_info(|| WidgetInfo::selected(Role::Button, enabled, shown, &name));
     response
 }
 

@@ -1,0 +1,151 @@
+//! What stands below the texts: the plot of values or the tree of the search.
+
+use eframe::egui::{Align, Frame, Label, Layout, Margin, RichText, Sense, Stroke, Ui, vec2};
+
+use super::plot::ValuePlot;
+use super::tree::{BeamTree, TreeView};
+use crate::app::focus::Focus;
+use crate::app::plot_view::PlotView;
+use crate::app::preferences::{Lower, Preferences};
+use crate::app::session::Session;
+use crate::app::slots::slots;
+use crate::app::theme::{Palette, space, text};
+use crate::app::widgets::{Icon, Mark, icon_button, marker, segmented};
+
+/// How a person looks at what stands here. Not remembered.
+#[derive(Debug, Default)]
+pub struct Below {
+    /// The plot.
+    pub plot: PlotView,
+    /// The tree.
+    pub tree: TreeView,
+}
+
+/// The panel below the texts.
+pub struct LowerPanel<'a> {
+    /// What it shows.
+    pub session: &'a Session,
+    /// What stands here, and whether it does.
+    pub preferences: &'a mut Preferences,
+    /// The candidate that is pointed at.
+    pub focus: &'a mut Focus,
+    /// How a person looks at it.
+    pub below: &'a mut Below,
+    /// Show the plot of values alone.
+    pub presenting: bool,
+}
+
+/// Height of the line with tabs and legend.
+const HEADING: f32 = space::ROW;
+
+impl LowerPanel<'_> {
+    /// The height that it takes of `room`, its margins included.
+    pub fn height(&self, room: f32) -> f32 {
+        if self.is_hidden() {
+            return HEADING + 2.0 * space::M + space::XS;
+        }
+        let least = if self.presenting { 190.0 } else { 200.0 };
+        (room * 0.38).clamp(least, 380.0)
+    }
+
+    fn is_hidden(&self) -> bool {
+        self.preferences.lower_hidden && !self.presenting
+    }
+
+    /// Shows it over the whole of `ui`.
+    pub fn show(self, ui: &mut Ui) {
+        let p = Palette::of(ui);
+        if self.is_hidden() {
+            return self.strip(ui);
+        }
+        let frame = Frame::new()
+            .fill(p.surface)
+            .stroke(Stroke::new(1.0, p.border))
+            .corner_radius(space::CARD_RADIUS)
+            .inner_margin(Margin::symmetric(space::L as i8, space::M as i8));
+        frame.show(ui, |ui| self.contents(ui));
+    }
+
+    /// What is left of it when it is hidden.
+    fn strip(self, ui: &mut Ui) {
+        let preferences = self.preferences;
+        ui.horizontal(|ui| {
+            let mut chosen = None;
+            tabs(ui, &mut chosen);
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                let asked = icon_button(ui, Icon::Unfold, "Show the lower panel").clicked();
+                preferences.lower_hidden = !asked && chosen.is_none();
+            });
+            preferences.lower = chosen.unwrap_or(preferences.lower);
+        });
+    }
+
+    fn contents(self, ui: &mut Ui) {
+        let Self { session, preferences, focus, below, presenting } = self;
+        let shown = if presenting { Lower::Values } else { preferences.lower };
+        let (mut chosen, mut hide) = (Some(shown), false);
+        let slots = slots(session, preferences);
+        let mut panel = match shown {
+            Lower::Values => {
+                let (slots, view) = (slots.as_slice(), &mut below.plot);
+                Shown::Values(ValuePlot { session, preferences: &*preferences, slots, focus, view })
+            }
+            Lower::Tree => {
+                let (slots, view) = (slots.as_slice(), &mut below.tree);
+                Shown::Tree(BeamTree { session, slots, focus, view })
+            }
+        };
+        ui.horizontal(|ui| {
+            if presenting {
+                let words = RichText::new("Value of every chunk").font(text::heading());
+                ui.add(Label::new(words).selectable(false));
+            } else {
+                tabs(ui, &mut chosen);
+            }
+            if let Shown::Tree(tree) = &mut panel {
+                tree.choice(ui);
+            }
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                if !presenting {
+                    hide = icon_button(ui, Icon::Fold, "Hide the lower panel").clicked();
+                }
+                match &mut panel {
+                    Shown::Values(plot) => plot.legend(ui),
+                    Shown::Tree(tree) => tree.legend(ui),
+                }
+            });
+        });
+        match panel {
+            Shown::Values(plot) => plot.show(ui),
+            Shown::Tree(tree) => tree.show(ui),
+        }
+        if !presenting {
+            preferences.lower = chosen.unwrap_or(shown);
+            preferences.lower_hidden = hide;
+        }
+    }
+}
+
+/// What each tab shows.
+enum Shown<'a> {
+    Values(ValuePlot<'a>),
+    Tree(BeamTree<'a>),
+}
+
+/// The tabs; none is chosen while the panel is hidden, and whichever is clicked shows it.
+fn tabs(ui: &mut Ui, chosen: &mut Option<Lower>) {
+    let choices = [
+        (Some(Lower::Values), "Values", "The value of every chunk that was tried.", None),
+        (Some(Lower::Tree), "Tree", "The search as a tree of chunks.", None),
+    ];
+    segmented(ui, "Below", &choices, chosen);
+}
+
+/// A mark of the legend and what it means; for a row that is filled from the right.
+pub fn key(ui: &mut Ui, name: &str, mark: Mark) {
+    let p = Palette::of(ui);
+    let words = RichText::new(name).font(text::small()).color(p.weak);
+    ui.add(Label::new(words).selectable(false));
+    let (place, _) = ui.allocate_exact_size(vec2(12.0, 16.0), Sense::hover());
+    marker(ui.painter(), place.center(), mark, p.weak);
+}
