@@ -50,7 +50,7 @@ impl App {
         }
         self.session.error = None;
         self.session.begin(self.last_run, request.clone());
-        self.strip.stopping();
+        self.below.strip.stopping();
         self.send(Command::Generate(self.last_run, request));
     }
 
@@ -63,9 +63,9 @@ impl App {
 
     fn stop(&mut self) {
         let run = self.session.run.as_ref().filter(|r| r.is_active()).map(|r| r.id);
-        if let Some(id) = run.or(self.strip.running()) {
+        if let Some(id) = run.or(self.below.strip.running()) {
             self.session.stopping();
-            self.strip.stopping();
+            self.below.strip.stopping();
             self.send(Command::Stop(id));
         }
     }
@@ -77,7 +77,7 @@ impl App {
                 self.last_run += 1;
                 self.session.error = None;
                 self.session.stopping();
-                self.strip.begin(self.last_run, plan.clone());
+                self.below.strip.begin(self.last_run, plan.clone());
                 self.send(Command::Sweep(self.last_run, Box::new(plan)));
             }
             Err(reason) => self.session.error = Some(reason),
@@ -301,7 +301,7 @@ impl App {
     }
 
     fn is_busy(&self) -> bool {
-        self.session.is_running() || self.strip.running().is_some()
+        self.session.is_running() || self.below.strip.running().is_some()
     }
 
     /// With the live switch on, a setting that was turned after a run runs it again.

@@ -57,7 +57,6 @@ use preferences::Preferences;
 use screenshot::{Camera, Pictures};
 use session::Session;
 use stage::Stage;
-use strip_view::StripView;
 pub use theme::Theme;
 use theme::{Palette, space};
 
@@ -80,7 +79,6 @@ pub struct App {
     stage: Stage,
     focus: Focus,
     archive: Archive,
-    strip: StripView,
     /// Whether the keys are listed.
     help: bool,
     below: Below,
@@ -129,7 +127,6 @@ impl App {
             stage: Stage::default(),
             focus: Focus::default(),
             archive: Archive::new(ctx, options.folder),
-            strip: StripView::default(),
             help: false,
             below: Below::default(),
             reader: BeamReader::default(),
@@ -162,7 +159,7 @@ impl App {
             if let Event::Loaded(pack) = &event {
                 self.meet(pack);
             }
-            self.strip.apply(&event);
+            self.below.strip.apply(&event);
             let ended = matches!(event, Event::Done { .. });
             self.session.apply(event);
             if ended {
@@ -206,7 +203,7 @@ impl App {
             .exact_size(height)
             .show_separator_line(false)
             .frame(canvas.inner_margin(margin(space::M as i8, space::L as i8)))
-            .show(ui, |ui| lower.show(ui));
+            .show(ui, |ui| lower.show(ui, actions));
         CentralPanel::default().frame(canvas.inner_margin(margin(space::L as i8, 0))).show(
             ui,
             |ui| {

@@ -73,6 +73,8 @@ pub enum Lower {
     Values,
     /// The search of one column as a tree.
     Tree,
+    /// Gold reward against KL at seven strengths.
+    Strength,
 }
 
 /// Large enough for the back of a room, small enough for 1280×720.

@@ -45,6 +45,8 @@ enum Lower {
     Values,
     /// The search as a tree
     Tree,
+    /// What each strength buys and costs
+    Strength,
 }
 
 fn size(text: &str) -> Result<[f32; 2], String> {
@@ -70,6 +72,7 @@ pub fn run(args: Args, pack: PackSource) -> anyhow::Result<()> {
         lower: args.lower.map(|l| match l {
             Lower::Values => preferences::Lower::Values,
             Lower::Tree => preferences::Lower::Tree,
+            Lower::Strength => preferences::Lower::Strength,
         }),
         size: args.size,
         settings: None,

@@ -1,6 +1,6 @@
 //! The strength strip's panel, alone in a window.
 
-use eframe::egui::{Ui, Vec2};
+use eframe::egui::{Align, Layout, Ui, Vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use ivg_playground::app::panels::{Action, strip::StrengthStrip};
@@ -29,7 +29,13 @@ fn draw(ui: &mut Ui, bench: &mut Bench) {
         return ui.ctx().request_repaint();
     }
     let Bench { view, prompt, settings, pack, actions, .. } = bench;
-    StrengthStrip { view, prompt, settings, pack: pack.as_ref() }.show(ui, actions);
+    let mut strip = StrengthStrip { view, prompt, settings, pack: pack.as_ref() };
+    ui.horizontal(|ui| {
+        strip.dials(ui);
+        let layout = Layout::right_to_left(Align::Center);
+        ui.with_layout(layout, |ui| strip.controls(ui, actions));
+    });
+    strip.show(ui, actions);
 }
 
 fn window(pack: PackInfo) -> Harness<'static, Bench> {

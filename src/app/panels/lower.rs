@@ -1,14 +1,17 @@
-//! What stands below the texts: the plot of values or the tree of the search.
+//! What stands below the texts: the plot of values, the tree of the search or the strength strip.
 
 use eframe::egui::{Align, Frame, Label, Layout, Margin, RichText, Sense, Stroke, Ui, vec2};
 
+use super::Action;
 use super::plot::ValuePlot;
+use super::strip::StrengthStrip;
 use super::tree::{BeamTree, TreeView};
 use crate::app::focus::Focus;
 use crate::app::plot_view::PlotView;
 use crate::app::preferences::{Lower, Preferences};
 use crate::app::session::Session;
 use crate::app::slots::slots;
+use crate::app::strip_view::StripView;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{Icon, Mark, icon_button, marker, segmented};
 
@@ -19,6 +22,8 @@ pub struct Below {
     pub plot: PlotView,
     /// The tree.
     pub tree: TreeView,
+    /// The strip.
+    pub strip: StripView,
 }
 
 /// The panel below the texts.
@@ -53,7 +58,7 @@ impl LowerPanel<'_> {
     }
 
     /// Shows it over the whole of `ui`.
-    pub fn show(self, ui: &mut Ui) {
+    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let p = Palette::of(ui);
         if self.is_hidden() {
             return self.strip(ui);
@@ -63,7 +68,7 @@ impl LowerPanel<'_> {
             .stroke(Stroke::new(1.0, p.border))
             .corner_radius(space::CARD_RADIUS)
             .inner_margin(Margin::symmetric(space::L as i8, space::M as i8));
-        frame.show(ui, |ui| self.contents(ui));
+        frame.show(ui, |ui| self.contents(ui, actions));
     }
 
     /// What is left of it when it is hidden.
@@ -80,7 +85,7 @@ impl LowerPanel<'_> {
         });
     }
 
-    fn contents(self, ui: &mut Ui) {
+    fn contents(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let Self { session, preferences, focus, below, presenting } = self;
         let shown = if presenting { Lower::Values } else { preferences.lower };
         let (mut chosen, mut hide) = (Some(shown), false);
@@ -94,6 +99,12 @@ impl LowerPanel<'_> {
                 let (slots, view) = (slots.as_slice(), &mut below.tree);
                 Shown::Tree(BeamTree { session, slots, focus, view })
             }
+            Lower::Strength => Shown::Strength(StrengthStrip {
+                view: &mut below.strip,
+                prompt: &preferences.prompt,
+                settings: &preferences.settings,
+                pack: session.pack.as_ref(),
+            }),
         };
         ui.horizontal(|ui| {
             if presenting {
@@ -102,8 +113,10 @@ impl LowerPanel<'_> {
             } else {
                 tabs(ui, &mut chosen);
             }
-            if let Shown::Tree(tree) = &mut panel {
-                tree.choice(ui);
+            match &mut panel {
+                Shown::Values(_) => {}
+                Shown::Tree(tree) => tree.choice(ui),
+                Shown::Strength(strip) => strip.dials(ui),
             }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 if !presenting {
@@ -112,12 +125,14 @@ impl LowerPanel<'_> {
                 match &mut panel {
                     Shown::Values(plot) => plot.legend(ui),
                     Shown::Tree(tree) => tree.legend(ui),
+                    Shown::Strength(strip) => strip.controls(ui, actions),
                 }
             });
         });
         match panel {
             Shown::Values(plot) => plot.show(ui),
             Shown::Tree(tree) => tree.show(ui),
+            Shown::Strength(strip) => strip.show(ui, actions),
         }
         if !presenting {
             preferences.lower = chosen.unwrap_or(shown);
@@ -130,6 +145,7 @@ impl LowerPanel<'_> {
 enum Shown<'a> {
     Values(ValuePlot<'a>),
     Tree(BeamTree<'a>),
+    Strength(StrengthStrip<'a>),
 }
 
 /// The tabs; none is chosen while the panel is hidden, and whichever is clicked shows it.
@@ -137,6 +153,7 @@ fn tabs(ui: &mut Ui, chosen: &mut Option<Lower>) {
     let choices = [
         (Some(Lower::Values), "Values", "The value of every chunk that was tried.", None),
         (Some(Lower::Tree), "Tree", "The search as a tree of chunks.", None),
+        (Some(Lower::Strength), "Strength", "What each strength buys, and what it costs.", None),
     ];
     segmented(ui, "Below", &choices, chosen);
 }

@@ -1,8 +1,8 @@
 //! The strength strip: gold reward against KL at seven strengths, and the texts behind them.
 
 use eframe::egui::{
-    Align, Align2, Color32, CursorIcon, FontId, Frame, Label, Layout, Margin, Pos2, Rect, Response,
-    RichText, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2,
+    Align, Align2, Color32, CursorIcon, FontId, Label, Layout, Pos2, Rect, Response, RichText,
+    Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2,
     text::{LayoutJob, TextFormat, TextWrapping},
     vec2,
 };
@@ -13,9 +13,9 @@ use crate::app::strip_card::StripCard;
 use crate::app::strip_plot::StripPlot;
 use crate::app::strip_view::{StripPhase, StripView, plan};
 use crate::app::theme::{Palette, space, text};
-use crate::app::widgets::{primary_button, secondary_button, segmented, within};
+use crate::app::widgets::{chip, primary_button, segmented};
 use crate::guidance::settings::Settings;
-use crate::lab::strip::{Curve, Dial, Measure, Point};
+use crate::lab::strip::{Curve, Dial, Measure, Plan, Point};
 use crate::words::{excerpt, minus, plain};
 use crate::worker::protocol::PackInfo;
 
@@ -31,8 +31,6 @@ pub struct StrengthStrip<'a> {
     pub pack: Option<&'a PackInfo>,
 }
 
-/// Height of the bar above the plot: that of its buttons.
-const BAR: f32 = 36.0;
 /// Height of the list's captions.
 const CAPTIONS: f32 = 18.0;
 /// Width of the list, and of its numbers.
@@ -41,44 +39,8 @@ const SETTING: f32 = 40.0;
 const HEIGHT: f32 = 58.0;
 
 impl StrengthStrip<'_> {
-    /// Shows it over the whole of `ui`.
-    pub fn show(mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
-        let p = Palette::of(ui);
-        let frame = Frame::new()
-            .fill(p.surface)
-            .stroke(Stroke::new(1.0, p.border))
-            .corner_radius(space::CARD_RADIUS)
-            .inner_margin(Margin::symmetric(space::L as i8, space::M as i8));
-        frame.show(ui, |ui| {
-            let area = ui.available_rect_before_wrap();
-            let bar = area.with_max_y(area.top() + BAR);
-            let body = area.with_min_y(bar.bottom() + space::XS);
-            within(ui, bar, |ui| self.bar(ui, actions));
-            match self.view.curve().cloned() {
-                Some(curve) => self.body(ui, body, &curve, actions),
-                None => self.empty(ui, body, actions),
-            }
-            ui.advance_cursor_after_rect(area);
-        });
-    }
-
-    fn bar(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
-        let words = RichText::new("Strength strip").font(text::heading());
-        ui.add(Label::new(words).selectable(false));
-        ui.add_space(space::S);
-        self.dials(ui);
-        let is_empty = self.view.strip().is_none();
-        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            if self.view.running().is_some() {
-                self.stop(ui, actions);
-            } else if !is_empty {
-                self.run(ui, "Run again", actions);
-            }
-            self.state(ui);
-        });
-    }
-
-    fn dials(&mut self, ui: &mut Ui) {
+    /// The choice of what is turned.
+    pub fn dials(&mut self, ui: &mut Ui) {
         let hints = [
             "Token guidance at seven strengths, all other settings held.",
             "Chunk guidance at seven strengths, all other settings held. KL ≤ counts the choice \
@@ -98,34 +60,35 @@ impl StrengthStrip<'_> {
         }
     }
 
-    /// The button that starts a strip, or the reason why it cannot.
-    fn run(&self, ui: &mut Ui, label: &str, actions: &mut Vec<Action>) {
-        let planned = plan(self.prompt, self.settings, self.pack);
-        let button = primary_button(ui, label, 112.0, planned.is_ok());
-        let clicked = match planned {
-            Ok(plan) => {
-                let what = format!(
-                    "Answers the prompt {} times under guidance: at seven strengths of each dial, \
-                     {} times each. A run in progress ends.",
-                    plan.len(),
-                    plan.repeats
-                );
-                button.on_hover_text(what).clicked()
+    /// What starts and stops a strip, and how far it is; for a row that is filled from the right.
+    pub fn controls(&self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        if self.view.running().is_some() {
+            let stopping = self.view.phase() == Some(&StripPhase::Stopping);
+            let button = ui.add_enabled_ui(!stopping, |ui| chip(ui, "Stop", false)).inner;
+            let button = button.on_hover_text("Ends the strip and keeps its points. Esc");
+            if button.on_disabled_hover_text("It is stopping already.").clicked() {
+                actions.push(Action::Stop);
             }
-            Err(reason) => button.on_disabled_hover_text(reason).clicked(),
-        };
-        if clicked {
-            actions.push(Action::RunStrip);
+        } else if self.view.strip().is_some() {
+            let planned = self.plan();
+            let button = ui.add_enabled_ui(planned.is_ok(), |ui| chip(ui, "Run again", false));
+            asked(button.inner, planned, actions);
         }
+        self.state(ui);
     }
 
-    fn stop(&self, ui: &mut Ui, actions: &mut Vec<Action>) {
-        let stopping = self.view.phase() == Some(&StripPhase::Stopping);
-        let button = secondary_button(ui, "Stop", 88.0, !stopping);
-        let button = button.on_hover_text("Ends the strip and keeps its points. Esc");
-        if button.on_disabled_hover_text("It is stopping already.").clicked() {
-            actions.push(Action::Stop);
+    /// Shows the curve over the whole of `ui`.
+    pub fn show(mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        let area = ui.available_rect_before_wrap();
+        match self.view.curve().cloned() {
+            Some(curve) => self.body(ui, area, &curve, actions),
+            None => self.empty(ui, area, actions),
         }
+        ui.advance_cursor_after_rect(area);
+    }
+
+    fn plan(&self) -> Result<Plan, String> {
+        plan(self.prompt, self.settings, self.pack)
     }
 
     /// How far it is, or what there is to know about it. Laid out from right to left.
@@ -164,7 +127,8 @@ impl StrengthStrip<'_> {
             ui.add(Label::new(words).selectable(false).wrap());
         });
         ui.add_space(space::XS);
-        self.run(ui, "Run the strip", actions);
+        let planned = self.plan();
+        asked(primary_button(ui, "Run the strip", 112.0, planned.is_ok()), planned, actions);
     }
 
     /// The plot, and beside it the same as rows.
@@ -202,6 +166,25 @@ impl StrengthStrip<'_> {
         if let Some(point) = clicked.filter(|i| current != Some(*i)).map(|i| &curve.points[i]) {
             actions.push(Action::Adopt { dial: curve.dial, value: point.setting });
         }
+    }
+}
+
+/// What follows from the button that starts a strip: it explains itself, and may be clicked.
+fn asked(button: Response, planned: Result<Plan, String>, actions: &mut Vec<Action>) {
+    let clicked = match planned {
+        Ok(plan) => {
+            let what = format!(
+                "Answers the prompt {} times under guidance: at seven strengths of each dial, {} \
+                 times each. A run in progress ends.",
+                plan.len(),
+                plan.repeats
+            );
+            button.on_hover_text(what).clicked()
+        }
+        Err(reason) => button.on_disabled_hover_text(reason).clicked(),
+    };
+    if clicked {
+        actions.push(Action::RunStrip);
     }
 }
 

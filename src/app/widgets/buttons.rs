@@ -69,6 +69,7 @@ impl Icon {
                 for step in [-1.0, 0.0, 1.0] {
                     painter.circle_filled(at + vec2(5.0 * step, 0.0), 1.7, ink);
                 }
+            }
             Icon::Fold | Icon::Unfold => {
                 let up = if self == Icon::Unfold { -1.0 } else { 1.0 };
                 let tip = at + vec2(0.0, 2.5 * up);
