@@ -28,6 +28,12 @@ pub fn excerpt(text: &str, most: usize) -> String {
     format!("{}…", cut.trim_end())
 }
 
+/// Seconds, or from a minute on minutes and seconds.
+pub fn duration(seconds: f64) -> String {
+    let whole = seconds.ceil() as u64;
+    if whole < 60 { format!("{whole} s") } else { format!("{} min {} s", whole / 60, whole % 60) }
+}
+
 /// What an arm is called at the settings it really decodes with.
 pub fn title(arm: Arm, applied: &Settings) -> String {
     match arm {
@@ -117,5 +123,11 @@ mod tests {
         assert_eq!(plain(1.0), "1");
         assert_eq!(plain(-0.25), "−0.25");
         assert_eq!(plain(f64::INFINITY), "∞");
+    }
+
+    #[test]
+    fn long_times_are_in_minutes() {
+        assert_eq!((duration(0.2), duration(59.0)), ("1 s".into(), "59 s".into()));
+        assert_eq!(duration(70.4), "1 min 11 s");
     }
 }

@@ -266,7 +266,14 @@ impl App {
     /// The run that comes with the program, for those who have made none.
     pub(super) fn show_example(&mut self) {
         match recorded::example() {
-            Ok(trace) => self.show(trace, Origin::Example),
+            Ok(trace) => {
+                let own = self.preferences.prompt.clone();
+                self.show(trace, Origin::Example);
+                // What a person has typed the last time is no less theirs without a run.
+                if !own.trim().is_empty() {
+                    self.preferences.prompt = own;
+                }
+            }
             Err(error) => tracing::warn!("no example: {error}"),
         }
     }

@@ -92,6 +92,7 @@ impl App {
     pub fn new(ctx: &egui::Context, link: Link, options: Options, stored: Preferences) -> Self {
         theme::install(ctx);
         let mut preferences = stored;
+        let says_what = options.prompt.is_some() || options.generate;
         if let Some(prompt) = options.prompt {
             preferences.prompt = prompt;
         }
@@ -135,7 +136,8 @@ impl App {
         if options.present {
             app.stage.toggle(ctx, &app.preferences);
         }
-        if options.example && !app.preferences.has_run {
+        // Whoever says what is to be written wants to see that.
+        if options.example && !app.preferences.has_run && !says_what {
             app.show_example();
         }
         app.send(Command::LoadPack(options.pack));

@@ -3,9 +3,13 @@
 
 use std::ops::RangeInclusive;
 
+use super::slots::pinned;
 use crate::guidance::settings::{Arm, Column};
 use crate::guidance::trace::{ArmTrace, ChunkTrace, StopReason, TokenTrace, Trace};
 use crate::worker::protocol::{Cost, Event, PackInfo, Request, RunId};
+
+/// A run that is shorter than this is over before anybody has read how long it takes.
+const WORTH_TELLING_MS: f64 = 1000.0;
 
 /// Everything the panels draw.
 #[derive(Debug, Default)]
@@ -151,7 +155,7 @@ impl Session {
             if run.arms.len() >= most {
                 break;
             }
-            run.request.columns.push(Column::pinned(report.name, report.settings.clone()));
+            run.request.columns.push(pinned(report, &trace.settings));
             run.arms.push(ArmView::past(report, &trace.prompt));
         }
         // Two runs are no trace.
@@ -249,6 +253,24 @@ impl Run {
         unfinished.map(|view| view.report.tokens.len()).min().unwrap_or_else(|| {
             self.arms.iter().map(|view| view.report.tokens.len()).max().unwrap_or(0)
         })
+    }
+
+    /// How long the rest will take at the pace so far, in milliseconds; none before every arm has
+    /// a token, and for a run that is over within a second. The arms take turns on one thread:
+    /// each has its own time, and the slowest has most of it.
+    pub fn left_ms(&self) -> Option<f64> {
+        let budget = self.request.settings.max_tokens;
+        let mut left_ms = 0.0;
+        for view in self.arms.iter().filter(|view| !view.done) {
+            let tokens = view.report.tokens.len();
+            if tokens == 0 {
+                return None;
+            }
+            let rest = budget.saturating_sub(tokens);
+            left_ms += view.report.elapsed_ms / tokens as f64 * rest as f64;
+        }
+        let so_far_ms: f64 = self.arms.iter().map(|view| view.report.elapsed_ms).sum();
+        (so_far_ms + left_ms > WORTH_TELLING_MS && left_ms > 0.0).then_some(left_ms)
     }
 
     /// The span of the plot's value axis: every value seen with a margin, never narrower than

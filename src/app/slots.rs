@@ -4,7 +4,7 @@ use super::preferences::Preferences;
 use super::session::{ArmView, Run, Session};
 use super::widgets::Mark;
 use crate::guidance::settings::{Arm, Column, Settings, limits};
-use crate::guidance::trace::Trace;
+use crate::guidance::trace::{ArmTrace, Trace};
 use crate::words;
 
 /// One column.
@@ -53,15 +53,23 @@ pub fn columns_of(trace: &Trace) -> Vec<Column> {
     let arms = trace.arms.iter().take(*limits::COLUMNS.end());
     arms.map(|report| {
         let follows = report.name.apply(&trace.settings) == report.settings;
-        // An arm's own settings, applied again, are the same.
-        let own = || match report.name {
-            Arm::BestOfN => within_limits(&report.settings, &trace.settings),
-            _ => report.settings.clone(),
-        };
-        let pinned = (!follows).then(own);
-        Column { arm: report.name, pinned }
+        if follows { report.name.into() } else { pinned(report, &trace.settings) }
     })
     .collect()
+}
+
+/// A column that makes this report again whatever the sliders say, in a run of the same seed and
+/// length. `chosen` is what its own run had chosen.
+pub fn pinned(report: &ArmTrace, chosen: &Settings) -> Column {
+    let own = if report.name.apply(chosen) == report.settings {
+        chosen.clone()
+    } else if report.name == Arm::BestOfN {
+        within_limits(&report.settings, chosen)
+    } else {
+        // An arm's own settings, applied again, are the same.
+        report.settings.clone()
+    };
+    Column::pinned(report.name, own)
 }
 
 /// What to choose for best-of-N to decode with `applied`: its N rows may be more than one beam can

@@ -5,6 +5,7 @@ use crate::lab::strip::{Curve, Dial, Plan, REPEATS, Strip};
 use crate::worker::protocol::{Event, PackInfo, RunId};
 
 use super::availability::{sentence, why_not_ready};
+use crate::words::duration;
 
 /// Everything that the strip's panel draws.
 #[derive(Debug, Default)]
@@ -187,12 +188,6 @@ impl Progress {
     }
 }
 
-/// Seconds, or from a minute on minutes and seconds.
-fn duration(seconds: f64) -> String {
-    let whole = seconds.ceil() as u64;
-    if whole < 60 { format!("{whole} s") } else { format!("{} min {} s", whole / 60, whole % 60) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -316,11 +311,5 @@ mod tests {
     #[test]
     fn a_plan_wants_a_pack_and_a_prompt() {
         assert!(plan(PROMPT, &settings(), None).is_err_and(|r| r.contains("No models")));
-    }
-
-    #[test]
-    fn long_times_are_in_minutes() {
-        assert_eq!((duration(0.2), duration(59.0)), ("1 s".into(), "59 s".into()));
-        assert_eq!(duration(70.4), "1 min 11 s");
     }
 }

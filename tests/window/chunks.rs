@@ -100,12 +100,7 @@ fn a_beam_is_copied_with_its_prompt() {
     let at = dot(&bench, &candidate);
     bench.press(at);
     bench.window.run();
-    bench.window.get_by_label("Copy").click();
-    let mut copied = None;
-    for _ in 0..3 {
-        bench.window.step();
-        copied = copied.or(bench.window.output().platform_output.commands.first().cloned());
-    }
+    let copied = bench.copied("Copy");
     let words = format!("This movie was{}", candidate.text);
     assert_eq!(copied, Some(eframe::egui::OutputCommand::CopyText(words)));
 }

@@ -141,19 +141,7 @@ impl Engine {
 
     /// The end of a run whose arms wrote these texts.
     pub fn done(&self, run: RunId, request: &Request, texts: &[&str], stop_reason: StopReason) {
-        let arms = request.columns.iter().zip(texts);
-        let arms =
-            arms.map(|(c, text)| report(c.arm, &c.chosen(&request.settings), text, stop_reason));
-        let trace = Trace {
-            version: TRACE_VERSION,
-            program: "test".into(),
-            pack: "test".into(),
-            seed: request.settings.seed,
-            prompt: request.prompt.clone(),
-            settings: request.settings.clone(),
-            arms: arms.collect(),
-        };
-        self.send(Event::Done { run, trace: Box::new(trace) });
+        self.send(Event::Done { run, trace: Box::new(trace(request, texts, stop_reason)) });
     }
 
     /// A number between −1 and 1 that looks random and is always the same.
@@ -188,6 +176,22 @@ impl Engine {
             tokens,
         });
         ChunkTrace { end_token: tokens, candidates: candidates.collect(), leader: order[0] }
+    }
+}
+
+/// What a run reports whose arms wrote these texts.
+pub fn trace(request: &Request, texts: &[&str], stop_reason: StopReason) -> Trace {
+    let arms = request.columns.iter().zip(texts);
+    let arms =
+        arms.map(|(c, text)| report(c.arm, &c.chosen(&request.settings), text, stop_reason));
+    Trace {
+        version: TRACE_VERSION,
+        program: "test".into(),
+        pack: pack().name,
+        seed: request.settings.seed,
+        prompt: request.prompt.clone(),
+        settings: request.settings.clone(),
+        arms: arms.collect(),
     }
 }
 

@@ -1,12 +1,18 @@
 //! A window and the engine behind it.
 
-use eframe::egui::{Event, Modifiers, PointerButton, Pos2, Role, Vec2, pos2};
+use std::path::Path;
+use std::time::Duration;
+
+use eframe::egui::epaint::TextShape;
+use eframe::egui::{
+    Event, Key, Modifiers, OutputCommand, PointerButton, Pos2, Role, Shape, Vec2, pos2,
+};
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, Node};
 use ivg_playground::app::session::{ArmView, Phase};
 use ivg_playground::app::{App, Options, preferences::Preferences};
 use ivg_playground::guidance::settings::{Arm, Settings};
-use ivg_playground::guidance::trace::Candidate;
+use ivg_playground::guidance::trace::{Candidate, StopReason};
 use ivg_playground::worker::protocol::{Command, PackInfo, PackSource, Request, RunId};
 
 use crate::engine::{Engine, engine, pack, tokens};
@@ -49,6 +55,14 @@ impl Bench {
     pub fn ready() -> Self {
         let stored = Preferences { prompt: "This movie was".into(), ..Preferences::default() };
         Self::open(options(), stored, pack())
+    }
+
+    /// The same with a folder for its runs.
+    pub fn keeping(folder: &Path) -> Self {
+        let stored = Preferences { prompt: "This movie was".into(), ..Preferences::default() };
+        let mut options = options();
+        options.folder = Some(folder.to_owned());
+        Self::open(options, stored, pack())
     }
 
     /// A window in which a run has begun.
@@ -94,6 +108,66 @@ impl Bench {
     pub fn click(&mut self, name: &str) {
         self.window.get_by_label(name).click();
         self.window.run();
+    }
+
+    /// Runs what is set, to its end.
+    pub fn finish(&mut self, texts: &[&str]) -> Request {
+        self.click("Generate");
+        let (run, request) = self.engine.generate();
+        self.engine.done(run, &request, texts, StopReason::MaxTokens);
+        self.window.run();
+        request
+    }
+
+    /// Presses a key.
+    pub fn key(&mut self, modifiers: Modifiers, key: Key) {
+        self.window.key_press_modifiers(modifiers, key);
+        self.window.run();
+    }
+
+    /// Types over everything that the focused box holds.
+    pub fn overtype(&mut self, text: &str) {
+        self.key(Modifiers::COMMAND, Key::A);
+        self.window.event(Event::Text(text.into()));
+        self.window.run();
+    }
+
+    /// Waits for what another thread does. A step is a quarter of a second for the window.
+    pub fn wait(&mut self, what: &str, is_there: impl Fn(&Self) -> bool) {
+        for _ in 0..1000 {
+            self.window.step();
+            if is_there(self) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let error = &self.window.state().session().error;
+        panic!("waited in vain for {what}; the error strip says {error:?}");
+    }
+
+    /// What goes to the clipboard when this is clicked.
+    pub fn copied(&mut self, name: &str) -> Option<OutputCommand> {
+        self.window.get_by_label(name).click();
+        let mut copied = None;
+        for _ in 0..3 {
+            self.window.step();
+            copied = copied.or(self.window.output().platform_output.commands.first().cloned());
+        }
+        copied
+    }
+
+    /// The texts on screen with their place, as they are drawn.
+    pub fn drawn(&self) -> Vec<TextShape> {
+        fn texts(shape: &Shape, found: &mut Vec<TextShape>) {
+            match shape {
+                Shape::Text(text) => found.push(text.clone()),
+                Shape::Vec(shapes) => shapes.iter().for_each(|shape| texts(shape, found)),
+                _ => {}
+            }
+        }
+        let mut found = Vec::new();
+        self.window.output().shapes.iter().for_each(|s| texts(&s.shape, &mut found));
+        found
     }
 
     /// The settings of the next run.

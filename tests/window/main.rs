@@ -2,14 +2,25 @@
 //! display, no GPU, no model.
 #![cfg(feature = "window")]
 
+mod bad_input;
+mod changes;
 mod chunks;
+mod columns;
+mod endurance;
 mod engine;
+mod example;
+mod files;
 mod harness;
+mod history;
+mod keys;
 mod live;
 mod loading;
+mod presets;
 mod runs;
 mod settings;
 mod stage;
+mod status;
 mod strip;
+mod strip_runs;
 mod tokens;
 mod tree;

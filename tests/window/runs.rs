@@ -76,7 +76,7 @@ fn both_columns_stream_and_a_chunk_replaces_what_was_provisional() {
     assert!(bench.shows(&format!("Guided Tokens: {}", lead.len())));
     assert!(bench.shows("Unguided Value: –"));
     assert!(bench.reads("Guided: 1 chunks"), "the plot describes itself");
-    assert!(bench.shows("Generating · 1 of 50 tokens"));
+    assert!(bench.shows("Generating · 1 of 50 tokens · 33 s left"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::app::preferences::Preferences;
 use crate::app::session::{Origin, Phase, Run, Session};
 use crate::app::theme::{Palette, space, text};
 use crate::records::clerk::Command;
-use crate::words::excerpt;
+use crate::words::{duration, excerpt};
 
 /// The status bar.
 pub struct StatusBar<'a> {
@@ -118,7 +118,9 @@ impl StatusBar<'_> {
                 State { words: "Reading the prompt".into(), progress: Some(0.0), ink: p.guided }
             }
             Phase::Generating => {
-                let words = format!("Generating · {so_far} of {budget} tokens");
+                let left = run.left_ms().map(|ms| format!(" · {} left", duration(ms / 1e3)));
+                let left = left.unwrap_or_default();
+                let words = format!("Generating · {so_far} of {budget} tokens{left}");
                 State { words, progress, ink: p.guided }
             }
             Phase::Stopping => State { words: "Stopping".into(), progress, ink: p.unguided },

@@ -1,0 +1,206 @@
+//! Columns: added, changed, pinned, taken away, compared.
+
+use eframe::egui::{Role, Vec2};
+use egui_kittest::kittest::Queryable;
+use ivg_playground::app::preferences::Preferences;
+use ivg_playground::guidance::settings::{Arm, Column, Settings};
+use ivg_playground::guidance::trace::StopReason;
+use ivg_playground::worker::protocol::{Event, PackInfo};
+
+use crate::engine::{pack, trace};
+use crate::harness::{Bench, options};
+
+fn columns(bench: &Bench) -> &[Column] {
+    &bench.window.state().preferences().columns
+}
+
+fn arms(columns: &[Column]) -> Vec<Arm> {
+    columns.iter().map(|c| c.arm).collect()
+}
+
+/// Chooses an entry of a column's menu.
+fn choose(bench: &mut Bench, column: &str, entry: &str) {
+    bench.click(column);
+    bench.click(entry);
+}
+
+/// A window with four columns that have run.
+fn four() -> Bench {
+    let mut bench = Bench::ready();
+    bench.click("Add column");
+    bench.click("Add column");
+    bench.finish(&[" a", " b", " c", " d"]);
+    bench
+}
+
+#[test]
+fn columns_come_one_by_one_up_to_four_and_each_is_asked_for() {
+    let mut bench = Bench::ready();
+    bench.click("Add column");
+    assert!(bench.shows("Column 3: Token only"), "what the comparison lacks");
+    bench.click("Add column");
+    assert!(bench.shows("Column 4: Chunk only"));
+    assert!(bench.is_disabled(Role::Button, "Add column"));
+    let at = bench.window.get_by_label("Add column").rect().center();
+    bench.hover(at);
+    assert!(bench.shows("Four columns are the most."));
+    let request = bench.finish(&[" a", " b", " c", " d"]);
+    assert_eq!(arms(&request.columns), [Arm::Base, Arm::Ivg, Arm::Token, Arm::Chunk]);
+    for words in ["This movie was a", "This movie was b", "This movie was c", "This movie was d"] {
+        assert!(bench.shows(words), "{words}");
+    }
+}
+
+#[test]
+fn the_menu_makes_a_column_another_arm_and_says_what_each_does() {
+    let mut bench = Bench::ready();
+    bench.click("Column 1: Unguided");
+    let at = bench.window.get_by_label("Best of 16").rect().center();
+    bench.hover(at);
+    assert!(bench.reads("whole responses of the base model"));
+    bench.click("Best of 16");
+    assert!(bench.shows("Column 1: Best of 16") && !bench.shows("Column 1: Unguided"));
+    let request = bench.finish(&[" a", " b"]);
+    assert_eq!(arms(&request.columns), [Arm::BestOfN, Arm::Ivg]);
+    choose(&mut bench, "Column 1: Best of 16", "Guided");
+    assert!(bench.shows("Column 1: Guided") && bench.shows("Column 2: Guided 2"));
+}
+
+#[test]
+fn a_pinned_column_keeps_its_own_settings_but_for_seed_and_length() {
+    let mut bench = Bench::ready();
+    choose(&mut bench, "Column 2: Guided", "Pin these settings");
+    bench.enter("Token guidance β", "-1");
+    bench.enter("Seed", "77");
+    bench.enter("Length", "20");
+    bench.click("Add column");
+    assert!(bench.shows("pinned · β 1 · λ ∞ · W 4 · K 4 · L 5"));
+    let request = bench.finish(&[" a", " b", " c"]);
+    let standard = Settings::default();
+    assert_eq!(request.columns[1].pinned, Some(standard.clone()));
+    let common = Settings { seed: 77, max_tokens: 20, ..standard };
+    assert_eq!(request.columns[1].applied(&request.settings), common);
+    let token = request.columns[2].applied(&request.settings);
+    assert_eq!((token.beta, token.seed, token.max_tokens), (-1.0, 77, 20));
+    choose(&mut bench, "Column 2: Guided", "Follow the sliders");
+    assert_eq!(columns(&bench)[1].pinned, None);
+    assert!(!bench.reads("pinned · "));
+    assert!(bench.reads("β −1 · λ ∞"));
+}
+
+#[test]
+fn a_column_goes_but_the_last_one_stays() {
+    let mut bench = four();
+    choose(&mut bench, "Column 2: Guided", "Remove this column");
+    assert_eq!(arms(columns(&bench)), [Arm::Base, Arm::Token, Arm::Chunk]);
+    assert!(!bench.shows("This movie was b"), "its text has gone");
+    assert!(bench.shows("This movie was c") && bench.shows("This movie was d"), "the others stay");
+    choose(&mut bench, "Column 1: Unguided", "Remove this column");
+    choose(&mut bench, "Column 1: Token only", "Remove this column");
+    bench.click("Column 1: Chunk only");
+    assert!(bench.is_disabled(Role::Button, "Remove this column"));
+    let at = bench.window.get_by_label("Remove this column").rect().center();
+    bench.hover(at);
+    assert!(bench.shows("The last column stays."));
+    assert!(bench.shows("Done · columns have changed since"));
+}
+
+fn lacking(change: impl FnOnce(&mut PackInfo)) -> Bench {
+    let mut pack = pack();
+    change(&mut pack);
+    let stored = Preferences { prompt: "This movie was".into(), ..Preferences::default() };
+    Bench::open(options(), stored, pack)
+}
+
+#[test]
+fn an_arm_that_the_pack_cannot_decode_says_why() {
+    for (mut bench, arm, other, reason) in [
+        (
+            lacking(|p| p.has_pair = false),
+            "Token only",
+            "Chunk only",
+            "This pack has no tuned/untuned pair, so tokens cannot be guided.",
+        ),
+        (
+            lacking(|p| p.has_value = false),
+            "Chunk only",
+            "Token only",
+            "This pack has no value model; rank by implicit values instead.",
+        ),
+    ] {
+        assert!(bench.is_disabled(Role::Button, "Generate"));
+        let at = bench.window.get_by_label("Generate").rect().center();
+        bench.hover(at);
+        assert!(bench.shows(&format!("Guided: {reason} Choose another arm for this column.")));
+        bench.click("Column 2: Guided");
+        assert!(bench.is_disabled(Role::Button, arm), "{arm}");
+        let at = bench.window.get_by_label(arm).rect().center();
+        bench.hover(at);
+        assert!(bench.shows(reason), "{reason}");
+        bench.click(other);
+        assert!(!bench.is_disabled(Role::Button, "Generate"));
+    }
+}
+
+#[test]
+fn every_column_tells_its_difference_from_the_first() {
+    let (mut bench, run, request) = Bench::running();
+    let mut trace = trace(&request, &[" fine.", " great, truly."], StopReason::MaxTokens);
+    trace.arms[1].gold_reward = Some(4.0);
+    trace.arms[1].value = Some(-1.0);
+    trace.arms[1].elapsed_ms = 3500.0;
+    bench.engine.send(Event::Done { run, trace: Box::new(trace) });
+    bench.window.run();
+    assert!(bench.shows("Unguided Gold: +2.50"), "the first has nothing to differ from");
+    assert!(bench.shows("Guided Gold: +4.00, +1.5 from the first column"));
+    assert!(bench.shows("Guided Value: −1.00, −2.2 from the first column"));
+    assert!(bench.shows("Guided Seconds: 3.5, +1.5 from the first column"));
+    choose(&mut bench, "Column 1: Unguided", "Remove this column");
+    assert!(bench.shows("Guided Gold: +4.00"), "now it is the first");
+}
+
+#[test]
+fn four_narrow_columns_still_name_every_figure_within_their_own_width() {
+    let mut bench = four();
+    bench.window.set_size(Vec2::new(1280.0, 720.0));
+    bench.window.run();
+    let mut before = 0.0;
+    for title in ["Unguided", "Guided", "Token only", "Chunk only"] {
+        let mut right: f32 = 0.0;
+        for figure in ["Gold: +2.50", "Value: +1.25", "KL, nats: ", "Perplexity: ", "cost: 2 of "] {
+            let name = format!("{title} {figure}");
+            let mut found = bench.window.query_all_by_label_contains(&name);
+            let found = found.find(|node| node.rect().left() >= before).expect(&name).rect();
+            assert!(found.bottom() <= 720.0 && found.right() <= 1280.0, "{name} {found}");
+            assert!(found.width() > 100.0, "{name}");
+            right = right.max(found.right());
+        }
+        before = right;
+    }
+}
+
+#[test]
+fn live_runs_a_column_that_is_added_or_changed_and_none_that_goes() {
+    let mut bench = Bench::ready();
+    bench.finish(&[" a", " b"]);
+    bench.click("Live");
+    bench.click("Add column");
+    let (run, request) = bench.engine.generate();
+    assert_eq!(arms(&request.columns), [Arm::Base, Arm::Ivg, Arm::Token]);
+    bench.engine.done(run, &request, &[" a", " b", " c"], StopReason::MaxTokens);
+    bench.window.run();
+    choose(&mut bench, "Column 3: Token only", "Remove this column");
+    bench.expect_silence();
+    choose(&mut bench, "Column 2: Guided", "Chunk only");
+    assert_eq!(arms(&bench.engine.generate().1.columns), [Arm::Base, Arm::Chunk]);
+}
+
+#[test]
+fn columns_are_remembered() {
+    let own = Settings { beta: -0.5, ..Settings::default() };
+    let columns = vec![Arm::Token.into(), Column::pinned(Arm::Ivg, own), Arm::BestOfN.into()];
+    let stored = Preferences { columns, ..Preferences::default() };
+    let bench = Bench::open(options(), stored, pack());
+    assert!(bench.shows("Column 1: Token only") && bench.shows("Column 3: Best of 16"));
+    assert!(bench.reads("pinned · β −0.5"));
+}

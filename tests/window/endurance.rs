@@ -1,0 +1,1 @@
+//! Long columns in time, and many runs in bounded memory.

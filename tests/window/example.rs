@@ -1,0 +1,200 @@
+//! The run that comes with the program: shown, given up, and made again by the real models.
+
+use std::time::{Duration, Instant};
+
+use eframe::egui::Vec2;
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use ivg_playground::app::preferences::Preferences;
+use ivg_playground::app::session::{Origin, Phase};
+use ivg_playground::app::{App, Options};
+use ivg_playground::guidance::settings::Settings;
+use ivg_playground::guidance::trace::Trace;
+use ivg_playground::packs::PackSource;
+use ivg_playground::records::trace_file;
+use ivg_playground::worker;
+
+use crate::engine::pack;
+use crate::harness::{Bench, options};
+
+fn recorded() -> Trace {
+    serde_json::from_str(include_str!("../../assets/example.json")).expect("a trace")
+}
+
+fn with_example() -> Options {
+    Options { example: true, ..options() }
+}
+
+fn opened(options: Options, stored: Preferences) -> Bench {
+    let mut pack = pack();
+    pack.name = recorded().pack;
+    pack.defaults = recorded().settings;
+    Bench::open(options, stored, pack)
+}
+
+#[test]
+fn it_is_shown_first_marked_and_gone_for_good_after_the_first_run() {
+    let mut bench = opened(with_example(), Preferences::default());
+    let example = recorded();
+    for arm in &example.arms {
+        assert!(bench.shows(&format!("{}{}", example.prompt, arm.text)));
+    }
+    assert!(bench.shows("recorded"));
+    assert!(bench.shows("Recorded example · press Generate for a run of your own"));
+    bench.expect_silence();
+    let request = bench.finish(&[" mine", " too"]);
+    assert_eq!((&request.prompt, &request.settings), (&example.prompt, &example.settings));
+    assert!(!bench.reads("recorded") && !bench.reads("Recorded"));
+    let run = bench.window.state().session().run.as_ref().expect("a run");
+    assert_eq!(run.origin, Origin::Own);
+    let stored = bench.window.state().preferences().clone();
+    assert!(stored.has_run);
+    let bench = opened(with_example(), stored);
+    assert!(bench.window.state().session().run.is_none() && !bench.reads("Recorded"));
+}
+
+#[test]
+fn it_gives_way_to_what_was_asked_for_and_leaves_a_typed_prompt_alone() {
+    let mut asked = with_example();
+    (asked.prompt, asked.generate) = (Some("The cast".into()), true);
+    let bench = opened(asked, Preferences::default());
+    assert_eq!(bench.engine.generate().1.prompt, "The cast");
+    let typed = Preferences { prompt: "My own words".into(), ..Preferences::default() };
+    let bench = opened(with_example(), typed);
+    assert!(bench.reads("Recorded example"));
+    assert_eq!(bench.window.state().preferences().prompt, "My own words");
+    let bench = opened(options(), Preferences::default());
+    assert!(bench.window.state().session().run.is_none(), "only where it is wanted");
+}
+
+/// A window on the real worker with the bundled models.
+fn real(options: Options, stored: Preferences) -> Harness<'static, App> {
+    let link = worker::spawn(|| {}).expect("a thread");
+    Harness::builder()
+        .with_size(Vec2::new(1280.0, 1000.0))
+        .with_max_steps(20)
+        .build_eframe(|cc| App::new(&cc.egui_ctx, link, options, stored))
+}
+
+fn wait(window: &mut Harness<'static, App>, what: &str, is_there: impl Fn(&App) -> bool) {
+    let started = Instant::now();
+    while !is_there(window.state()) {
+        assert!(started.elapsed() < Duration::from_secs(300), "waited in vain for {what}");
+        window.step();
+        assert_eq!(window.state().session().error, None);
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    window.run_steps(2);
+}
+
+/// Presses Generate and gives what comes of it.
+fn generate(window: &mut Harness<'static, App>) -> Trace {
+    window.get_by_label("Generate").click();
+    window.step();
+    window.step();
+    wait(window, "the run", |app| {
+        let run = app.session().run.as_ref().expect("a run");
+        run.origin == Origin::Own && !run.is_active()
+    });
+    let run = window.state().session().run.as_ref().expect("a run");
+    assert_eq!(run.phase, Phase::Finished);
+    run.trace.as_deref().expect("a trace").clone()
+}
+
+fn near(what: &str, a: Option<f32>, b: Option<f32>) {
+    let is_near = match (a, b) {
+        (Some(a), Some(b)) => (a - b).abs() <= 1e-3,
+        (a, b) => a == b,
+    };
+    assert!(is_near, "{what}: {a:?} and {b:?}");
+}
+
+/// Two runs that must not differ but in their times.
+fn same(made: &Trace, recorded: &Trace) {
+    assert_eq!((&made.prompt, &made.settings), (&recorded.prompt, &recorded.settings));
+    assert_eq!(made.arms.len(), recorded.arms.len());
+    for (a, b) in made.arms.iter().zip(&recorded.arms) {
+        let name = a.name.name();
+        assert_eq!((a.name, &a.settings, &a.text), (b.name, &b.settings, &b.text));
+        let ids = |t: &ivg_playground::guidance::trace::ArmTrace| -> Vec<u32> {
+            t.tokens.iter().map(|t| t.id).collect()
+        };
+        assert_eq!(ids(a), ids(b), "{name}");
+        near(name, a.value, b.value);
+        near(name, a.gold_reward, b.gold_reward);
+        for (x, y) in a.tokens.iter().zip(&b.tokens) {
+            near(&x.text, Some(x.logp_base), Some(y.logp_base));
+            near(&x.text, Some(x.logp_guided), Some(y.logp_guided));
+            near(&x.text, x.advantage, y.advantage);
+            near(&x.text, Some(x.kl_nats), Some(y.kl_nats));
+        }
+        assert_eq!(a.chunks.len(), b.chunks.len(), "{name}");
+        for (x, y) in a.chunks.iter().zip(&b.chunks) {
+            assert_eq!((x.leader, x.candidates.len()), (y.leader, y.candidates.len()));
+            for (x, y) in x.candidates.iter().zip(&y.candidates) {
+                assert_eq!((&x.text, x.survived, x.parent), (&y.text, y.survived, y.parent));
+                near(&x.text, x.value, y.value);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_bundled_models_make_the_example_again() {
+    let mut options = Options::new(PackSource::default());
+    options.example = true;
+    let mut window = real(options, Preferences::default());
+    wait(&mut window, "the models", |app| app.session().pack.is_some());
+    let run = window.state().session().run.as_ref().expect("the example");
+    assert_eq!((&run.origin, run.trace.as_deref()), (&Origin::Example, Some(&recorded())));
+    same(&generate(&mut window), &recorded());
+}
+
+#[test]
+fn a_saved_trace_is_made_again_by_the_bundled_models() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("run.json");
+    let mut options = Options::new(PackSource::default());
+    options.folder = Some(folder.path().join("history"));
+    let settings = Settings {
+        beta: 0.5,
+        lambda: 2.0,
+        beams: 2,
+        successors: 3,
+        max_tokens: 14,
+        seed: 23,
+        ..Settings::default()
+    };
+    options.settings = Some(settings.clone());
+    let pinned = Settings { beta: -1.0, top_p: 0.9, ..settings };
+    use ivg_playground::guidance::settings::{Arm, Column};
+    let columns = vec![Arm::BestOfN.into(), Column::pinned(Arm::Ivg, pinned), Arm::Chunk.into()];
+    let stored = Preferences { prompt: "The actors".into(), columns, ..Preferences::default() };
+    let mut window = real(options.clone(), stored);
+    wait(&mut window, "the models", |app| app.session().pack.is_some());
+    let first = generate(&mut window);
+    trace_file::write(&path, &first).expect("written");
+    drop(window);
+    options.settings = None;
+    let mut window = real(options, Preferences::default());
+    wait(&mut window, "the models", |app| app.session().pack.is_some());
+    window.get_by_label("Open").click();
+    window.run();
+    let (command, a) = (eframe::egui::Modifiers::COMMAND, eframe::egui::Key::A);
+    window.key_press_modifiers(command, a);
+    window.run();
+    window.event(eframe::egui::Event::Text(path.display().to_string()));
+    window.run();
+    window.key_press(eframe::egui::Key::Enter);
+    window.step();
+    wait(&mut window, "the file", |app| app.session().run.is_some());
+    same(&generate(&mut window), &first);
+}
+
+#[test]
+fn it_is_a_run_that_can_be_opened_as_a_file() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("example.json");
+    trace_file::write(&path, &recorded()).expect("sound");
+    assert_eq!(trace_file::read(&path).expect("read"), recorded());
+}

@@ -1,0 +1,236 @@
+//! Runs taken along as files, and opened again.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use eframe::egui::{DroppedFile, Key, Modifiers, OutputCommand, Role};
+use egui_kittest::kittest::{NodeT, Queryable};
+use ivg_playground::guidance::trace::Trace;
+use ivg_playground::records::markdown::markdown;
+use ivg_playground::worker::protocol::Request;
+use tempfile::TempDir;
+
+use crate::harness::Bench;
+
+fn window() -> (Bench, TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bench = Bench::keeping(&folder.path().join("history"));
+    (bench, folder)
+}
+
+/// A window with a run of three unlike columns, one of them pinned.
+fn finished() -> (Bench, TempDir, Request) {
+    let (mut bench, folder) = window();
+    bench.enter("Token guidance β", "-0.5");
+    bench.enter("Seed", "9");
+    bench.click("Column 2: Guided");
+    bench.click("Pin these settings");
+    bench.enter("Token guidance β", "2");
+    bench.click("Add column");
+    bench.click("Column 1: Unguided");
+    bench.click("Best of 16");
+    let request = bench.finish(&[" dull, he said.", " bright.", " so-so <b>&\"é\"."]);
+    (bench, folder, request)
+}
+
+fn shown(bench: &Bench) -> &Trace {
+    let run = bench.window.state().session().run.as_ref().expect("a run");
+    run.trace.as_deref().expect("a trace")
+}
+
+fn enter_path(bench: &mut Bench, path: &Path, verb: &str) {
+    assert!(bench.window.get_by_role_and_label(Role::TextInput, "Path").is_focused());
+    bench.overtype(&path.display().to_string());
+    bench.click(verb);
+}
+
+fn export(bench: &mut Bench, what: &str, path: &Path) {
+    bench.click("Export");
+    bench.click(what);
+    enter_path(bench, path, "Save");
+}
+
+fn open(bench: &mut Bench, path: &Path) {
+    bench.click("Open");
+    // The button in the dialog has the same name.
+    assert!(bench.shows("Open a trace"));
+    bench.overtype(&path.display().to_string());
+    bench.key(Modifiers::NONE, Key::Enter);
+}
+
+/// Saves the run as JSON, and gives its content.
+fn saved(bench: &mut Bench, path: &Path) -> String {
+    export(bench, "Trace (JSON)", path);
+    let words = format!("Saved {}", path.display());
+    bench.wait(&words, |b| b.shows(&words));
+    std::fs::read_to_string(path).expect("a file")
+}
+
+#[test]
+fn a_report_is_written_where_the_dialog_says() {
+    let (mut bench, folder, _) = finished();
+    let path = folder.path().join("report.html");
+    export(&mut bench, "Report (HTML)", &path);
+    let words = format!("Saved {}", path.display());
+    bench.wait(&words, |b| b.shows(&words));
+    let html = std::fs::read_to_string(&path).expect("a file");
+    assert!(html.contains("bright.") && html.contains("&lt;b&gt;") && !html.contains("<b>&"));
+    bench.wait("the end of the notice", |b| !b.shows(&words));
+}
+
+#[test]
+fn the_path_that_is_offered_names_the_run() {
+    let (mut bench, _folder, _) = finished();
+    bench.key(Modifiers::COMMAND, Key::S);
+    let path = bench.window.get_by_role_and_label(Role::TextInput, "Path").value();
+    assert!(path.expect("a path").ends_with("ivg-this-movie-was-seed9.json"));
+    bench.overtype(" ");
+    assert!(bench.is_disabled(Role::Button, "Save"));
+    bench.key(Modifiers::NONE, Key::Enter);
+    bench.expect_silence();
+}
+
+#[test]
+fn a_trace_opens_again_with_every_text_and_figure_and_runs_the_same() {
+    let (mut bench, folder, request) = finished();
+    let path = folder.path().join("run.json");
+    saved(&mut bench, &path);
+    let trace = shown(&bench).clone();
+    let figures = |b: &Bench| -> Vec<String> {
+        let mut all = Vec::new();
+        for column in ["Best of 16", "Guided", "Token only"] {
+            let name = format!("{column} ");
+            let found = b.window.query_all_by_label_contains(&name);
+            all.extend(found.filter_map(|node| node.accesskit_node().label()));
+        }
+        all
+    };
+    let figures_before = figures(&bench);
+    assert_eq!(figures_before.len(), 15, "{figures_before:?}");
+    drop(bench);
+    // In another window, which knows nothing of it.
+    let other = tempfile::tempdir().expect("a folder");
+    let mut bench = Bench::keeping(other.path());
+    open(&mut bench, &path);
+    bench.wait("the run", |b| b.shows("Recorded run · run.json"));
+    assert_eq!(*shown(&bench), trace);
+    for arm in &trace.arms {
+        assert!(bench.shows(&format!("This movie was{}", arm.text)), "{}", arm.text);
+    }
+    assert_eq!(figures(&bench), figures_before);
+    bench.click("Generate");
+    assert_eq!(bench.engine.generate().1, request);
+}
+
+/// A file as the desktop hands it over.
+#[derive(Debug)]
+struct Dropped(PathBuf);
+
+impl DroppedFile for Dropped {
+    fn path(&self) -> &Path {
+        &self.0
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, String> {
+        std::fs::read(&self.0).map_err(|e| e.to_string())
+    }
+}
+
+#[test]
+fn a_trace_dropped_on_the_window_opens() {
+    let (mut bench, folder, _) = finished();
+    let path = folder.path().join("run.json");
+    saved(&mut bench, &path);
+    bench.finish(&[" other", " texts", " now"]);
+    assert!(!bench.shows("This movie was bright."));
+    bench.window.input_mut().dropped_files.push(Arc::new(Dropped(path)));
+    bench.wait("the run", |b| b.shows("This movie was bright."));
+}
+
+/// Files that cannot be opened, and a part of the sentence about each.
+fn bad(json: &str) -> Vec<(&'static str, String, &'static str)> {
+    vec![
+        ("newer", json.replacen("\"version\": 1", "\"version\": 9", 1), "newer than this one"),
+        ("cut", json[..json.len() / 2].to_owned(), "it is cut off"),
+        ("edited", json.replacen("\"beta\": 2.0", "\"beta\": 99.0", 1), "choose -3 to 3"),
+        ("text", json.replacen(" dull, he said.", " dull, she said.", 1), "column 1"),
+        ("empty", String::new(), "it is cut off"),
+        ("else", "[1, 2]".to_owned(), "its JSON is wrong"),
+    ]
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_costs_a_sentence_and_the_run_stays() {
+    let (mut bench, folder, _) = finished();
+    let json = saved(&mut bench, &folder.path().join("run.json"));
+    let trace = shown(&bench).clone();
+    let preferences = bench.window.state().preferences().clone();
+    for (name, content, words) in bad(&json) {
+        assert_ne!(content, json, "{name}");
+        let path = folder.path().join(format!("{name}.json"));
+        std::fs::write(&path, content).expect("written");
+        open(&mut bench, &path);
+        bench.wait(name, |b| b.reads(words));
+        let error = bench.window.state().session().error.clone().expect("a sentence");
+        assert!(error.ends_with('.') && error.contains(&*path.to_string_lossy()), "{error}");
+        assert_eq!(*shown(&bench), trace);
+        bench.click("Dismiss the error");
+    }
+    open(&mut bench, &folder.path().join("nowhere.json"));
+    bench.wait("a missing file", |b| b.reads("check that it is there"));
+    assert_eq!(*shown(&bench), trace);
+    assert_eq!(*bench.window.state().preferences(), preferences);
+}
+
+#[test]
+fn a_path_that_cannot_be_written_costs_a_sentence() {
+    let (mut bench, folder, _) = finished();
+    for (path, words) in [
+        (folder.path().join("no such folder/run.json"), "choose a folder that exists"),
+        (folder.path().to_owned(), "name a file, not a folder"),
+    ] {
+        export(&mut bench, "Trace (JSON)", &path);
+        bench.wait(words, |b| b.reads(words));
+        assert!(bench.reads("Cannot write "));
+        assert!(!bench.reads("Saved "));
+        bench.click("Dismiss the error");
+    }
+    assert!(bench.shows("This movie was bright."));
+}
+
+#[test]
+fn markdown_lands_in_the_clipboard() {
+    let (mut bench, _folder, _) = finished();
+    let expected = markdown(shown(&bench));
+    assert!(expected.contains("bright."));
+    bench.click("Export");
+    let copied = bench.copied("Copy as Markdown");
+    assert_eq!(copied, Some(OutputCommand::CopyText(expected)));
+    assert!(bench.shows("Copied as Markdown"));
+}
+
+#[test]
+fn while_a_run_goes_on_nothing_but_a_picture_can_be_saved() {
+    let (mut bench, _folder) = window();
+    bench.click("Export");
+    for entry in ["Report (HTML)", "Trace (JSON)", "Copy as Markdown"] {
+        assert!(bench.is_disabled(Role::Button, entry), "{entry}");
+    }
+    assert!(!bench.is_disabled(Role::Button, "Picture (PNG)"));
+    let at = bench.window.get_by_label("Trace (JSON)").rect().center();
+    bench.hover(at);
+    assert!(bench.shows("There is no run yet."));
+    bench.key(Modifiers::NONE, Key::Escape);
+    bench.click("Generate");
+    bench.engine.generate();
+    bench.key(Modifiers::COMMAND, Key::S);
+    assert!(bench.shows("The run has not ended yet. Nothing can be saved."));
+}
+
+#[test]
+fn without_a_folder_of_its_own_the_window_says_that_it_cannot_save() {
+    let mut bench = Bench::ready();
+    bench.finish(&[" a", " b"]);
+    bench.key(Modifiers::COMMAND, Key::S);
+    assert!(bench.shows("There is no folder of its own for this program."));
+}

@@ -1,0 +1,275 @@
+//! The runs of the past, in a real folder.
+
+use std::path::Path;
+
+use eframe::egui::{Event, Key, Modifiers, Role};
+use egui_kittest::kittest::Queryable;
+use ivg_playground::guidance::settings::Arm;
+use ivg_playground::guidance::trace::StopReason;
+use ivg_playground::worker::protocol::Request;
+use tempfile::TempDir;
+
+use crate::harness::Bench;
+
+/// A window with a folder of its own, the history shown.
+fn window() -> (Bench, TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bench = reopened(folder.path());
+    (bench, folder)
+}
+
+fn reopened(folder: &Path) -> Bench {
+    let mut bench = Bench::keeping(folder);
+    bench.click("Sidebar: History");
+    bench
+}
+
+/// Types a prompt and runs it to its end; the run is in the list then.
+fn run(bench: &mut Bench, prompt: &str, texts: &[&str]) -> Request {
+    bench.key(Modifiers::COMMAND, Key::L);
+    bench.overtype(prompt);
+    let request = bench.finish(texts);
+    let name = format!("Run: {prompt}");
+    bench.wait(&name, |b| b.shows(&name));
+    request
+}
+
+fn choose(bench: &mut Bench, run: &str, entry: &str) {
+    bench.click(&format!("More about {run}"));
+    bench.click(entry);
+}
+
+fn runs_on_disk(folder: &Path) -> usize {
+    let files = std::fs::read_dir(folder).expect("a folder").flatten();
+    files.filter(|f| f.path().extension().is_some_and(|e| e == "run")).count()
+}
+
+#[test]
+fn a_finished_run_is_listed_with_its_texts_and_survives_the_window() {
+    let (mut bench, folder) = window();
+    assert!(bench.shows("Every run is kept here, to be opened again."));
+    run(&mut bench, "The ending", &[" was dull.", " was bright."]);
+    assert!(bench.shows("Guided +2.5: was bright."));
+    assert!(bench.shows("just now · imdb-sentiment"));
+    drop(bench);
+    let mut bench = reopened(folder.path());
+    bench.wait("the list", |b| b.shows("Run: The ending"));
+    assert!(bench.shows("Guided +2.5: was bright."));
+    bench.click("Run: The ending");
+    bench.wait("the run", |b| b.shows("The ending was bright."));
+}
+
+#[test]
+fn a_run_comes_back_with_its_prompt_its_settings_and_its_columns() {
+    let (mut bench, _folder) = window();
+    bench.click("Sidebar: Settings");
+    bench.enter("Token guidance β", "-0.5");
+    bench.enter("Seed", "9");
+    bench.click("Column 2: Guided");
+    bench.click("Pin these settings");
+    bench.enter("Token guidance β", "2");
+    bench.click("Add column");
+    bench.click("Column 1: Unguided");
+    bench.click("Best of 16");
+    bench.click("Sidebar: History");
+    let first = run(&mut bench, "The ending", &[" a", " b", " c"]);
+    bench.click("Sidebar: Settings");
+    bench.enter("Token guidance β", "1");
+    bench.enter("Seed", "1");
+    bench.click("Column 3: Token only");
+    bench.click("Remove this column");
+    bench.click("Sidebar: History");
+    run(&mut bench, "The cast", &[" d", " e"]);
+    bench.click("Run: The ending");
+    bench.wait("the run", |b| b.shows("The ending c"));
+    let preferences = bench.window.state().preferences();
+    assert_eq!(preferences.prompt, first.prompt);
+    assert_eq!(preferences.settings, first.settings);
+    assert_eq!(preferences.columns, first.columns);
+    assert!(bench.shows("Recorded run · The ending") && bench.shows("recorded"));
+    assert!(bench.shows("Best of 16 Gold: +2.50"));
+    // To run it again is to run the same.
+    bench.click("Generate");
+    assert_eq!(bench.engine.generate().1, first);
+}
+
+#[test]
+fn runs_stand_beside_each_other_with_their_own_prompts_up_to_four_columns() {
+    let (mut bench, _folder) = window();
+    let first = run(&mut bench, "The ending", &[" a", " b"]);
+    bench.click("Column 2: Guided");
+    bench.click("Best of 16");
+    run(&mut bench, "The cast", &[" d", " e"]);
+    choose(&mut bench, "The ending", "Put beside this run");
+    bench.wait("the other run", |b| b.shows("The ending b"));
+    for words in ["The cast d", "The cast e", "The ending a", "The ending b"] {
+        assert!(bench.shows(words), "{words}");
+    }
+    let columns = &bench.window.state().preferences().columns;
+    let arms: Vec<Arm> = columns.iter().map(|c| c.arm).collect();
+    assert_eq!(arms, [Arm::Base, Arm::BestOfN, Arm::Base, Arm::Ivg]);
+    assert_eq!(columns[3].applied(&first.settings), first.columns[1].applied(&first.settings));
+    // There is no room for more, and it is no run that could be saved.
+    choose(&mut bench, "The cast", "Put beside this run");
+    for _ in 0..20 {
+        bench.window.step();
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    assert_eq!(bench.window.state().preferences().columns.len(), 4);
+    bench.key(Modifiers::COMMAND, Key::S);
+    assert!(bench.reads("Two runs side by side cannot be saved as one."));
+}
+
+#[test]
+fn a_wide_best_of_n_beside_another_run_can_be_run_again() {
+    let (mut bench, _folder) = window();
+    bench.click("Sidebar: Settings");
+    bench.enter("Length", "400");
+    bench.enter("Beams W", "4");
+    bench.enter("Successors K", "16");
+    bench.click("Column 2: Guided");
+    bench.click("Best of 64");
+    bench.click("Sidebar: History");
+    run(&mut bench, "The ending", &[" a", " b"]);
+    bench.click("Sidebar: Settings");
+    bench.enter("Successors K", "4");
+    bench.click("Sidebar: History");
+    run(&mut bench, "The cast", &[" d", " e"]);
+    choose(&mut bench, "The ending", "Put beside this run");
+    bench.wait("the other run", |b| b.shows("The ending b"));
+    bench.click("Generate");
+    let (_, request) = bench.engine.generate();
+    for column in &request.columns {
+        assert_eq!(column.chosen(&request.settings).validate(), Ok(()), "{column:?}");
+    }
+    let wide = request.columns[3].applied(&request.settings);
+    assert_eq!((wide.beams * wide.successors, wide.chunk_tokens), (64, 400));
+}
+
+#[test]
+fn its_settings_alone_can_be_used() {
+    let (mut bench, _folder) = window();
+    bench.click("Sidebar: Settings");
+    bench.enter("Temperature", "1.5");
+    bench.click("Sidebar: History");
+    run(&mut bench, "The ending", &[" a", " b"]);
+    bench.click("Sidebar: Settings");
+    bench.enter("Temperature", "0.2");
+    bench.click("Sidebar: History");
+    run(&mut bench, "The cast", &[" d", " e"]);
+    choose(&mut bench, "The ending", "Use its settings");
+    bench.wait("the settings", |b| b.shows("Token guidance β"));
+    assert_eq!(bench.settings().temperature, 1.5);
+    assert_eq!(bench.window.state().preferences().prompt, "The cast");
+    assert!(bench.shows("The cast e"), "the run shown stays");
+}
+
+#[test]
+fn a_run_is_named_pinned_and_found() {
+    let (mut bench, folder) = window();
+    run(&mut bench, "The ending", &[" a", " b"]);
+    run(&mut bench, "The cast", &[" was splendid", " e"]);
+    choose(&mut bench, "The ending", "Rename");
+    assert!(bench.window.get_by_role_and_label(Role::TextInput, "New name").is_focused());
+    bench.overtype("My favourite");
+    bench.key(Modifiers::NONE, Key::Enter);
+    bench.wait("the name", |b| b.shows("Run: My favourite"));
+    choose(&mut bench, "My favourite", "Pin");
+    bench.wait("the pin", |b| b.shows("pinned · just now · imdb-sentiment"));
+    let top = |b: &Bench, name: &str| b.window.get_by_label(name).rect().top();
+    assert!(top(&bench, "Run: My favourite") < top(&bench, "Run: The cast"), "pinned ones first");
+    bench.window.get_by_role_and_label(Role::TextInput, "Search runs").click();
+    bench.window.run();
+    bench.window.event(Event::Text("SPLENDID".into()));
+    bench.window.run();
+    assert!(bench.shows("Run: The cast") && !bench.shows("Run: My favourite"));
+    bench.overtype("nothing like it");
+    assert!(bench.shows("No run has all these words."));
+    bench.overtype("favourite");
+    assert!(bench.shows("Run: My favourite") && !bench.shows("Run: The cast"));
+    // All of it outlives the window.
+    drop(bench);
+    let mut bench = reopened(folder.path());
+    bench.wait("the list", |b| b.shows("Run: My favourite"));
+    choose(&mut bench, "My favourite", "Unpin");
+    bench.wait("the pin", |b| !b.reads("pinned · "));
+}
+
+#[test]
+fn a_name_that_is_given_up_changes_nothing() {
+    let (mut bench, _folder) = window();
+    run(&mut bench, "The ending", &[" a", " b"]);
+    choose(&mut bench, "The ending", "Rename");
+    bench.overtype("Something");
+    bench.key(Modifiers::NONE, Key::Escape);
+    bench.window.run();
+    assert!(bench.shows("Run: The ending") && !bench.shows("New name"));
+}
+
+#[test]
+fn a_deleted_run_can_be_brought_back_from_the_status_bar() {
+    let (mut bench, folder) = window();
+    run(&mut bench, "The ending", &[" a", " b"]);
+    run(&mut bench, "The cast", &[" d", " e"]);
+    choose(&mut bench, "The ending", "Delete");
+    bench.wait("the notice", |b| b.shows("Deleted “The ending”"));
+    bench.wait("the list", |b| !b.shows("Run: The ending"));
+    assert!(bench.shows("Run: The cast"));
+    assert_eq!(runs_on_disk(folder.path()), 1);
+    bench.click("Undo");
+    bench.wait("the run", |b| b.shows("Run: The ending"));
+    assert_eq!(runs_on_disk(folder.path()), 2);
+    assert!(!bench.shows("Undo"), "there is nothing more to undo");
+}
+
+#[test]
+fn a_file_that_was_cut_off_costs_one_sentence_and_the_rest_is_there() {
+    let (mut bench, folder) = window();
+    run(&mut bench, "The ending", &[" a", " b"]);
+    let old: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").flatten().collect();
+    run(&mut bench, "The cast", &[" d", " e"]);
+    drop(bench);
+    let path = old[0].path();
+    let bytes = std::fs::read(&path).expect("a file");
+    std::fs::write(&path, &bytes[..bytes.len() / 2]).expect("written");
+    let mut bench = reopened(folder.path());
+    bench.wait("the list", |b| b.shows("Run: The cast"));
+    assert!(!bench.shows("Run: The ending"));
+    bench.wait("the sentence", |b| b.reads("Some of the history cannot be shown: "));
+    let error = bench.window.state().session().error.clone().expect("a sentence");
+    assert_eq!(error.matches(". ").count(), 0, "{error}");
+    bench.click("Run: The cast");
+    bench.wait("the run", |b| b.shows("The cast e"));
+    // Told once, then set aside.
+    drop(bench);
+    let mut bench = reopened(folder.path());
+    bench.wait("the list", |b| b.shows("Run: The cast"));
+    assert!(!bench.reads("cannot be shown"));
+}
+
+#[test]
+fn runs_that_gave_way_to_live_are_not_kept_and_stopped_ones_are() {
+    let (mut bench, folder) = window();
+    bench.click("Generate");
+    let (id, request) = bench.engine.generate();
+    bench.click("Stop");
+    bench.expect_stop(id);
+    bench.engine.done(id, &request, &[" half", " of it"], StopReason::Stopped);
+    bench.wait("the stopped run", |b| b.shows("Run: This movie was"));
+    bench.click("Live");
+    bench.click("Generate");
+    let (id, request) = bench.engine.generate();
+    bench.engine.done(id, &request, &[" gone", " by"], StopReason::Stopped);
+    bench.window.run();
+    // The clerk works in order: once this one is there, the other would be.
+    run(&mut bench, "The cast", &[" d", " e"]);
+    assert_eq!(runs_on_disk(folder.path()), 2);
+}
+
+#[test]
+fn without_a_folder_the_list_says_so() {
+    let mut bench = Bench::ready();
+    bench.finish(&[" a", " b"]);
+    bench.click("Sidebar: History");
+    assert!(bench.shows("No folder to keep runs in."));
+}
