@@ -7,6 +7,7 @@ use super::archive::{Arrival, Wanted};
 use super::availability::why_no_run;
 use super::panels::{self, Action};
 use super::path_dialog::{Decision, Purpose};
+use super::prompt_box;
 use super::recorded;
 use super::session::{Notice, Origin};
 use super::slots::columns_of;
@@ -54,13 +55,6 @@ impl App {
         self.send(Command::Generate(self.last_run, request));
     }
 
-    /// The prompt of the run shown and a beam of it become the next run's prompt.
-    fn go_on_from(&mut self, text: &str) {
-        let Some(run) = self.session.run.as_ref() else { return };
-        self.preferences.prompt = format!("{}{text}", run.request.prompt);
-        self.generate();
-    }
-
     fn stop(&mut self) {
         let run = self.session.run.as_ref().filter(|r| r.is_active()).map(|r| r.id);
         if let Some(id) = run.or(self.below.strip.running()) {
@@ -87,7 +81,10 @@ impl App {
     pub(super) fn act(&mut self, ctx: &Context, action: Action) {
         match action {
             Action::Generate => self.generate(),
-            Action::Continue(text) => self.go_on_from(&text),
+            Action::Continue(prompt) => {
+                self.preferences.prompt = prompt;
+                self.generate();
+            }
             Action::Stop => self.stop(),
             Action::Escape => self.escape(ctx),
             Action::Edited(edit) => self.edited(edit),
@@ -219,7 +216,9 @@ impl App {
                 self.show(trace, Origin::Past(name));
             }
             Wanted::Beside => {
-                let columns = self.session.put_beside(&trace, *limits::COLUMNS.end());
+                self.last_run += 1;
+                let most = *limits::COLUMNS.end();
+                let columns = self.session.put_beside(self.last_run, &trace, most);
                 self.preferences.columns = columns.unwrap_or(self.preferences.columns.clone());
             }
             Wanted::Settings => {
@@ -260,7 +259,8 @@ impl App {
         self.preferences.prompt.clone_from(&trace.prompt);
         self.preferences.settings = trace.settings.clone();
         self.preferences.columns.clone_from(&columns);
-        self.session.show(trace, columns, origin);
+        self.last_run += 1;
+        self.session.show(self.last_run, trace, columns, origin);
     }
 
     /// The run that comes with the program, for those who have made none.
@@ -345,7 +345,7 @@ impl App {
         if actions.contains(&Action::Generate) {
             // A number being typed counts: leaving its box enters it.
             let focus = ui.memory(|m| m.focused());
-            if let Some(id) = focus.filter(|&id| id != panels::controls::prompt_id()) {
+            if let Some(id) = focus.filter(|&id| id != prompt_box::prompt_id()) {
                 ui.memory_mut(|m| m.surrender_focus(id));
             }
         }

@@ -1,6 +1,7 @@
 //! Which setting cannot apply now, and the sentence that says why.
 
 use super::preferences::Preferences;
+use super::prompt_box::why_too_long;
 use crate::guidance::settings::{Arm, Settings, ValueSource};
 use crate::words;
 use crate::worker::protocol::PackInfo;
@@ -91,6 +92,9 @@ pub fn why_not_ready(prompt: &str, settings: &Settings, pack: Option<&PackInfo>)
     }
     if prompt.trim().is_empty() {
         return Some("Type a prompt first, or pick an example.".into());
+    }
+    if let Some(reason) = why_too_long(prompt) {
+        return Some(reason);
     }
     settings.validate().err().map(|e| sentence(&e.to_string()))
 }

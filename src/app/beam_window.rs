@@ -11,6 +11,7 @@ use super::focus::{ChunkRef, Focus};
 use super::lineage::{beam_text, candidate, extend, is_line, line_through};
 use super::panels::Action;
 use super::preferences::Preferences;
+use super::prompt_box::end_of;
 use super::session::Session;
 use super::slots::{Slot, slots};
 use super::theme::{Palette, RESPONSE_LINE, space, text};
@@ -41,7 +42,7 @@ impl BeamReader {
         let Some(at) = focus.open else { return };
         let slots = slots(session, preferences);
         let found = slots.get(at.slot).and_then(|s| Some((s, s.view?)));
-        let Some((run, (slot, view))) = session.run.as_ref().zip(found) else {
+        let Some((slot, view)) = found else {
             focus.open = None;
             return;
         };
@@ -64,7 +65,7 @@ impl BeamReader {
             .default_pos(room.center() - vec2(SIZE[0] / 2.0, SIZE[1] * 0.75))
             .constrain_to(room)
             .show(ctx, |ui| {
-                let beam = Beam { slot, prompt: &run.request.prompt, chunks, at, line: &self.line };
+                let beam = Beam { slot, prompt: &view.prompt, chunks, at, line: &self.line };
                 beam.buttons(ui, focus, actions);
                 ui.separator();
                 beam.text(ui);
@@ -125,7 +126,7 @@ impl Beam<'_> {
             let go_on = ui.button("Continue from here");
             let hint = "Starts a run whose prompt is the prompt and this beam, to its end here.";
             if go_on.on_hover_text(hint).clicked() {
-                actions.push(Action::Continue(beam()));
+                actions.push(Action::Continue(format!("{}{}", self.prompt, beam())));
             }
         });
     }
@@ -143,7 +144,7 @@ impl Beam<'_> {
         };
         let mut job = LayoutJob::default();
         let prompt = TextFormat { font_id: text::prompt(), ..plain(p.weak) };
-        job.append(self.prompt, 0.0, prompt);
+        job.append(&end_of(self.prompt), 0.0, prompt);
         for (t, (chunk, &i)) in self.chunks.iter().zip(self.line).enumerate() {
             let Some(candidate) = chunk.candidates.get(i) else { break };
             let mut format = plain(if t > self.at.chunk { p.ghost } else { p.text });
@@ -159,7 +160,7 @@ impl Beam<'_> {
             };
             job.append(&format!(" {} |", value_words(candidate.value)), 0.0, value);
         }
-        let words = format!("{}{}", self.prompt, self.spoken());
+        let words = format!("{}{}", end_of(self.prompt), self.spoken());
         ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
             ui.set_max_width(ui.available_width() - space::M);
             let shown = ui.add(Label::new(job).wrap());

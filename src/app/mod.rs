@@ -24,6 +24,7 @@ mod path_dialog;
 mod plot_view;
 pub mod preferences;
 mod presets;
+mod prompt_box;
 mod recorded;
 mod response;
 mod screenshot;
@@ -261,7 +262,10 @@ impl eframe::App for App {
         ui.ctx().set_theme(self.preferences.theme.preference());
         self.stage.remember_zoom(ui.ctx(), &mut self.preferences);
         if std::mem::take(&mut self.focus_prompt) {
-            ui.memory_mut(|m| m.request_focus(panels::controls::prompt_id()));
+            ui.memory_mut(|m| m.request_focus(prompt_box::prompt_id()));
+        }
+        if let Some(reason) = prompt_box::refuse_paste(ui.ctx()) {
+            self.session.error = Some(reason);
         }
         let mut actions = self.shortcuts(ui);
         let before = self.preferences.theme;

@@ -10,6 +10,7 @@ use eframe::egui::{
 
 use super::changes::{Kind, changes_cached};
 use super::coloring::Coloring;
+use super::prompt_box::end_of;
 use super::session::ArmView;
 use super::theme::{Palette, RESPONSE_LINE, text};
 use crate::guidance::trace::{ChunkTrace, TokenTrace};
@@ -51,7 +52,7 @@ impl Page<'_> {
     pub fn lay(&self, ui: &Ui) -> Laid {
         let p = Palette::of(ui);
         let mut laid = Laid { job: LayoutJob::default(), pieces: Vec::new() };
-        laid.append(self.prompt, None, format(text::prompt(), p.weak));
+        laid.append(&end_of(self.prompt), None, format(text::prompt(), p.weak));
         let report = &self.view.report;
         match self.coloring {
             Coloring::Plain => {

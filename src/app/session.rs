@@ -135,22 +135,24 @@ impl Session {
         self.run = Some(Run { id, request, phase, origin, arms, trace: None, values });
     }
 
-    /// Shows a run of the past. `columns` are those it was made with.
-    pub fn show(&mut self, trace: Trace, columns: Vec<Column>, origin: Origin) {
+    /// Shows a run of the past under a number of its own: what was laid out for another run does
+    /// not fit it. `columns` are those it was made with.
+    pub fn show(&mut self, id: RunId, trace: Trace, columns: Vec<Column>, origin: Origin) {
         let request =
             Request { prompt: trace.prompt.clone(), columns, settings: trace.settings.clone() };
         let arms = trace.arms.iter().zip(&request.columns);
         let arms = arms.map(|(report, _)| ArmView::past(report, &trace.prompt)).collect();
         let phase = Phase::Finished;
-        let mut run = Run { id: 0, request, phase, origin, arms, trace: None, values: None };
+        let mut run = Run { id, request, phase, origin, arms, trace: None, values: None };
         run.finish(Box::new(trace));
         self.run = Some(run);
     }
 
-    /// Puts a run of the past beside the one that is shown, as far as there is room for it.
-    /// Gives the columns there are then.
-    pub fn put_beside(&mut self, trace: &Trace, most: usize) -> Option<Vec<Column>> {
+    /// Puts a run of the past beside the one that is shown, as far as there is room for it; both
+    /// are run number `id` then. Gives the columns there are.
+    pub fn put_beside(&mut self, id: RunId, trace: &Trace, most: usize) -> Option<Vec<Column>> {
         let run = self.run.as_mut().filter(|r| !r.is_active())?;
+        run.id = id;
         for report in &trace.arms {
             if run.arms.len() >= most {
                 break;

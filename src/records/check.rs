@@ -6,6 +6,9 @@ use crate::guidance::trace::{ArmTrace, ChunkTrace, TokenTrace, Trace};
 /// Columns of one run, at most.
 pub(super) const MAX_ARMS: usize = 16;
 
+/// Longest text that any model writes in as many tokens as there may be.
+const MAX_TEXT: usize = 256 << 10;
+
 /// What is wrong with `trace`, and where.
 pub(super) fn check(trace: &Trace) -> Result<(), String> {
     trace.settings.validate().map_err(|e| e.to_string())?;
@@ -28,6 +31,13 @@ fn check_arm(arm: &ArmTrace) -> Result<(), String> {
     let most = *limits::MAX_TOKENS.end();
     if arm.tokens.len() > most || arm.chunks.len() > most {
         return Err(format!("it has more than {most} tokens or chunks"));
+    }
+    if arm.text.len() > MAX_TEXT {
+        return Err(format!(
+            "its text has {} KiB; {} are the most",
+            arm.text.len() >> 10,
+            MAX_TEXT >> 10
+        ));
     }
     let mut rest = arm.text.as_str();
     for (i, token) in arm.tokens.iter().enumerate() {
@@ -103,6 +113,9 @@ fn check_chunk(chunk: &ChunkTrace, before: Option<&ChunkTrace>) -> Result<(), St
         }
         if candidate.tokens > *limits::MAX_TOKENS.end() {
             return Err(place(format!("{} tokens are too many", candidate.tokens)));
+        }
+        if candidate.text.len() > MAX_TEXT {
+            return Err(place(format!("{} KiB of text are too many", candidate.text.len() >> 10)));
         }
         finite("value", candidate.value).map_err(place)?;
     }

@@ -2,12 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use eframe::egui::{Event, Key, Modifiers, Role};
+use eframe::egui::Key;
+use eframe::egui::{Event, Modifiers, Role};
 use egui_kittest::kittest::Queryable;
+use ivg_playground::app::preferences::Preferences;
+use ivg_playground::guidance::trace::StopReason;
+use ivg_playground::worker::protocol;
 
-use crate::harness::Bench;
+use crate::engine::{pack, trace};
+use crate::harness::{Bench, options};
 
-/// Times a frame, at its best of some: other programs share the machine.
+/// Much more than a frame takes on a busy machine, much less than a person calls stuck.
+const RESPONSIVE: Duration = Duration::from_millis(100);
+
+/// The time of a frame, at its best of some: other programs share the machine.
 fn frame(bench: &mut Bench) -> Duration {
     let time = |bench: &mut Bench| {
         let started = Instant::now();
@@ -17,31 +25,129 @@ fn frame(bench: &mut Bench) -> Duration {
     (0..5).map(|_| time(bench)).min().expect("a frame")
 }
 
-fn paste(bench: &mut Bench, text: &str) {
+/// Pastes over the prompt; gives the time of the frame in which that happens.
+fn paste(bench: &mut Bench, text: &str) -> Duration {
     bench.key(Modifiers::COMMAND, Key::L);
     bench.key(Modifiers::COMMAND, Key::A);
     bench.window.event(Event::Paste(text.into()));
     let started = Instant::now();
     bench.window.step();
-    println!("paste frame {:?}", started.elapsed());
+    let took = started.elapsed();
     bench.window.run();
+    took
+}
+
+fn prompt(bench: &Bench) -> &str {
+    &bench.window.state().preferences().prompt
 }
 
 #[test]
-fn probe() {
-    for size in [20_000usize, 100_000, 200_000, 1 << 20] {
-        let mut bench = Bench::ready();
-        println!("empty {:?}", frame(&mut bench));
-        let text = "All work and no play. ".repeat(size / 22);
-        paste(&mut bench, &text);
-        println!("{size} chars: {:?}", frame(&mut bench));
-        bench.key(Modifiers::NONE, Key::Escape);
-        println!("{size} chars unfocused: {:?}", frame(&mut bench));
-        let _ = bench.window.get_by_role(Role::MultilineTextInput);
+fn a_megabyte_is_not_pasted_says_so_and_costs_no_time() {
+    let mut bench = Bench::ready();
+    let took = paste(&mut bench, &"All work and no play. ".repeat((1 << 20) / 22));
+    assert!(took < RESPONSIVE, "{took:?}");
+    assert!(bench.reads("Nothing was pasted: 1024 KiB in 1 lines are too long for a prompt;"));
+    assert_eq!(prompt(&bench), "This movie was", "nothing is cut, nothing is lost");
+    assert!(frame(&mut bench) < RESPONSIVE);
+    // What fits is pasted.
+    paste(&mut bench, "The ending");
+    assert_eq!(prompt(&bench), "The ending");
+    bench.finish(&[" a", " b"]);
+    assert!(bench.shows("The ending b"));
+}
+
+#[test]
+fn ten_thousand_lines_are_not_pasted() {
+    let mut bench = Bench::ready();
+    let took = paste(&mut bench, &"line\n".repeat(10_000));
+    assert!(took < RESPONSIVE, "{took:?}");
+    assert!(bench.reads("Nothing was pasted: 49 KiB in 10001 lines"));
+    assert_eq!(prompt(&bench), "This movie was");
+}
+
+#[test]
+fn the_longest_prompt_that_fits_is_edited_and_shown_in_time() {
+    let mut bench = Bench::ready();
+    let long = "All work and no play. ".repeat((64 << 10) / 22);
+    paste(&mut bench, &long);
+    assert_eq!(prompt(&bench), long);
+    let request = bench.finish(&[" a dull boy", " a bright boy"]);
+    assert_eq!(request.prompt, long, "all of it is sent");
+    assert!(bench.reads("no play.  a bright boy") && bench.reads("…"), "its end is shown");
+    let took = frame(&mut bench);
+    assert!(took < RESPONSIVE, "{took:?}");
+}
+
+#[test]
+fn a_prompt_that_is_too_long_for_the_box_can_only_be_cleared() {
+    for long in ["All work. ".repeat(110_000), "line\n".repeat(10_000)] {
+        let stored = Preferences { prompt: long, ..Preferences::default() };
+        let mut bench = Bench::open(options(), stored, pack());
+        assert!(frame(&mut bench) < RESPONSIVE);
+        assert!(bench.reads("are too long for a prompt; 64 KiB in 2000 lines fit."));
+        assert!(bench.is_disabled(Role::Button, "Generate"));
+        bench.key(Modifiers::COMMAND, Key::Enter);
+        bench.expect_silence();
+        bench.click("Present");
+        assert!(frame(&mut bench) < RESPONSIVE);
+        assert!(bench.shows("Clear the prompt"));
+        bench.click("Leave");
+        bench.click("Clear the prompt");
+        assert_eq!(prompt(&bench), "");
+        assert!(bench.window.query_by_role(Role::MultilineTextInput).is_some());
     }
-    for lines in [10_000usize] {
+}
+
+/// Prompts and responses in which something is unusual.
+const ODD: [(&str, &str); 6] = [
+    ("bell\u{7} null\0 escape\u{1b}[31m", " back\u{8}space\u{7f} \u{85}"),
+    ("שלום לכם, הסרט", " היה נפלא — באמת"),
+    ("مرحبا بالعالم", " كان \u{202e}رائعا\u{202c} جدا"),
+    ("这部电影", "真的非常好看。我很喜欢"),
+    ("👩‍👩‍👧‍👦 🏳️‍🌈 e\u{301}\u{302}\u{303}", " 🇦🇶 👍🏽 \u{fffd}\u{feff}"),
+    ("tab\there\r\nand\rthere", "\n\n\n\t\u{2028}end"),
+];
+
+#[test]
+fn any_letters_are_typed_sent_and_shown_in_every_view() {
+    for (odd, text) in ODD {
         let mut bench = Bench::ready();
-        paste(&mut bench, &"line\n".repeat(lines));
-        println!("{lines} lines: {:?}", frame(&mut bench));
+        paste(&mut bench, odd);
+        bench.click("Generate");
+        let (run, request) = bench.engine.generate();
+        assert!(!request.prompt.is_empty());
+        let mut report = trace(&request, &[text, text], StopReason::MaxTokens);
+        for arm in &mut report.arms {
+            let mut chunk = bench.engine.search_chunk(arm.tokens.len(), 0.5, (4, 16), true);
+            chunk.candidates.iter_mut().for_each(|c| c.text = text.into());
+            arm.chunks = vec![chunk];
+        }
+        bench.engine.send(protocol::Event::Done { run, trace: Box::new(report) });
+        bench.window.run();
+        let words = format!("{}{text}", request.prompt);
+        assert!(bench.shows(&words), "{words:?}");
+        for name in ["Advantage", "Changes", "Plain"] {
+            bench.click(&format!("Colour tokens by: {name}"));
+            assert!(bench.reads(text), "{words:?} in {name}");
+        }
+        let page = bench.window.get_all_by_label(&words).last().expect("a page").rect();
+        for share in 0..8 {
+            let x = page.left() + page.width() * share as f32 / 8.0;
+            bench.hover(eframe::egui::pos2(x, page.bottom() - 10.0));
+        }
+        bench.click("Below: Tree");
+        let dot = bench.window.get_all_by_label_contains("Chunk 1, candidate 1,").next();
+        dot.expect("a candidate").click();
+        bench.window.run();
+        assert!(bench.shows("Continue from here"));
+    }
+}
+
+#[test]
+fn what_is_pasted_is_sent_as_it_is() {
+    for (odd, _) in ODD.iter().skip(1).take(4) {
+        let mut bench = Bench::ready();
+        paste(&mut bench, odd);
+        assert_eq!(bench.finish(&[" a", " b"]).prompt, *odd);
     }
 }

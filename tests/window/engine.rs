@@ -182,8 +182,7 @@ impl Engine {
 /// What a run reports whose arms wrote these texts.
 pub fn trace(request: &Request, texts: &[&str], stop_reason: StopReason) -> Trace {
     let arms = request.columns.iter().zip(texts);
-    let arms =
-        arms.map(|(c, text)| report(c.arm, &c.chosen(&request.settings), text, stop_reason));
+    let arms = arms.map(|(c, text)| report(c.arm, &c.chosen(&request.settings), text, stop_reason));
     Trace {
         version: TRACE_VERSION,
         program: "test".into(),

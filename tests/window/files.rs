@@ -101,7 +101,11 @@ fn a_trace_opens_again_with_every_text_and_figure_and_runs_the_same() {
         for column in ["Best of 16", "Guided", "Token only"] {
             let name = format!("{column} ");
             let found = b.window.query_all_by_label_contains(&name);
-            all.extend(found.filter_map(|node| node.accesskit_node().label()));
+            let node = |node: egui_kittest::Node<'_>| {
+                let node = node.accesskit_node();
+                node.label().or(node.value())
+            };
+            all.extend(found.filter_map(node));
         }
         all
     };

@@ -6,9 +6,10 @@ use eframe::egui::{Event, Key, Modifiers, Role};
 use egui_kittest::kittest::Queryable;
 use ivg_playground::guidance::settings::Arm;
 use ivg_playground::guidance::trace::StopReason;
-use ivg_playground::worker::protocol::Request;
+use ivg_playground::worker::protocol::{self, Request};
 use tempfile::TempDir;
 
+use crate::engine::trace;
 use crate::harness::Bench;
 
 /// A window with a folder of its own, the history shown.
@@ -272,4 +273,48 @@ fn without_a_folder_the_list_says_so() {
     bench.finish(&[" a", " b"]);
     bench.click("Sidebar: History");
     assert!(bench.shows("No folder to keep runs in."));
+}
+
+/// Sends a run whose second column has searched with this many candidates of four kept.
+fn searched(bench: &mut Bench, prompt: &str, rows: usize) {
+    bench.key(Modifiers::COMMAND, Key::L);
+    bench.overtype(prompt);
+    bench.click("Generate");
+    let (run, request) = bench.engine.generate();
+    let mut report = trace(&request, &[" a", " b"], StopReason::MaxTokens);
+    report.arms[1].chunks = vec![bench.engine.search_chunk(1, 0.5, (4, rows), true)];
+    bench.engine.send(protocol::Event::Done { run, trace: Box::new(report) });
+    let name = format!("Run: {prompt}");
+    bench.wait(&name, |b| b.shows(&name));
+}
+
+#[test]
+fn the_tree_of_one_past_run_is_not_that_of_another() {
+    let (mut bench, _folder) = window();
+    bench.click("Below: Tree");
+    searched(&mut bench, "The ending", 8);
+    searched(&mut bench, "The cast", 16);
+    bench.click("Run: The ending");
+    bench.wait("the run", |b| b.shows("The ending b"));
+    assert!(bench.reads("Chunk 1, candidate 8,") && !bench.reads("Chunk 1, candidate 9,"));
+    bench.click("Run: The cast");
+    bench.wait("the run", |b| b.shows("The cast b"));
+    assert!(bench.reads("Chunk 1, candidate 16,"));
+}
+
+#[test]
+fn a_beam_beside_another_run_goes_on_from_its_own_prompt() {
+    let (mut bench, _folder) = window();
+    searched(&mut bench, "The ending", 16);
+    run(&mut bench, "The cast", &[" d", " e"]);
+    choose(&mut bench, "The ending", "Put beside this run");
+    bench.wait("the other run", |b| b.shows("The ending b"));
+    bench.click("Below: Tree");
+    bench.click("Tree of: Guided 2");
+    let first = bench.window.get_all_by_label_contains("Chunk 1, candidate 1,").next();
+    first.expect("a candidate").click();
+    bench.window.run();
+    assert!(bench.shows("The ending t1c0"));
+    bench.click("Continue from here");
+    assert_eq!(bench.engine.generate().1.prompt, "The ending t1c0");
 }

@@ -49,8 +49,7 @@ fn a_built_in_preset_sets_everything_but_the_seed() {
     bench.enter("Temperature", "1.5");
     bench.click("Preset: none");
     bench.click("Paper: summaries");
-    let expected =
-        Settings { beta: 0.25, max_tokens: 128, seed: 77, ..Settings::default() };
+    let expected = Settings { beta: 0.25, max_tokens: 128, seed: 77, ..Settings::default() };
     assert_eq!(*bench.settings(), expected);
     assert!(bench.shows("Preset: Paper: summaries"), "the row says which one is in force");
     bench.click("Preset: Paper: summaries");

@@ -130,9 +130,10 @@ fn escape_and_its_own_button_stop_the_strip() {
     bench.click("Run again");
     let (strip, _) = started(&bench);
     // The sidebar's button is for runs; the lower one is the strip's.
-    let stop = bench.window.get_all_by_label("Stop").max_by(|a, b| {
-        a.rect().left().total_cmp(&b.rect().left())
-    });
+    let stop = bench
+        .window
+        .get_all_by_label("Stop")
+        .max_by(|a, b| a.rect().left().total_cmp(&b.rect().left()));
     stop.expect("a button").click();
     bench.window.run();
     bench.expect_stop(strip);

@@ -94,6 +94,26 @@ fn any_column_can_be_chosen() {
 }
 
 #[test]
+fn a_column_that_moves_up_brings_its_own_tree() {
+    let mut bench = Bench::ready();
+    bench.click("Below: Tree");
+    bench.click("Add column");
+    bench.click("Generate");
+    let (run, _) = bench.engine.generate();
+    for (arm, rows) in [(0, (1, 1)), (1, (4, 16)), (2, (2, 4))] {
+        let chunk = bench.engine.search_chunk(5, 0.5, rows, true);
+        bench.engine.chunk(run, arm, chunk, &tokens("a b c d e"));
+    }
+    bench.window.run();
+    bench.click("Tree of: Guided");
+    assert!(bench.reads("Chunk 1, candidate 16,"));
+    bench.click("Column 2: Guided");
+    bench.click("Remove this column");
+    bench.click("Tree of: Token only");
+    assert!(bench.reads("Chunk 1, candidate 4,") && !bench.reads("Chunk 1, candidate 5,"));
+}
+
+#[test]
 fn it_grows_with_the_run_and_forgets_the_last_one() {
     let (mut bench, run, _) = Bench::running();
     bench.click("Below: Tree");

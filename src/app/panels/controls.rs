@@ -3,14 +3,12 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::ops::RangeInclusive;
 
-use eframe::egui::{
-    Align, DragValue, Id, Label, Layout, Margin, Response, RichText, ScrollArea, Sense, TextEdit,
-    Ui, vec2,
-};
+use eframe::egui::{Align, DragValue, Label, Layout, Response, RichText, Sense, Ui, vec2};
 
 use super::Action;
 use crate::app::availability::{Control, why_no_run, why_not};
 use crate::app::preferences::Preferences;
+use crate::app::prompt_box::prompt_box;
 use crate::app::session::Session;
 use crate::app::shortcuts::GENERATE;
 use crate::app::theme::{Palette, space, text};
@@ -30,11 +28,6 @@ pub struct Controls<'a> {
     pub preferences: &'a mut Preferences,
 }
 
-/// The prompt box, for whoever wants to give it the focus.
-pub fn prompt_id() -> Id {
-    Id::unique("prompt")
-}
-
 /// The smallest λ above 0 on the rail. Values spread over a few units, so below this the choice
 /// is as good as random.
 const LEAST_LAMBDA: f64 = 0.1;
@@ -51,16 +44,7 @@ impl Controls<'_> {
     /// The prompt, examples, and the buttons that start and stop a run.
     pub fn prompt(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let heading = group(ui, "Prompt");
-        let height = 76.0;
-        ScrollArea::vertical().id_salt("prompt").max_height(height).show(ui, |ui| {
-            let edit = TextEdit::multiline(&mut self.preferences.prompt)
-                .id(prompt_id())
-                .hint_text("The beginning of a text, for both to continue")
-                .desired_rows(3)
-                .desired_width(f32::INFINITY)
-                .margin(Margin::symmetric(10, 8));
-            ui.add(edit).labelled_by(heading.id);
-        });
+        prompt_box(ui, &mut self.preferences.prompt, &heading);
         self.examples(ui);
         self.buttons(ui, actions);
     }

@@ -26,7 +26,7 @@ use crate::records::history::EntryId;
 pub enum Action {
     /// Start a run.
     Generate,
-    /// Start a run that goes on from the shown run's prompt and this text after it.
+    /// Start a run that goes on from this: a prompt and a beam after it.
     Continue(String),
     /// Stop the run.
     Stop,

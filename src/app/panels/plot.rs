@@ -152,7 +152,7 @@ impl ValuePlot<'_> {
 
     fn card(&self, at: ChunkRef) -> Option<ChunkCard<'_>> {
         let slot = self.slots.get(at.slot)?;
-        let prompt = &self.session.run.as_ref()?.request.prompt;
+        let prompt = &slot.view?.prompt;
         Some(ChunkCard { title: &slot.title, prompt, chunks: chunks_of(slot), at })
     }
 

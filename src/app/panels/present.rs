@@ -1,12 +1,13 @@
 //! The bar of the stage: the prompt, and what starts and ends a run.
 
-use eframe::egui::{Align, Frame, Layout, Margin, Panel, Sense, TextEdit, Ui, UiBuilder, vec2};
+use eframe::egui::{Align, Frame, Layout, Margin, Panel, Sense, Ui, UiBuilder, vec2};
 
 use super::Action;
-use super::controls::{Controls, prompt_id};
+use super::controls::Controls;
 use crate::app::preferences::Preferences;
+use crate::app::prompt_box::prompt_line;
 use crate::app::session::Session;
-use crate::app::theme::{Palette, space, text};
+use crate::app::theme::{Palette, space};
 use crate::app::widgets::secondary_button;
 
 /// The bar.
@@ -33,13 +34,7 @@ impl PresentBar<'_> {
                 // From the top: a centred row would let buttons higher than it hang out below.
                 let inside = UiBuilder::new().max_rect(place).layout(Layout::top_down(Align::Min));
                 Controls { session, preferences }.buttons(&mut ui.new_child(inside), actions);
-                let edit = TextEdit::singleline(&mut preferences.prompt)
-                    .id(prompt_id())
-                    .font(text::response())
-                    .hint_text("The beginning of a text, for both to continue")
-                    .desired_width(f32::INFINITY)
-                    .margin(Margin::symmetric(10, 8));
-                ui.add(edit).accessible_name("Prompt");
+                prompt_line(ui, &mut preferences.prompt);
             });
         });
     }

@@ -41,7 +41,7 @@ pub struct TreeView {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct LayoutKey {
     run: RunId,
-    column: usize,
+    arm: Option<usize>,
     chunks: usize,
     is_old: bool,
     is_done: bool,
@@ -136,7 +136,9 @@ impl BeamTree<'_> {
         }
         let room = ui.available_size().floor();
         let (run_id, count, is_done) = (run.id, chunks.len(), view.done);
-        let layout = LayoutKey { run: run_id, column, chunks: count, is_old, is_done, room };
+        // Its place in the run: columns move when one is taken away.
+        let arm = run.arms.iter().position(|other| std::ptr::eq(other, view));
+        let layout = LayoutKey { run: run_id, arm, chunks: count, is_old, is_done, room };
         let TreeView { selected, laid, .. } = self.view;
         if laid.as_ref().is_none_or(|(key, _)| *key != layout) {
             let settings = &slot.applied;
@@ -147,7 +149,7 @@ impl BeamTree<'_> {
         let span = self.session.run.as_ref().map(|r| r.value_span());
         let span = span.map_or((-1.0, 1.0), |s| (*s.start() as f32, *s.end() as f32));
         let ink = Palette::of(ui).column(slot.index);
-        let prompt = run.request.prompt.as_str();
+        let prompt = view.prompt.as_str();
         let focus = self.focus;
         let area = ScrollArea::both().id_salt(("tree", column)).auto_shrink(false);
         area.stick_to_right(true).show_viewport(ui, |ui, seen| {
