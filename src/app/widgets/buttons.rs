@@ -138,7 +138,7 @@ pub fn pill(ui: &mut Ui, words: &str) -> Response {
 /// A column's entry in a legend: its mark and its title, a button that shows and hides its
 /// candidates.
 pub fn legend_entry(ui: &mut Ui, title: &str, mark: Mark, ink: Color32, shown: bool) -> Response {
-    const MARK: f32 = 26.0;
+    const MARK: f32 = 30.0;
     let p = Palette::of(ui);
     let color = if shown { p.text } else { p.weak };
     let words = ui.painter().layout_no_wrap(title.to_owned(), text::small(), color);
@@ -153,7 +153,7 @@ pub fn legend_entry(ui: &mut Ui, title: &str, mark: Mark, ink: Color32, shown: b
     }
     let left = rect.left_center() + vec2(6.0, 0.0);
     let ink = if shown { ink } else { ink.gamma_multiply(0.35) };
-    marker(ui.painter(), left + vec2(MARK / 2.0 - 2.0, 0.0), mark, ink);
+    marker(ui.painter(), left + vec2(MARK / 2.0 - 3.0, 0.0), mark, ink);
     let at = left + vec2(MARK, -words.size().y / 2.0);
     let (start, end) = (at.x, at.x + words.size().x);
     ui.painter().galley(at, words, color);
