@@ -123,6 +123,19 @@ pub fn chip(ui: &mut Ui, label: &str, selected: bool) -> Response {
     ui.add(button.wrap_mode(TextWrapMode::Extend))
 }
 
+/// Prepares the inside of a menu.
+pub fn menu(ui: &mut Ui, width: f32) {
+    ui.set_min_width(width);
+    ui.spacing_mut().item_spacing = vec2(space::XS, space::XS);
+    ui.spacing_mut().button_padding = vec2(10.0, 4.0);
+}
+
+/// An entry of a menu that is one of several choices.
+pub fn choice(ui: &Ui, chosen: bool, name: &str) -> Button<'static> {
+    let words = RichText::new(name).color(Palette::of(ui).text);
+    Button::selectable(chosen, words)
+}
+
 /// A word in a rounded frame, not to be clicked.
 pub fn pill(ui: &mut Ui, words: &str) -> Response {
     let p = Palette::of(ui);
