@@ -215,6 +215,7 @@ mod tests {
             end_token: 5,
             candidates: (0..rows).map(|i| made(None, i as f32, i < 4, 5)).collect(),
             leader: 3,
+            selection_kl_nats: None,
         };
         let sixteen = Tree::of(&[chunk(16)], 10, vec2(872.0, 150.0));
         assert!(sixteen.size.y <= 150.0, "{}", sixteen.size.y);

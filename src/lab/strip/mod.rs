@@ -229,8 +229,7 @@ impl Sample {
         }
     }
 
-    /// Most that the divergence from the base can be, tokens and choice together, in nats. The
-    /// choice counts as if λ were ∞, so along λ this hardly differs.
+    /// Most that the divergence from the base can be, tokens and choice together, in nats.
     pub fn kl_bound_nats(&self) -> f32 {
         self.kl_nats + self.kl_selection_bound_nats
     }
