@@ -92,8 +92,8 @@ impl App {
     /// A window on the worker at the other end of `link`, which is told to load the pack.
     pub fn new(ctx: &egui::Context, link: Link, options: Options, stored: Preferences) -> Self {
         theme::install(ctx);
+        let wants_example = options.example && options.prompt.is_none() && !options.generate;
         let mut preferences = stored;
-        let says_what = options.prompt.is_some() || options.generate;
         if let Some(prompt) = options.prompt {
             preferences.prompt = prompt;
         }
@@ -137,8 +137,7 @@ impl App {
         if options.present {
             app.stage.toggle(ctx, &app.preferences);
         }
-        // Whoever says what is to be written wants to see that.
-        if options.example && !app.preferences.has_run && !says_what {
+        if wants_example && !app.preferences.has_run {
             app.show_example();
         }
         app.send(Command::LoadPack(options.pack));
