@@ -21,6 +21,8 @@ use crate::worker::protocol::{Command, Request};
 
 /// How long the status bar says what was done, in seconds.
 const NOTICE: f64 = 8.0;
+/// Why no file can be written or opened.
+const NO_FOLDER: &str = "There is no folder of its own for this program.";
 
 impl App {
     pub(super) fn send(&mut self, command: Command) {
@@ -147,7 +149,7 @@ impl App {
         if let Some(reason) = reason {
             self.session.error = Some(format!("{reason} Nothing can be saved."));
         } else if !self.archive.is_open() {
-            self.session.error = Some("There is no folder of its own for this program.".into());
+            self.session.error = Some(NO_FOLDER.into());
         } else {
             let trace = self.session.run.as_ref().and_then(|r| r.trace.as_deref());
             self.archive.ask(purpose, trace);
@@ -196,7 +198,10 @@ impl App {
         }
         let dropped: Vec<_> = ctx.input(|i| i.raw.dropped_files.clone());
         for path in dropped.iter().map(|file| file.path().to_owned()) {
-            let failed = self.archive.send(clerk::Command::Open { path });
+            let failed = match self.archive.is_open() {
+                true => self.archive.send(clerk::Command::Open { path }),
+                false => Some(NO_FOLDER.into()),
+            };
             self.session.error = failed.or(self.session.error.take());
         }
         for arrival in self.archive.receive() {

@@ -108,7 +108,8 @@ impl Archive {
                 None
             }
             Event::Loaded(id, trace) => {
-                let (_, wanted) = self.loading.take().filter(|(wanted, _)| *wanted == id)?;
+                // One that was asked for before another is not wanted any more.
+                let (_, wanted) = self.loading.take_if(|(wanted, _)| *wanted == id)?;
                 let entry = self.entries.iter().find(|e| e.id == id);
                 let name = entry.map(Entry::title).unwrap_or_default();
                 Some(Arrival::Run(trace, wanted, name))

@@ -162,7 +162,9 @@ impl App {
                 self.meet(pack);
             }
             self.below.strip.apply(&event);
-            let ended = matches!(event, Event::Done { .. });
+            // The end of a run that something else has taken the place of is no news.
+            let shown = self.session.run.as_ref().filter(|run| run.is_active()).map(|run| run.id);
+            let ended = matches!(event, Event::Done { run, .. } if Some(run) == shown);
             self.session.apply(event);
             if ended {
                 self.keep();

@@ -13,6 +13,8 @@ const MOST_BYTES: usize = 64 << 10;
 const MOST_LINES: usize = 2000;
 /// What is drawn of a prompt before its response, from its end.
 const SHOWN_BYTES: usize = 8000;
+/// What an empty box says.
+const HINT: &str = "The beginning of a text, to be continued";
 /// Height of the box; a longer prompt is scrolled.
 const HEIGHT: f32 = 76.0;
 
@@ -67,7 +69,7 @@ pub fn prompt_box(ui: &mut Ui, prompt: &mut String, heading: &Response) {
     ScrollArea::vertical().id_salt("prompt").max_height(HEIGHT).show(ui, |ui| {
         let edit = TextEdit::multiline(prompt)
             .id(prompt_id())
-            .hint_text("The beginning of a text, for both to continue")
+            .hint_text(HINT)
             .desired_rows(3)
             .desired_width(f32::INFINITY)
             .margin(Margin::symmetric(10, 8));
@@ -83,7 +85,7 @@ pub fn prompt_line(ui: &mut Ui, prompt: &mut String) {
     let edit = TextEdit::singleline(prompt)
         .id(prompt_id())
         .font(text::response())
-        .hint_text("The beginning of a text, for both to continue")
+        .hint_text(HINT)
         .desired_width(f32::INFINITY)
         .margin(Margin::symmetric(10, 8));
     ui.add(edit).accessible_name("Prompt");

@@ -89,12 +89,11 @@ fn wait(window: &mut Harness<'static, App>, what: &str, is_there: impl Fn(&App) 
 
 /// Presses Generate and gives what comes of it.
 fn generate(window: &mut Harness<'static, App>) -> Trace {
+    let before = window.state().session().run.as_ref().map(|run| run.id);
     window.get_by_label("Generate").click();
-    window.step();
-    window.step();
     wait(window, "the run", |app| {
-        let run = app.session().run.as_ref().expect("a run");
-        run.origin == Origin::Own && !run.is_active()
+        let run = app.session().run.as_ref();
+        run.is_some_and(|run| Some(run.id) != before && !run.is_active())
     });
     let run = window.state().session().run.as_ref().expect("a run");
     assert_eq!(run.phase, Phase::Finished);
@@ -197,4 +196,39 @@ fn it_is_a_run_that_can_be_opened_as_a_file() {
     let path = folder.path().join("example.json");
     trace_file::write(&path, &recorded()).expect("sound");
     assert_eq!(trace_file::read(&path).expect("read"), recorded());
+}
+
+/// Memory that this process holds now, in MiB.
+fn resident_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    let kib = line.split_whitespace().nth(1).and_then(|kib| kib.parse::<f64>().ok());
+    kib.unwrap_or_default() / 1024.0
+}
+
+#[test]
+#[ignore = "prints the memory that is held; run by hand, alone, on Linux"]
+fn two_hundred_real_runs_hold_no_more_memory_than_twenty() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut options = Options::new(PackSource::default());
+    options.folder = Some(folder.path().to_owned());
+    options.settings =
+        Some(Settings { beams: 2, successors: 2, max_tokens: 15, ..Settings::default() });
+    let stored = Preferences { prompt: "The actors".into(), ..Preferences::default() };
+    let mut window = real(options, stored);
+    wait(&mut window, "the models", |app| app.session().pack.is_some());
+    let mut early = 0.0;
+    for i in 1..=200 {
+        window.get_by_label("Draw another seed").click();
+        window.run();
+        generate(&mut window);
+        let now = resident_mib();
+        if i == 20 {
+            early = now;
+        }
+        if i % 20 == 0 {
+            println!("{now:.1} MiB after {i} runs");
+        }
+    }
+    assert!(resident_mib() < early * 1.1 + 8.0, "it grows");
 }

@@ -7,6 +7,7 @@ use eframe::egui::{DroppedFile, Key, Modifiers, OutputCommand, Role};
 use egui_kittest::kittest::{NodeT, Queryable};
 use ivg_playground::guidance::trace::Trace;
 use ivg_playground::records::markdown::markdown;
+use ivg_playground::records::trace_file;
 use ivg_playground::worker::protocol::Request;
 use tempfile::TempDir;
 
@@ -237,4 +238,44 @@ fn without_a_folder_of_its_own_the_window_says_that_it_cannot_save() {
     bench.finish(&[" a", " b"]);
     bench.key(Modifiers::COMMAND, Key::S);
     assert!(bench.shows("There is no folder of its own for this program."));
+    bench.click("Dismiss the error");
+    bench.window.input_mut().dropped_files.push(Arc::new(Dropped("run.json".into())));
+    bench.window.run();
+    assert!(bench.shows("There is no folder of its own for this program."));
+}
+
+#[test]
+fn a_run_of_another_pack_or_with_too_many_columns_is_shown_with_a_word_about_it() {
+    let (mut bench, folder, _) = finished();
+    let mut trace = shown(&bench).clone();
+    trace.pack = "another".into();
+    let path = folder.path().join("other.json");
+    trace_file::write(&path, &trace).expect("written");
+    open(&mut bench, &path);
+    bench.wait("the word", |b| b.reads("This run was made with the pack “another”;"));
+    assert!(bench.shows("Recorded run · other.json"));
+    trace.arms.extend([trace.arms[1].clone(), trace.arms[2].clone()]);
+    let path = folder.path().join("wide.json");
+    trace_file::write(&path, &trace).expect("written");
+    open(&mut bench, &path);
+    bench.wait("the word", |b| b.shows("This run has 5 columns; the first 4 are shown."));
+    assert!(bench.shows("Column 4: Guided 2"));
+    bench.click("Dismiss the error");
+    bench.click("Generate");
+    assert_eq!(bench.engine.generate().1.columns.len(), 4);
+}
+
+#[test]
+fn a_text_that_no_model_writes_is_refused() {
+    let (mut bench, folder, _) = finished();
+    let mut trace = shown(&bench).clone();
+    let long = "a".repeat(1 << 20);
+    trace.arms[0].tokens.truncate(1);
+    (trace.arms[0].tokens[0].text, trace.arms[0].text) = (long.clone(), long);
+    let json = serde_json::to_string(&trace).expect("JSON");
+    let path = folder.path().join("long.json");
+    std::fs::write(&path, json).expect("written");
+    open(&mut bench, &path);
+    bench.wait("the sentence", |b| b.reads("its text has 1024 KiB; 256 are the most"));
+    assert!(bench.shows("This movie was bright."));
 }

@@ -318,3 +318,37 @@ fn a_beam_beside_another_run_goes_on_from_its_own_prompt() {
     bench.click("Continue from here");
     assert_eq!(bench.engine.generate().1.prompt, "The ending t1c0");
 }
+
+#[test]
+fn the_end_of_a_run_that_gave_way_to_a_past_one_keeps_nothing_twice() {
+    let (mut bench, folder) = window();
+    run(&mut bench, "The ending", &[" a", " b"]);
+    bench.click("Generate");
+    let (id, request) = bench.engine.generate();
+    bench.engine.send(protocol::Event::Started { run: id });
+    bench.click("Run: The ending");
+    bench.wait("the past run", |b| b.shows("Recorded run · The ending"));
+    bench.expect_stop(id);
+    bench.engine.done(id, &request, &[" half", " of it"], StopReason::Stopped);
+    bench.window.run();
+    assert!(bench.shows("The ending b"));
+    run(&mut bench, "The cast", &[" d", " e"]);
+    assert_eq!(runs_on_disk(folder.path()), 2);
+}
+
+#[test]
+fn of_two_runs_asked_for_at_once_the_last_is_shown() {
+    let (mut bench, _folder) = window();
+    run(&mut bench, "The ending", &[" a", " b"]);
+    run(&mut bench, "The cast", &[" d", " e"]);
+    run(&mut bench, "The plot", &[" f", " g"]);
+    for _ in 0..5 {
+        for name in ["Run: The cast", "Run: The ending"] {
+            bench.window.get_by_label(name).click();
+            bench.window.step();
+        }
+        bench.wait("the last", |b| b.shows("The ending b"));
+        bench.click("Run: The plot");
+        bench.wait("another", |b| b.shows("The plot g"));
+    }
+}

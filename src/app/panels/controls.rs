@@ -80,7 +80,7 @@ impl Controls<'_> {
             let generate = match &reason {
                 Some(reason) => generate.on_disabled_hover_text(reason),
                 None => generate.on_hover_text(format!(
-                    "Answers the prompt twice, side by side. {}",
+                    "Answers the prompt in every column. {}",
                     ui.ctx().format_shortcut(&GENERATE)
                 )),
             };
