@@ -144,6 +144,11 @@ impl Engine {
         let arms = request.columns.iter().zip(texts);
         let arms =
             arms.map(|(c, text)| report(c.arm, &c.chosen(&request.settings), text, stop_reason));
+        self.finish(run, request, arms.collect());
+    }
+
+    /// The end of a run with these reports.
+    pub fn finish(&self, run: RunId, request: &Request, arms: Vec<ArmTrace>) {
         let trace = Trace {
             version: TRACE_VERSION,
             program: "test".into(),
@@ -151,7 +156,7 @@ impl Engine {
             seed: request.settings.seed,
             prompt: request.prompt.clone(),
             settings: request.settings.clone(),
-            arms: arms.collect(),
+            arms,
         };
         self.send(Event::Done { run, trace: Box::new(trace) });
     }

@@ -4,11 +4,14 @@
 
 mod chunks;
 mod engine;
+#[path = "../graphics/mod.rs"]
+mod graphics;
 mod harness;
 mod live;
 mod loading;
 mod runs;
 mod settings;
+mod snapshots;
 mod stage;
 mod strip;
 mod tokens;
