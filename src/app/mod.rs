@@ -51,7 +51,7 @@ use archive::Archive;
 use beam_window::BeamReader;
 use focus::Focus;
 use opening::SIZE;
-pub use opening::{AppError, Options, history_folder, run};
+pub use opening::{AppError, Options, Renderer, history_folder, run};
 use panels::Action;
 use panels::lower::Below;
 use preferences::Preferences;

@@ -23,6 +23,27 @@ pub(super) const SIZE: [f32; 2] = [1440.0, 900.0];
 /// top this is a little over thirty frames a second.
 const GATHER: Duration = Duration::from_millis(10);
 
+/// What draws the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Renderer {
+    /// OpenGL: the smaller build, and the faster one without a graphics card.
+    #[default]
+    Glow,
+    /// Vulkan, Metal, Direct3D or OpenGL, whichever there is.
+    #[cfg(feature = "wgpu")]
+    Wgpu,
+}
+
+impl From<Renderer> for eframe::Renderer {
+    fn from(renderer: Renderer) -> Self {
+        match renderer {
+            Renderer::Glow => eframe::Renderer::Glow,
+            #[cfg(feature = "wgpu")]
+            Renderer::Wgpu => eframe::Renderer::Wgpu,
+        }
+    }
+}
+
 /// How the window opens. What is none comes from the last session.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -49,6 +70,8 @@ pub struct Options {
     pub folder: Option<PathBuf>,
     /// Show the recorded example to somebody who has not made a run yet.
     pub example: bool,
+    /// What draws the window.
+    pub renderer: Renderer,
 }
 
 impl Options {
@@ -66,6 +89,7 @@ impl Options {
             settings: None,
             folder: None,
             example: false,
+            renderer: Renderer::default(),
         }
     }
 }
@@ -152,7 +176,7 @@ fn native_options(options: &Options) -> eframe::NativeOptions {
     }
     eframe::NativeOptions {
         viewport,
-        renderer: eframe::Renderer::Glow,
+        renderer: options.renderer.into(),
         // A third of the time of a frame on a software renderer, and nobody sees it.
         dithering: false,
         persist_window: options.size.is_none() && options.screenshot.is_none(),

@@ -31,6 +31,10 @@ pub struct Args {
     /// Size of the window in points
     #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<[f32; 2]>,
+    /// What draws the window
+    #[cfg(feature = "wgpu")]
+    #[arg(long, value_enum, default_value_t = Renderer::Glow)]
+    renderer: Renderer,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -49,6 +53,30 @@ enum Lower {
     Strength,
 }
 
+#[cfg(feature = "wgpu")]
+#[derive(Clone, Copy, ValueEnum)]
+enum Renderer {
+    /// OpenGL
+    Glow,
+    /// Vulkan, Metal, Direct3D or OpenGL, whichever there is
+    Wgpu,
+}
+
+impl Args {
+    #[cfg(not(feature = "wgpu"))]
+    fn renderer(&self) -> app::Renderer {
+        app::Renderer::default()
+    }
+
+    #[cfg(feature = "wgpu")]
+    fn renderer(&self) -> app::Renderer {
+        match self.renderer {
+            Renderer::Glow => app::Renderer::Glow,
+            Renderer::Wgpu => app::Renderer::Wgpu,
+        }
+    }
+}
+
 fn size(text: &str) -> Result<[f32; 2], String> {
     let sides = text.split_once('x').and_then(|(w, h)| Some([w.parse().ok()?, h.parse().ok()?]));
     sides
@@ -61,6 +89,7 @@ pub fn run(args: Args, pack: PackSource) -> anyhow::Result<()> {
     let is_picture = args.screenshot.is_some();
     let is_bundled = pack == PackSource::default();
     let options = Options {
+        renderer: args.renderer(),
         prompt: args.prompt,
         generate: args.generate,
         screenshot: args.screenshot,

@@ -144,6 +144,12 @@ impl Engine {
         self.send(Event::Done { run, trace: Box::new(trace(request, texts, stop_reason)) });
     }
 
+    /// The end of a run with these reports.
+    pub fn finish(&self, run: RunId, request: &Request, arms: Vec<ArmTrace>) {
+        let trace = Trace { arms, ..trace(request, &[], StopReason::MaxTokens) };
+        self.send(Event::Done { run, trace: Box::new(trace) });
+    }
+
     /// A number between −1 and 1 that looks random and is always the same.
     pub fn noise(&self) -> f32 {
         let next = self.noise.get().wrapping_mul(1_664_525).wrapping_add(1_013_904_223);

@@ -8,7 +8,7 @@ use eframe::egui::{
     Event, Key, Modifiers, OutputCommand, PointerButton, Pos2, Role, Shape, Vec2, pos2,
 };
 use egui_kittest::kittest::{NodeT, Queryable};
-use egui_kittest::{Harness, Node};
+use egui_kittest::{Harness, HarnessBuilder, Node};
 use ivg_playground::app::session::{ArmView, Phase};
 use ivg_playground::app::{App, Options, preferences::Preferences};
 use ivg_playground::guidance::settings::{Arm, Settings};
@@ -28,9 +28,14 @@ pub struct Bench {
 impl Bench {
     /// A window that waits for its pack.
     pub fn closed(options: Options, stored: Preferences) -> Self {
+        let builder = Harness::builder().with_size(Vec2::new(1280.0, 1000.0));
+        Self::built(builder, options, stored)
+    }
+
+    /// The same from a builder that says how large it is and what draws it.
+    pub fn built(builder: HarnessBuilder<App>, options: Options, stored: Preferences) -> Self {
         let (link, engine) = engine(|| {});
-        let window = Harness::builder()
-            .with_size(Vec2::new(1280.0, 1000.0))
+        let window = builder
             .with_max_steps(20)
             .build_eframe(|cc| App::new(&cc.egui_ctx, link, options, stored));
         // A step of the harness is a quarter of a second, too slow for a double-click.

@@ -10,6 +10,8 @@ mod endurance;
 mod engine;
 mod example;
 mod files;
+#[path = "../graphics/mod.rs"]
+mod graphics;
 mod harness;
 mod history;
 mod keys;
@@ -18,6 +20,7 @@ mod loading;
 mod presets;
 mod runs;
 mod settings;
+mod snapshots;
 mod stage;
 mod status;
 mod strip;

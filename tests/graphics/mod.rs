@@ -1,0 +1,132 @@
+//! Draws a window without a screen, by a software adapter: OpenGL (`libegl1 libgl1-mesa-dri`) or
+//! Vulkan (`mesa-vulkan-drivers`). `WGPU_BACKEND` chooses.
+//!
+//! `egui_kittest` has such a renderer too, behind a feature that would build eframe once more.
+
+use std::time::Duration;
+
+use eframe::egui::{Context, FullOutput, TexturesDelta};
+use egui_kittest::TestRenderer;
+use egui_wgpu::{
+    RenderState, RendererOptions, ScreenDescriptor, WgpuConfiguration, WgpuSetup,
+    WgpuSetupCreateNew,
+};
+use image::RgbaImage;
+use pollster::block_on;
+use wgpu::{
+    Adapter, BufferDescriptor, BufferUsages, COPY_BYTES_PER_ROW_ALIGNMENT, Color,
+    CommandEncoderDescriptor, DeviceType, Extent3d, LoadOp, MapMode, Operations, PollType,
+    RenderPassColorAttachment, RenderPassDescriptor, StoreOp, TexelCopyBufferInfo,
+    TexelCopyBufferLayout, Texture, TextureDescriptor, TextureDimension, TextureUsages,
+};
+
+/// A software renderer is given this long for one picture.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Draws one window.
+pub struct Painter {
+    state: RenderState,
+}
+
+impl Painter {
+    /// None where there is no software adapter. A graphics card would do as well, but rounds in
+    /// its own way.
+    pub fn new() -> Option<Self> {
+        let mut setup = WgpuSetupCreateNew::without_display_handle();
+        setup.native_adapter_selector = Some(std::sync::Arc::new(|adapters, _| software(adapters)));
+        let setup = WgpuSetup::CreateNew(setup);
+        let instance = block_on(setup.new_instance());
+        let config = WgpuConfiguration { wgpu_setup: setup, ..WgpuConfiguration::default() };
+        // No dithering, and textures filtered alike everywhere.
+        let options = RendererOptions::PREDICTABLE;
+        match block_on(RenderState::create(&config, &instance, None, options)) {
+            Ok(state) => Some(Self { state }),
+            Err(egui_wgpu::WgpuError::CustomNativeAdapterSelectionError(_)) => None,
+            Err(error) => panic!("there is an adapter, but it cannot be used: {error}"),
+        }
+    }
+
+    /// The picture as bytes, once everything is drawn.
+    fn read(&self, texture: &Texture) -> RgbaImage {
+        let RenderState { device, queue, .. } = &self.state;
+        let (width, height) = (texture.width(), texture.height());
+        let row = 4 * width;
+        let padded = row.next_multiple_of(COPY_BYTES_PER_ROW_ALIGNMENT);
+        let buffer = device.create_buffer(&BufferDescriptor {
+            label: None,
+            size: u64::from(padded * height),
+            usage: BufferUsages::MAP_READ | BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        let layout =
+            TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(padded), rows_per_image: None };
+        let size = Extent3d { width, height, depth_or_array_layers: 1 };
+        let mut encoder = device.create_command_encoder(&CommandEncoderDescriptor::default());
+        let target = TexelCopyBufferInfo { buffer: &buffer, layout };
+        encoder.copy_texture_to_buffer(texture.as_image_copy(), target, size);
+        queue.submit([encoder.finish()]);
+        buffer.slice(..).map_async(MapMode::Read, |mapped| mapped.expect("a readable picture"));
+        let wait = PollType::Wait { submission_index: None, timeout: Some(PATIENCE) };
+        device.poll(wait).expect("a finished picture");
+        let bytes = buffer.slice(..).get_mapped_range().expect("a readable picture");
+        let rows = bytes.chunks_exact(padded as usize).flat_map(|line| &line[..row as usize]);
+        RgbaImage::from_raw(width, height, rows.copied().collect()).expect("as many bytes")
+    }
+}
+
+fn software(adapters: &[Adapter]) -> Result<Adapter, String> {
+    let found = adapters.iter().find(|a| a.get_info().device_type == DeviceType::Cpu);
+    found.cloned().ok_or_else(|| "no software adapter".to_owned())
+}
+
+impl TestRenderer for Painter {
+    fn handle_delta(&mut self, delta: &mut TexturesDelta) {
+        let RenderState { device, queue, .. } = &self.state;
+        let mut renderer = self.state.renderer.write();
+        for (id, images) in delta.set.drain() {
+            for image in images {
+                renderer.update_texture(device, queue, id, &image);
+            }
+        }
+        for id in delta.free.drain() {
+            renderer.free_texture(&id);
+        }
+    }
+
+    fn render(&mut self, ctx: &Context, output: &FullOutput) -> Result<RgbaImage, String> {
+        let RenderState { device, queue, target_format, .. } = &self.state;
+        let pixels_per_point = ctx.pixels_per_point();
+        let size = ctx.content_rect().size() * pixels_per_point;
+        let (width, height) = (size.x.round() as u32, size.y.round() as u32);
+        let screen = ScreenDescriptor { size_in_pixels: [width, height], pixels_per_point };
+        let triangles = ctx.tessellate(output.shapes.clone(), pixels_per_point);
+        let texture = device.create_texture(&TextureDescriptor {
+            label: None,
+            size: Extent3d { width, height, depth_or_array_layers: 1 },
+            mip_level_count: 1,
+            sample_count: 1,
+            dimension: TextureDimension::D2,
+            format: *target_format,
+            usage: TextureUsages::RENDER_ATTACHMENT | TextureUsages::COPY_SRC,
+            view_formats: &[],
+        });
+        let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
+        let mut renderer = self.state.renderer.write();
+        let mut encoder = device.create_command_encoder(&CommandEncoderDescriptor::default());
+        let before = renderer.update_buffers(device, queue, &mut encoder, &triangles, &screen);
+        let ops = Operations { load: LoadOp::Clear(Color::TRANSPARENT), store: StoreOp::Store };
+        let attachment =
+            RenderPassColorAttachment { view: &view, resolve_target: None, ops, depth_slice: None };
+        let attachments = [Some(attachment)];
+        let pass = RenderPassDescriptor {
+            color_attachments: &attachments,
+            ..RenderPassDescriptor::default()
+        };
+        let mut pass = encoder.begin_render_pass(&pass).forget_lifetime();
+        renderer.render(&mut pass, &triangles, &screen);
+        drop(pass);
+        drop(renderer);
+        queue.submit(before.into_iter().chain([encoder.finish()]));
+        Ok(self.read(&texture))
+    }
+}
