@@ -47,7 +47,7 @@ fn left_out() {
     let required = std::env::var("IVG_TEST_IMAGES").is_ok_and(|v| v == "required");
     assert!(!required, "no software adapter; apt-get install mesa-vulkan-drivers");
     static SAID: Once = Once::new();
-    SAID.call_once(|painter| {
+    SAID.call_once(|| {
         let count = PICTURES.len();
         // Past the test runner, which would keep it to itself.
         let line = format!("{count} image tests left out: no software graphics adapter");
