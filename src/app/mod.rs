@@ -161,9 +161,10 @@ impl App {
                 self.meet(pack);
             }
             self.below.strip.apply(&event);
-            let ended = matches!(event, Event::Done { .. });
+            let ended = if let Event::Done { run, .. } = event { Some(run) } else { None };
             self.session.apply(event);
-            if ended {
+            // A run that gave way to another one is not kept.
+            if ended.is_some() && ended == self.session.run.as_ref().map(|run| run.id) {
                 self.keep();
             }
         }
