@@ -162,11 +162,10 @@ impl App {
                 self.meet(pack);
             }
             self.below.strip.apply(&event);
-            // The end of a run that something else has taken the place of is no news.
-            let shown = self.session.run.as_ref().filter(|run| run.is_active()).map(|run| run.id);
-            let ended = matches!(event, Event::Done { run, .. } if Some(run) == shown);
+            let ended = if let Event::Done { run, .. } = event { Some(run) } else { None };
             self.session.apply(event);
-            if ended {
+            // A run that gave way to another one is not kept.
+            if ended.is_some() && ended == self.session.run.as_ref().map(|run| run.id) {
                 self.keep();
             }
         }
