@@ -18,6 +18,20 @@ pub fn minus(number: &str) -> String {
     number.replace('-', "−")
 }
 
+/// `text` as a sentence of its own: a capital letter in front, unless a path stands there, and a
+/// full stop behind.
+pub fn sentence(text: &str) -> String {
+    let text = text.trim();
+    let word = text.split_whitespace().next().unwrap_or("");
+    let is_path = word.contains(['/', '\\']) || word.trim_end_matches([':', '.']).contains('.');
+    let mut letters = text.chars();
+    let first =
+        letters.next().map(|c| if is_path { c.into() } else { c.to_uppercase().to_string() });
+    let first = first.unwrap_or_default();
+    let end = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
+    format!("{first}{}{end}", letters.as_str())
+}
+
 /// The beginning of a text in one line of at most `most` characters.
 pub fn excerpt(text: &str, most: usize) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -109,6 +123,14 @@ mod tests {
         assert_eq!(line(Arm::Ivg), "β −0.5 · λ ∞ · W 4 · K 4 · L 5 · implicit");
         assert_eq!(line(Arm::Token), "β −0.5");
         assert_eq!(line(Arm::Base), "base model");
+    }
+
+    #[test]
+    fn a_sentence_begins_with_a_capital_unless_with_a_path() {
+        assert_eq!(sentence("no pack "), "No pack.");
+        assert_eq!(sentence("β is NaN; choose −3 to 3"), "Β is NaN; choose −3 to 3.");
+        assert_eq!(sentence("a/pack.toml: unknown key."), "a/pack.toml: unknown key.");
+        assert_eq!(sentence("run.json is cut off"), "run.json is cut off.");
     }
 
     #[test]

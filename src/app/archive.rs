@@ -74,7 +74,7 @@ impl Archive {
     /// Has a command carried out; gives the reason if it cannot be.
     pub fn send(&self, command: Command) -> Option<String> {
         let clerk = self.clerk.as_ref()?;
-        clerk.send(command).err().map(|e| super::availability::sentence(&e.to_string()))
+        clerk.send(command).err().map(|e| crate::words::sentence(&e.to_string()))
     }
 
     /// Keeps a run that has ended.

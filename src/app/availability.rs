@@ -96,7 +96,7 @@ pub fn why_not_ready(prompt: &str, settings: &Settings, pack: Option<&PackInfo>)
     if let Some(reason) = why_too_long(prompt) {
         return Some(reason);
     }
-    settings.validate().err().map(|e| sentence(&e.to_string()))
+    settings.validate().err().map(|e| words::sentence(&e.to_string()))
 }
 
 /// Why a run cannot be started; none if it can.
@@ -109,15 +109,6 @@ pub fn why_no_run(preferences: &Preferences, pack: Option<&PackInfo>) -> Option<
             Some(format!("{name}: {reason} Choose another arm for this column."))
         })
     })
-}
-
-/// `text` as a sentence of its own: a capital letter in front, a full stop behind.
-pub fn sentence(text: &str) -> String {
-    let text = text.trim();
-    let mut letters = text.chars();
-    let first = letters.next().map(|c| c.to_uppercase().to_string()).unwrap_or_default();
-    let end = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
-    format!("{first}{}{end}", letters.as_str())
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ const MOST_LINES: usize = 2000;
 /// What is drawn of a prompt before its response, from its end.
 const SHOWN_BYTES: usize = 8000;
 /// What an empty box says.
-const HINT: &str = "The beginning of a text, for both to continue";
+const HINT: &str = "The beginning of a text, to be continued";
 /// Height of the box; a longer prompt is scrolled.
 const HEIGHT: f32 = 76.0;
 

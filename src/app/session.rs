@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use super::slots::pinned;
 use crate::guidance::settings::{Arm, Column};
 use crate::guidance::trace::{ArmTrace, ChunkTrace, StopReason, TokenTrace, Trace};
+use crate::words::sentence;
 use crate::worker::protocol::{Cost, Event, PackInfo, Request, RunId};
 
 /// A run that is shorter than this is over before anybody has read how long it takes.
@@ -195,12 +196,12 @@ impl Session {
             }
             Event::LoadFailed(message) => {
                 self.loading = None;
-                self.error = Some(message);
+                self.error = Some(sentence(&message));
             }
             Event::Failed { run, message } => {
                 if let Some(current) = self.run_mut(run) {
                     current.fail();
-                    self.error = Some(message);
+                    self.error = Some(sentence(&message));
                 }
             }
             event => self.apply_to_run(event),

@@ -4,8 +4,9 @@ use crate::guidance::settings::Settings;
 use crate::lab::strip::{Curve, Dial, Plan, REPEATS, Strip};
 use crate::worker::protocol::{Event, PackInfo, RunId};
 
-use super::availability::{sentence, why_not_ready};
+use super::availability::why_not_ready;
 use crate::words::duration;
+use crate::words::sentence;
 
 /// Everything that the strip's panel draws.
 #[derive(Debug, Default)]

@@ -20,6 +20,7 @@ use super::history::{Entry, EntryId, History};
 use super::html::html;
 use super::trace_file;
 use crate::guidance::trace::Trace;
+use crate::words::sentence;
 
 const COMMANDS: usize = 64;
 const EVENTS: usize = 256;
@@ -193,7 +194,7 @@ impl Desk {
         let done = done.unwrap_or_else(|e| Err(RecordError::Panic(panic_text(e.as_ref()))));
         if let Err(e) = done {
             tracing::warn!(error = %e, "a job of the clerk failed");
-            self.tell(Event::Failed(sentence(&e)));
+            self.tell(Event::Failed(sentence(&e.to_string())));
         }
     }
 
@@ -283,7 +284,7 @@ impl Desk {
 
     /// What was asked for may be gone: the window must not go on showing it.
     fn fail_and_list(&mut self, error: RecordError) -> Result<(), RecordError> {
-        self.tell(Event::Failed(sentence(&error)));
+        self.tell(Event::Failed(sentence(&error.to_string())));
         self.list()
     }
 
@@ -292,23 +293,6 @@ impl Desk {
         if self.events.send(event).is_ok() {
             (self.wake)();
         }
-    }
-}
-
-/// An error as the strip shows it: a capital at its beginning, unless a path stands there, and a
-/// full stop.
-fn sentence(error: &RecordError) -> String {
-    let text = error.to_string();
-    let starts_with_path = matches!(
-        error,
-        RecordError::TooLarge { .. } | RecordError::Newer { .. } | RecordError::Invalid { .. }
-    );
-    let mut letters = text.chars();
-    match letters.next() {
-        Some(first) if !starts_with_path => {
-            format!("{}{}.", first.to_uppercase(), letters.as_str())
-        }
-        _ => format!("{text}."),
     }
 }
 
@@ -359,9 +343,9 @@ mod tests {
 
     #[test]
     fn errors_become_sentences() {
-        assert!(sentence(&RecordError::Gone).starts_with("This run is no longer"));
+        assert!(sentence(&RecordError::Gone.to_string()).starts_with("This run is no longer"));
         let path = PathBuf::from("/a b");
-        let words = sentence(&RecordError::Invalid { path, reason: "cut off".into() });
+        let words = sentence(&RecordError::Invalid { path, reason: "cut off".into() }.to_string());
         assert!(words.starts_with("/a b is not") && words.ends_with('.'));
     }
 }

@@ -12,7 +12,7 @@ use crate::app::theme::{Palette, space, text};
 use crate::words::plain;
 
 const LABEL: f32 = 104.0;
-const NUMBER: f32 = 60.0;
+const NUMBER: f32 = 68.0;
 const WIDE_NUMBER: f32 = 88.0;
 const RESET: f32 = 24.0;
 
