@@ -258,6 +258,23 @@ fn lambda_zero_guides_nothing() {
 }
 
 #[test]
+fn what_the_choice_between_chunks_can_cost_grows_with_lambda() {
+    let models = models();
+    let bound = |lambda, beams| {
+        let settings = Settings { lambda, beams, ..small() };
+        run(&models, Arm::Chunk, &settings).kl_selection_bound_nats()
+    };
+    assert_eq!(bound(0.0, 3), 0.0);
+    assert!(0.0 < bound(0.3, 3) && bound(0.3, 3) < bound(2.0, 3));
+    // log W + T log K, T = 4 chunks, is the most.
+    let most = 3f32.ln() + 4.0 * 2f32.ln();
+    assert!((bound(f32::INFINITY, 3) - most).abs() < 1e-5);
+    assert!(bound(100.0, 3) <= most);
+    // The best of two, four times.
+    assert!((bound(f32::INFINITY, 1) - 4.0 * (2f32.ln() - 0.5)).abs() < 1e-5);
+}
+
+#[test]
 fn ended_rows_hold_one_place_and_stay_as_they_were() {
     let models = brief_models();
     let (mut ended_and_kept, mut ended_answers) = (0, 0);

@@ -13,7 +13,7 @@ use super::slots::columns_of;
 use super::strip_view::plan;
 use super::{panels::side::Side, shortcuts, widgets::Edit};
 use crate::guidance::settings::limits;
-use crate::guidance::trace::{StopReason, Trace};
+use crate::guidance::trace::Trace;
 use crate::records::clerk;
 use crate::records::markdown::markdown;
 use crate::worker::protocol::{Command, Request};
@@ -271,15 +271,12 @@ impl App {
         }
     }
 
-    /// Keeps the run that has just ended, unless it gave way to another one.
+    /// Keeps the run that has just ended, if it wrote anything.
     pub(super) fn keep(&mut self) {
         let Some(trace) = self.trace() else { return };
-        let gave_way = trace.arms.iter().all(|a| a.stop_reason == StopReason::Stopped);
-        let is_empty = trace.arms.iter().all(|a| a.tokens.is_empty());
-        if self.camera.is_some() || is_empty || (gave_way && self.preferences.live) {
-            return;
+        if self.camera.is_none() && trace.arms.iter().any(|a| !a.tokens.is_empty()) {
+            self.session.error = self.archive.remember(trace).or(self.session.error.take());
         }
-        self.session.error = self.archive.remember(trace).or(self.session.error.take());
     }
 
     fn present(&mut self, ctx: &Context) {

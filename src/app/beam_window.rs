@@ -16,8 +16,9 @@ use super::slots::{Slot, slots};
 use super::theme::{Palette, RESPONSE_LINE, space, text};
 use crate::guidance::trace::ChunkTrace;
 
-/// Size of the window when it first opens.
-const SIZE: [f32; 2] = [440.0, 300.0];
+/// Width of the window when it first opens; it is as high as its text, up to a limit.
+const WIDTH: f32 = 440.0;
+const HIGHEST: f32 = 320.0;
 
 /// Reads beams.
 #[derive(Debug, Default)]
@@ -59,9 +60,10 @@ impl BeamReader {
             .id(Id::unique("beam"))
             .open(&mut stays)
             .collapsible(false)
-            .default_size(SIZE)
-            .min_size([360.0, 180.0])
-            .default_pos(room.center() - vec2(SIZE[0] / 2.0, SIZE[1] * 0.75))
+            .default_width(WIDTH)
+            .min_width(360.0)
+            .resizable([true, false])
+            .default_pos(room.center() - vec2(WIDTH / 2.0, HIGHEST / 2.0))
             .constrain_to(room)
             .show(ctx, |ui| {
                 let beam = Beam { slot, prompt: &run.request.prompt, chunks, at, line: &self.line };
@@ -157,10 +159,11 @@ impl Beam<'_> {
                 valign: Align::TOP,
                 ..plain(p.weak)
             };
-            job.append(&format!(" {} |", value_words(candidate.value)), 0.0, value);
+            let bar = if t + 1 < self.line.len() { " |" } else { "" };
+            job.append(&format!(" {}{bar}", value_words(candidate.value)), 0.0, value);
         }
         let words = format!("{}{}", self.prompt, self.spoken());
-        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        ScrollArea::vertical().auto_shrink([false, true]).max_height(HIGHEST).show(ui, |ui| {
             ui.set_max_width(ui.available_width() - space::M);
             let shown = ui.add(Label::new(job).wrap());
             shown.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));

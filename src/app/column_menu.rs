@@ -4,7 +4,8 @@ use eframe::egui::{Button, Popup, RichText, Ui};
 
 use super::availability::why_no_arm;
 use super::slots::Slot;
-use super::theme::{Palette, space, text};
+use super::theme::{Palette, text};
+use super::widgets::{choice, menu};
 use crate::guidance::settings::{Arm, Column, Settings, limits};
 use crate::words;
 use crate::worker::protocol::PackInfo;
@@ -103,8 +104,7 @@ impl ColumnMenu<'_> {
         let response = response.accessible_name(name);
         let mut edit = None;
         Popup::menu(&response).show(|ui| {
-            ui.set_min_width(230.0);
-            ui.spacing_mut().item_spacing.y = space::XS;
+            menu(ui, 230.0);
             edit = self.entries(ui);
         });
         edit
@@ -116,7 +116,7 @@ impl ColumnMenu<'_> {
         for arm in Arm::ALL {
             let name = words::title(arm, &arm.apply(&column.chosen(self.settings)));
             let reason = why_no_arm(arm, &column.chosen(self.settings), self.pack);
-            let entry = Button::selectable(column.arm == arm, name);
+            let entry = choice(ui, column.arm == arm, &name);
             let response = ui.add_enabled(reason.is_none(), entry);
             let response = response.on_hover_text(sentence(arm));
             if let Some(reason) = reason {

@@ -35,7 +35,7 @@ const MEASURES: [Measure; 8] = [
         presented: true,
         of: |r| r.gold_reward.map(f64::from),
         format: |v| format!("{v:+.2}"),
-        difference: Some(|v| format!("{v:+.1}")),
+        difference: Some(short),
     },
     Measure {
         name: "Value",
@@ -43,7 +43,7 @@ const MEASURES: [Measure; 8] = [
         presented: true,
         of: |r| r.value.map(f64::from),
         format: |v| format!("{v:+.2}"),
-        difference: Some(|v| format!("{v:+.1}")),
+        difference: Some(short),
     },
     Measure {
         name: "KL, nats",
@@ -52,7 +52,7 @@ const MEASURES: [Measure; 8] = [
         presented: true,
         of: |r| Some(f64::from(r.kl_nats())),
         format: |v| format!("{v:.1}"),
-        difference: Some(|v| format!("{v:+.1}")),
+        difference: Some(short),
     },
     Measure {
         name: "Perplexity",
@@ -60,7 +60,7 @@ const MEASURES: [Measure; 8] = [
         presented: true,
         of: |r| r.base_perplexity().map(f64::from),
         format: |v| format!("{v:.1}"),
-        difference: Some(|v| format!("{v:+.1}")),
+        difference: Some(short),
     },
     Measure {
         name: "Tokens",
@@ -92,9 +92,14 @@ const MEASURES: [Measure; 8] = [
         presented: false,
         of: |r| Some(r.elapsed_ms / 1e3),
         format: |v| format!("{v:.1}"),
-        difference: Some(|v| format!("{v:+.1}")),
+        difference: Some(short),
     },
 ];
+
+/// A difference in as few letters as it needs: it stands beside a number.
+fn short(difference: f64) -> String {
+    if difference.abs() < 9.95 { format!("{difference:+.1}") } else { format!("{difference:+.0}") }
+}
 
 /// The figures of one column.
 pub struct Figures<'a> {

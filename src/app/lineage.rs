@@ -87,6 +87,7 @@ pub mod tests {
                     made(None, 0.4, true, 5),
                 ],
                 leader: 0,
+                selection_kl_nats: None,
             },
             ChunkTrace {
                 end_token: 10,
@@ -96,6 +97,7 @@ pub mod tests {
                     made(Some(2), 0.9, true, 8),
                 ],
                 leader: 2,
+                selection_kl_nats: None,
             },
         ]
     }

@@ -91,6 +91,7 @@ impl App {
     /// A window on the worker at the other end of `link`, which is told to load the pack.
     pub fn new(ctx: &egui::Context, link: Link, options: Options, stored: Preferences) -> Self {
         theme::install(ctx);
+        let wants_example = options.example && options.prompt.is_none() && !options.generate;
         let mut preferences = stored;
         if let Some(prompt) = options.prompt {
             preferences.prompt = prompt;
@@ -135,7 +136,7 @@ impl App {
         if options.present {
             app.stage.toggle(ctx, &app.preferences);
         }
-        if options.example && !app.preferences.has_run {
+        if wants_example && !app.preferences.has_run {
             app.show_example();
         }
         app.send(Command::LoadPack(options.pack));
@@ -160,9 +161,10 @@ impl App {
                 self.meet(pack);
             }
             self.below.strip.apply(&event);
-            let ended = matches!(event, Event::Done { .. });
+            let ended = if let Event::Done { run, .. } = event { Some(run) } else { None };
             self.session.apply(event);
-            if ended {
+            // A run that gave way to another one is not kept.
+            if ended.is_some() && ended == self.session.run.as_ref().map(|run| run.id) {
                 self.keep();
             }
         }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use eframe::egui::{Id, Key, Modal, RichText, TextEdit, Ui};
+use eframe::egui::{Frame, Id, Key, Modal, RichText, TextEdit, Ui};
 
 use super::theme::{Palette, space, text};
 use super::widgets::{primary_button, secondary_button};
@@ -79,7 +79,8 @@ impl PathDialog {
     /// Shows it; gives the decision once there is one.
     pub fn show(&mut self, ui: &Ui) -> Option<Decision> {
         let mut decision = None;
-        let modal = Modal::new(Id::unique("path dialog")).show(ui.ctx(), |ui| {
+        let frame = Frame::popup(ui.style()).inner_margin(space::L);
+        let modal = Modal::new(Id::unique("path dialog")).frame(frame).show(ui.ctx(), |ui| {
             ui.set_width(520.0);
             ui.label(RichText::new(self.purpose.title()).font(text::heading()));
             let hint = RichText::new(self.purpose.hint()).color(Palette::of(ui).weak);

@@ -4,8 +4,8 @@ use eframe::egui::{Button, Popup, PopupCloseBehavior, RichText, TextEdit, Ui};
 use serde::{Deserialize, Serialize};
 
 use super::preferences::Preferences;
-use super::theme::{Palette, space, text};
-use super::widgets::{Edit, Icon, icon_button};
+use super::theme::{Palette, text};
+use super::widgets::{Edit, Icon, choice, icon_button, menu};
 use crate::guidance::settings::{Arm, Settings};
 use crate::words;
 use crate::worker::protocol::PackInfo;
@@ -65,11 +65,10 @@ pub fn preset_menu(ui: &mut Ui, preferences: &mut Preferences, pack: Option<&Pac
     let button = button.accessible_name(format!("Preset: {name}"));
     let mut chosen = None;
     Popup::menu(&button).close_behavior(PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
-        ui.set_min_width(250.0);
-        ui.spacing_mut().item_spacing.y = space::XS;
+        menu(ui, 250.0);
         for (name, hint, settings) in &built_in {
             let is_on = alike(settings, &preferences.settings);
-            if ui.add(Button::selectable(is_on, *name)).on_hover_text(*hint).clicked() {
+            if ui.add(choice(ui, is_on, name)).on_hover_text(*hint).clicked() {
                 chosen = Some(settings.clone());
                 ui.close();
             }
@@ -91,7 +90,7 @@ fn own_presets(ui: &mut Ui, preferences: &mut Preferences) -> Option<Settings> {
         ui.horizontal(|ui| {
             let is_on = alike(&preset.settings, &preferences.settings);
             let line = words::settings_line(Arm::Ivg, &preset.settings);
-            let entry = ui.add(Button::selectable(is_on, &preset.name)).on_hover_text(line);
+            let entry = ui.add(choice(ui, is_on, &preset.name)).on_hover_text(line);
             if entry.clicked() {
                 chosen = Some(preset.settings.clone());
                 ui.close();

@@ -62,10 +62,13 @@ fn settle(outcome: &Outcome, result: Result<(), AppError>) {
     *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
 }
 
+/// The file that a picture is for, and the picture.
+type Taken = (PathBuf, Arc<ColorImage>);
+
 /// Pictures that a person asked for while the window stays open.
 #[derive(Default)]
 pub struct Pictures {
-    taken: Arc<Mutex<Vec<(PathBuf, Arc<ColorImage>)>>>,
+    taken: Arc<Mutex<Vec<Taken>>>,
     /// Asked for, to be taken once what covered the window is gone.
     wanted: Option<(PathBuf, u32)>,
 }

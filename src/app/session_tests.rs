@@ -38,7 +38,12 @@ fn chunk(run: RunId, arm: usize, value: f32, lead: &[&str]) -> Event {
         ended: false,
         tokens: lead.len(),
     };
-    let chunk = ChunkTrace { end_token: lead.len(), candidates: vec![candidate], leader: 0 };
+    let chunk = ChunkTrace {
+        end_token: lead.len(),
+        candidates: vec![candidate],
+        leader: 0,
+        selection_kl_nats: None,
+    };
     Event::Chunk { run, arm, chunk, lead: lead.iter().map(|t| token(t)).collect() }
 }
 

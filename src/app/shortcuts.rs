@@ -1,6 +1,6 @@
 //! The keys: one table, which the window obeys and the help lists.
 
-use eframe::egui::{Key, KeyboardShortcut, Modifiers, Ui, Window};
+use eframe::egui::{Grid, Key, KeyboardShortcut, Modifiers, RichText, Ui, Window, vec2};
 
 use super::coloring::Coloring;
 use super::panels::Action;
@@ -68,17 +68,18 @@ pub fn pressed(ui: &Ui, escape: bool) -> Vec<Action> {
 /// The list, as a window.
 pub fn help(ui: &Ui, open: &mut bool) {
     let window = Window::new("Keyboard").open(open).resizable(false).collapsible(false);
-    window.default_pos(ui.ctx().content_rect().center() - eframe::egui::vec2(200.0, 220.0)).show(
+    window.default_pos(ui.ctx().content_rect().center() - vec2(200.0, 220.0)).show(
         ui.ctx(),
         |ui| {
             let weak = Palette::of(ui).weak;
-            eframe::egui::Grid::new("keys").num_columns(2).spacing([24.0, 6.0]).show(ui, |ui| {
+            ui.spacing_mut().interact_size.y = 18.0;
+            Grid::new("keys").num_columns(2).spacing([24.0, 4.0]).show(ui, |ui| {
                 let own = SHORTCUTS.iter().map(|s| (ui.ctx().format_shortcut(&s.keys), s.words));
                 let own: Vec<_> = own.collect();
                 let given = GIVEN.map(|(keys, words)| (keys.to_owned(), words));
                 for (keys, words) in own.into_iter().chain(given) {
-                    ui.label(eframe::egui::RichText::new(keys).font(text::group()));
-                    ui.label(eframe::egui::RichText::new(words).color(weak));
+                    ui.label(RichText::new(keys).font(text::group()));
+                    ui.label(RichText::new(words).color(weak));
                     ui.end_row();
                 }
             });

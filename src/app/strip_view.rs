@@ -187,10 +187,10 @@ impl Progress {
     }
 }
 
-/// Seconds, or from a minute on minutes and seconds.
+/// Seconds, or from a minute on whole minutes.
 fn duration(seconds: f64) -> String {
     let whole = seconds.ceil() as u64;
-    if whole < 60 { format!("{whole} s") } else { format!("{} min {} s", whole / 60, whole % 60) }
+    if whole < 60 { format!("{whole} s") } else { format!("{} min", whole.div_ceil(60)) }
 }
 
 #[cfg(test)]
@@ -321,6 +321,6 @@ mod tests {
     #[test]
     fn long_times_are_in_minutes() {
         assert_eq!((duration(0.2), duration(59.0)), ("1 s".into(), "59 s".into()));
-        assert_eq!(duration(70.4), "1 min 11 s");
+        assert_eq!(duration(70.4), "2 min");
     }
 }

@@ -10,17 +10,17 @@ use crate::guidance::trace::{Candidate, ChunkTrace};
 
 /// Height of a candidate whose text is written beside it.
 const ROW: f32 = 20.0;
-/// A row must be at least this high for text.
+/// The same where room is scarce; text needs that much.
 const READABLE: f32 = 15.0;
 /// The least height of a dropped candidate.
-const DENSE: f32 = 8.0;
-/// Width of a chunk, at least and at most.
-const STEP: (f32, f32) = (88.0, 220.0);
+const DENSE: f32 = 6.0;
+/// Width of a chunk, at least and at most: ten of them fit into the smallest window.
+const STEP: (f32, f32) = (80.0, 220.0);
 /// Room above the rows, for the numbers of the chunks.
-pub const HEADER: f32 = 18.0;
+pub const HEADER: f32 = 16.0;
 /// From the left edge to the root, and from there to the first chunk.
 pub const ROOT: f32 = 10.0;
-const FIRST: f32 = 52.0;
+const FIRST: f32 = 40.0;
 
 /// One candidate.
 #[derive(Debug, Clone, PartialEq)]
@@ -66,8 +66,8 @@ impl Tree {
         let count = chunks.len().max(expected).max(1) as f32;
         let step = ((room.x - FIRST) / count).clamp(STEP.0, STEP.1).floor();
         let rows = room.y - HEADER;
-        let dense = dense(chunks, rows);
-        let height = |c: &Candidate| if c.survived { ROW } else { dense };
+        let (row, dense) = heights(chunks, rows);
+        let height = |c: &Candidate| if c.survived { row } else { dense };
         let total = |chunk: &ChunkTrace| chunk.candidates.iter().map(height).sum::<f32>();
         let tallest = chunks.iter().map(total).fold(rows, f32::max);
         let answer = lead(chunks);
@@ -145,14 +145,18 @@ impl Tree {
     }
 }
 
-/// The height of dropped candidates with which everything fits, as far as it can.
-fn dense(chunks: &[ChunkTrace], rows: f32) -> f32 {
-    let fits = chunks.iter().map(|chunk| {
-        let kept = chunk.candidates.iter().filter(|c| c.survived).count();
-        let dropped = (chunk.candidates.len() - kept).max(1);
-        (rows - kept as f32 * ROW) / dropped as f32
-    });
-    fits.fold(ROW, f32::min).clamp(DENSE, ROW)
+/// The heights of kept and of dropped candidates with which everything fits, as far as it can.
+fn heights(chunks: &[ChunkTrace], rows: f32) -> (f32, f32) {
+    let dense = |row: f32| {
+        let fits = chunks.iter().map(|chunk| {
+            let kept = chunk.candidates.iter().filter(|c| c.survived).count();
+            let dropped = (chunk.candidates.len() - kept).max(1);
+            (rows - kept as f32 * row) / dropped as f32
+        });
+        fits.fold(row, f32::min)
+    };
+    let roomy = dense(ROW);
+    if roomy > DENSE { (ROW, roomy) } else { (READABLE, dense(READABLE).max(DENSE)) }
 }
 
 /// The candidates from top to bottom: by beam, then the most valuable first.
@@ -211,9 +215,10 @@ mod tests {
             end_token: 5,
             candidates: (0..rows).map(|i| made(None, i as f32, i < 4, 5)).collect(),
             leader: 3,
+            selection_kl_nats: None,
         };
-        let sixteen = Tree::of(&[chunk(16)], 10, vec2(872.0, 200.0));
-        assert!(sixteen.size.y <= 200.0, "{}", sixteen.size.y);
+        let sixteen = Tree::of(&[chunk(16)], 10, vec2(872.0, 150.0));
+        assert!(sixteen.size.y <= 150.0, "{}", sixteen.size.y);
         assert!(sixteen.nodes.iter().all(|n| n.label.is_empty() != n.kept));
         let many = Tree::of(&[chunk(64)], 10, vec2(872.0, 200.0));
         assert!(many.size.y > 200.0);
@@ -239,9 +244,9 @@ mod tests {
     fn only_what_can_be_seen_is_looked_at() {
         let chunks: Vec<_> = (0..80).flat_map(|_| search().into_iter().take(1)).collect();
         let tree = Tree::of(&chunks, 80, vec2(872.0, 200.0));
-        assert_eq!(tree.step, 88.0);
-        assert_eq!(tree.chunks_between(0.0, 872.0), 0..11);
-        assert_eq!(tree.chunks_between(3520.0, 4400.0), 38..51);
+        assert_eq!(tree.step, 80.0);
+        assert_eq!(tree.chunks_between(0.0, 872.0), 0..12);
+        assert_eq!(tree.chunks_between(3240.0, 4112.0), 39..52);
         assert_eq!(tree.chunks_between(1e6, 2e6), 80..80);
     }
 }

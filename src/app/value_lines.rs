@@ -217,6 +217,7 @@ mod tests {
             end_token: 5 * t,
             candidates: (0..64).map(|i| made(Some(0), i as f32, i >= 56, 5 * t)).collect(),
             leader: 63,
+            selection_kl_nats: None,
         };
         let chunks: Vec<_> = (1..=200).map(chunk).collect();
         let picture = Picture::of_chunks(&chunks);

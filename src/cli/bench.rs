@@ -1,8 +1,7 @@
 //! `ivg-playground bench`: a table, or JSON.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Context;
 use candle_core::Device;
 use ivg_playground::lab::bench::{BenchReport, bench};
 use ivg_playground::packs::{Pack, PackSource};
@@ -23,15 +22,7 @@ pub fn run(args: &Args, source: &PackSource) -> anyhow::Result<()> {
     let pack = Pack::load(source, &Device::Cpu, &mut |_, _| {})?;
     let report = bench(&pack, args.repetitions)?;
     let json = serde_json::to_string_pretty(&report)?;
-    match &args.json {
-        Some(path) if path == Path::new("-") => println!("{json}"),
-        Some(path) => {
-            let failed = || format!("cannot write {}", path.display());
-            std::fs::write(path, format!("{json}\n")).with_context(failed)?;
-            print(&report);
-        }
-        None => print(&report),
-    }
+    super::deliver(&json, args.json.as_deref(), || print(&report))?;
     Ok(())
 }
 

@@ -9,9 +9,9 @@ mod strip;
 #[cfg(feature = "window")]
 mod window;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
+use anyhow::{Context, anyhow};
 use clap::{Parser, Subcommand};
 use ivg_playground::packs::PackSource;
 use tracing_subscriber::EnvFilter;
@@ -78,4 +78,19 @@ fn one_line(error: &clap::Error) -> anyhow::Error {
     let paragraph = text.lines().take_while(|line| !line.trim().is_empty());
     let line = paragraph.map(str::trim).collect::<Vec<_>>().join(" ");
     anyhow!("{} (--help lists the arguments)", line.trim_start_matches("error: "))
+}
+
+/// Writes `json` to the file that was named (`-` is standard output, and then nothing else is);
+/// `print` shows the same to people.
+fn deliver(json: &str, file: Option<&Path>, print: impl FnOnce()) -> anyhow::Result<()> {
+    match file {
+        Some(path) if path == Path::new("-") => println!("{json}"),
+        Some(path) => {
+            let failed = || format!("cannot write {}", path.display());
+            std::fs::write(path, format!("{json}\n")).with_context(failed)?;
+            print();
+        }
+        None => print(),
+    }
+    Ok(())
 }

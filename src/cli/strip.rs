@@ -1,9 +1,9 @@
 //! `ivg-playground strip`: one prompt at many strengths, as tables and JSON.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use candle_core::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use ivg_playground::guidance::settings::{Arm, Settings};
@@ -70,15 +70,7 @@ pub fn run(args: &Args, source: &PackSource) -> anyhow::Result<()> {
     let (program, pack) = (env!("CARGO_PKG_VERSION"), pack.manifest.name.as_str());
     let report = Report { program, pack, complete, strip: &strip };
     let json = serde_json::to_string_pretty(&report)?;
-    match &args.json {
-        Some(path) if path == Path::new("-") => println!("{json}"),
-        Some(path) => {
-            let failed = || format!("cannot write {}", path.display());
-            std::fs::write(path, format!("{json}\n")).with_context(failed)?;
-            print(pack, &strip);
-        }
-        None => print(pack, &strip),
-    }
+    super::deliver(&json, args.json.as_deref(), || print(pack, &strip))?;
     if !complete {
         bail!("stopped after {} of {} texts; what was done is above", strip.done(), plan.len());
     }

@@ -275,6 +275,7 @@ impl<'m> Search<'m> {
             end_token: self.position,
             candidates: candidates.collect(),
             leader: selection.best,
+            selection_kl_nats: Some(selection.kl_nats),
         };
         self.keep(&selection, &value_rows)?;
         self.chunks.push(chunk.clone());
@@ -319,8 +320,11 @@ impl<'m> Search<'m> {
             .map(|row| Scored { key: row.key, value: row.value.unwrap_or(0.0) })
             .collect();
         let (s, chunk) = (&self.settings, self.chunks.len());
-        select(&scored, s.lambda, s.beams, s.seed, chunk)
-            .unwrap_or(Selection { survivors: Vec::new(), best: 0 })
+        select(&scored, s.lambda, s.beams, s.seed, chunk).unwrap_or(Selection {
+            survivors: Vec::new(),
+            best: 0,
+            kl_nats: 0.0,
+        })
     }
 
     /// Reduces rows and caches to the survivors.

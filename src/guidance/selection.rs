@@ -12,18 +12,24 @@ pub struct Scored {
 }
 
 /// What was kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Selection {
     /// Indices of the survivors, ascending.
     pub survivors: Vec<usize>,
     /// The best of them: the answer, should the search end here.
     pub best: usize,
+    /// How far this choice was from a random one, in nats: see [`select`].
+    pub kl_nats: f32,
 }
 
 /// Keeps the top `keep` of λ·V + g with g independent Gumbel(0, 1) noise: each place is filled
 /// with probability proportional to exp(λV) (Gumbel top-k, Kool et al. 2019). λ = ∞ keeps the
 /// top `keep` of V, ties the earlier row; λ = 0 keeps at random, and so answers at random.
 /// Returns none without candidates.
+///
+/// The order of the places is a draw from the Plackett–Luce distribution; `kl_nats` is its
+/// divergence from a random order, KL = Σ over places of KL(softmax(λV) ‖ uniform) among those
+/// not placed yet, along the order that was drawn: its expectation is the divergence.
 pub fn select(
     candidates: &[Scored],
     lambda: f32,
@@ -42,10 +48,32 @@ pub fn select(
     let mut order: Vec<usize> = (0..candidates.len()).collect();
     order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]).then(a.cmp(&b)));
     let best = *order.first()?;
+    let keep = keep.max(1);
+    let kl_nats = divergence(candidates, &order, lambda, keep);
     let mut survivors = order;
-    survivors.truncate(keep.max(1));
+    survivors.truncate(keep);
     survivors.sort_unstable();
-    Some(Selection { survivors, best })
+    Some(Selection { survivors, best, kl_nats })
+}
+
+/// Σ over the first `places` of `order` of KL(softmax(λV) ‖ uniform) among what is left, in nats.
+fn divergence(candidates: &[Scored], order: &[usize], lambda: f32, places: usize) -> f32 {
+    let mut sum = 0.0;
+    for place in 0..places.min(order.len()) {
+        let left = &order[place..];
+        let count = left.len() as f64;
+        if lambda == f32::INFINITY {
+            sum += count.ln();
+            continue;
+        }
+        let scaled = |i: &usize| f64::from(lambda) * f64::from(candidates[*i].value);
+        let highest = left.iter().map(scaled).fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = left.iter().map(|i| (scaled(i) - highest).exp()).collect();
+        let total: f64 = weights.iter().sum();
+        let term = |w: &f64| if *w > 0.0 { w / total * (w / total * count).ln() } else { 0.0 };
+        sum += weights.iter().map(term).sum::<f64>();
+    }
+    sum.max(0.0) as f32
 }
 
 #[cfg(test)]
@@ -84,6 +112,20 @@ mod tests {
     }
 
     #[test]
+    fn a_choice_costs_more_the_stronger_it_is() {
+        let candidates = scored(&[0.3, -0.2, 1.0, 0.1]);
+        let cost = |lambda, keep| {
+            let kl = |chunk| select(&candidates, lambda, keep, 2, chunk).map_or(0.0, |s| s.kl_nats);
+            (0..50).map(kl).sum::<f32>() / 50.0
+        };
+        assert_eq!(cost(0.0, 2), 0.0);
+        assert!(cost(0.0, 1) < cost(0.5, 1) && cost(0.5, 1) < cost(3.0, 1));
+        // One place is certain in the end: log 4; then another of three.
+        assert!((cost(1000.0, 1) - 4f32.ln()).abs() < 1e-4);
+        assert!((cost(f32::INFINITY, 2) - 12f32.ln()).abs() < 1e-4);
+    }
+
+    #[test]
     fn nothing_to_select_from() {
         assert_eq!(select(&[], 1.0, 4, 1, 0), None);
     }
@@ -115,7 +157,9 @@ mod tests {
             values.dedup();
             let candidates = scored(&values);
             let hard = select(&candidates, f32::INFINITY, 3, 9, 4);
-            prop_assert_eq!(select(&candidates, 1000.0, 3, 9, 4), hard);
+            let strong = select(&candidates, 1000.0, 3, 9, 4);
+            let kept = |s: Option<Selection>| s.map(|s| (s.survivors, s.best));
+            prop_assert_eq!(kept(strong), kept(hard));
         }
     }
 }

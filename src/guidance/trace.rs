@@ -69,6 +69,12 @@ impl ArmTrace {
     /// divergence is at most log W + T log K. Where the best of K alone survives it is at most
     /// T (log K − (K − 1)/K) (Beirami et al., arXiv 2401.01879, for one chunk; Mudgal et al.,
     /// arXiv 2310.17022, for many).
+    ///
+    /// A finite λ costs less: the response is a function of the candidates and of the choices
+    /// among them, so its divergence is at most that of the choices from random ones (the data
+    /// processing inequality), which is the mean over runs of the sum of `selection_kl_nats`. A
+    /// single run gives one draw of that sum. Random choices leave the tokens' distribution as it
+    /// is while no response ends before the others.
     pub fn kl_selection_bound_nats(&self) -> f32 {
         let (beams, successors) = (self.settings.beams as f32, self.settings.successors as f32);
         let chunks = self.chunks.len() as f32;
@@ -77,7 +83,10 @@ impl ArmTrace {
         } else if beams == 1.0 && self.settings.lambda == f32::INFINITY {
             chunks * (successors.ln() - (successors - 1.0) / successors)
         } else {
-            beams.ln() + chunks * successors.ln()
+            let descents = beams.ln() + chunks * successors.ln();
+            let choices: Option<f32> = self.chunks.iter().map(|c| c.selection_kl_nats).sum();
+            let is_soft = self.settings.lambda.is_finite();
+            choices.filter(|_| is_soft).map_or(descents, |choices| choices.min(descents))
         }
     }
 
@@ -152,6 +161,9 @@ pub struct ChunkTrace {
     /// Index of the survivor that the selection ranks first: the answer, should the search end
     /// here. With a finite λ its noise counts, so it need not have the highest value.
     pub leader: usize,
+    /// How far the choice was from a random one, in nats; none in files of older versions.
+    #[serde(default)]
+    pub selection_kl_nats: Option<f32>,
 }
 
 /// One partial response at the end of a chunk.

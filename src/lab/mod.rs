@@ -3,3 +3,28 @@
 pub mod bench;
 pub mod eval;
 pub mod strip;
+
+use crate::guidance::settings::{Arm, Settings};
+use crate::guidance::trace::ArmTrace;
+use crate::guidance::{GuidanceError, Prefilled, Search};
+use crate::packs::Pack;
+
+/// One judged response; none if `is_stopped` said so between two forward passes.
+fn respond(
+    pack: &Pack,
+    (prompt, prefilled): (&str, &Prefilled),
+    arm: Arm,
+    chosen: &Settings,
+    is_stopped: &dyn Fn() -> bool,
+) -> Result<Option<ArmTrace>, GuidanceError> {
+    let mut search = Search::new(&pack.models, prefilled, arm, chosen)?;
+    while !search.is_done() {
+        if is_stopped() {
+            return Ok(None);
+        }
+        search.step()?;
+    }
+    let mut trace = search.finish()?;
+    trace.gold_reward = pack.gold_reward(prompt, &trace.text);
+    Ok(Some(trace))
+}

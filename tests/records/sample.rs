@@ -88,6 +88,7 @@ fn chunks(settings: &Settings, length: usize) -> Vec<ChunkTrace> {
                 tokens: (t + 1) * length / 2,
             })
             .collect(),
+        selection_kl_nats: None,
         leader: 0,
     };
     (0..2).map(chunk).collect()

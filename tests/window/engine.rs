@@ -192,7 +192,12 @@ impl Engine {
             ended: false,
             tokens,
         });
-        ChunkTrace { end_token: tokens, candidates: candidates.collect(), leader: order[0] }
+        ChunkTrace {
+            end_token: tokens,
+            candidates: candidates.collect(),
+            leader: order[0],
+            selection_kl_nats: None,
+        }
     }
 }
 

@@ -45,7 +45,9 @@ fn every_candidate_is_named_shows_its_text_and_can_be_read() {
     bench.hover(at.left_center() + eframe::egui::vec2(8.0, 0.0));
     assert!(bench.shows("Guided · chunk 2 of 2"));
     assert!(bench.reads(&candidate.text));
-    bench.click(&name(&bench, 1, 3));
+    bench.press(at.left_center() + eframe::egui::vec2(8.0, 0.0));
+    bench.window.run();
+    assert_eq!(focused(&bench), name(&bench, 1, 3), "arrow keys go on from there");
     let parent = &bench.candidates(1, 0)[candidate.parent.expect("a parent")];
     let beam = format!("This movie was{}{}", parent.text, candidate.text);
     assert!(bench.shows(&beam), "{beam}");

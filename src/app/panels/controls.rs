@@ -189,7 +189,7 @@ impl Controls<'_> {
         let hint = "Tokens sampled between two choices.";
         let scale = decades(&limits::CHUNK_TOKENS, *limits::CHUNK_TOKENS.end());
         let chunk = Setting::new("Chunk length L", hint, scale, standard.chunk_tokens as f64);
-        edit |= chunk.show_usize(ui, &mut s.chunk_tokens);
+        edit |= chunk.words(tokens, tokens_number).show_usize(ui, &mut s.chunk_tokens);
         let rows = s.beams * s.successors;
         let words = if rows + s.beams.min(s.successors) > most {
             format!("W·K = {rows} rows, the most that decode together.")
@@ -232,6 +232,7 @@ impl Controls<'_> {
         let hint = "New tokens per response, at most.";
         let scale = decades(&limits::MAX_TOKENS, longest);
         edit |= Setting::new("Length", hint, scale, standard.max_tokens as f64)
+            .words(tokens, tokens_number)
             .show_usize(ui, &mut s.max_tokens);
         edit |= seed(ui, &mut s.seed);
         edit
@@ -340,6 +341,15 @@ fn lambda_number(text: &str) -> Option<f64> {
     Some(number.min(f64::from(*limits::LAMBDA.end())))
 }
 
+/// A number of tokens, with its unit.
+fn tokens(value: f64) -> String {
+    format!("{value:.0} tok")
+}
+
+fn tokens_number(text: &str) -> Option<f64> {
+    signed(text.trim_end_matches(|c: char| c.is_alphabetic() || c.is_whitespace()))
+}
+
 /// A number whose minus may be the typographic one.
 fn signed(text: &str) -> Option<f64> {
     text.trim().replace('−', "-").replace(',', ".").parse().ok()
@@ -375,6 +385,15 @@ mod tests {
         assert_eq!(lambda_number("1e9"), Some(100.0));
         assert_eq!(lambda_number("much"), None);
         assert_eq!(lambda_number(&lambda_words(f64::INFINITY)), Some(f64::INFINITY));
+    }
+
+    #[test]
+    fn a_number_of_tokens_is_read_with_its_unit_or_without() {
+        for text in ["120", " 120 tok", "120tokens "] {
+            assert_eq!(tokens_number(text), Some(120.0), "{text}");
+        }
+        assert_eq!(tokens_number(&tokens(5.0)), Some(5.0));
+        assert_eq!(tokens_number("tok"), None);
     }
 
     #[test]

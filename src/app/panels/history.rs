@@ -8,7 +8,7 @@ use eframe::egui::{
 use super::Action;
 use crate::app::archive::{Archive, Wanted};
 use crate::app::theme::{Palette, space, text};
-use crate::app::widgets::{Icon, icon_button};
+use crate::app::widgets::{Icon, icon_button, menu};
 use crate::records::clerk::Command;
 use crate::records::history::{Entry, now_unix_ms, search};
 use crate::words::{excerpt, minus};
@@ -127,8 +127,7 @@ impl Item<'_> {
         let name = format!("More about {}", self.entry.title());
         let button = icon_button(ui, Icon::More, &name);
         Popup::menu(&button).show(|ui| {
-            ui.set_min_width(190.0);
-            ui.spacing_mut().item_spacing.y = space::XS;
+            menu(ui, 190.0);
             let beside = ui.add_enabled(self.can_compare, Button::new("Put beside this run"));
             let beside = beside.on_hover_text("Its columns beside those that are shown.");
             if beside.on_disabled_hover_text("Show or make a run first.").clicked() {

@@ -43,8 +43,7 @@ impl StrengthStrip<'_> {
     pub fn dials(&mut self, ui: &mut Ui) {
         let hints = [
             "Token guidance at seven strengths, all other settings held.",
-            "Chunk guidance at seven strengths, all other settings held. KL ≤ counts the choice \
-             of chunks at its strongest, so these points differ little in it.",
+            "Chunk guidance at seven strengths, all other settings held.",
             "Chunks of seven lengths, all other settings held.",
         ];
         let choices: Vec<_> = Dial::ALL

@@ -7,7 +7,7 @@ use crate::app::path_dialog::Purpose;
 use crate::app::preferences::Preferences;
 use crate::app::session::Session;
 use crate::app::theme::{Palette, Theme, space, text};
-use crate::app::widgets::{chip, pill, segmented, switch};
+use crate::app::widgets::{chip, menu, pill, segmented, switch};
 use crate::worker::protocol::PackInfo;
 
 /// The top bar.
@@ -94,8 +94,7 @@ fn export(ui: &mut Ui, session: &Session, actions: &mut Vec<Action>) {
     let button = button.on_hover_text("Save or copy what is shown.");
     let reason = why_no_export(session);
     Popup::menu(&button).show(|ui| {
-        ui.set_min_width(230.0);
-        ui.spacing_mut().item_spacing.y = space::XS;
+        menu(ui, 230.0);
         let mut entry = |words: &str, hint: &str, reason: Option<&str>, action: Action| {
             let button = ui.add_enabled(reason.is_none(), Button::new(words));
             let button = button.on_hover_text(hint);

@@ -23,7 +23,9 @@ use crate::worker::protocol::RunId;
 /// Between a candidate and its text.
 const GAP: f32 = 9.0;
 /// The last part of a chunk's width, in which lines part.
-const FAN: f32 = 26.0;
+const FAN: f32 = 20.0;
+/// Size of the text beside a candidate: room is scarce.
+const WORDS: f32 = 11.5;
 /// Room that the meaning of the marks takes in the legend.
 const KEYS: f32 = 150.0;
 
@@ -125,7 +127,7 @@ impl BeamTree<'_> {
 
     /// Shows the tree over the rest of `ui`.
     pub fn show(self, ui: &mut Ui) {
-        let column = self.column();
+        let (column, span) = (self.column(), self.span().unwrap_or((0.0, 0.0)));
         let found = self.slots.get(column).and_then(|s| Some((s, s.view?)));
         let Some((run, (slot, view))) = self.session.run.as_ref().zip(found) else {
             return empty(ui, "The search appears here as a tree, chunk by chunk.");
@@ -144,8 +146,6 @@ impl BeamTree<'_> {
             *laid = Some((layout, Tree::of(chunks, expected, room)));
         }
         let Some((_, tree)) = laid else { return };
-        let span = self.session.run.as_ref().map(|r| r.value_span());
-        let span = span.map_or((-1.0, 1.0), |s| (*s.start() as f32, *s.end() as f32));
         let ink = Palette::of(ui).column(slot.index);
         let prompt = run.request.prompt.as_str();
         let focus = self.focus;
@@ -169,9 +169,14 @@ impl BeamTree<'_> {
         self.view.column.filter(|&c| c < self.slots.len()).unwrap_or_else(first)
     }
 
+    /// The lowest and the highest value of the column.
     fn span(&self) -> Option<(f32, f32)> {
-        let span = self.session.run.as_ref()?.value_span();
-        Some((*span.start() as f32, *span.end() as f32))
+        let (chunks, _) = self.slots.get(self.column())?.view?.plotted();
+        let values = chunks.iter().flat_map(|chunk| &chunk.candidates).filter_map(|c| c.value);
+        let ends = |ends: Option<(f32, f32)>, v: f32| {
+            Some(ends.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
+        };
+        values.filter(|v| v.is_finite()).fold(None, ends)
     }
 }
 
@@ -238,7 +243,7 @@ impl Scene<'_> {
 
     fn share(&self, node: &Node) -> f32 {
         let (low, high) = self.span;
-        node.value.map_or(0.5, |v| (v - low) / (high - low).max(f32::MIN_POSITIVE))
+        if high > low { node.value.map_or(0.5, |v| (v - low) / (high - low)) } else { 1.0 }
     }
 
     /// The line from the candidate that is continued.
@@ -290,11 +295,11 @@ impl Scene<'_> {
         }
     }
 
-    /// The line that leads to what is pointed at.
+    /// The lines that lead to what is pointed at.
     fn descent(&self, painter: &Painter, p: &Palette, at: ChunkRef) {
         for (t, &i) in ancestry(self.chunks, at.chunk, at.candidate).iter().enumerate() {
             if let Some(node) = self.tree.find(t, i).and_then(|i| self.tree.nodes.get(i)) {
-                self.line(painter, node, Stroke::new(2.0, p.text));
+                self.line(painter, node, Stroke::new(2.5, p.text));
             }
         }
     }
@@ -337,7 +342,7 @@ impl Scene<'_> {
             ui.painter().galley(at, galley, p.text);
         }
         if node.goes_on {
-            self.stem(ui.painter(), node, here.x + width + 4.0);
+            self.stem(ui.painter(), node, here.x + width + 3.0);
         }
         let Some(found) = candidate(self.chunks, node.chunk, node.candidate) else { return };
         let at = self.at(node);
@@ -374,7 +379,7 @@ impl Scene<'_> {
             let stroke = Stroke::new(1.5, p.guided);
             painter.rect_stroke(response.rect, space::RADIUS, stroke, StrokeKind::Outside);
         } else if is_marked || response.hovered() {
-            painter.circle_stroke(here, 7.5, Stroke::new(2.0, p.text));
+            painter.circle_stroke(here, 6.5, Stroke::new(2.0, p.text));
         }
     }
 
@@ -383,15 +388,14 @@ impl Scene<'_> {
         if node.label.is_empty() {
             return None;
         }
-        let small = text::small();
         let (font_id, color) = match (node.on_lead, node.kept) {
-            (true, _) => (FontId::new(small.size, text::strong()), p.text),
-            (_, true) => (small, p.text),
-            _ => (small, p.weak.gamma_multiply(0.75)),
+            (true, _) => (FontId::new(WORDS, text::strong()), p.text),
+            (_, true) => (FontId::proportional(WORDS), p.text),
+            _ => (FontId::proportional(WORDS), p.weak.gamma_multiply(0.75)),
         };
         let format = TextFormat { font_id, color, ..TextFormat::default() };
         let mut job = LayoutJob::single_section(node.label.clone(), format);
-        job.wrap = TextWrapping::truncate_at_width(self.tree.step - GAP - FAN - 8.0);
+        job.wrap = TextWrapping::truncate_at_width(self.tree.step - GAP - FAN - 6.0);
         Some(ui.painter().layout_job(job))
     }
 

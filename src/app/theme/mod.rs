@@ -223,7 +223,8 @@ fn visuals(p: &Palette, theme: egui::Theme) -> Visuals {
     v.hyperlink_color = p.guided;
     v.error_fg_color = p.danger;
     v.selection.bg_fill = p.selection;
-    v.selection.stroke = Stroke::new(1.5, p.guided);
+    // As wide as the outline of a box without focus, or everything below it would move.
+    v.selection.stroke = Stroke::new(1.0, p.guided);
     v.text_cursor.stroke = Stroke::new(2.0, p.guided);
     v.disabled_alpha = 0.45;
     let corner_radius = CornerRadius::same(space::RADIUS);

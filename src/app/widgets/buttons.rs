@@ -123,6 +123,19 @@ pub fn chip(ui: &mut Ui, label: &str, selected: bool) -> Response {
     ui.add(button.wrap_mode(TextWrapMode::Extend))
 }
 
+/// Prepares the inside of a menu.
+pub fn menu(ui: &mut Ui, width: f32) {
+    ui.set_min_width(width);
+    ui.spacing_mut().item_spacing = vec2(space::XS, space::XS);
+    ui.spacing_mut().button_padding = vec2(10.0, 4.0);
+}
+
+/// An entry of a menu that is one of several choices.
+pub fn choice(ui: &Ui, chosen: bool, name: &str) -> Button<'static> {
+    let words = RichText::new(name).color(Palette::of(ui).text);
+    Button::selectable(chosen, words)
+}
+
 /// A word in a rounded frame, not to be clicked.
 pub fn pill(ui: &mut Ui, words: &str) -> Response {
     let p = Palette::of(ui);
@@ -138,7 +151,7 @@ pub fn pill(ui: &mut Ui, words: &str) -> Response {
 /// A column's entry in a legend: its mark and its title, a button that shows and hides its
 /// candidates.
 pub fn legend_entry(ui: &mut Ui, title: &str, mark: Mark, ink: Color32, shown: bool) -> Response {
-    const MARK: f32 = 26.0;
+    const MARK: f32 = 30.0;
     let p = Palette::of(ui);
     let color = if shown { p.text } else { p.weak };
     let words = ui.painter().layout_no_wrap(title.to_owned(), text::small(), color);
@@ -153,7 +166,7 @@ pub fn legend_entry(ui: &mut Ui, title: &str, mark: Mark, ink: Color32, shown: b
     }
     let left = rect.left_center() + vec2(6.0, 0.0);
     let ink = if shown { ink } else { ink.gamma_multiply(0.35) };
-    marker(ui.painter(), left + vec2(MARK / 2.0 - 2.0, 0.0), mark, ink);
+    marker(ui.painter(), left + vec2(MARK / 2.0 - 3.0, 0.0), mark, ink);
     let at = left + vec2(MARK, -words.size().y / 2.0);
     let (start, end) = (at.x, at.x + words.size().x);
     ui.painter().galley(at, words, color);

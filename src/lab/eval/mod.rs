@@ -15,8 +15,9 @@ pub use record::Record;
 pub use store::{Resumed, Store};
 pub use summary::{ArmSummary, Summary};
 
+use super::respond;
 use crate::guidance::settings::{Arm, Settings, ValueSource};
-use crate::guidance::{GuidanceError, Prefilled, Search};
+use crate::guidance::{GuidanceError, Prefilled};
 use crate::packs::{Pack, PackError};
 
 /// Most seeds: so far apart are the sampling seeds of neighbouring prompts.
@@ -297,8 +298,10 @@ pub fn run(
         let prefilled = prefilled.map_err(failed)?;
         for (arm, _, seed) in missing {
             let settings = Settings { seed: sampling_seed(index, seed), ..plan.settings.clone() };
-            let record = one(pack, &prefilled, prompt, arm, &settings, is_stopped);
-            let Some(trace) = record.map_err(failed)? else { return Ok(()) };
+            let chosen = arm.settings(&settings);
+            let prompt_read = (prompt.as_str(), &prefilled);
+            let response = respond(pack, prompt_read, arm.arm(), &chosen, is_stopped);
+            let Some(trace) = response.map_err(failed)? else { return Ok(()) };
             on_record(Record::new(arm, index, prompt, seed, &trace))?;
         }
     }
@@ -309,26 +312,4 @@ pub fn run(
 /// every text, and the interval over prompts would not know.
 fn sampling_seed(prompt_index: usize, seed: u64) -> u64 {
     prompt_index as u64 * MAX_SEEDS + seed
-}
-
-/// One judged response; none if it was stopped.
-fn one(
-    pack: &Pack,
-    prefilled: &Prefilled,
-    prompt: &str,
-    arm: EvalArm,
-    settings: &Settings,
-    is_stopped: &dyn Fn() -> bool,
-) -> Result<Option<crate::guidance::trace::ArmTrace>, GuidanceError> {
-    let chosen = arm.settings(settings);
-    let mut search = Search::new(&pack.models, prefilled, arm.arm(), &chosen)?;
-    while !search.is_done() {
-        if is_stopped() {
-            return Ok(None);
-        }
-        search.step()?;
-    }
-    let mut trace = search.finish()?;
-    trace.gold_reward = pack.gold_reward(prompt, &trace.text);
-    Ok(Some(trace))
 }

@@ -10,9 +10,10 @@ use thiserror::Error;
 pub use curve::{Curve, Point, Strip};
 pub use dial::{Abilities, Dial};
 
+use super::respond;
 use crate::guidance::settings::{Arm, SettingError, Settings, infinite};
 use crate::guidance::trace::ArmTrace;
-use crate::guidance::{GuidanceError, Prefilled, Search};
+use crate::guidance::{GuidanceError, Prefilled};
 use crate::packs::Pack;
 
 /// Responses at every setting, unless another number is asked for.
@@ -228,8 +229,7 @@ impl Sample {
         }
     }
 
-    /// Most that the divergence from the base can be, tokens and choice together, in nats. The
-    /// choice counts as if λ were ∞, so along λ this hardly differs.
+    /// Most that the divergence from the base can be, tokens and choice together, in nats.
     pub fn kl_bound_nats(&self) -> f32 {
         self.kl_nats + self.kl_selection_bound_nats
     }
@@ -249,6 +249,7 @@ pub fn run(
 ) -> Result<bool, StripError> {
     plan.check()?;
     let prompt = Prefilled::new(&pack.models, &pack.prompts(&plan.prompt)?)?;
+    let prompt_read = (plan.prompt.as_str(), &prompt);
     // Where a dial passes the setting that was chosen, it meets the other dials there: the same
     // response again, which need not be made again.
     let mut met: Vec<(Settings, Sample)> = Vec::new();
@@ -259,7 +260,7 @@ pub fn run(
             Some((_, sample)) => {
                 Sample { dial: task.dial, setting: task.setting, ..sample.clone() }
             }
-            None => match one(pack, &prompt, &plan.prompt, &settings, is_stopped)? {
+            None => match respond(pack, prompt_read, Arm::Ivg, &settings, is_stopped)? {
                 Some(trace) => Sample::new(task, &trace),
                 None => return Ok(false),
             },
@@ -270,26 +271,6 @@ pub fn run(
         on_sample(sample);
     }
     Ok(true)
-}
-
-/// One judged response; none if it was stopped.
-fn one(
-    pack: &Pack,
-    prefilled: &Prefilled,
-    prompt: &str,
-    settings: &Settings,
-    is_stopped: &dyn Fn() -> bool,
-) -> Result<Option<ArmTrace>, GuidanceError> {
-    let mut search = Search::new(&pack.models, prefilled, Arm::Ivg, settings)?;
-    while !search.is_done() {
-        if is_stopped() {
-            return Ok(None);
-        }
-        search.step()?;
-    }
-    let mut trace = search.finish()?;
-    trace.gold_reward = pack.gold_reward(prompt, &trace.text);
-    Ok(Some(trace))
 }
 
 #[cfg(test)]
