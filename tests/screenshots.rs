@@ -163,12 +163,16 @@ fn tokens() {
         let across = (0..).map(move |i| vec2(place.left() + 3.0 + 8.0 * i as f32, y));
         across.take_while(move |at| at.x < place.right())
     });
-    let found = points.any(|at| {
+    let found = points.find(|at| {
         studio.window.hover_at(at.to_pos2());
         studio.settle();
         studio.window.query_by_label(&card).is_some()
     });
-    assert!(found, "the pointer did not find {card}");
+    let edge = found.unwrap_or_else(|| panic!("the pointer did not find {card}"));
+    // Off the edge of the word.
+    studio.window.hover_at((edge + vec2(10.0, 4.0)).to_pos2());
+    studio.settle();
+    assert!(studio.window.query_by_label(&card).is_some(), "the word is too short");
     studio.save("tokens.png");
 }
 

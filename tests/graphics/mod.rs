@@ -114,7 +114,11 @@ impl TestRenderer for Painter {
         let mut renderer = self.state.renderer.write();
         let mut encoder = device.create_command_encoder(&CommandEncoderDescriptor::default());
         let before = renderer.update_buffers(device, queue, &mut encoder, &triangles, &screen);
-        let ops = Operations { load: LoadOp::Clear(Color::TRANSPARENT), store: StoreOp::Store };
+        // Behind the panels lies what the window is cleared with: between two of them a line of
+        // pixels can be half covered.
+        let [r, g, b, a] = ctx.global_style().visuals.panel_fill.to_normalized_gamma_f32();
+        let [r, g, b, a] = [r, g, b, a].map(f64::from);
+        let ops = Operations { load: LoadOp::Clear(Color { r, g, b, a }), store: StoreOp::Store };
         let attachment =
             RenderPassColorAttachment { view: &view, resolve_target: None, ops, depth_slice: None };
         let attachments = [Some(attachment)];

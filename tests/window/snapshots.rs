@@ -38,8 +38,9 @@ fn check(name: &str, make: impl FnOnce(Painter) -> Bench) {
     bench.window.remove_cursor();
     bench.window.run();
     bench.window.step();
-    // Half of what egui allows its own pictures, and no pixel beyond it.
-    let options = SnapshotOptions::new().threshold(0.3);
+    // A squared distance of colours: 35,215 from black to white, some 450 from a card to its
+    // border. OpenGL and Vulkan differ in up to 44 pixels of a picture, by less than 1.5.
+    let options = SnapshotOptions::new().threshold(5.0).max_failed_pixels(0_usize);
     bench.window.snapshot_options(name, &options);
 }
 
@@ -75,9 +76,10 @@ fn finished(painter: Painter, stored: Preferences) -> Bench {
     let mut bench = open(painter, stored);
     bench.click("Generate");
     let (run, request) = bench.engine.generate();
-    let arms = [(Arm::Base, UNGUIDED, (1, 1)), (Arm::Ivg, GUIDED, (4, 16))];
-    let arms = arms.map(|(arm, text, rows)| {
+    let arms = [(Arm::Base, UNGUIDED, (1, 1), -0.4), (Arm::Ivg, GUIDED, (4, 16), 3.2)];
+    let arms = arms.map(|(arm, text, rows, gold)| {
         let mut report = report(arm, &request.settings, text, StopReason::EndOfText);
+        report.gold_reward = Some(gold);
         let count = report.tokens.len();
         let ends = (5..count).step_by(5).chain([count]);
         let chunk = |end| bench.engine.search_chunk(end, end as f32 / 8.0, rows, end == 5);
@@ -130,7 +132,7 @@ fn sample(dial: Dial, setting: f32, seed: u64) -> Sample {
         dial,
         setting,
         seed,
-        text: format!(" fine at {setting}, and better than that."),
+        text: " good, and better the more it is guided.".into(),
         gold_reward: Some(8.0 * share.sqrt() - 2.0 + 0.4 * (seed as f32 + 5.0 * share).sin()),
         value: None,
         kl_nats: 9.0 * share * share,

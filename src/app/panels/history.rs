@@ -31,7 +31,7 @@ impl HistoryList<'_> {
         }
         let edit = TextEdit::singleline(&mut self.archive.query).hint_text("Search runs");
         let width = ui.available_width() - space::L;
-        ui.add(edit.desired_width(width - 20.0)).accessible_name("Search runs");
+        ui.add(edit.desired_width(width)).accessible_name("Search runs");
         let now = now_unix_ms();
         let found = search(&self.archive.entries, &self.archive.query);
         let found: Vec<Entry> = found.into_iter().cloned().collect();
