@@ -24,12 +24,12 @@ pub fn sentence(text: &str) -> String {
     let text = text.trim();
     let word = text.split_whitespace().next().unwrap_or("");
     let is_path = word.contains(['/', '\\']) || word.trim_end_matches([':', '.']).contains('.');
-    let mut letters = text.chars();
-    let first =
-        letters.next().map(|c| if is_path { c.into() } else { c.to_uppercase().to_string() });
-    let first = first.unwrap_or_default();
+    // A symbol such as β is no word that could begin with a capital.
+    let capital = !is_path && text.starts_with(|c: char| c.is_ascii_lowercase());
+    let (first, rest) = text.split_at(capital.into());
+    let first = first.to_ascii_uppercase();
     let end = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
-    format!("{first}{}{end}", letters.as_str())
+    format!("{first}{rest}{end}")
 }
 
 /// The beginning of a text in one line of at most `most` characters.
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_sentence_begins_with_a_capital_unless_with_a_path() {
         assert_eq!(sentence("no pack "), "No pack.");
-        assert_eq!(sentence("β is NaN; choose −3 to 3"), "Β is NaN; choose −3 to 3.");
+        assert_eq!(sentence("β is NaN; choose −3 to 3"), "β is NaN; choose −3 to 3.");
         assert_eq!(sentence("a/pack.toml: unknown key."), "a/pack.toml: unknown key.");
         assert_eq!(sentence("run.json is cut off"), "run.json is cut off.");
     }

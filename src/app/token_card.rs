@@ -106,6 +106,7 @@ fn legend(ui: &mut Ui, p: &Palette) {
         let at = pos2(left + 14.0, row.center().y);
         painter.text(at, Align2::LEFT_CENTER, words, text::small(), p.weak);
     };
+    painter.text(row.right_center(), Align2::RIGHT_CENTER, "guided", text::small(), p.weak);
     entry(row.left() + NAME, p.unguided, "base");
     entry(row.left() + NAME + 56.0, p.guided, "guided");
 }

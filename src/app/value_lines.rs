@@ -101,7 +101,7 @@ impl Picture {
             let line = Line::new("lineage", PlotPoints::from(vec![from, to]));
             plot.line(line.color(faint).width(1.2).allow_hover(false));
         }
-        let kept = Points::new(format!("{name}, kept"), self.places(|d| d.kept));
+        let kept = Points::new(format!("{name}, kept"), self.places(|d| d.kept && !d.on_lead));
         plot.points(kept.color(ink).radius(radius).allow_hover(false));
         let mut line = Line::new(name, self.places(|d| d.on_lead)).color(ink).width(3.0);
         if slot.index == 0 {

@@ -183,8 +183,8 @@ fn a_dial_that_was_left_out_says_so() {
     let mut alone = pack();
     alone.has_pair = false;
     let window = window(alone);
-    assert!(is_disabled(&window, "Turn: Token guidance β"));
-    assert!(!is_disabled(&window, "Turn: Chunk length L"));
+    assert!(is_disabled(&window, "Turn: Token β"));
+    assert!(!is_disabled(&window, "Turn: Length L"));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! The responses side by side, and the figures under each.
 
 use eframe::egui::{
-    Align, Align2, Label, Layout, Rect, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
-    UiBuilder, WidgetInfo, pos2, text_selection::LabelSelectionState, vec2,
+    Align, Label, Layout, Rect, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
+    UiBuilder, WidgetInfo, pos2, text::LayoutJob, text_selection::LabelSelectionState, vec2,
 };
 
 use super::Action;
@@ -207,9 +207,11 @@ impl Card<'_> {
         let words = self.invitation();
         let rect = ui.max_rect();
         let wrap = (rect.width() - 2.0 * space::L).max(0.0);
-        let galley = ui.painter().layout(words, text::body(), p.weak, wrap);
-        let at = Align2::CENTER_CENTER.align_size_within_rect(galley.size(), rect).min;
-        ui.painter().galley(at, galley, p.weak);
+        let mut job = LayoutJob::simple(words, text::body(), p.weak, wrap);
+        job.halign = Align::Center;
+        let galley = ui.painter().layout_job(job);
+        let top = rect.center() - vec2(0.0, galley.size().y / 2.0);
+        ui.painter().galley(top, galley, p.weak);
     }
 
     /// What to do to fill an empty column, in one line.

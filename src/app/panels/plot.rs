@@ -104,7 +104,8 @@ impl ValuePlot<'_> {
             }
         };
         let response = ui.scope(|ui| {
-            let marks = f64::from(ui.available_height() - AXIS) / MARK_EVERY;
+            // A single mark would be no scale.
+            let marks = (f64::from(ui.available_height() - AXIS) / MARK_EVERY).max(3.0);
             let columns = f64::from(ui.available_width()) / COLUMN_EVERY;
             ui.style_mut().text_styles.insert(TextStyle::Body, text::small());
             ui.visuals_mut().override_text_color = Some(p.weak);

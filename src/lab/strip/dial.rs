@@ -42,9 +42,9 @@ impl Dial {
     /// The name and the letter.
     pub fn label(self) -> &'static str {
         match self {
-            Dial::Beta => "Token guidance β",
-            Dial::Lambda => "Chunk guidance λ",
-            Dial::ChunkTokens => "Chunk length L",
+            Dial::Beta => "Token β",
+            Dial::Lambda => "Chunk λ",
+            Dial::ChunkTokens => "Length L",
         }
     }
 
