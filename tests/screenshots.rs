@@ -24,10 +24,13 @@ use graphics::Painter;
 use ivg_playground::app::preferences::Preferences;
 use ivg_playground::app::session::Phase;
 use ivg_playground::app::{App, Options, Theme};
+use ivg_playground::guidance::settings::Settings;
 use ivg_playground::packs::PackSource;
 use ivg_playground::worker;
 
-const PROMPT: &str = "This film";
+const PROMPT: &str = "After the first ten minutes";
+/// A seed at which the base is of another opinion than its guides.
+const SEED: u64 = 3;
 /// The size in which the window opens.
 const USUAL: Vec2 = Vec2::new(1440.0, 900.0);
 /// A strip takes longest.
@@ -122,7 +125,8 @@ impl Studio {
 }
 
 fn options(theme: Theme) -> Options {
-    Options { theme: Some(theme), ..Options::new(PackSource::default()) }
+    let settings = Some(Settings { seed: SEED, ..Settings::default() });
+    Options { theme: Some(theme), settings, ..Options::new(PackSource::default()) }
 }
 
 /// A finished run of the usual prompt.

@@ -273,6 +273,8 @@ impl App {
         match recorded::example() {
             Ok(trace) => {
                 let own = self.preferences.prompt.clone();
+                // Its settings are that pack's own, but for the seed.
+                self.preferences.pack = Some(trace.pack.clone());
                 self.show(trace, Origin::Example);
                 // What a person has typed the last time is no less theirs without a run.
                 if !own.trim().is_empty() {

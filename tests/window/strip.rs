@@ -155,7 +155,7 @@ fn every_point_is_a_row_that_sets_it() {
 fn a_point_of_the_plot_is_clicked() {
     let mut window = begun();
     fill(&mut window);
-    let plot = window.get_by_label_contains("Token guidance β: gold against KL").rect();
+    let plot = window.get_by_label_contains("Token β: gold against KL").rect();
     // The dearest point is the last one, β 2: in the upper right corner, somewhere.
     let corner = plot.right_top();
     let mut found = None;
