@@ -56,25 +56,26 @@ fn alike(a: &Settings, b: &Settings) -> bool {
 pub fn preset_menu(ui: &mut Ui, preferences: &mut Preferences, pack: Option<&PackInfo>) -> Edit {
     let built_in = built_in(pack);
     let own = preferences.presets.iter().map(|p| (p.name.as_str(), &p.settings));
-    let all = built_in.iter().map(|(name, _, s)| (*name, s)).chain(own);
-    let current = all.into_iter().find(|(_, s)| alike(s, &preferences.settings));
-    let name = current.map_or("none", |(name, _)| name);
+    // A person's own name for the same settings says more.
+    let mut all = own.chain(built_in.iter().map(|(name, _, s)| (*name, s)));
+    let current = all.find(|(_, s)| alike(s, &preferences.settings));
+    let name = current.map_or("none", |(name, _)| name).to_owned();
     let label = RichText::new(format!("Preset: {name}")).font(text::small());
     let button = ui.add(Button::new(label).truncate());
     let button = button.on_hover_text("Settings under a name: choose, or save those of now.");
     let button = button.accessible_name(format!("Preset: {name}"));
     let mut chosen = None;
+    let current = name.as_str();
     Popup::menu(&button).close_behavior(PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
         menu(ui, 250.0);
         for (name, hint, settings) in &built_in {
-            let is_on = alike(settings, &preferences.settings);
-            if ui.add(choice(ui, is_on, name)).on_hover_text(*hint).clicked() {
+            if ui.add(choice(ui, current == *name, name)).on_hover_text(*hint).clicked() {
                 chosen = Some(settings.clone());
                 ui.close();
             }
         }
         ui.separator();
-        chosen = own_presets(ui, preferences).or(chosen.take());
+        chosen = own_presets(ui, preferences, current).or(chosen.take());
         save(ui, preferences);
     });
     let Some(chosen) = chosen else { return Edit::default() };
@@ -84,13 +85,13 @@ pub fn preset_menu(ui: &mut Ui, preferences: &mut Preferences, pack: Option<&Pac
 }
 
 /// The person's own, each with a way to be rid of it.
-fn own_presets(ui: &mut Ui, preferences: &mut Preferences) -> Option<Settings> {
+fn own_presets(ui: &mut Ui, preferences: &mut Preferences, current: &str) -> Option<Settings> {
     let (mut chosen, mut gone) = (None, None);
     for (i, preset) in preferences.presets.iter().enumerate() {
         ui.horizontal(|ui| {
-            let is_on = alike(&preset.settings, &preferences.settings);
             let line = words::settings_line(Arm::Ivg, &preset.settings);
-            let entry = ui.add(choice(ui, is_on, &preset.name)).on_hover_text(line);
+            let entry =
+                ui.add(choice(ui, current == preset.name, &preset.name)).on_hover_text(line);
             if entry.clicked() {
                 chosen = Some(preset.settings.clone());
                 ui.close();

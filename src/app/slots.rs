@@ -24,10 +24,12 @@ pub struct Slot<'a> {
 /// The columns that a person chose, with what the run has given to each.
 pub fn slots<'a>(session: &'a Session, preferences: &'a Preferences) -> Vec<Slot<'a>> {
     let columns = &preferences.columns;
+    let views = match &session.run {
+        Some(run) => views(run, columns, &preferences.settings),
+        None => vec![None; columns.len()],
+    };
     let mut slots: Vec<Slot<'a>> = Vec::new();
-    for (index, column) in columns.iter().enumerate() {
-        let twins_before = columns[..index].iter().filter(|c| *c == column).count();
-        let view = session.run.as_ref().and_then(|run| view_of(run, column, twins_before));
+    for (index, (column, view)) in columns.iter().zip(views).enumerate() {
         let applied = match view {
             Some(view) => view.report.settings.clone(),
             None => column.applied(&preferences.settings),
@@ -41,11 +43,22 @@ pub fn slots<'a>(session: &'a Session, preferences: &'a Preferences) -> Vec<Slot
     slots
 }
 
-/// The view of the run's column that is like this one; of several alike, the one with as many
-/// twins before it.
-fn view_of<'a>(run: &'a Run, column: &Column, twins_before: usize) -> Option<&'a ArmView> {
-    let alike = run.request.columns.iter().zip(&run.arms).filter(|(c, _)| *c == column);
-    alike.map(|(_, view)| view).nth(twins_before)
+/// What the run has given to each column: first to those it was asked for, in their order; then
+/// to those that would be no different, such as one that was pinned where it stood.
+fn views<'a>(run: &'a Run, columns: &[Column], chosen: &Settings) -> Vec<Option<&'a ArmView>> {
+    let mut left: Vec<(&Column, &ArmView)> = run.request.columns.iter().zip(&run.arms).collect();
+    let mut take = |fits: &dyn Fn(&Column, &ArmView) -> bool| {
+        let at = left.iter().position(|(column, view)| fits(column, view))?;
+        Some(left.remove(at).1)
+    };
+    let asked = columns.iter().map(|column| take(&|other, _| other == column));
+    let mut views: Vec<_> = asked.collect();
+    for (column, view) in columns.iter().zip(&mut views).filter(|(_, view)| view.is_none()) {
+        let settings = if column.pinned.is_some() { &run.request.settings } else { chosen };
+        let applied = column.applied(settings);
+        *view = take(&|other, view| other.arm == column.arm && view.report.settings == applied);
+    }
+    views
 }
 
 /// The columns that make these reports again, as many as fit side by side.
@@ -130,5 +143,10 @@ mod tests {
         assert_eq!(shown(columns), ["0", "1", "2", "3"]);
         assert_eq!(shown(vec![Arm::Ivg.into(), pinned, Arm::Token.into()]), ["1", "2", "-"]);
         assert_eq!(shown(vec![Arm::Ivg.into(), Arm::Ivg.into()]), ["1", "3"]);
+        // Pinned where it stands, a column is what it was; pinned elsewhere it is not.
+        let here = Column::pinned(Arm::Ivg, Settings::default());
+        assert_eq!(shown(vec![here.clone(), Arm::Base.into(), here]), ["1", "0", "3"]);
+        let there = Column::pinned(Arm::Ivg, Settings { beta: 2.0, ..Settings::default() });
+        assert_eq!(shown(vec![there]), ["-"]);
     }
 }
