@@ -19,7 +19,7 @@ import common
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=pathlib.Path, required=True)
-    parser.add_argument("--pairs", type=int, default=20480)
+    parser.add_argument("--pairs", type=int, default=10240)
     parser.add_argument("--rows", type=int, default=256, help="pairs in a batch")
     parser.add_argument("--tokens", type=int, default=50)
     parser.add_argument("--temperature", type=float, default=1.0)
