@@ -7,6 +7,7 @@ use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::{
     Alternative, ArmTrace, Candidate, ChunkTrace, StopReason, TRACE_VERSION, TokenTrace, Trace,
 };
+use ivg_playground::lab::strip::{Dial, Sample};
 use ivg_playground::worker::protocol::{Command, Cost, Event, PackInfo, Request, RoleInfo, RunId};
 use ivg_playground::worker::{Link, WorkerEnd, link};
 
@@ -219,5 +220,22 @@ pub fn report(arm: Arm, settings: &Settings, text: &str, stop_reason: StopReason
         forward_passes: 100,
         elapsed_ms: 2000.0,
         stop_reason,
+    }
+}
+
+/// A response of a strip whose gold reward follows the setting.
+pub fn sample(dial: Dial, setting: f32) -> Sample {
+    Sample {
+        dial,
+        setting,
+        seed: 1,
+        text: format!(" at {setting}, it was fine"),
+        gold_reward: Some(2.0 * setting),
+        value: None,
+        kl_nats: 4.0 * setting * setting,
+        kl_selection_bound_nats: 15.2,
+        tokens: 5,
+        base_perplexity: Some(12.0),
+        elapsed_ms: 500.0,
     }
 }

@@ -22,14 +22,7 @@ fn window() -> (Bench, TempDir) {
 /// A window with a run of three unlike columns, one of them pinned.
 fn finished() -> (Bench, TempDir, Request) {
     let (mut bench, folder) = window();
-    bench.enter("Token guidance β", "-0.5");
-    bench.enter("Seed", "9");
-    bench.click("Column 2: Guided");
-    bench.click("Pin these settings");
-    bench.enter("Token guidance β", "2");
-    bench.click("Add column");
-    bench.click("Column 1: Unguided");
-    bench.click("Best of 16");
+    bench.unlike_columns();
     let request = bench.finish(&[" dull, he said.", " bright.", " so-so <b>&\"é\"."]);
     (bench, folder, request)
 }

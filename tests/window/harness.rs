@@ -109,6 +109,19 @@ impl Bench {
         &run.arms[arm].report.chunks[chunk].candidates
     }
 
+    /// Sets three unlike columns up: best of N, guidance pinned at other settings than the
+    /// sliders', token guidance alone.
+    pub fn unlike_columns(&mut self) {
+        self.enter("Token guidance β", "-0.5");
+        self.enter("Seed", "9");
+        self.click("Column 2: Guided");
+        self.click("Pin these settings");
+        self.enter("Token guidance β", "2");
+        self.click("Add column");
+        self.click("Column 1: Unguided");
+        self.click("Best of 16");
+    }
+
     /// Clicks the one thing that is called this.
     pub fn click(&mut self, name: &str) {
         self.window.get_by_label(name).click();

@@ -64,14 +64,7 @@ fn a_finished_run_is_listed_with_its_texts_and_survives_the_window() {
 fn a_run_comes_back_with_its_prompt_its_settings_and_its_columns() {
     let (mut bench, _folder) = window();
     bench.click("Sidebar: Settings");
-    bench.enter("Token guidance β", "-0.5");
-    bench.enter("Seed", "9");
-    bench.click("Column 2: Guided");
-    bench.click("Pin these settings");
-    bench.enter("Token guidance β", "2");
-    bench.click("Add column");
-    bench.click("Column 1: Unguided");
-    bench.click("Best of 16");
+    bench.unlike_columns();
     bench.click("Sidebar: History");
     let first = run(&mut bench, "The ending", &[" a", " b", " c"]);
     bench.click("Sidebar: Settings");

@@ -7,10 +7,10 @@ use ivg_playground::app::panels::{Action, strip::StrengthStrip};
 use ivg_playground::app::strip_view::{StripView, plan};
 use ivg_playground::app::theme;
 use ivg_playground::guidance::settings::Settings;
-use ivg_playground::lab::strip::{Dial, Sample};
+use ivg_playground::lab::strip::Dial;
 use ivg_playground::worker::protocol::{Event, PackInfo};
 
-use crate::engine::pack;
+use crate::engine::{pack, sample};
 
 /// The panel and what it needs.
 struct Bench {
@@ -61,22 +61,6 @@ fn begun() -> Harness<'static, Bench> {
     bench.view.begin(1, plan);
     window.run();
     window
-}
-
-fn sample(dial: Dial, setting: f32) -> Sample {
-    Sample {
-        dial,
-        setting,
-        seed: 1,
-        text: format!(" at {setting}, it was fine"),
-        gold_reward: Some(2.0 * setting),
-        value: None,
-        kl_nats: 4.0 * setting * setting,
-        kl_selection_bound_nats: 15.2,
-        tokens: 5,
-        base_perplexity: Some(12.0),
-        elapsed_ms: 500.0,
-    }
 }
 
 /// Every point of the β curve comes in.

@@ -5,9 +5,10 @@ use egui_kittest::kittest::Queryable;
 use ivg_playground::app::session::Phase;
 use ivg_playground::guidance::settings::Settings;
 use ivg_playground::guidance::trace::StopReason;
-use ivg_playground::lab::strip::{Dial, Sample};
+use ivg_playground::lab::strip::Dial;
 use ivg_playground::worker::protocol::{Command, Event, RunId, SweepRequest};
 
+use crate::engine::sample;
 use crate::harness::Bench;
 
 fn started(bench: &Bench) -> (RunId, SweepRequest) {
@@ -29,19 +30,7 @@ fn running() -> (Bench, RunId) {
 /// Every point of the β curve comes in.
 fn fill(bench: &mut Bench, run: RunId) {
     for setting in Dial::Beta.values(&Settings::default()) {
-        let sample = Box::new(Sample {
-            dial: Dial::Beta,
-            setting,
-            seed: 1,
-            text: format!(" at {setting}"),
-            gold_reward: Some(2.0 * setting),
-            value: None,
-            kl_nats: 4.0 * setting * setting,
-            kl_selection_bound_nats: 15.2,
-            tokens: 5,
-            base_perplexity: Some(12.0),
-            elapsed_ms: 500.0,
-        });
+        let sample = Box::new(sample(Dial::Beta, setting));
         bench.engine.send(Event::SweepPoint { run, sample });
     }
     bench.window.run();
