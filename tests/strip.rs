@@ -222,8 +222,7 @@ fn the_command_line_prints_a_table_a_dial_and_writes_the_file() {
     let curves = json["curves"].as_array().unwrap();
     let points = |i: usize| curves[i]["points"].as_array().unwrap();
     assert_eq!([0, 1, 2].map(|i| points(i).len()), [7, 7, 3]);
-    for heading in ["Token guidance β, at λ ∞", "Chunk guidance λ, at β 1", "Chunk length L, at"]
-    {
+    for heading in ["Token β, at λ ∞", "Chunk λ, at β 1", "Length L, at"] {
         assert!(text.contains(heading), "{heading} in {text}");
     }
     for point in points(0).iter().chain(points(2)) {
@@ -233,7 +232,7 @@ fn the_command_line_prints_a_table_a_dial_and_writes_the_file() {
     // With a single row only β is left, and the others say why.
     let out = strip(&["--w", "1", "--k", "1"]);
     let text = String::from_utf8(out.stdout).unwrap();
-    assert!(text.contains("Chunk length L: left out") && text.contains("W·K = 1"), "{text}");
+    assert!(text.contains("Length L: left out") && text.contains("W·K = 1"), "{text}");
     let out = strip(&["--beta", "9"]);
     assert_eq!(out.status.code(), Some(2));
     assert!(String::from_utf8(out.stderr).unwrap().contains("-3 to 3"));
