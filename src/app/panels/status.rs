@@ -8,6 +8,7 @@ use eframe::egui::{
 use super::Action;
 use crate::app::preferences::Preferences;
 use crate::app::session::{Origin, Phase, Run, Session};
+use crate::app::slots::slots;
 use crate::app::theme::{Palette, space, text};
 use crate::records::clerk::Command;
 use crate::words::{duration, excerpt};
@@ -133,12 +134,14 @@ impl StatusBar<'_> {
     /// A run that has ended shows what it was asked for, which may not be what is set now.
     fn ended(&self, run: &Run, word: impl Into<String>, ink: Color32) -> State {
         let word = word.into();
-        let Preferences { prompt, settings, columns, .. } = self.preferences;
+        let Preferences { prompt, settings, .. } = self.preferences;
+        let slots = slots(self.session, self.preferences);
+        let has_all = slots.len() == run.arms.len() && slots.iter().all(|s| s.view.is_some());
         let what = if run.request.prompt != *prompt {
             "the prompt has changed since"
         } else if run.request.settings != *settings {
             "settings have changed since"
-        } else if run.request.columns != *columns {
+        } else if !has_all {
             "columns have changed since"
         } else {
             return State { words: word, progress: None, ink };
