@@ -73,8 +73,9 @@ impl ArmTrace {
     /// A finite λ costs less: the response is a function of the candidates and of the choices
     /// among them, so its divergence is at most that of the choices from random ones (the data
     /// processing inequality), which is the mean over runs of the sum of `selection_kl_nats`. A
-    /// single run gives one draw of that sum. Random choices leave the tokens' distribution as it
-    /// is while no response ends before the others.
+    /// single run gives one draw of that sum, cut off at the bound above: an estimate, and one that
+    /// errs low on average where some runs are cut off and others are not. Random choices leave
+    /// the tokens' distribution as it is while no response ends before the others.
     pub fn kl_selection_bound_nats(&self) -> f32 {
         let (beams, successors) = (self.settings.beams as f32, self.settings.successors as f32);
         let chunks = self.chunks.len() as f32;

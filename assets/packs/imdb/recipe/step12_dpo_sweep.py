@@ -6,7 +6,9 @@ held-back prompts (none of those of `eval`), and the gold judge reads the texts.
 better, the more gold reward it buys at one price: of every checkpoint the gold reward at
 PRICE nats of KL(guided || base) a response is read off its curve (linear between strengths). Of
 those whose texts stay within 1.1 times the base's own perplexity at that place, the highest is
-chosen. Writes dpo_sweep.json.
+chosen. A strength that costs more than PRICE already at its weakest is read off the line down
+to the base, which underrates it; one seed a run, so small differences mean nothing. Writes
+dpo_sweep.json.
 """
 
 import argparse
