@@ -19,6 +19,7 @@
 
 #[cfg(feature = "window")]
 pub mod app;
+mod atomic;
 pub mod guidance;
 pub mod judge;
 pub mod lab;
