@@ -48,6 +48,20 @@ pub fn duration(seconds: f64) -> String {
     if whole < 60 { format!("{whole} s") } else { format!("{} min", whole.div_ceil(60)) }
 }
 
+/// A number of bytes, in the decimal units that the hub uses.
+pub fn bytes(count: u64) -> String {
+    let mut value = count as f64;
+    for unit in ["B", "kB", "MB", "GB"] {
+        // One that would be rounded up to four digits belongs to the next unit.
+        if value < 999.5 {
+            let decimals = usize::from(unit != "B" && value < 9.95);
+            return format!("{value:.decimals$} {unit}");
+        }
+        value /= 1000.0;
+    }
+    format!("{value:.1} TB")
+}
+
 /// What an arm is called at the settings it really decodes with.
 pub fn title(arm: Arm, applied: &Settings) -> String {
     match arm {
@@ -145,6 +159,15 @@ mod tests {
         assert_eq!(plain(1.0), "1");
         assert_eq!(plain(-0.25), "−0.25");
         assert_eq!(plain(f64::INFINITY), "∞");
+    }
+
+    #[test]
+    fn bytes_have_the_unit_that_suits() {
+        let sizes =
+            [0, 999, 1_000, 9_949, 9_950, 999_499, 999_500, 3_420_000_000, 2 * 10u64.pow(12)];
+        let words =
+            ["0 B", "999 B", "1.0 kB", "9.9 kB", "10 kB", "999 kB", "1.0 MB", "3.4 GB", "2.0 TB"];
+        assert_eq!(sizes.map(bytes), words);
     }
 
     #[test]

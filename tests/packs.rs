@@ -106,7 +106,10 @@ fn manifests_are_checked() {
     assert_says(&toml("path = \"value\"", "path = \"/etc\""), &["value.path", "inside"]);
     assert_says(&toml("\ntuned = { path = \"tuned\" }", ""), &["both or neither"]);
     let both = "path = \"value\", hub = \"a/b\"";
-    assert_says(&toml("path = \"value\"", both), &["value.path or hub", "one of the two"]);
+    assert_says(
+        &toml("path = \"value\"", both),
+        &["value.path, folder and hub", "one of the three"],
+    );
     assert_says(&toml("path = \"value\"", "hub = \"../b\""), &["value.hub", "owner/model"]);
     assert_says(&toml("AB{prompt}", "AB"), &["base.template", "{prompt}"]);
     assert_says(&toml("max_tokens = 12", "max_tokens = 0"), &["defaults", "length is 0"]);

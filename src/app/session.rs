@@ -187,6 +187,10 @@ impl Session {
     /// Takes one event in.
     pub fn apply(&mut self, event: Event) {
         match event {
+            Event::Downloading(progress) => {
+                let (what, fraction) = (progress.to_string(), progress.share());
+                self.loading = Some(Loading { what, fraction });
+            }
             Event::Loading { what, fraction } => {
                 self.loading = Some(Loading { what, fraction: fraction.clamp(0.0, 1.0) });
             }

@@ -1,23 +1,31 @@
 //! `pack.toml`: which model plays which role.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
-use super::{PackError, hub};
+use super::error::PackError;
+use super::format::PackFile;
+use super::role::{JudgeRole, Part, Role};
+use super::source::{inside, is_plain};
+use super::text::read_text;
+use crate::atomic::replace;
 use crate::guidance::settings::Settings;
 
 /// The file's name inside a pack.
 pub const MANIFEST: &str = "pack.toml";
+/// Longest file that is read.
+const MAX_BYTES: u64 = 1 << 20;
 
 /// A pack as its file describes it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
     /// Short name.
     pub name: String,
     /// One sentence for people.
     pub description: String,
+    /// The licence of the models, such as `Apache-2.0`.
+    pub licence: Option<String>,
+    /// Where people read more.
+    pub url: Option<String>,
     /// The frozen model.
     pub base: Role,
     /// The small model before preference tuning.
@@ -31,132 +39,139 @@ pub struct Manifest {
     /// File of held-out prompts, one a line, that an eval uses.
     pub eval_prompts: Option<PathBuf>,
     /// Prompts that suit the models.
-    #[serde(default)]
     pub examples: Vec<String>,
     /// Where the sliders start.
-    #[serde(default)]
     pub defaults: Settings,
-}
-
-/// One role of a pack: a folder inside it, or a model on the hub.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Role {
-    /// Folder inside the pack: `config.json`, `model.safetensors`, `tokenizer.json`.
-    pub path: Option<PathBuf>,
-    /// Model on the Hugging Face hub, such as `openai-community/gpt2`.
-    pub hub: Option<String>,
-    /// Branch, tag or commit of `hub`.
-    #[serde(default = "main_branch")]
-    pub revision: String,
-    /// How the prompt is put to this model; `{prompt}` stands for what was typed.
-    #[serde(default = "raw_prompt")]
-    pub template: String,
-}
-
-/// The judge of a pack: a folder inside it.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct JudgeRole {
-    /// Folder inside the pack: `config.json`, `model.safetensors`.
-    pub path: PathBuf,
-}
-
-fn main_branch() -> String {
-    "main".to_owned()
-}
-
-/// Where the typed prompt goes in a template.
-const PLACEHOLDER: &str = "{prompt}";
-
-fn raw_prompt() -> String {
-    PLACEHOLDER.to_owned()
-}
-
-impl Role {
-    /// The text this role reads for a typed prompt.
-    pub fn fill(&self, prompt: &str) -> String {
-        self.template.replace(PLACEHOLDER, prompt)
-    }
-
-    /// The folder with this role's files; those of a hub model are downloaded first, which
-    /// `progress` hears of (file, share of it).
-    ///
-    /// # Errors
-    /// What the hub says.
-    pub fn folder(
-        &self,
-        pack: &Path,
-        progress: &mut dyn FnMut(&str, f32),
-    ) -> Result<PathBuf, PackError> {
-        match (&self.path, &self.hub) {
-            (Some(path), _) => Ok(pack.join(path)),
-            (None, Some(id)) => hub::fetch(id, &self.revision, progress),
-            // `check_source` has refused this.
-            (None, None) => Ok(pack.to_owned()),
-        }
-    }
-
-    fn check_source(&self) -> Result<(), String> {
-        match (&self.path, &self.hub) {
-            (Some(path), None) if is_plain(path) => Ok(()),
-            (Some(_), None) => Err("path must name a folder inside the pack".to_owned()),
-            (None, Some(id)) if is_plain(Path::new(id)) => Ok(()),
-            (None, Some(_)) => Err("hub must be a model's name, such as owner/model".to_owned()),
-            _ => Err("path or hub: name one of the two".to_owned()),
-        }
-    }
-}
-
-/// Whether `path` stays where it starts: no root, no way up.
-fn is_plain(path: &Path) -> bool {
-    !path.as_os_str().is_empty() && path.components().all(|c| matches!(c, Component::Normal(_)))
 }
 
 impl Manifest {
     /// Reads `folder/pack.toml`.
     ///
     /// # Errors
-    /// A missing or malformed file, a role path that leaves the folder, half a pair, a template
-    /// without the prompt, default settings out of range.
+    /// A missing or malformed file, an unknown field, a role without a place or with two, a path
+    /// that leaves the folder, half a pair, a template without the prompt, default settings out
+    /// of range.
     pub fn read(folder: &Path) -> Result<Self, PackError> {
         let file = folder.join(MANIFEST);
-        let text = std::fs::read_to_string(&file)
+        let text = read_text(&file, MAX_BYTES)
             .map_err(|source| PackError::Unreadable { file: file.clone(), source })?;
-        let invalid = |reason: String| PackError::Invalid { file: file.clone(), reason };
-        let manifest: Self = toml::from_str(&text).map_err(|e| invalid(e.message().to_owned()))?;
-        manifest.check().map_err(invalid)?;
+        let manifest = Self::parse(&text)
+            .map_err(|reason| PackError::Invalid { file: file.clone(), reason })?;
+        if let Some(prompts) = &manifest.eval_prompts {
+            inside(folder, prompts).map_err(|reason| PackError::Invalid {
+                file,
+                reason: format!("eval_prompts: {reason}"),
+            })?;
+        }
         Ok(manifest)
     }
 
+    /// What `text` says, as the content of a `pack.toml`.
+    ///
+    /// # Errors
+    /// As [`Manifest::read`]: the field or line, and what is wrong there.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let file: PackFile = toml::from_str(text).map_err(|e| {
+            let line = e.span().map(|span| line_of(text, span.start));
+            let place = line.map_or(String::new(), |line| format!("line {line}: "));
+            // The parser's words may run over several lines.
+            format!("{place}{}", e.message().replace('\n', " "))
+        })?;
+        let manifest = Self::try_from(file)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The content of a `pack.toml` that says this.
+    ///
+    /// # Errors
+    /// What [`Manifest::parse`] would refuse.
+    pub fn to_toml(&self) -> Result<String, String> {
+        self.check()?;
+        toml::to_string_pretty(&PackFile::from(self)).map_err(|e| e.to_string())
+    }
+
+    /// Writes `folder/pack.toml`, whole or not at all; what was there is replaced.
+    ///
+    /// # Errors
+    /// What [`Manifest::read`] would refuse; a folder that cannot be written to.
+    pub fn write(&self, folder: &Path) -> Result<(), PackError> {
+        let file = folder.join(MANIFEST);
+        let text =
+            self.to_toml().map_err(|reason| PackError::Invalid { file: file.clone(), reason })?;
+        replace(&file, text.as_bytes()).map_err(|source| PackError::Unwritable { file, source })
+    }
+
+    /// The roles with a model of their own kind: name and role, in the order of loading.
+    pub fn roles(&self) -> impl Iterator<Item = (&'static str, &Role)> {
+        let others = [("untuned", &self.untuned), ("tuned", &self.tuned), ("value", &self.value)];
+        let others = others.into_iter().filter_map(|(name, role)| Some((name, role.as_ref()?)));
+        std::iter::once(("base", &self.base)).chain(others)
+    }
+
+    /// Everything that must be on this machine before the pack is loaded.
+    pub(super) fn parts(&self) -> Vec<Part<'_>> {
+        let mut parts = Vec::new();
+        for (name, role) in self.roles() {
+            parts.extend(role.source.iter().map(|source| Part::weights(name, source)));
+            parts.extend(role.adapter.iter().map(|source| Part::adapter(name, source)));
+        }
+        parts.extend(self.judge.iter().map(|judge| Part::judge(&judge.source)));
+        parts
+    }
+
     fn check(&self) -> Result<(), String> {
+        if self.name.trim().is_empty() {
+            return Err("name is empty; give the pack a short name".to_owned());
+        }
         if self.untuned.is_some() != self.tuned.is_some() {
             return Err("untuned and tuned are one pair; name both or neither".to_owned());
         }
-        let named = [
-            ("base", Some(&self.base)),
-            ("untuned", self.untuned.as_ref()),
-            ("tuned", self.tuned.as_ref()),
-            ("value", self.value.as_ref()),
-        ];
-        for (name, role) in named {
-            let Some(role) = role else { continue };
-            role.check_source().map_err(|reason| format!("{name}.{reason}"))?;
-            if !role.template.contains(PLACEHOLDER) {
-                return Err(format!("{name}.template must contain {PLACEHOLDER}"));
-            }
+        for (name, role) in self.roles() {
+            self.check_role(name, role).map_err(|reason| format!("{name}.{reason}"))?;
         }
-        if self.judge.as_ref().is_some_and(|judge| !is_plain(&judge.path)) {
-            return Err("judge.path must name a folder inside the pack".to_owned());
+        if let Some(judge) = &self.judge {
+            judge.source.check().map_err(|reason| format!("judge.{reason}"))?;
+            if judge.source.is_gguf() {
+                return Err("judge.path must name a folder, not a .gguf file".to_owned());
+            }
         }
         if self.eval_prompts.as_ref().is_some_and(|file| !is_plain(file)) {
             return Err("eval_prompts must name a file inside the pack".to_owned());
         }
-        if let (Some(untuned), Some(tuned)) = (&self.untuned, &self.tuned)
-            && untuned.template != tuned.template
-        {
-            return Err("untuned and tuned must read the same template".to_owned());
+        if let (Some(untuned), Some(tuned)) = (&self.untuned, &self.tuned) {
+            if untuned.prompt != tuned.prompt {
+                return Err(
+                    "tuned.template: untuned and tuned must read the same prompt".to_owned()
+                );
+            }
+            if untuned.precision != tuned.precision {
+                return Err("tuned.precision: untuned and tuned must be held alike, their \
+                            difference is what guides"
+                    .to_owned());
+            }
         }
         self.defaults.validate().map_err(|e| format!("defaults: {e}"))
     }
+
+    fn check_role(&self, name: &str, role: &Role) -> Result<(), String> {
+        for source in role.source.iter().chain(&role.adapter) {
+            source.check()?;
+        }
+        if role.source.is_some() {
+            return Ok(());
+        }
+        match (name, &role.adapter) {
+            ("tuned", Some(_)) => Ok(()),
+            ("tuned", None) => Err("path, folder or hub: say where the files are, or name an \
+                                    adapter for untuned's weights"
+                .to_owned()),
+            _ => Err("path, folder or hub: say where the files are".to_owned()),
+        }
+    }
+}
+
+/// The line, counted from 1, in which byte `at` of `text` lies.
+fn line_of(text: &str, at: usize) -> usize {
+    1 + text.bytes().take(at).filter(|byte| *byte == b'\n').count()
 }

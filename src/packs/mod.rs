@@ -1,19 +1,40 @@
 //! Model packs: which models play which role, and where their files come from.
+//!
+//! * [`Manifest`]: what a `pack.toml` says: [`Role`]s, each with a [`Source`].
+//! * [`hub`]: models by name, downloaded into the cache that other tools share.
+//! * [`Pack`]: the models themselves.
+//! * [`survey`] and [`check`](mod@check): what a pack needs and whether it is in order, without
+//!   loading it.
 
-mod hub;
+pub mod check;
+mod error;
+mod format;
+pub mod hub;
+mod loader;
 mod manifest;
+mod role;
+pub mod size;
+mod source;
+pub mod survey;
+mod text;
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-pub use manifest::{JudgeRole, MANIFEST, Manifest, Role};
+pub use error::PackError;
+pub use manifest::{MANIFEST, Manifest};
+pub use role::{JudgeRole, PLACEHOLDER, Precision, PromptStyle, Role, RoleFiles};
+pub use source::{HubModel, Local, MAIN, Source};
 
-use crate::guidance::{GuidanceError, Models, Pair, Prompts};
-use crate::judge::{Judge, JudgeError};
-use crate::lm::{Lm, LmError, Tokenizer, ValueModel};
+use self::hub::{Hub, Progress, Watch};
+use self::loader::{Loader, PackFiles, gather};
+use crate::guidance::{GuidanceError, Models, Prompts};
+use crate::judge::Judge;
+use crate::lm::{Lm, ValueModel};
 
 /// Name of the pack that the program starts with.
 pub const DEFAULT_PACK: &str = "imdb";
@@ -33,71 +54,6 @@ impl Default for PackSource {
     }
 }
 
-/// Why a pack cannot be used.
-#[derive(Debug, Error)]
-pub enum PackError {
-    /// No bundled pack of that name.
-    #[error("no bundled pack '{name}'; looked in {}. Run from the project's folder, or name a pack folder with --pack", list(.looked))]
-    NotBundled {
-        /// The name asked for.
-        name: String,
-        /// Where it was looked for.
-        looked: Vec<PathBuf>,
-    },
-    /// A file that cannot be read.
-    #[error("cannot read {}: {source}; check that the pack folder is complete", .file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// A manifest that says something wrong.
-    #[error("{}: {reason}", .file.display())]
-    Invalid {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong and what to do.
-        reason: String,
-    },
-    /// A file of a hub model that cannot be had.
-    #[error("{id} on the hub, {file}: {reason}")]
-    Hub {
-        /// The model.
-        id: String,
-        /// The file.
-        file: String,
-        /// What is wrong and what to do.
-        reason: String,
-    },
-    /// A model that does not load.
-    #[error("{role} model: {source}")]
-    Model {
-        /// The role.
-        role: &'static str,
-        /// What is wrong.
-        source: LmError,
-    },
-    /// A judge that does not load.
-    #[error("gold judge: {0}")]
-    Judge(#[from] JudgeError),
-    /// Guidance between different vocabularies would be silently wrong.
-    #[error(
-        "{role} and base have different vocabularies ({difference}); guidance adds logits token \
-         by token, so choose models of one tokenizer"
-    )]
-    Vocabulary {
-        /// The role that differs from the base.
-        role: &'static str,
-        /// The first difference.
-        difference: String,
-    },
-}
-
-fn list(paths: &[PathBuf]) -> String {
-    paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
 impl PackSource {
     /// The folder that holds the pack.
     ///
@@ -108,18 +64,63 @@ impl PackSource {
             PackSource::Folder(folder) => return Ok(folder.clone()),
             PackSource::Bundled(name) => name,
         };
-        let looked: Vec<PathBuf> =
-            asset_roots().into_iter().map(|r| r.join("assets/packs").join(name)).collect();
+        let looked: Vec<PathBuf> = asset_roots().into_iter().map(|root| root.join(name)).collect();
         let found = looked.iter().find(|p| p.join(MANIFEST).is_file()).cloned();
         found.ok_or_else(|| PackError::NotBundled { name: name.clone(), looked })
     }
+
+    /// Every pack that came with the program: the one it starts with, then the others by name.
+    pub fn bundled() -> Vec<Self> {
+        let folders = asset_roots().into_iter().filter_map(|root| std::fs::read_dir(root).ok());
+        let entries = folders.flat_map(Iterator::flatten);
+        let packs = entries.filter(|entry| entry.path().join(MANIFEST).is_file());
+        let mut names: Vec<String> =
+            packs.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort_by_key(|name| (name != DEFAULT_PACK, name.clone()));
+        names.dedup();
+        names.into_iter().map(Self::Bundled).collect()
+    }
+
+    /// What a person means by `text`: the name of a bundled pack, or else a folder.
+    pub fn named(text: &Path) -> Self {
+        let is_folder = text.join(MANIFEST).is_file();
+        let bundled = text.to_str().map(|name| Self::Bundled(name.to_owned()));
+        let bundled = bundled.filter(|pack| !is_folder && Self::bundled().contains(pack));
+        bundled.unwrap_or_else(|| Self::Folder(text.to_owned()))
+    }
+
+    /// What its `pack.toml` says, and the folder that holds it.
+    ///
+    /// # Errors
+    /// As [`PackSource::folder`] and [`Manifest::read`].
+    pub fn open(&self) -> Result<(PathBuf, Manifest), PackError> {
+        let folder = self.folder()?;
+        let manifest = Manifest::read(&folder)?;
+        Ok((folder, manifest))
+    }
 }
 
-/// Beside the program (an unpacked release), then where it was built (`cargo run`).
+/// Where bundled packs are: beside the program (an unpacked release), then where it was built
+/// (`cargo run`).
 fn asset_roots() -> Vec<PathBuf> {
     let exe = std::env::current_exe().ok();
     let beside = exe.as_deref().and_then(Path::parent).map(Path::to_owned);
-    beside.into_iter().chain([PathBuf::from(env!("CARGO_MANIFEST_DIR"))]).collect()
+    let roots = beside.into_iter().chain([PathBuf::from(env!("CARGO_MANIFEST_DIR"))]);
+    roots.map(|root| root.join("assets/packs")).collect()
+}
+
+/// What happens while a pack is loaded.
+#[derive(Debug, Clone, Copy)]
+pub enum Step<'a> {
+    /// Files that are not on this machine arrive.
+    Downloading(&'a Progress),
+    /// A model is read from the disk.
+    Reading {
+        /// The role.
+        role: &'static str,
+        /// The share of the pack that was read before, 0 to 1.
+        share: f32,
+    },
 }
 
 /// A loaded pack.
@@ -132,39 +133,62 @@ pub struct Pack {
     pub judge: Option<Judge>,
     /// The folder of its `pack.toml`.
     pub folder: PathBuf,
-    /// The folders its files came from: role and folder.
-    folders: Vec<(&'static str, PathBuf)>,
+    files: PackFiles,
 }
 
 impl Pack {
-    /// Loads every model of the pack. `progress` hears what is read or downloaded, and the share
-    /// done (0 to 1).
+    /// Loads every model of the pack, from the hub that the environment names where one is on the
+    /// hub. `progress` hears what is read or downloaded, and the share done (0 to 1).
     ///
     /// # Errors
-    /// The first file that is missing, damaged or does not fit the others.
+    /// As [`Pack::load_from`].
     pub fn load(
         source: &PackSource,
         device: &Device,
         progress: &mut dyn FnMut(&str, f32),
     ) -> Result<Self, PackError> {
-        let folder = source.folder()?;
-        let manifest = Manifest::read(&folder)?;
-        let mut loader = Loader { pack: &folder, device, progress, folders: Vec::new() };
-        let (base, tokenizer) = loader.lm("base", &manifest.base, 0.0)?;
-        let common = (&base, &tokenizer);
-        let pair = match (&manifest.untuned, &manifest.tuned) {
-            (Some(untuned), Some(tuned)) => Some(Pair {
-                untuned: loader.guide("untuned", untuned, 0.5, common)?,
-                tuned: loader.guide("tuned", tuned, 0.7, common)?,
-            }),
-            _ => None,
-        };
-        let value = manifest.value.as_ref().map(|role| loader.value(role, 0.9, common));
-        let value = value.transpose()?;
-        let judge = manifest.judge.as_ref().map(|role| loader.judge(role)).transpose()?;
-        let folders = loader.folders;
-        let models = Models { base, pair, value, tokenizer };
-        Ok(Self { manifest, models, judge, folder, folders })
+        Self::load_from(source, device, &Hub::from_env(), &|| false, &mut |step| match step {
+            Step::Downloading(download) => progress(&download.to_string(), download.share()),
+            Step::Reading { role, share } => progress(&format!("{role} model"), share),
+        })
+    }
+
+    /// Loads every model of the pack; those on `hub` are downloaded first, unless `cancelled` says
+    /// that nobody waits for them any more. `steps` hears what happens.
+    ///
+    /// # Errors
+    /// The first file that is missing, damaged or does not fit the others.
+    pub fn load_from(
+        source: &PackSource,
+        device: &Device,
+        hub: &Hub,
+        cancelled: &dyn Fn() -> bool,
+        steps: &mut dyn FnMut(Step<'_>),
+    ) -> Result<Self, PackError> {
+        let (folder, manifest) = source.open()?;
+        let mut progress = |download: &Progress| steps(Step::Downloading(download));
+        let mut watch = Watch { cancelled, progress: &mut progress };
+        let files = gather(&manifest, &folder, hub, false, &mut watch)?;
+        let mut reading = |role, share| steps(Step::Reading { role, share });
+        let mut loader =
+            Loader { manifest: &manifest, files: &files, device, reading: &mut reading };
+        let (models, judge) = loader.load()?;
+        Ok(Self { manifest, models, judge, folder, files })
+    }
+
+    /// Downloads what the pack needs from `hub` and loads nothing. `update` asks for newer commits
+    /// of the branches that are cached.
+    ///
+    /// # Errors
+    /// As [`Pack::load_from`].
+    pub fn download(
+        source: &PackSource,
+        hub: &Hub,
+        update: bool,
+        watch: &mut Watch<'_>,
+    ) -> Result<(), PackError> {
+        let (folder, manifest) = source.open()?;
+        gather(&manifest, &folder, hub, update, watch).map(drop)
     }
 
     /// The gold reward of a finished text; none for a pack without a judge.
@@ -180,16 +204,18 @@ impl Pack {
     /// A file that can no longer be read.
     pub fn fingerprint(&self) -> Result<u32, PackError> {
         let mut hasher = crc32fast::Hasher::new();
-        for (role, folder) in &self.folders {
-            hasher.update(role.as_bytes());
-            let failed = |file: &Path, source| PackError::Unreadable { file: file.into(), source };
-            let entries = std::fs::read_dir(folder).map_err(|e| failed(folder, e))?;
-            let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-            files
-                .retain(|file| file.extension().is_some_and(|e| e == "safetensors" || e == "json"));
-            files.sort();
-            for file in files {
-                hasher.update(&std::fs::read(&file).map_err(|e| failed(&file, e))?);
+        let is_model = |file: &PathBuf| {
+            file.extension().is_some_and(|e| e == "safetensors" || e == "json" || e == "gguf")
+        };
+        for (role, files) in &self.files {
+            for local in files.all() {
+                hasher.update(role.as_bytes());
+                let failed =
+                    |file: &Path, source| PackError::Unreadable { file: file.into(), source };
+                let files = local.files().map_err(|e| failed(local.path(), e))?;
+                for file in files.iter().filter(|file| is_model(file)) {
+                    add_file(&mut hasher, file).map_err(|e| failed(file, e))?;
+                }
             }
         }
         Ok(hasher.finalize())
@@ -240,90 +266,14 @@ impl Pack {
     }
 }
 
-/// Reads the roles of one pack.
-struct Loader<'a> {
-    pack: &'a Path,
-    device: &'a Device,
-    progress: &'a mut dyn FnMut(&str, f32),
-    folders: Vec<(&'static str, PathBuf)>,
-}
-
-impl Loader<'_> {
-    /// Where the role's files are, once they are there. `done` is the share of the pack before it.
-    fn folder(&mut self, name: &'static str, role: &Role, done: f32) -> Result<PathBuf, PackError> {
-        let progress = &mut self.progress;
-        progress(&format!("{name} model"), done);
-        let folder = role.folder(self.pack, &mut |file, share| {
-            progress(&format!("{name} model, {file}: {:.0}%", share * 100.0), done);
-        })?;
-        self.folders.push((name, folder.clone()));
-        Ok(folder)
+/// Adds a file to a checksum without holding it in memory.
+fn add_file(hasher: &mut crc32fast::Hasher, file: &Path) -> std::io::Result<()> {
+    let mut file = File::open(file)?;
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(()),
+            read => hasher.update(&chunk[..read]),
+        }
     }
-
-    fn judge(&mut self, role: &JudgeRole) -> Result<Judge, PackError> {
-        let folder = self.pack.join(&role.path);
-        let judge = Judge::load(&folder)?;
-        self.folders.push(("judge", folder));
-        Ok(judge)
-    }
-
-    fn lm(
-        &mut self,
-        name: &'static str,
-        role: &Role,
-        done: f32,
-    ) -> Result<(Lm, Tokenizer), PackError> {
-        let folder = self.folder(name, role, done)?;
-        let failed = |source| PackError::Model { role: name, source };
-        let lm = Lm::load(&folder, self.device).map_err(failed)?;
-        Ok((lm, Tokenizer::load(&folder).map_err(failed)?))
-    }
-
-    /// A model that must share the base's vocabulary.
-    fn guide(
-        &mut self,
-        name: &'static str,
-        role: &Role,
-        done: f32,
-        base: (&Lm, &Tokenizer),
-    ) -> Result<Lm, PackError> {
-        let (lm, tokenizer) = self.lm(name, role, done)?;
-        check_vocabulary(name, base, (&lm, &tokenizer))?;
-        Ok(lm)
-    }
-
-    fn value(
-        &mut self,
-        role: &Role,
-        done: f32,
-        base: (&Lm, &Tokenizer),
-    ) -> Result<ValueModel, PackError> {
-        let folder = self.folder("value", role, done)?;
-        let failed = |source| PackError::Model { role: "value", source };
-        let model = ValueModel::load(&folder, self.device).map_err(failed)?;
-        let tokenizer = Tokenizer::load(&folder).map_err(failed)?;
-        check_vocabulary("value", base, (model.trunk(), &tokenizer))?;
-        Ok(model)
-    }
-}
-
-/// One vocabulary, by content and by the width of the logits.
-fn check_vocabulary(
-    role: &'static str,
-    base: (&Lm, &Tokenizer),
-    other: (&Lm, &Tokenizer),
-) -> Result<(), PackError> {
-    let differs = |difference| PackError::Vocabulary { role, difference };
-    base.1.same_vocabulary(other.1).map_err(differs)?;
-    let (ours, theirs) = (base.0.config().vocab_size, other.0.config().vocab_size);
-    if ours != theirs {
-        return Err(differs(format!("{theirs} embedding rows against {ours}")));
-    }
-    if base.1.vocab_size() > ours {
-        return Err(differs(format!(
-            "the tokenizer has {} tokens, the models {ours} embedding rows",
-            base.1.vocab_size()
-        )));
-    }
-    Ok(())
 }

@@ -14,7 +14,8 @@ use crate::guidance::settings::Column;
 use crate::guidance::trace::{TRACE_VERSION, Trace};
 use crate::guidance::{GuidanceError, Prefilled, Search};
 use crate::lab::strip::StripError;
-use crate::packs::{Pack, PackError};
+use crate::packs::hub::Hub;
+use crate::packs::{Pack, PackError, Step};
 
 /// Why a command could not be carried out.
 #[derive(Debug, Error)]
@@ -71,10 +72,18 @@ impl Engine {
 
     fn load(&mut self, source: &PackSource) {
         let (end, device) = (&self.end, &self.device);
-        let mut progress = |what: &str, fraction: f32| {
-            end.send(Event::Loading { what: what.to_owned(), fraction });
+        let mut report = |step: Step<'_>| {
+            end.send(match step {
+                Step::Downloading(progress) => Event::Downloading(progress.clone()),
+                Step::Reading { role, share } => {
+                    Event::Loading { what: format!("{role} model"), fraction: share }
+                }
+            });
         };
-        let loaded = guard(|| Ok(Pack::load(source, device, &mut progress)?));
+        // Whoever closes the window does not wait for a download.
+        let cancelled = || end.is_stopped(RunId::MAX);
+        let hub = Hub::from_env();
+        let loaded = guard(|| Ok(Pack::load_from(source, device, &hub, &cancelled, &mut report)?));
         match loaded {
             Ok(pack) => {
                 self.end.send(Event::Loaded(describe(&pack, &self.device)));

@@ -5,6 +5,7 @@ use crate::guidance::trace::{ArmTrace, ChunkTrace, TokenTrace, Trace};
 use crate::lab::strip::Abilities;
 pub use crate::lab::strip::{Plan as SweepRequest, Sample};
 pub use crate::packs::PackSource;
+pub use crate::packs::hub::Progress;
 
 /// Stamped on every event of a run; grows by one a run.
 pub type RunId = u64;
@@ -46,6 +47,8 @@ pub enum Event {
         /// 0 to 1.
         fraction: f32,
     },
+    /// Files of the pack arrive from the hub.
+    Downloading(Progress),
     /// The pack is in use.
     Loaded(PackInfo),
     /// The pack could not be loaded; whatever was loaded before is still in use.

@@ -3,7 +3,7 @@
 use eframe::egui::{Role, Theme as Shade};
 use ivg_playground::app::{Theme, preferences::Preferences};
 use ivg_playground::guidance::settings::Settings;
-use ivg_playground::worker::protocol::{Command, Event, PackSource};
+use ivg_playground::worker::protocol::{Command, Event, PackSource, Progress};
 
 use crate::engine::pack;
 use crate::harness::{Bench, options};
@@ -14,6 +14,16 @@ fn the_pack_asked_for_is_loaded_and_shown() {
     let asked = Command::LoadPack(PackSource::Bundled("imdb-sentiment".into()));
     assert_eq!(bench.engine.command(), asked);
     assert!(bench.is_disabled(Role::Button, "Generate"));
+    bench.engine.send(Event::Downloading(Progress {
+        role: "base",
+        file: "model.safetensors".into(),
+        done_bytes: 1_200_000_000,
+        total_bytes: 3_400_000_000,
+        bytes_per_s: Some(12.3e6),
+        seconds_left: Some(178.0),
+    }));
+    bench.window.run();
+    assert!(bench.shows("Loading 35% · base model · 1.2 GB of 3.4 GB · 12 MB/s · 3 min left"));
     bench.engine.send(Event::Loading { what: "value model".into(), fraction: 0.4 });
     bench.window.run();
     assert!(bench.shows("Loading 40% · value model"));

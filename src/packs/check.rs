@@ -1,0 +1,368 @@
+//! Whether a pack is in order, looked at without loading its models.
+
+use std::fmt;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::hub::{Hub, is_sound};
+use super::loader::plain_folder;
+use super::manifest::Manifest;
+use super::role::{Part, PromptStyle, Role, RoleFiles};
+use super::size::{free_memory_bytes, measure};
+use super::source::{Local, Source};
+use super::text::read_text;
+use super::{PackError, PackSource};
+use crate::judge::Judge;
+use crate::lm::{LmConfig, Tokenizer};
+use crate::words;
+
+/// Longest configuration that is read.
+const MAX_JSON_BYTES: u64 = 64 << 20;
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// How it is.
+    pub verdict: Verdict,
+    /// What was found, and for a fault what to do. One line.
+    pub text: String,
+}
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// As it should be.
+    Good,
+    /// Worth knowing; the pack loads all the same.
+    Note,
+    /// The pack does not load.
+    Fault,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Good => "ok",
+            Self::Note => "note",
+            Self::Fault => "fault",
+        })
+    }
+}
+
+/// Looks at everything that loading would look at, and at the checksums of what came from the
+/// hub. Makes no request. `cancelled` ends the reading of large files.
+pub fn check(source: &PackSource, hub: &Hub, cancelled: &dyn Fn() -> bool) -> Vec<Finding> {
+    let mut findings = Findings(Vec::new());
+    match source.open() {
+        Ok((folder, manifest)) => {
+            findings.good(format!("{}: {}", folder.display(), manifest.name));
+            let inspector = Inspector { folder: &folder, manifest: &manifest, hub, cancelled };
+            inspector.run(&mut findings);
+        }
+        Err(e) => findings.fault(e.to_string()),
+    }
+    findings.0
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, verdict: Verdict, text: String) {
+        // The texts of parsers may run over several lines.
+        self.0.push(Finding { verdict, text: text.replace('\n', " ") });
+    }
+
+    fn good(&mut self, text: String) {
+        self.add(Verdict::Good, text);
+    }
+
+    fn note(&mut self, text: String) {
+        self.add(Verdict::Note, text);
+    }
+
+    fn fault(&mut self, text: String) {
+        self.add(Verdict::Fault, text);
+    }
+}
+
+struct Inspector<'a> {
+    folder: &'a Path,
+    manifest: &'a Manifest,
+    hub: &'a Hub,
+    cancelled: &'a dyn Fn() -> bool,
+}
+
+impl Inspector<'_> {
+    fn run(&self, findings: &mut Findings) {
+        if self.manifest.licence.is_none() {
+            findings.note("licence: none is named in pack.toml".to_owned());
+        }
+        if let Some(file) = &self.manifest.eval_prompts
+            && !self.folder.join(file).is_file()
+        {
+            let file = self.folder.join(file);
+            findings.note(format!("eval_prompts: {} is not there, for `eval`", file.display()));
+        }
+        let mut base = None;
+        let mut held = Some(0);
+        for (name, role) in self.manifest.roles() {
+            let Some(files) = self.files(name, role, findings) else {
+                held = None;
+                continue;
+            };
+            self.sizes(name, role, &files, &mut held, findings);
+            let Some(tokenizer) = self.model(name, role, &files, findings) else { continue };
+            match &base {
+                None if name == "base" => base = Some(tokenizer),
+                None => {}
+                Some(base) => same_vocabulary(name, base, &tokenizer, findings),
+            }
+        }
+        self.judge(&mut held, findings);
+        memory(held, findings);
+    }
+
+    /// The role's files, if all of them are here.
+    fn files(&self, name: &'static str, role: &Role, findings: &mut Findings) -> Option<RoleFiles> {
+        let weights = role.source.iter().map(|source| Part::weights(name, source));
+        let adapter = role.adapter.iter().map(|source| Part::adapter(name, source));
+        let mut files = RoleFiles { weights: None, adapter: None };
+        let mut is_whole = true;
+        for part in weights.chain(adapter) {
+            match self.find(&part, findings) {
+                Some(local) => part.put(local, &mut files),
+                None => is_whole = false,
+            }
+        }
+        is_whole.then_some(files)
+    }
+
+    fn find(&self, part: &Part<'_>, findings: &mut Findings) -> Option<Local> {
+        let order = match part.local(self.folder) {
+            Ok(Some(local)) => return Some(local),
+            Ok(None) => part.order()?,
+            Err(e) => {
+                findings.fault(e.to_string());
+                return None;
+            }
+        };
+        let Some(local) = self.hub.cached(&order) else {
+            findings.fault(format!(
+                "{}: {} is not downloaded; run `ivg-playground models download`",
+                part.role, part.source
+            ));
+            return None;
+        };
+        self.sums(part.role, part.source, &local, findings);
+        Some(local)
+    }
+
+    /// Whether what came from the hub is still what came.
+    fn sums(&self, role: &str, source: &Source, local: &Local, findings: &mut Findings) {
+        let mut sound = 0;
+        for file in local.files().unwrap_or_default() {
+            match is_sound(&file, self.cancelled) {
+                Ok(Some(true)) => sound += 1,
+                Ok(Some(false)) => findings.fault(format!(
+                    "{role}: {} does not match its checksum; delete it and run `ivg-playground \
+                     models download`",
+                    file.canonicalize().unwrap_or(file).display()
+                )),
+                Ok(None) => {}
+                Err(e) => findings.fault(format!("{role}: {}: {e}", file.display())),
+            }
+        }
+        let files = if sound == 1 { "file matches its" } else { "files match their" };
+        findings.good(format!("{role}: {source}, {sound} {files} checksum"));
+    }
+
+    /// Whether the weights are whole, and what they take.
+    fn sizes(
+        &self,
+        name: &str,
+        role: &Role,
+        files: &RoleFiles,
+        held: &mut Option<u64>,
+        findings: &mut Findings,
+    ) {
+        for local in files.all() {
+            let is_adapter = files.adapter.as_deref() == Some(local.path());
+            let precision = if is_adapter { None } else { role.precision };
+            match measure(&local, precision) {
+                Ok(size) => {
+                    *held = held.map(|held| held.saturating_add(size.held_bytes));
+                    let count = size.parameters.map_or("weights".to_owned(), millions);
+                    let bytes = words::bytes(size.held_bytes);
+                    let what = if is_adapter { "adapter, " } else { "" };
+                    findings.good(format!("{name}: {what}{count}, {bytes} in memory"));
+                }
+                Err(problem) => {
+                    *held = None;
+                    findings.fault(format!("{name}: {problem}"));
+                }
+            }
+        }
+    }
+
+    /// Whether configuration and tokenizer can be read; gives the tokenizer.
+    fn model(
+        &self,
+        name: &'static str,
+        role: &Role,
+        files: &RoleFiles,
+        findings: &mut Findings,
+    ) -> Option<Tokenizer> {
+        if let Some(adapter) = &files.adapter
+            && let Err(problem) = check_adapter(adapter)
+        {
+            findings.fault(format!("{name}: {problem}"));
+        }
+        if let (PromptStyle::Chat { .. }, Some(Local::Folder(folder))) =
+            (&role.prompt, &files.weights)
+            && !has_chat_template(folder)
+        {
+            findings.fault(format!(
+                "{name}: {} has no chat template; leave chat out and write a template",
+                folder.display()
+            ));
+        }
+        let folder = match plain_folder(name, role, files) {
+            Ok(folder) => folder,
+            Err(e) => {
+                findings.fault(e.to_string());
+                return None;
+            }
+        };
+        match LmConfig::load(folder) {
+            Ok(config) => findings.good(format!(
+                "{name}: config.json, {} layers of {}, context {} tokens",
+                config.layers, config.hidden_size, config.context_tokens
+            )),
+            Err(e) => findings.fault(format!("{name}: {e}")),
+        }
+        match Tokenizer::load(folder) {
+            Ok(tokenizer) => {
+                let size = tokenizer.vocab_size();
+                findings.good(format!("{name}: tokenizer.json, {size} tokens"));
+                Some(tokenizer)
+            }
+            Err(e) => {
+                findings.fault(format!("{name}: {e}"));
+                None
+            }
+        }
+    }
+
+    fn judge(&self, held: &mut Option<u64>, findings: &mut Findings) {
+        let Some(judge) = &self.manifest.judge else { return };
+        let part = Part::judge(&judge.source);
+        let Some(local) = self.find(&part, findings) else {
+            *held = None;
+            return;
+        };
+        if let Ok(size) = measure(&local, None) {
+            *held = held.map(|held| held.saturating_add(size.held_bytes));
+        }
+        match Judge::load(local.path()) {
+            Ok(_) => findings.good("judge: loads".to_owned()),
+            Err(e) => findings.fault(PackError::from(e).to_string()),
+        }
+    }
+}
+
+fn same_vocabulary(
+    role: &'static str,
+    base: &Tokenizer,
+    other: &Tokenizer,
+    findings: &mut Findings,
+) {
+    match base.same_vocabulary(other) {
+        Ok(()) => findings.good(format!("{role}: the base's vocabulary")),
+        Err(difference) => findings.fault(PackError::Vocabulary { role, difference }.to_string()),
+    }
+}
+
+/// Whether the weights, as far as they are known, fit.
+fn memory(held: Option<u64>, findings: &mut Findings) {
+    let (Some(held), Some(free)) = (held, free_memory_bytes()) else { return };
+    let text = format!(
+        "memory: the weights take {} of {} that are free",
+        words::bytes(held),
+        words::bytes(free)
+    );
+    if held <= free {
+        findings.good(text);
+    } else {
+        findings.note(format!("{text}; expect to wait, or choose smaller models"));
+    }
+}
+
+fn millions(parameters: u64) -> String {
+    format!("{:.1} M parameters", parameters as f64 / 1e6)
+}
+
+fn read_json(file: &Path) -> Result<Value, String> {
+    let failed = |e: &dyn fmt::Display| format!("{}: {e}; download it again", file.display());
+    let text = read_text(file, MAX_JSON_BYTES).map_err(|e| failed(&e))?;
+    serde_json::from_str(&text).map_err(|e| failed(&e))
+}
+
+fn check_adapter(folder: &Path) -> Result<(), String> {
+    let file = folder.join("adapter_config.json");
+    let json = read_json(&file)?;
+    match json.get("peft_type").and_then(Value::as_str) {
+        Some("LORA") => Ok(()),
+        Some(other) => Err(format!(
+            "{}: field 'peft_type' is '{other}'; only LORA adapters are known",
+            file.display()
+        )),
+        None => Err(format!("{}: field 'peft_type' is missing", file.display())),
+    }
+}
+
+fn has_chat_template(folder: &Path) -> bool {
+    let in_config = || {
+        let json = read_json(&folder.join("tokenizer_config.json")).ok()?;
+        json.get("chat_template").filter(|template| !template.is_null()).map(drop)
+    };
+    folder.join("chat_template.jinja").is_file() || in_config().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verdicts_line_up() {
+        assert_eq!(format!("{:<6}|", Verdict::Good), "ok    |");
+        assert_eq!(format!("{:<6}|", Verdict::Fault), "fault |");
+    }
+
+    #[test]
+    fn an_adapter_says_what_it_is() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let says = |content: &str| {
+            std::fs::write(dir.path().join("adapter_config.json"), content).expect("written");
+            check_adapter(dir.path()).err().unwrap_or_default()
+        };
+        assert_eq!(says("{\"peft_type\":\"LORA\"}"), "");
+        assert!(says("{\"peft_type\":\"IA3\"}").contains("'IA3'"));
+        assert!(says("{}").contains("missing"));
+        assert!(says("{").contains("adapter_config.json"));
+    }
+
+    #[test]
+    fn a_chat_template_may_stand_in_two_places() {
+        let dir = tempfile::tempdir().expect("a folder");
+        assert!(!has_chat_template(dir.path()));
+        let config = dir.path().join("tokenizer_config.json");
+        std::fs::write(&config, "{\"chat_template\":null}").expect("written");
+        assert!(!has_chat_template(dir.path()));
+        std::fs::write(&config, "{\"chat_template\":\"{{ x }}\"}").expect("written");
+        assert!(has_chat_template(dir.path()));
+        std::fs::remove_file(&config).expect("removed");
+        std::fs::write(dir.path().join("chat_template.jinja"), "").expect("written");
+        assert!(has_chat_template(dir.path()));
+    }
+}

@@ -1,0 +1,93 @@
+//! Why a pack cannot be used, each case a sentence that says what to do.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use super::hub::HubError;
+use crate::judge::JudgeError;
+use crate::lm::LmError;
+
+/// Why a pack cannot be used.
+#[derive(Debug, Error)]
+pub enum PackError {
+    /// No bundled pack of that name.
+    #[error("no bundled pack '{name}'; looked in {}. Run from the project's folder, or name a pack folder with --pack", list(.looked))]
+    NotBundled {
+        /// The name asked for.
+        name: String,
+        /// Where it was looked for.
+        looked: Vec<PathBuf>,
+    },
+    /// A file that cannot be read.
+    #[error("cannot read {}: {source}; check that the pack folder is complete", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A file that cannot be written.
+    #[error("cannot write {}: {source}; choose a folder that you may write to", .file.display())]
+    Unwritable {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// A manifest that says something wrong.
+    #[error("{}: {reason}", .file.display())]
+    Invalid {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// A role whose files are not where the pack says.
+    #[error("{role}: {}: {reason}", .path.display())]
+    Place {
+        /// The role.
+        role: &'static str,
+        /// The place.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        reason: String,
+    },
+    /// Files of a hub model that cannot be had.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// A model that does not load.
+    #[error("{role} model: {source}")]
+    Model {
+        /// The role.
+        role: &'static str,
+        /// What is wrong.
+        source: LmError,
+    },
+    /// A judge that does not load.
+    #[error("gold judge: {0}")]
+    Judge(#[from] JudgeError),
+    /// Guidance between different vocabularies would be silently wrong.
+    #[error(
+        "{role} and base have different vocabularies ({difference}); guidance adds logits token \
+         by token, so choose models of one tokenizer"
+    )]
+    Vocabulary {
+        /// The role that differs from the base.
+        role: &'static str,
+        /// The first difference.
+        difference: String,
+    },
+    /// Something that a pack may say and this version does not do.
+    #[error("{role}: {what} cannot be loaded by this version; leave it out of the pack")]
+    NotYet {
+        /// The role.
+        role: &'static str,
+        /// What was asked for.
+        what: String,
+    },
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+}

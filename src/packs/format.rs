@@ -1,0 +1,238 @@
+//! What stands in a `pack.toml`, field by field, and what it means.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::manifest::Manifest;
+use super::role::{JudgeRole, PLACEHOLDER, Precision, PromptStyle, Role};
+use super::source::{HubModel, MAIN, Source};
+use crate::guidance::settings::Settings;
+
+/// The file. Values stand before tables, as TOML wants them.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PackFile {
+    name: String,
+    description: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    licence: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eval_prompts: Option<PathBuf>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    examples: Vec<String>,
+    base: RoleTable,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    untuned: Option<RoleTable>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tuned: Option<RoleTable>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<RoleTable>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    judge: Option<SourceTable>,
+    #[serde(default)]
+    defaults: Settings,
+}
+
+/// Where files are: exactly one of `path`, `folder` and `hub`.
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SourceTable {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hub: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+}
+
+/// A [`SourceTable`] and what else a model may say. The fields are written out because serde
+/// cannot flatten a table and refuse unknown fields at once.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoleTable {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    folder: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hub: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    precision: Option<Precision>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    template: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adapter: Option<SourceTable>,
+}
+
+impl SourceTable {
+    /// The one source that is named; none if nothing is.
+    fn read(self) -> Result<Option<Source>, String> {
+        let Self { path, folder, hub, revision, file } = self;
+        if hub.is_none() {
+            for (name, is_given) in [("revision", revision.is_some()), ("file", file.is_some())] {
+                if is_given {
+                    return Err(format!("{name} belongs to hub; name the model with hub"));
+                }
+            }
+        }
+        let source = match (path, folder, hub) {
+            (None, None, None) => return Ok(None),
+            (Some(path), None, None) => Source::Pack(path),
+            (None, Some(folder), None) => Source::Folder(folder),
+            (None, None, Some(id)) => {
+                let revision = revision.unwrap_or_else(|| MAIN.to_owned());
+                Source::Hub(HubModel { id, revision, file })
+            }
+            _ => return Err("path, folder and hub: name one of the three".to_owned()),
+        };
+        source.check()?;
+        Ok(Some(source))
+    }
+
+    fn required(self) -> Result<Source, String> {
+        self.read()?.ok_or_else(|| "path, folder or hub: say where the files are".to_owned())
+    }
+
+    fn write(source: Option<&Source>) -> Self {
+        match source {
+            None => Self::default(),
+            Some(Source::Pack(path)) => Self { path: Some(path.clone()), ..Self::default() },
+            Some(Source::Folder(path)) => Self { folder: Some(path.clone()), ..Self::default() },
+            Some(Source::Hub(HubModel { id, revision, file })) => Self {
+                hub: Some(id.clone()),
+                revision: (revision != MAIN).then(|| revision.clone()),
+                file: file.clone(),
+                ..Self::default()
+            },
+        }
+    }
+}
+
+impl RoleTable {
+    /// The role, and whether its prompt was said and not taken for granted.
+    fn read(self) -> Result<(Role, bool), String> {
+        let Self { path, folder, hub, revision, file, precision, template, chat, system, adapter } =
+            self;
+        let is_said = template.is_some() || chat.is_some() || system.is_some();
+        let source = SourceTable { path, folder, hub, revision, file }.read()?;
+        let adapter = adapter.map(SourceTable::required).transpose();
+        let adapter = adapter.map_err(|reason| format!("adapter.{reason}"))?;
+        if adapter.as_ref().is_some_and(Source::is_gguf) {
+            return Err("adapter must be a PEFT folder, not a .gguf file".to_owned());
+        }
+        let prompt = prompt_style(template, chat.unwrap_or(false), system)?;
+        Ok((Role { source, adapter, precision, prompt }, is_said))
+    }
+
+    fn write(role: &Role, with_prompt: bool) -> Self {
+        let SourceTable { path, folder, hub, revision, file } =
+            SourceTable::write(role.source.as_ref());
+        let (template, chat, system) = match &role.prompt {
+            _ if !with_prompt => (None, None, None),
+            PromptStyle::Template(text) if text == PLACEHOLDER => (None, None, None),
+            PromptStyle::Template(text) => (Some(text.clone()), None, None),
+            PromptStyle::Chat { system } => (None, Some(true), system.clone()),
+        };
+        let adapter = role.adapter.as_ref().map(|source| SourceTable::write(Some(source)));
+        let precision = role.precision;
+        Self { path, folder, hub, revision, file, precision, template, chat, system, adapter }
+    }
+}
+
+fn prompt_style(
+    template: Option<String>,
+    chat: bool,
+    system: Option<String>,
+) -> Result<PromptStyle, String> {
+    if !chat {
+        if system.is_some() {
+            return Err("system belongs to a chat; write chat = true too".to_owned());
+        }
+        let template = template.unwrap_or_else(|| PLACEHOLDER.to_owned());
+        if !template.contains(PLACEHOLDER) {
+            return Err(format!("template must contain {PLACEHOLDER}"));
+        }
+        return Ok(PromptStyle::Template(template));
+    }
+    if template.is_some_and(|text| text != PLACEHOLDER) {
+        return Err("template and chat: name one of the two".to_owned());
+    }
+    Ok(PromptStyle::Chat { system })
+}
+
+impl TryFrom<PackFile> for Manifest {
+    type Error = String;
+
+    fn try_from(file: PackFile) -> Result<Self, String> {
+        let read = |name: &str, table: RoleTable| {
+            table.read().map_err(|reason| format!("{name}.{reason}"))
+        };
+        let optional =
+            |name: &str, table: Option<RoleTable>| table.map(|t| read(name, t)).transpose();
+        let (base, _) = read("base", file.base)?;
+        let untuned = optional("untuned", file.untuned)?.map(|(role, _)| role);
+        let tuned = optional("tuned", file.tuned)?.map(|(mut role, is_said)| {
+            // The pair reads one prompt and is held alike; what is said once is enough.
+            if let Some(untuned) = &untuned {
+                if !is_said {
+                    role.prompt = untuned.prompt.clone();
+                }
+                role.precision = role.precision.or(untuned.precision);
+            }
+            role
+        });
+        let value = optional("value", file.value)?.map(|(role, _)| role);
+        let judge = file.judge.map(SourceTable::required).transpose();
+        let judge = judge.map_err(|reason| format!("judge.{reason}"))?;
+        Ok(Self {
+            name: file.name,
+            description: file.description,
+            licence: file.licence,
+            url: file.url,
+            base,
+            untuned,
+            tuned,
+            value,
+            judge: judge.map(|source| JudgeRole { source }),
+            eval_prompts: file.eval_prompts,
+            examples: file.examples,
+            defaults: file.defaults,
+        })
+    }
+}
+
+impl From<&Manifest> for PackFile {
+    fn from(manifest: &Manifest) -> Self {
+        let role = |role: &Role| RoleTable::write(role, true);
+        let tuned = |role: &Role| RoleTable::write(role, manifest.untuned.is_none());
+        Self {
+            name: manifest.name.clone(),
+            description: manifest.description.clone(),
+            licence: manifest.licence.clone(),
+            url: manifest.url.clone(),
+            eval_prompts: manifest.eval_prompts.clone(),
+            examples: manifest.examples.clone(),
+            base: role(&manifest.base),
+            untuned: manifest.untuned.as_ref().map(role),
+            tuned: manifest.tuned.as_ref().map(tuned),
+            value: manifest.value.as_ref().map(role),
+            judge: manifest.judge.as_ref().map(|judge| SourceTable::write(Some(&judge.source))),
+            defaults: manifest.defaults.clone(),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Checksums as the hub gives them.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
+
+/// Bytes that are read at once.
+pub(super) const CHUNK_BYTES: usize = 1 << 16;
+
+/// What the contents of a file must hash to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Checksum {
+    /// SHA-256 of the contents, for large files.
+    Sha256(String),
+    /// Git's name of the contents, for small ones: SHA-1 of a header and the contents.
+    Git(String),
+}
+
+impl Checksum {
+    /// The checksum that a blob's name is, if it is one.
+    pub fn of_name(name: &str) -> Option<Self> {
+        let is_hex = name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        match name.len() {
+            64 if is_hex => Some(Self::Sha256(name.to_owned())),
+            40 if is_hex => Some(Self::Git(name.to_owned())),
+            _ => None,
+        }
+    }
+
+    /// The beginning of the sum over contents of `size` bytes.
+    pub fn begin(&self, size: u64) -> Context {
+        match self {
+            Self::Sha256(_) => Context::new(&SHA256),
+            Self::Git(_) => {
+                let mut context = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+                context.update(format!("blob {size}\0").as_bytes());
+                context
+            }
+        }
+    }
+
+    /// Whether the contents that were summed are the right ones.
+    pub fn is_met(&self, context: Context) -> bool {
+        let (Self::Sha256(expected) | Self::Git(expected)) = self;
+        let digest = context.finish();
+        let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        hex == *expected
+    }
+}
+
+/// Whether a file of the cache still holds what its name promises; none if the name promises
+/// nothing. `go_on` is asked now and then, and ends the reading with none.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn is_sound(blob: &Path, go_on: &dyn Fn() -> bool) -> io::Result<Option<bool>> {
+    let real = blob.canonicalize()?;
+    let name = real.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let Some(checksum) = Checksum::of_name(&name) else { return Ok(None) };
+    let mut file = File::open(&real)?;
+    let mut context = checksum.begin(file.metadata()?.len());
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        if !go_on() {
+            return Ok(None);
+        }
+        match file.read(&mut chunk)? {
+            0 => return Ok(Some(checksum.is_met(context))),
+            read => context.update(&chunk[..read]),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `printf 'hello\n' | sha256sum`, `printf 'hello\n' | git hash-object --stdin`.
+    #[test]
+    fn sums_are_those_of_sha256sum_and_git() {
+        for name in [
+            "5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+            "ce013625030ba8dba906f756967f9e9ca394464a",
+        ] {
+            let dir = tempfile::tempdir().expect("a folder");
+            let file = dir.path().join(name);
+            std::fs::write(&file, "hello\n").expect("written");
+            assert_eq!(is_sound(&file, &|| true).ok(), Some(Some(true)));
+            assert_eq!(is_sound(&file, &|| false).ok(), Some(None));
+            std::fs::write(&file, "hellO\n").expect("written");
+            assert_eq!(is_sound(&file, &|| true).ok(), Some(Some(false)));
+        }
+        assert_eq!(Checksum::of_name("5891"), None);
+        assert_eq!(Checksum::of_name(&"g".repeat(40)), None);
+    }
+}

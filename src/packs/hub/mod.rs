@@ -1,0 +1,321 @@
+//! Models from the Hugging Face hub, in the cache that other tools share. What is cached is used
+//! without a request; what is not is fetched whole, verified and at one commit.
+//!
+//! Layout and names of the cache are hf-hub's. The transfer is our own: that crate takes a body
+//! that ends early for whole, and cannot be stopped.
+
+mod cache;
+mod checksum;
+mod error;
+mod http;
+mod listing;
+mod need;
+mod progress;
+mod settings;
+mod transfer;
+
+use std::panic::resume_unwind;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{RecvTimeoutError, bounded};
+
+pub use error::{Fault, HubError};
+pub use need::Need;
+pub use progress::Progress;
+pub use settings::{HubSettings, Token};
+
+use self::cache::Store;
+use self::http::{Client, Stop, agent};
+use self::listing::{Item, Listing};
+use self::need::is_index;
+pub(super) use self::need::{INDEX, shards};
+use self::progress::{Meter, Tally};
+use self::transfer::Transfer;
+use super::source::{HubModel, Local};
+
+/// How often a person's wish to stop is looked for, and progress reported.
+const POLL: Duration = Duration::from_millis(50);
+
+/// The hub, and the cache of what came from it.
+#[derive(Debug, Clone, Default)]
+pub struct Hub {
+    settings: HubSettings,
+}
+
+/// What a role wants from the hub.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Order {
+    /// The role, for whoever watches.
+    pub role: &'static str,
+    /// The model.
+    pub model: HubModel,
+    /// Which of its files.
+    pub need: Need,
+}
+
+/// How a download is watched.
+pub struct Watch<'a> {
+    /// Asked all the while; true ends the download, within a fraction of a second.
+    pub cancelled: &'a dyn Fn() -> bool,
+    /// Hears how far it is, some twenty times a second.
+    pub progress: &'a mut dyn FnMut(&Progress),
+}
+
+/// What the hub says of a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inquiry {
+    /// Bytes that a download would fetch.
+    pub missing_bytes: u64,
+    /// Bytes of all the files that are needed.
+    pub total_bytes: u64,
+    /// Number of weights, where the hub knows it.
+    pub parameters: Option<u64>,
+    /// Licence, where the model's card names one.
+    pub licence: Option<String>,
+    /// Whether access must be asked for.
+    pub is_gated: bool,
+}
+
+/// The files of one order at one commit.
+struct Plan<'a> {
+    order: &'a Order,
+    store: Store,
+    listing: Listing,
+    /// All that are needed.
+    items: Vec<Item>,
+}
+
+impl Plan<'_> {
+    fn missing(&self) -> impl Iterator<Item = &Item> {
+        let commit = self.listing.commit();
+        self.items.iter().filter(|item| {
+            let there = std::fs::metadata(self.store.pointer(commit, &item.file));
+            !there.is_ok_and(|there| there.len() == item.size)
+        })
+    }
+}
+
+impl Hub {
+    /// A hub with settings of one's own.
+    pub fn new(settings: HubSettings) -> Self {
+        Self { settings }
+    }
+
+    /// The hub and cache that the environment names, see [`HubSettings::from_env`].
+    pub fn from_env() -> Self {
+        Self::new(HubSettings::from_env())
+    }
+
+    /// Where the order's files are, if all that are essential are cached. Makes no request.
+    pub fn cached(&self, order: &Order) -> Option<Local> {
+        let store = self.store(&order.model).ok()?;
+        store.local(&store.commit()?, &order.need)
+    }
+
+    /// As [`Hub::cached`], if moreover it is known which of the optional files exist.
+    fn settled(&self, order: &Order) -> Option<Local> {
+        let store = self.store(&order.model).ok()?;
+        let commit = store.commit()?;
+        store.local(&commit, &order.need).filter(|_| store.is_settled(&commit, &order.need))
+    }
+
+    /// Where the files of every order are, downloaded first where they are not cached. Without
+    /// `update`, a cached branch stays at the commit that it was cached at, and no request is made.
+    ///
+    /// # Errors
+    /// The first model or file that cannot be had. What has arrived by then is kept.
+    pub fn fetch(
+        &self,
+        orders: &[Order],
+        update: bool,
+        watch: &mut Watch<'_>,
+    ) -> Result<Vec<Local>, HubError> {
+        let mut wanted: Vec<&Order> = Vec::new();
+        for order in orders {
+            let is_new = !wanted.iter().any(|w| w.model == order.model && w.need == order.need);
+            if is_new && (update || self.settled(order).is_none()) {
+                wanted.push(order);
+            }
+        }
+        if self.settings.is_offline {
+            // What another tool has cached serves as it is.
+            wanted.retain(|order| self.cached(order).is_none());
+            if let Some(order) = wanted.first() {
+                return Err(failed(order, None)(Fault::Offline));
+            }
+        }
+        if !wanted.is_empty() {
+            self.supervised(watch, |client, tally| {
+                fetch_all(self, client, tally, &wanted, update)
+            })?;
+        }
+        let found = orders.iter().map(|order| {
+            let lost = || Fault::Lacks("what was downloaded is gone again; try again".to_owned());
+            self.cached(order).ok_or_else(|| failed(order, None)(lost()))
+        });
+        found.collect()
+    }
+
+    /// Asks the hub about a model that is not cached, without downloading it.
+    ///
+    /// # Errors
+    /// As [`Hub::fetch`].
+    pub fn inquire(
+        &self,
+        order: &Order,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Inquiry, HubError> {
+        if self.settings.is_offline {
+            return Err(failed(order, None)(Fault::Offline));
+        }
+        let mut watch = Watch { cancelled, progress: &mut |_| {} };
+        self.supervised(&mut watch, |client, tally| {
+            let plan = self.plan(client, tally, order, 0)?;
+            Ok(Inquiry {
+                missing_bytes: plan.missing().map(|item| item.size).sum(),
+                total_bytes: plan.items.iter().map(|item| item.size).sum(),
+                parameters: plan.listing.parameters(),
+                licence: plan.listing.licence(),
+                is_gated: plan.listing.is_gated(),
+            })
+        })
+    }
+
+    fn store(&self, model: &HubModel) -> Result<Store, Fault> {
+        let cache = self.settings.cache.as_deref().ok_or(Fault::NoCache)?;
+        Ok(Store::new(cache, model))
+    }
+
+    /// Does the network's work on a thread of its own, so that a person is heard while a server
+    /// is not.
+    fn supervised<T: Send>(
+        &self,
+        watch: &mut Watch<'_>,
+        work: impl FnOnce(&Client<'_>, &Tally) -> T + Send,
+    ) -> T {
+        let (stop, tally, agent) = (Stop::default(), Tally::default(), agent(&self.settings));
+        let client = Client::new(&self.settings, agent.clone(), &stop);
+        let (client, tally) = (&client, &tally);
+        thread::scope(|scope| {
+            let (working, ended) = bounded::<()>(0);
+            let worker = scope.spawn(move || {
+                // Dropped when the work is done, or has panicked.
+                let _working = working;
+                work(client, tally)
+            });
+            let mut meter = Meter::new();
+            let mut agent = Some(agent);
+            loop {
+                let is_done = ended.recv_timeout(POLL) != Err(RecvTimeoutError::Timeout);
+                if let Some(progress) = meter.read(tally, Instant::now()) {
+                    (watch.progress)(&progress);
+                }
+                if is_done {
+                    break;
+                }
+                if (watch.cancelled)() {
+                    stop.raise();
+                    // Wakes a read that waits for the server.
+                    agent.take().into_iter().for_each(ureq::Agent::shutdown);
+                }
+            }
+            worker.join().unwrap_or_else(|panic| resume_unwind(panic))
+        })
+    }
+
+    /// Asks which files the order needs, and fetches the index of sharded weights: without it,
+    /// they are not known.
+    fn plan<'o>(
+        &self,
+        client: &Client<'_>,
+        tally: &Tally,
+        order: &'o Order,
+        retries: u32,
+    ) -> Result<Plan<'o>, HubError> {
+        let Order { role, model, need } = order;
+        let store = self.store(model).map_err(failed(order, None))?;
+        let listing = Listing::ask(client, model, retries).map_err(failed(order, None))?;
+        let mut files = listing.essential(need).map_err(failed(order, None))?;
+        if let Some(index) = files.iter().find(|file| is_index(file)).cloned() {
+            let failed = |fault| failed(order, Some(&index))(fault);
+            let item = listing.item(client, model, &index, retries).map_err(failed)?;
+            tally.expect(item.size);
+            tally.begin(role, &index);
+            let commit = listing.commit();
+            Transfer { client, tally, store: &store, commit, item: &item }.run().map_err(failed)?;
+            let names = shards(&store.pointer(commit, &index));
+            let names = names.map_err(|reason| failed(Fault::Answer(reason)))?;
+            if let Some(missing) = names.iter().find(|name| !listing.has(name)) {
+                return Err(failed(listing.lacks(need, missing)));
+            }
+            files.extend(names);
+        }
+        files.extend(need.optional().iter().filter(|f| listing.has(f)).map(|f| (*f).to_owned()));
+        let items = files.iter().map(|file| {
+            listing.item(client, model, file, retries).map_err(failed(order, Some(file)))
+        });
+        let items = items.collect::<Result<_, _>>()?;
+        Ok(Plan { order, store, listing, items })
+    }
+}
+
+/// Plans every order, so that what is missing in the last is said before the first is downloaded;
+/// then downloads.
+fn fetch_all(
+    hub: &Hub,
+    client: &Client<'_>,
+    tally: &Tally,
+    orders: &[&Order],
+    update: bool,
+) -> Result<(), HubError> {
+    let mut plans = Vec::new();
+    for order in orders {
+        let is_usable = !update && hub.cached(order).is_some();
+        // For the optional files alone nobody should have to wait.
+        let retries = if is_usable { 0 } else { hub.settings.retries };
+        match hub.plan(client, tally, order, retries) {
+            Ok(plan) => plans.push(plan),
+            Err(e) if is_usable && !matches!(e.fault, Fault::Cancelled) => {
+                tracing::info!(error = %e, "using what is cached");
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    let missing: u64 = plans.iter().flat_map(Plan::missing).map(|item| item.size).sum();
+    tally.expect(missing);
+    for plan in &plans {
+        download(client, tally, plan)?;
+    }
+    Ok(())
+}
+
+fn download(client: &Client<'_>, tally: &Tally, plan: &Plan<'_>) -> Result<(), HubError> {
+    let Plan { order, store, listing, .. } = plan;
+    let commit = listing.commit();
+    for item in plan.missing() {
+        tally.begin(order.role, &item.file);
+        let transfer = Transfer { client, tally, store, commit, item };
+        transfer.run().map_err(failed(order, Some(&item.file)))?;
+    }
+    let keep = |fault| failed(order, None)(fault);
+    for file in order.need.optional().iter().filter(|file| !listing.has(file)) {
+        store.keep_absent(commit, file).map_err(keep)?;
+    }
+    // Last: the commit that was cached before stays in use until the new one is whole.
+    store.keep_commit(commit).map_err(keep)
+}
+
+fn failed<'a>(order: &'a Order, file: Option<&'a str>) -> impl Fn(Fault) -> HubError + Copy + 'a {
+    move |fault| HubError { id: order.model.id.clone(), file: file.map(str::to_owned), fault }
+}
+
+/// Whether a file of the cache holds what its name promises, by its checksum; none if it promises
+/// nothing, or if `cancelled` ended the reading.
+///
+/// # Errors
+/// What the system says.
+pub fn is_sound(file: &Path, cancelled: &dyn Fn() -> bool) -> std::io::Result<Option<bool>> {
+    checksum::is_sound(file, &|| !cancelled())
+}

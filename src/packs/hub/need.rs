@@ -1,0 +1,110 @@
+//! Which files of a repository a role needs.
+
+use std::path::Path;
+
+use crate::packs::text::read_text;
+
+/// The weights in one file.
+const WEIGHTS: &str = "model.safetensors";
+/// The list of the files over which weights are spread.
+pub(in crate::packs) const INDEX: &str = "model.safetensors.index.json";
+/// Longest list of shards that is read: a real one has some hundred kilobytes.
+const MAX_INDEX_BYTES: u64 = 64 << 20;
+
+/// What a role needs of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Need {
+    /// A language or value model: configuration, tokenizer, safetensors.
+    Model,
+    /// One `.gguf` file, which holds everything.
+    Gguf(String),
+    /// A PEFT LoRA adapter.
+    Adapter,
+    /// A gold judge: configuration and safetensors.
+    Judge,
+}
+
+impl Need {
+    /// The files without which it does not work, of those that are there. Where the weights are
+    /// spread over several files, their index stands for them: see [`shards`].
+    ///
+    /// # Errors
+    /// The first one that is missing.
+    pub(super) fn essential(&self, has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, String> {
+        let fixed: &[&str] = match self {
+            Self::Model => &["config.json", "tokenizer.json"],
+            Self::Gguf(file) => &[file.as_str()],
+            Self::Adapter => &["adapter_config.json", "adapter_model.safetensors"],
+            Self::Judge => &["config.json"],
+        };
+        if let Some(missing) = fixed.iter().find(|name| !has(name)) {
+            return Err((*missing).to_owned());
+        }
+        let mut files: Vec<String> = fixed.iter().map(|name| (*name).to_owned()).collect();
+        if matches!(self, Self::Model | Self::Judge) {
+            let weights = [WEIGHTS, INDEX].into_iter().find(|name| has(name));
+            files.push(weights.ok_or(WEIGHTS)?.to_owned());
+        }
+        Ok(files)
+    }
+
+    /// The files that are taken along if they are there.
+    pub(super) fn optional(&self) -> &'static [&'static str] {
+        match self {
+            Self::Model => &[
+                "tokenizer_config.json",
+                "generation_config.json",
+                "special_tokens_map.json",
+                "chat_template.jinja",
+            ],
+            Self::Judge => &["tokenizer.json", "tokenizer_config.json"],
+            Self::Gguf(_) | Self::Adapter => &[],
+        }
+    }
+
+    /// What to do where `missing` is not among the `names` of a repository.
+    pub(super) fn advice(&self, missing: &str, names: &[&str]) -> String {
+        let ggufs: Vec<&str> = names.iter().copied().filter(|n| n.ends_with(".gguf")).collect();
+        let has = |name: &str| names.contains(&name);
+        let advice = if !ggufs.is_empty() {
+            format!("name one of its files with file: {}", ggufs.join(", "))
+        } else if missing == WEIGHTS && has("pytorch_model.bin") {
+            "it has pytorch_model.bin, which is not read; choose a revision with safetensors (the \
+             hub's converter offers one as a pull request, such as refs/pr/1)"
+                .to_owned()
+        } else if missing == "tokenizer.json" && has("vocab.json") {
+            "it has vocab.json, which is not read; choose a repository or revision with \
+             tokenizer.json"
+                .to_owned()
+        } else {
+            "check the model's name and revision".to_owned()
+        };
+        format!("the repository has no {missing}; {advice}")
+    }
+}
+
+/// Whether `file` is the list of the shards.
+pub(super) fn is_index(file: &str) -> bool {
+    file == INDEX
+}
+
+/// The files that an index lists, each once, in order.
+///
+/// # Errors
+/// What is wrong with the index.
+pub(in crate::packs) fn shards(index: &Path) -> Result<Vec<String>, String> {
+    let text = read_text(index, MAX_INDEX_BYTES).map_err(|e| e.to_string())?;
+    let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+    let map = json.get("weight_map").and_then(|map| map.as_object());
+    let map = map.ok_or_else(|| "weight_map is missing".to_owned())?;
+    let mut names: Vec<String> =
+        map.values().filter_map(|name| name.as_str()).map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    // An index comes from the network: it may not name files outside its folder.
+    let is_bad = |name: &&String| name.contains(['/', '\\']) || !name.ends_with(".safetensors");
+    if let Some(bad) = names.iter().find(is_bad) {
+        return Err(format!("'{bad}' is no safetensors file beside it"));
+    }
+    if names.is_empty() { Err("weight_map names no file".to_owned()) } else { Ok(names) }
+}

@@ -1,0 +1,153 @@
+//! Where the hub is, where its files are kept, and how patient we are with it.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::packs::source::expanded;
+
+/// Everything about the hub that a person or a test may choose.
+#[derive(Debug, Clone)]
+pub struct HubSettings {
+    /// Where the hub answers, without a slash at the end.
+    pub endpoint: String,
+    /// The cache that other tools share; none where no home folder is known.
+    pub cache: Option<PathBuf>,
+    /// What opens gated models.
+    pub token: Option<Token>,
+    /// Make no request, whatever is missing.
+    pub is_offline: bool,
+    /// How long a connection may take.
+    pub connect_timeout: Duration,
+    /// How long a server may send nothing.
+    pub stall_timeout: Duration,
+    /// Attempts after one that failed and brought nothing new.
+    pub retries: u32,
+    /// The wait before the first of them; doubled for every further one.
+    pub first_wait: Duration,
+    /// The longest of these waits.
+    pub longest_wait: Duration,
+    /// The longest wait that a server may ask for (`Retry-After`) before we give up.
+    pub longest_asked_wait: Duration,
+}
+
+/// A token, which no message and no log shows.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// A token; none of an empty text, or one that cannot stand in a header.
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim();
+        let is_sendable = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
+        is_sendable.then(|| Self(text.to_owned()))
+    }
+
+    pub(super) fn header(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+impl Default for HubSettings {
+    /// The public hub, no cache and no token.
+    fn default() -> Self {
+        Self {
+            endpoint: "https://huggingface.co".to_owned(),
+            cache: None,
+            token: None,
+            is_offline: false,
+            connect_timeout: Duration::from_secs(10),
+            stall_timeout: Duration::from_secs(30),
+            retries: 5,
+            first_wait: Duration::from_secs(1),
+            longest_wait: Duration::from_secs(30),
+            longest_asked_wait: Duration::from_secs(300),
+        }
+    }
+}
+
+impl HubSettings {
+    /// What the environment says, as other tools of the hub read it: `HF_ENDPOINT`; `HF_HUB_CACHE`,
+    /// `HF_HOME` or `XDG_CACHE_HOME` for the cache; `HF_TOKEN`, or the token that
+    /// `hf auth login` stored; `HF_HUB_OFFLINE`.
+    pub fn from_env() -> Self {
+        Self::from_vars(&|name| std::env::var_os(name).filter(|value| !value.is_empty()))
+    }
+
+    fn from_vars(var: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Self {
+        let text = |name: &str| var(name).and_then(|value| value.into_string().ok());
+        let folder = |name: &str| var(name).map(|value| home(&value));
+        let hf_home = folder("HF_HOME")
+            .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("huggingface")))
+            .or_else(|| Some(std::env::home_dir()?.join(".cache/huggingface")));
+        let cache = folder("HF_HUB_CACHE").or_else(|| Some(hf_home.as_ref()?.join("hub")));
+        let stored = folder("HF_TOKEN_PATH").or_else(|| Some(hf_home.as_ref()?.join("token")));
+        let stored = || std::fs::read_to_string(stored?).ok();
+        let token = text("HF_TOKEN").or_else(stored);
+        let default = Self::default();
+        let is_on = |text: String| {
+            ["1", "on", "yes", "true"].iter().any(|yes| text.eq_ignore_ascii_case(yes))
+        };
+        Self {
+            endpoint: text("HF_ENDPOINT")
+                .map_or(default.endpoint, |url| url.trim_end_matches('/').to_owned()),
+            cache,
+            token: token.as_deref().and_then(Token::new),
+            is_offline: text("HF_HUB_OFFLINE").is_some_and(is_on),
+            ..Self::default()
+        }
+    }
+}
+
+/// A folder named in the environment, with the home folder for `~`.
+fn home(value: &OsStr) -> PathBuf {
+    let path = Path::new(value);
+    expanded(path).unwrap_or_else(|_| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(vars: &[(&str, &str)]) -> HubSettings {
+        let find = |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, v)| v.into());
+        HubSettings::from_vars(&find)
+    }
+
+    #[test]
+    fn the_cache_is_the_one_other_tools_use() {
+        let cache = |vars: &[(&str, &str)]| settings(vars).cache.expect("a cache");
+        assert_eq!(cache(&[("HF_HOME", "/a")]), Path::new("/a/hub"));
+        assert_eq!(cache(&[("HF_HOME", "/a"), ("HF_HUB_CACHE", "/b")]), Path::new("/b"));
+        assert_eq!(cache(&[("XDG_CACHE_HOME", "/c")]), Path::new("/c/huggingface/hub"));
+    }
+
+    #[test]
+    fn a_token_is_found_and_never_shown() {
+        let dir = tempfile::tempdir().expect("a folder");
+        std::fs::write(dir.path().join("token"), "hf_stored\n").expect("written");
+        let home = dir.path().to_str().expect("a path");
+        let stored = settings(&[("HF_HOME", home)]);
+        assert_eq!(stored.token, Token::new("hf_stored"));
+        assert!(!format!("{stored:?}").contains("hf_stored"));
+        let given = settings(&[("HF_HOME", home), ("HF_TOKEN", "hf_given")]);
+        assert_eq!(given.token, Token::new("hf_given"));
+        assert_eq!(Token::new(" \n"), None);
+        assert_eq!(Token::new("two\nlines"), None);
+    }
+
+    #[test]
+    fn the_endpoint_and_offline_use_can_be_set() {
+        let some = settings(&[("HF_ENDPOINT", "http://mirror/"), ("HF_HUB_OFFLINE", "1")]);
+        assert_eq!((some.endpoint.as_str(), some.is_offline), ("http://mirror", true));
+        let none = settings(&[]);
+        assert_eq!((none.endpoint.as_str(), none.is_offline), ("https://huggingface.co", false));
+    }
+}

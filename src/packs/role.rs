@@ -1,0 +1,168 @@
+//! One role of a pack: its files, how its weights are held, how it reads a prompt.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::error::PackError;
+use super::hub::{Need, Order};
+use super::source::{Local, Source, expanded, inside};
+
+/// Where the typed prompt goes in a template.
+pub const PLACEHOLDER: &str = "{prompt}";
+
+/// A language model or a value model of a pack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Role {
+    /// Its files; none for a tuned model that is an adapter on the untuned one's weights.
+    pub source: Option<Source>,
+    /// A PEFT LoRA folder that is put on the weights.
+    pub adapter: Option<Source>,
+    /// How the weights are held; none: as suits the files (f32 for safetensors, as it is for a
+    /// `.gguf`).
+    pub precision: Option<Precision>,
+    /// How the prompt is put to this model.
+    pub prompt: PromptStyle,
+}
+
+/// How weights are held in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Precision {
+    /// Four bytes a weight.
+    #[serde(rename = "f32")]
+    F32,
+    /// Eight bits a weight and a scale for every 32 of them.
+    #[serde(rename = "q8_0")]
+    Q8_0,
+}
+
+impl Precision {
+    /// Bytes a weight takes.
+    pub fn bytes_per_weight(self) -> f64 {
+        match self {
+            Self::F32 => 4.0,
+            // 32 bytes and a two-byte scale for 32 weights.
+            Self::Q8_0 => 34.0 / 32.0,
+        }
+    }
+}
+
+/// How a typed prompt is put to a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PromptStyle {
+    /// Text in which [`PLACEHOLDER`] stands for what was typed.
+    Template(String),
+    /// The model's own chat template.
+    Chat {
+        /// The system prompt, if there is to be one.
+        system: Option<String>,
+    },
+}
+
+impl Default for PromptStyle {
+    fn default() -> Self {
+        Self::Template(PLACEHOLDER.to_owned())
+    }
+}
+
+/// The judge of a pack, which measures and never guides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JudgeRole {
+    /// Its files.
+    pub source: Source,
+}
+
+impl Role {
+    /// The text this role reads for a typed prompt. A chat template is the model's and not the
+    /// pack's: for [`PromptStyle::Chat`] this is what was typed.
+    pub fn fill(&self, prompt: &str) -> String {
+        match &self.prompt {
+            PromptStyle::Template(template) => template.replace(PLACEHOLDER, prompt),
+            PromptStyle::Chat { .. } => prompt.to_owned(),
+        }
+    }
+}
+
+/// What a role is loaded from, on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoleFiles {
+    /// The weights; none for an adapter on the untuned model's.
+    pub weights: Option<Local>,
+    /// The adapter put on them.
+    pub adapter: Option<PathBuf>,
+}
+
+impl RoleFiles {
+    /// Weights and adapter, whichever there are.
+    pub fn all(&self) -> impl Iterator<Item = Local> + '_ {
+        let adapter = self.adapter.iter().cloned().map(Local::Folder);
+        self.weights.iter().cloned().chain(adapter)
+    }
+}
+
+/// One thing a role needs, and what must be in it.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Part<'a> {
+    pub role: &'static str,
+    pub source: &'a Source,
+    pub need: Need,
+}
+
+impl<'a> Part<'a> {
+    pub fn weights(role: &'static str, source: &'a Source) -> Self {
+        let need = match source {
+            Source::Hub(model) => model.file.clone().map_or(Need::Model, Need::Gguf),
+            Source::Pack(_) | Source::Folder(_) => Need::Model,
+        };
+        Self { role, source, need }
+    }
+
+    pub fn adapter(role: &'static str, source: &'a Source) -> Self {
+        Self { role, source, need: Need::Adapter }
+    }
+
+    pub fn judge(source: &'a Source) -> Self {
+        Self { role: "judge", source, need: Need::Judge }
+    }
+
+    /// Puts the files where the role looks for them.
+    pub fn put(&self, local: Local, files: &mut RoleFiles) {
+        match (&self.need, local) {
+            (Need::Adapter, local) => files.adapter = Some(local.path().to_owned()),
+            (_, local) => files.weights = Some(local),
+        }
+    }
+
+    /// What to ask the hub for, if it is there.
+    pub fn order(&self) -> Option<Order> {
+        let Source::Hub(model) = self.source else { return None };
+        Some(Order { role: self.role, model: model.clone(), need: self.need.clone() })
+    }
+
+    /// The files, if they are on this machine without a hub.
+    ///
+    /// # Errors
+    /// A link out of the pack; a place that is not there.
+    pub fn local(&self, pack: &Path) -> Result<Option<Local>, PackError> {
+        let (path, found) = match self.source {
+            Source::Hub(_) => return Ok(None),
+            Source::Pack(path) => (pack.join(path), inside(pack, path)),
+            Source::Folder(path) => (path.clone(), expanded(path)),
+        };
+        let failed = |reason| PackError::Place { role: self.role, path, reason };
+        let found = found.map_err(failed)?;
+        let local = Local::at(found.clone());
+        let is_there = match local {
+            Local::Folder(_) => found.is_dir(),
+            Local::Gguf(_) => found.is_file(),
+        };
+        if is_there {
+            return Ok(Some(local));
+        }
+        let reason = match self.source {
+            Source::Pack(_) => "is not there; check that the pack folder is complete",
+            _ => "is not there; correct the path in pack.toml",
+        };
+        Err(PackError::Place { role: self.role, path: found, reason: reason.to_owned() })
+    }
+}

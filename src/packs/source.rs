@@ -1,0 +1,246 @@
+//! Where the files of a role are: in the pack, elsewhere on this machine, on the hub.
+
+use std::fmt;
+use std::path::{Component, Path, PathBuf};
+
+/// The branch that is meant when none is named.
+pub const MAIN: &str = "main";
+
+/// Where the files of one role are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A folder, or a `.gguf` file, inside the pack.
+    Pack(PathBuf),
+    /// A folder, or a `.gguf` file, anywhere on this machine. `~/` stands for the home folder.
+    Folder(PathBuf),
+    /// A model on the Hugging Face hub.
+    Hub(HubModel),
+}
+
+/// A model on the Hugging Face hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HubModel {
+    /// Its name, such as `openai-community/gpt2`.
+    pub id: String,
+    /// Branch, tag or commit.
+    pub revision: String,
+    /// The one `.gguf` file of the repository to use; none for its safetensors.
+    pub file: Option<String>,
+}
+
+/// Files on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Local {
+    /// A folder with `config.json`, `tokenizer.json` and safetensors.
+    Folder(PathBuf),
+    /// A `.gguf` file, which holds everything.
+    Gguf(PathBuf),
+}
+
+impl Local {
+    /// The folder or file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Folder(path) | Self::Gguf(path) => path,
+        }
+    }
+
+    /// What `path` is, by its name.
+    pub(super) fn at(path: PathBuf) -> Self {
+        if is_gguf(&path) { Self::Gguf(path) } else { Self::Folder(path) }
+    }
+
+    /// The files in it, sorted: those of the folder itself, not of folders below.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn files(&self) -> std::io::Result<Vec<PathBuf>> {
+        let folder = match self {
+            Self::Gguf(file) => return Ok(vec![file.clone()]),
+            Self::Folder(folder) => folder,
+        };
+        let mut files = Vec::new();
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_file() {
+                files.push(path);
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pack(path) => write!(f, "pack: {}", path.display()),
+            Self::Folder(path) => write!(f, "folder: {}", path.display()),
+            Self::Hub(model) => write!(f, "hub: {model}"),
+        }
+    }
+}
+
+impl fmt::Display for HubModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.id)?;
+        if self.revision != MAIN {
+            write!(f, "@{}", self.revision)?;
+        }
+        self.file.iter().try_for_each(|file| write!(f, "/{file}"))
+    }
+}
+
+impl Source {
+    /// Refuses what cannot be a source.
+    ///
+    /// # Errors
+    /// The field (`path`, `folder`, `hub`, `revision`, `file`) and what is wrong with it.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Pack(path) if is_plain(path) => Ok(()),
+            Self::Pack(_) => Err("path must name a folder or a .gguf file inside the pack; \
+                                  for one elsewhere on this machine write folder"
+                .to_owned()),
+            Self::Folder(path) if path.is_absolute() || path.starts_with("~") => Ok(()),
+            Self::Folder(_) => Err("folder must begin with / or ~/; \
+                                    for one inside the pack write path"
+                .to_owned()),
+            Self::Hub(model) => model.check(),
+        }
+    }
+
+    /// Whether the source is one `.gguf` file.
+    pub fn is_gguf(&self) -> bool {
+        match self {
+            Self::Pack(path) | Self::Folder(path) => is_gguf(path),
+            Self::Hub(model) => model.file.is_some(),
+        }
+    }
+}
+
+impl HubModel {
+    fn check(&self) -> Result<(), String> {
+        let parts: Vec<&str> = self.id.split('/').collect();
+        let is_name = |part: &&str| is_word(part, "._-") && !part.starts_with(['.', '-']);
+        if parts.len() > 2 || !parts.iter().all(is_name) || self.id.contains("..") {
+            return Err("hub must be a model's name, such as owner/model".to_owned());
+        }
+        let is_revision = self.revision.split('/').all(|part| is_word(part, "._-+@"));
+        if !is_revision || !is_plain(Path::new(&self.revision)) {
+            return Err("revision must be a branch, a tag or a commit".to_owned());
+        }
+        match &self.file {
+            Some(file) if !is_plain(Path::new(file)) || !is_gguf(Path::new(file)) => {
+                Err("file must name a .gguf file of the repository; leave it out for safetensors"
+                    .to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether `text` is letters, digits and `others`, and not empty.
+fn is_word(text: &str, others: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
+}
+
+pub(super) fn is_gguf(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"))
+}
+
+/// Whether `path` stays where it starts: no root, no way up.
+pub(super) fn is_plain(path: &Path) -> bool {
+    !path.as_os_str().is_empty() && path.components().all(|c| matches!(c, Component::Normal(_)))
+}
+
+/// `path` inside of `pack`, refused if a link leads out of it: a pack may come from anyone, and
+/// shows only what it brought. A person's own files are named with `folder`.
+pub(super) fn inside(pack: &Path, path: &Path) -> Result<PathBuf, String> {
+    let found = pack.join(path);
+    let failed = |e: std::io::Error| format!("{e}; check that the pack folder is complete");
+    let root = pack.canonicalize().map_err(failed)?;
+    let mut all = vec![found.clone()];
+    if found.is_dir() {
+        let entries = std::fs::read_dir(&found).map_err(failed)?;
+        all.extend(entries.flatten().map(|entry| entry.path()));
+    }
+    for path in all {
+        // A link to nothing leads nowhere; whoever needs the file will say that it is missing.
+        let Ok(real) = path.canonicalize() else { continue };
+        if !real.starts_with(&root) {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            return Err(format!(
+                "'{name}' is a link that leads out of the pack; name the place itself with folder"
+            ));
+        }
+    }
+    Ok(found)
+}
+
+/// `path` with the home folder for a leading `~`.
+pub(super) fn expanded(path: &Path) -> Result<PathBuf, String> {
+    let Ok(rest) = path.strip_prefix("~") else { return Ok(path.to_owned()) };
+    let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
+    home.map(|home| home.join(rest))
+        .ok_or_else(|| "there is no home folder; write the whole path".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hub(id: &str, revision: &str, file: Option<&str>) -> Result<(), String> {
+        let (id, revision) = (id.to_owned(), revision.to_owned());
+        Source::Hub(HubModel { id, revision, file: file.map(str::to_owned) }).check()
+    }
+
+    #[test]
+    fn names_on_the_hub_cannot_leave_the_cache() {
+        for good in ["gpt2", "owner/model", "a-b/c_d.e-1"] {
+            assert!(hub(good, "main", None).is_ok(), "{good}");
+        }
+        for bad in ["", "a/b/c", "../b", "a/..", "/a", "a/", "a b/c", "a/b?x", "-a/b", ".a/b"] {
+            assert!(hub(bad, "main", None).expect_err("refused").contains("owner/model"), "{bad}");
+        }
+        for good in ["main", "refs/pr/5", "v1.0", "0123456789abcdef0123456789abcdef01234567"] {
+            assert!(hub("a/b", good, None).is_ok(), "{good}");
+        }
+        for bad in ["", "..", "a/../b", "/a", "a//b", "a b", "a?b", "a\\b"] {
+            assert!(hub("a/b", bad, None).expect_err("refused").contains("revision"), "{bad}");
+        }
+        assert!(hub("a/b", "main", Some("q8/x.GGUF")).is_ok());
+        for bad in ["x.bin", "../x.gguf", "/x.gguf", ""] {
+            assert!(hub("a/b", "main", Some(bad)).expect_err("refused").contains(".gguf"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_folder_says_where_it_is() {
+        let folder = |p: &str| Source::Folder(p.into()).check();
+        assert!(folder("/a/b").is_ok() && folder("~/models").is_ok());
+        assert!(folder("a/b").expect_err("refused").contains("path"));
+        assert!(Source::Pack("a/../b".into()).check().expect_err("refused").contains("inside"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_out_of_the_pack_is_refused() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (pack, out) = (dir.path().join("pack"), dir.path().join("out"));
+        for folder in [pack.join("a"), pack.join("b"), out.clone()] {
+            std::fs::create_dir_all(folder).expect("a folder");
+        }
+        std::fs::write(out.join("f"), "").expect("a file");
+        let link = |to: &Path, name: &str| {
+            std::os::unix::fs::symlink(to, pack.join(name)).expect("a link");
+        };
+        link(&out, "all");
+        link(&out.join("f"), "a/one");
+        link(&pack.join("a"), "b/within");
+        let inside = |name: &str| inside(&pack, Path::new(name));
+        assert!(inside("all").expect_err("refused").contains("'all' is a link"));
+        assert!(inside("a").expect_err("refused").contains("'one' is a link"));
+        assert_eq!(inside("b"), Ok(pack.join("b")));
+    }
+}

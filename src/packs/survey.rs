@@ -1,0 +1,186 @@
+//! What a pack needs: which models, from where, whether they are here, how large they are.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use super::error::PackError;
+use super::hub::{Fault, Hub};
+use super::manifest::Manifest;
+use super::role::{Part, Precision};
+use super::size::{Size, held_bytes, measure};
+use super::source::Local;
+use super::{PackSource, hub::Need};
+
+/// What a pack needs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Survey {
+    /// The pack's name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// The licence that the pack names.
+    pub licence: Option<String>,
+    /// The folder of its `pack.toml`.
+    pub folder: PathBuf,
+    /// Its models and adapters, in the order of loading.
+    pub models: Vec<Entry>,
+}
+
+/// One model or adapter of a pack.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Entry {
+    /// base, untuned, tuned, value or judge.
+    pub role: &'static str,
+    /// Whether it is an adapter on the role's weights.
+    pub is_adapter: bool,
+    /// Where it is from, in words.
+    pub source: String,
+    /// Whether it is here.
+    pub presence: Presence,
+    /// Bytes of its files, here or on the hub; none where nobody could say.
+    pub file_bytes: Option<u64>,
+    /// Bytes that a download would fetch.
+    pub missing_bytes: Option<u64>,
+    /// Number of weights.
+    pub parameters: Option<u64>,
+    /// Bytes of its weights in memory, caches and intermediate results not counted.
+    pub held_bytes: Option<u64>,
+    /// The licence that the hub names.
+    pub licence: Option<String>,
+    /// What is wrong, in a sentence.
+    pub problem: Option<String>,
+}
+
+/// Whether a model is on this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// All of its files are.
+    Here,
+    /// It is on the hub.
+    ToDownload,
+    /// It is not where the pack says, or damaged.
+    Broken,
+}
+
+impl Survey {
+    /// Looks at a pack. With `ask`, the hub is asked for the sizes of what is not here, as long
+    /// as it answers and `cancelled` does not end it.
+    ///
+    /// # Errors
+    /// A pack that is not there, or a `pack.toml` that is wrong.
+    pub fn new(
+        source: &PackSource,
+        hub: &Hub,
+        ask: bool,
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<Self, PackError> {
+        let (folder, manifest) = source.open()?;
+        let mut surveyor = Surveyor { folder: &folder, hub, ask, cancelled };
+        let models = manifest
+            .parts()
+            .iter()
+            .map(|part| surveyor.entry(part, precision(&manifest, part.role)))
+            .collect();
+        let Manifest { name, description, licence, .. } = manifest;
+        Ok(Self { name, description, licence, folder, models })
+    }
+
+    /// Bytes of all weights in memory; none if one of them is not known.
+    pub fn held_bytes(&self) -> Option<u64> {
+        self.models.iter().map(|model| model.held_bytes).sum()
+    }
+
+    /// Bytes that a download would fetch; none if they are not all known.
+    pub fn missing_bytes(&self) -> Option<u64> {
+        self.models.iter().map(|model| model.missing_bytes).sum()
+    }
+}
+
+/// How the weights of a role are held; none: as suits the files.
+fn precision(manifest: &Manifest, role: &str) -> Option<Precision> {
+    manifest.roles().find(|(name, _)| *name == role).and_then(|(_, role)| role.precision)
+}
+
+struct Surveyor<'a> {
+    folder: &'a Path,
+    hub: &'a Hub,
+    ask: bool,
+    cancelled: &'a dyn Fn() -> bool,
+}
+
+impl Surveyor<'_> {
+    fn entry(&mut self, part: &Part<'_>, precision: Option<Precision>) -> Entry {
+        // An adapter is put on the weights unquantised.
+        let precision = if part.need == Need::Adapter { None } else { precision };
+        let mut entry = Entry {
+            role: part.role,
+            is_adapter: part.need == Need::Adapter,
+            source: part.source.to_string(),
+            presence: Presence::Broken,
+            file_bytes: None,
+            missing_bytes: None,
+            parameters: None,
+            held_bytes: None,
+            licence: None,
+            problem: None,
+        };
+        match self.find(part) {
+            Ok(Some(local)) => match measure(&local, precision) {
+                Ok(size) => entry.set_here(size),
+                Err(problem) => entry.problem = Some(problem),
+            },
+            Ok(None) => self.inquire(part, precision, &mut entry),
+            Err(e) => entry.problem = Some(e.to_string()),
+        }
+        entry
+    }
+
+    /// The part's files; none if they are to be downloaded.
+    fn find(&self, part: &Part<'_>) -> Result<Option<Local>, PackError> {
+        let local = part.local(self.folder)?;
+        Ok(local.or_else(|| self.hub.cached(&part.order()?)))
+    }
+
+    fn inquire(&mut self, part: &Part<'_>, precision: Option<Precision>, entry: &mut Entry) {
+        entry.presence = Presence::ToDownload;
+        let Some(order) = part.order().filter(|_| self.ask) else { return };
+        match self.hub.inquire(&order, self.cancelled) {
+            Ok(inquiry) => {
+                let weight = precision.unwrap_or(Precision::F32).bytes_per_weight();
+                entry.file_bytes = Some(inquiry.total_bytes);
+                entry.missing_bytes = Some(inquiry.missing_bytes);
+                entry.parameters = inquiry.parameters;
+                entry.held_bytes = match part.need {
+                    // Held as it is stored.
+                    Need::Gguf(_) => Some(inquiry.total_bytes),
+                    _ => inquiry.parameters.map(|count| held_bytes(count, weight)),
+                };
+                entry.licence = inquiry.licence;
+                if inquiry.is_gated {
+                    let problem = "gated: accept its licence on the hub and store a token first";
+                    entry.problem = Some(problem.to_owned());
+                }
+            }
+            Err(e) => {
+                // Where nobody answers, asking for the others would only take time.
+                self.ask = !matches!(
+                    e.fault,
+                    Fault::Unreachable(_) | Fault::Network(_) | Fault::Stalled(_) | Fault::Offline
+                ) && !(self.cancelled)();
+                entry.problem = Some(e.to_string());
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn set_here(&mut self, size: Size) {
+        self.presence = Presence::Here;
+        self.file_bytes = Some(size.disk_bytes);
+        self.missing_bytes = Some(0);
+        self.parameters = size.parameters;
+        self.held_bytes = Some(size.held_bytes);
+    }
+}

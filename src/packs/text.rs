@@ -1,0 +1,34 @@
+//! Small text files that somebody else wrote.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Reads a text file that has no business being longer than `most` bytes: what a folder from
+/// elsewhere calls small is not read by the gigabyte.
+pub(super) fn read_text(path: &Path, most: u64) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(most.saturating_add(1)).read_to_string(&mut text)?;
+    if read as u64 > most {
+        let problem = format!("is longer than {most} bytes, which cannot be right");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, problem));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_that_is_too_long_is_not_read() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("a");
+        std::fs::write(&file, "1234").expect("written");
+        assert_eq!(read_text(&file, 4).ok().as_deref(), Some("1234"));
+        let problem = read_text(&file, 3).expect_err("too long").to_string();
+        assert!(problem.contains("longer than 3 bytes"), "{problem}");
+        #[cfg(target_os = "linux")]
+        assert!(read_text(Path::new("/dev/zero"), 100).is_err());
+    }
+}

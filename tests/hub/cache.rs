@@ -1,0 +1,263 @@
+//! What lies in the cache, and when nobody is asked.
+
+use std::fs;
+use std::thread;
+use std::time::Duration;
+
+use ivg_playground::packs::Local;
+use ivg_playground::packs::hub::{Fault, Hub, Need, Watch};
+
+use super::bench::{Bench, fetch, model_files, order, order_of, settings, weights};
+use super::server::{Act, COMMIT, Server, git_name, sha256};
+
+#[test]
+fn files_arrive_whole_in_the_layout_that_other_tools_share() {
+    let bench = Bench::new(Server::good());
+    let folder = bench.fetch(&order()).unwrap();
+    assert_eq!(folder, bench.root().join("snapshots").join(COMMIT));
+    assert_eq!(fs::read(folder.join("model.safetensors")).unwrap(), weights());
+    assert_eq!(fs::read(folder.join("config.json")).unwrap(), b"{}");
+    assert!(!folder.join("README.md").exists());
+    assert_eq!(fs::read_to_string(bench.root().join("refs/main")).unwrap(), COMMIT);
+    let mut blobs = [git_name(b"{}"), git_name(b"{\"a\":1}"), sha256(&weights())];
+    blobs.sort();
+    assert_eq!(bench.names("blobs"), blobs);
+    let link = fs::read_link(folder.join("model.safetensors")).unwrap();
+    assert_eq!(link.to_str().unwrap(), format!("../../blobs/{}", sha256(&weights())));
+    // As Python's library notes what a commit does not have.
+    let absent = bench.names(&format!(".no_exist/{COMMIT}"));
+    assert_eq!(absent.len(), 4);
+    assert!(absent.contains(&"tokenizer_config.json".to_owned()));
+}
+
+#[test]
+fn what_is_cached_is_used_without_a_request() {
+    let bench = Bench::new(Server::good());
+    let first = bench.fetch(&order()).unwrap();
+    // The list and three files.
+    assert_eq!(bench.server.log().len(), 4);
+    bench.server.forget();
+    assert_eq!(bench.fetch(&order()).unwrap(), first);
+    assert_eq!(bench.server.log(), []);
+    // Nobody listens at this address, and nobody need.
+    let cache = bench.settings.cache.clone().unwrap();
+    let elsewhere = Hub::new(settings("http://127.0.0.1:9", &cache));
+    assert_eq!(fetch(&elsewhere, &order(), false).unwrap(), Local::Folder(first));
+}
+
+#[test]
+fn offline_means_offline() {
+    let mut bench = Bench::new(Server::good());
+    bench.settings.is_offline = true;
+    let error = bench.fetch(&order()).unwrap_err();
+    assert!(matches!(error.fault, Fault::Offline), "{error}");
+    assert!(error.to_string().contains("tiny/model") && error.to_string().contains("unset it"));
+    assert!(bench.hub().inquire(&order(), &|| false).is_err());
+    bench.settings.is_offline = false;
+    bench.fetch(&order()).unwrap();
+    bench.server.forget();
+    bench.settings.is_offline = true;
+    bench.fetch(&order()).unwrap();
+    assert_eq!(bench.server.log(), []);
+}
+
+/// Another tool may have fetched the essential files alone.
+#[test]
+fn optional_files_are_asked_for_once_and_not_insisted_on() {
+    let bench = Bench::new(Server::good());
+    let folder = bench.fetch(&order()).unwrap();
+    fs::remove_dir_all(bench.root().join(".no_exist")).unwrap();
+    let nobody = Hub::new(settings("http://127.0.0.1:9", bench.settings.cache.as_ref().unwrap()));
+    assert_eq!(fetch(&nobody, &order(), false).unwrap().path(), folder);
+    let weights = weights();
+    let mut files = model_files(&weights).to_vec();
+    files.push(("chat_template.jinja", b"{{ x }}"));
+    bench.server.add("tiny/model", &files).forget();
+    bench.fetch(&order()).unwrap();
+    assert_eq!(fs::read(folder.join("chat_template.jinja")).unwrap(), b"{{ x }}");
+    let asked: Vec<String> = bench.server.log().iter().map(|r| r.file().to_owned()).collect();
+    assert_eq!(asked, ["main?blobs=true", "chat_template.jinja"]);
+}
+
+#[test]
+fn a_pinned_commit_is_that_commit() {
+    let bench = Bench::new(Server::good());
+    let mut pinned = order();
+    pinned.model.revision = COMMIT.to_owned();
+    bench.fetch(&pinned).unwrap();
+    assert!(bench.server.log()[0].path.ends_with(&format!("/revision/{COMMIT}?blobs=true")));
+    assert_eq!(bench.names("refs"), Vec::<String>::new());
+    bench.server.forget();
+    bench.fetch(&pinned).unwrap();
+    assert_eq!(bench.server.log(), []);
+    // A hub that answers with another one is not believed.
+    let mut other = order();
+    other.model.revision = "f".repeat(40);
+    let error = bench.fetch(&other).unwrap_err();
+    assert!(error.to_string().contains("another commit"), "{error}");
+}
+
+#[test]
+fn a_branch_with_a_slash_is_one_branch() {
+    let bench = Bench::new(Server::good());
+    let mut branch = order();
+    branch.model.revision = "refs/pr/5".to_owned();
+    bench.fetch(&branch).unwrap();
+    assert!(bench.server.log()[0].path.contains("/revision/refs%2Fpr%2F5?"));
+    assert_eq!(fs::read_to_string(bench.root().join("refs/refs/pr/5")).unwrap(), COMMIT);
+}
+
+#[test]
+fn a_branch_moves_only_when_asked_to() {
+    let bench = Bench::new(Server::good());
+    let old = bench.fetch(&order()).unwrap();
+    let commit = "f".repeat(40);
+    bench.server.move_to(&commit);
+    assert_eq!(bench.fetch(&order()).unwrap(), old);
+    bench.server.forget();
+    let new = fetch(&bench.hub(), &order(), true).unwrap();
+    assert!(new.path().ends_with(&commit));
+    assert!(new.path().join("model.safetensors").is_file());
+    assert_eq!(fs::read_to_string(bench.root().join("refs/main")).unwrap(), commit);
+    // The contents are the same and were here: the list alone was asked for.
+    assert_eq!(bench.server.log().len(), 1);
+}
+
+#[test]
+fn a_lost_or_changed_file_is_fetched_again() {
+    let bench = Bench::new(Server::good());
+    let folder = bench.fetch(&order()).unwrap();
+    let blob = bench.root().join("blobs").join(sha256(&weights()));
+    fs::remove_file(&blob).unwrap();
+    assert_eq!(bench.hub().cached(&order()), None);
+    bench.fetch(&order()).unwrap();
+    assert_eq!(fs::read(folder.join("model.safetensors")).unwrap(), weights());
+}
+
+#[test]
+fn two_at_once_fetch_every_file_once() {
+    // Slow enough that both are at it together.
+    let bench = Bench::new(Server::scripted(|_, _| {
+        thread::sleep(Duration::from_millis(50));
+        Act::Serve
+    }));
+    thread::scope(|scope| {
+        let fetches: Vec<_> = (0..4).map(|_| scope.spawn(|| bench.fetch(&order()))).collect();
+        for fetch in fetches {
+            let folder = fetch.join().unwrap().unwrap();
+            assert_eq!(fs::read(folder.join("model.safetensors")).unwrap(), weights());
+        }
+    });
+    for file in ["config.json", "tokenizer.json", "model.safetensors"] {
+        assert_eq!(bench.server.starts(file), [None], "{file}");
+    }
+    assert_eq!(bench.partial(), None);
+}
+
+#[test]
+fn shards_are_found_by_their_index() {
+    let bench = Bench::new(Server::good());
+    let index = br#"{"metadata":{},"weight_map":{"a":"model-1.safetensors",
+        "b":"model-2.safetensors","c":"model-1.safetensors"}}"#;
+    let mut files: Vec<(&str, &[u8])> = vec![
+        ("config.json", b"{}"),
+        ("tokenizer.json", b"{}"),
+        ("model.safetensors.index.json", index),
+        ("model-1.safetensors", b"one"),
+        ("model-2.safetensors", b"two"),
+        ("model-3.safetensors", b"of another index"),
+    ];
+    bench.server.add("tiny/model", &files);
+    let folder = bench.fetch(&order()).unwrap();
+    assert_eq!(fs::read(folder.join("model-2.safetensors")).unwrap(), b"two");
+    assert!(!folder.join("model-3.safetensors").exists());
+    fs::remove_file(folder.join("model-2.safetensors")).unwrap();
+    assert_eq!(bench.hub().cached(&order()), None);
+    // A missing shard is said before anything but the index is downloaded.
+    files.remove(4);
+    let bench = Bench::new(Server::good());
+    bench.server.add("tiny/model", &files);
+    let error = bench.fetch(&order()).unwrap_err();
+    assert!(error.to_string().contains("no model-2.safetensors"), "{error}");
+    assert_eq!(bench.server.log().len(), 2);
+}
+
+#[test]
+fn an_index_cannot_lead_out_of_its_folder() {
+    for name in ["../config.json", "/etc/passwd", "a\\\\b.safetensors", "config.json"] {
+        let bench = Bench::new(Server::good());
+        let index = format!("{{\"weight_map\":{{\"a\":\"{name}\"}}}}");
+        bench.server.add(
+            "tiny/model",
+            &[
+                ("config.json", b"{}"),
+                ("tokenizer.json", b"{}"),
+                ("model.safetensors.index.json", index.as_bytes()),
+            ],
+        );
+        let error = bench.fetch(&order()).unwrap_err().to_string();
+        assert!(error.contains("no safetensors file beside it"), "{error}");
+    }
+}
+
+#[test]
+fn a_gguf_file_and_an_adapter_need_no_more_than_themselves() {
+    let bench = Bench::new(Server::good());
+    let files: [(&str, &[u8]); 4] = [
+        ("q8/x.gguf", b"GGUF..."),
+        ("y.gguf", b"GGUF"),
+        ("adapter_config.json", b"{}"),
+        ("adapter_model.safetensors", b"a"),
+    ];
+    bench.server.add("tiny/model", &files);
+    let gguf = bench.fetch(&order_of(Need::Gguf("q8/x.gguf".into()))).unwrap();
+    assert!(gguf.ends_with(format!("{COMMIT}/q8/x.gguf")));
+    assert_eq!(fs::read(gguf).unwrap(), b"GGUF...");
+    let adapter = bench.fetch(&order_of(Need::Adapter)).unwrap();
+    assert!(adapter.join("adapter_model.safetensors").is_file());
+    let error = bench.fetch(&order_of(Need::Gguf("z.gguf".into()))).unwrap_err().to_string();
+    assert!(error.contains("no z.gguf") && error.contains("q8/x.gguf, y.gguf"), "{error}");
+}
+
+#[test]
+fn a_bare_list_of_names_is_enough() {
+    let bench = Bench::new(Server::start(true, |_, _| Act::Serve));
+    let folder = bench.fetch(&order()).unwrap();
+    assert_eq!(fs::read(folder.join("model.safetensors")).unwrap(), weights());
+    // Named by what the server calls it, as other tools do.
+    assert!(bench.names("blobs").contains(&"odd-etag".to_owned()));
+    let asked = bench.server.log();
+    assert_eq!(asked.iter().filter(|request| request.method == "HEAD").count(), 3);
+}
+
+#[test]
+fn progress_counts_what_is_missing_of_all_orders() {
+    let bench = Bench::new(Server::good());
+    bench.server.add("tiny/other", &model_files(&weights()));
+    let mut other = order();
+    other.model.id = "tiny/other".to_owned();
+    other.role = "value";
+    let mut seen = Vec::new();
+    let mut watch = Watch { cancelled: &|| false, progress: &mut |p| seen.push(p.clone()) };
+    // One of them twice: two roles may be one model.
+    let orders = [order(), other, order()];
+    let found = bench.hub().fetch(&orders, false, &mut watch).unwrap();
+    assert_eq!(found[0], found[2]);
+    assert_ne!(found[0], found[1]);
+    let last = seen.last().unwrap();
+    let total = 2 * (weights().len() + b"{}".len() + b"{\"a\":1}".len()) as u64;
+    assert_eq!((last.done_bytes, last.total_bytes, last.role), (total, total, "value"));
+    assert!(seen.is_sorted_by_key(|p| p.done_bytes));
+}
+
+#[test]
+fn a_model_can_be_asked_about_without_downloading_it() {
+    let bench = Bench::new(Server::good());
+    let inquiry = bench.hub().inquire(&order(), &|| false).unwrap();
+    assert_eq!(inquiry.total_bytes, weights().len() as u64 + 9);
+    assert_eq!(inquiry.missing_bytes, inquiry.total_bytes);
+    assert_eq!((inquiry.parameters, inquiry.is_gated), (Some(1000), false));
+    assert_eq!(inquiry.licence.as_deref(), Some("mit"));
+    assert_eq!(bench.server.log().len(), 1);
+    assert!(!bench.root().exists());
+}
