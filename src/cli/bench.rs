@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use candle_core::Device;
 use ivg_playground::lab::bench::{BenchReport, bench};
-use ivg_playground::packs::{Pack, PackSource};
+use ivg_playground::packs::PackSource;
 
 /// How to measure.
 #[derive(clap::Args)]
@@ -19,7 +18,7 @@ pub struct Args {
 
 /// Loads the pack, measures, prints.
 pub fn run(args: &Args, source: &PackSource) -> anyhow::Result<()> {
-    let pack = Pack::load(source, &Device::Cpu, &mut |_, _| {})?;
+    let pack = super::load_pack(source)?;
     let report = bench(&pack, args.repetitions)?;
     let json = serde_json::to_string_pretty(&report)?;
     super::deliver(&json, args.json.as_deref(), || print(&report))?;

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, anyhow, bail};
-use candle_core::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use ivg_playground::lab::eval::{self, EvalArm, MAX_SEEDS, Plan, Record, Store, Summary};
 use ivg_playground::packs::{Pack, PackSource};
@@ -46,7 +45,7 @@ pub struct Args {
 
 /// Runs what is missing, and prints the table of what is there.
 pub fn run(args: &Args, source: &PackSource) -> anyhow::Result<()> {
-    let pack = Pack::load(source, &Device::Cpu, &mut |_, _| {})?;
+    let pack = super::load_pack(source)?;
     let plan = plan(args, &pack)?;
     if pack.judge.is_none() {
         eprintln!("this pack has no judge: texts are made and measured, but not judged");

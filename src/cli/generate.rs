@@ -13,6 +13,7 @@ use ivg_playground::worker::{
     protocol::{Command, Event, Request},
 };
 
+use super::download_bar::DownloadBar;
 use super::settings::SettingArgs;
 
 /// What to generate.
@@ -61,10 +62,16 @@ pub fn run(args: &Args, pack: PackSource) -> anyhow::Result<()> {
 /// Loads the pack; gives the settings it starts with.
 fn load(link: &Link, pack: PackSource) -> anyhow::Result<Settings> {
     link.send(Command::LoadPack(pack));
+    let mut bar = DownloadBar::new();
     while let Some(event) = link.wait() {
         match event {
+            Event::Downloading(progress) => bar.show(&progress),
+            Event::Loading { .. } => bar.clear(),
             Event::Loaded(info) => return Ok(info.defaults),
-            Event::LoadFailed(message) => bail!(message),
+            Event::LoadFailed(message) => {
+                bar.clear();
+                bail!(message);
+            }
             _ => {}
         }
     }

@@ -1,9 +1,11 @@
 //! Arguments, and what each of them starts.
 
 mod bench;
+mod download_bar;
 mod eval;
 mod generate;
 mod interrupt;
+mod models;
 mod settings;
 mod strip;
 #[cfg(feature = "window")]
@@ -12,9 +14,13 @@ mod window;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
+use candle_core::Device;
 use clap::{Parser, Subcommand};
-use ivg_playground::packs::PackSource;
+use ivg_playground::packs::hub::Hub;
+use ivg_playground::packs::{Pack, PackSource, Step};
 use tracing_subscriber::EnvFilter;
+
+use self::download_bar::DownloadBar;
 
 /// Integrated Value Guidance: a language model's text, unguided and guided, side by side.
 #[derive(Parser)]
@@ -27,7 +33,7 @@ struct Cli {
     #[command(flatten)]
     window: window::Args,
 
-    /// Folder with a pack.toml to use instead of the bundled models
+    /// Folder with a pack.toml, or name of a bundled pack, to use instead of the default one
     #[arg(long, global = true, value_name = "DIR")]
     pack: Option<PathBuf>,
 }
@@ -42,6 +48,8 @@ enum Command {
     Strip(strip::Args),
     /// Measure tokens per second on this machine
     Bench(bench::Args),
+    /// See which models a pack needs, check them, download them
+    Models(models::Args),
 }
 
 /// Reads the arguments and does what they say.
@@ -56,12 +64,14 @@ pub fn run() -> anyhow::Result<()> {
     };
     let filter = EnvFilter::try_from_env("IVG_LOG").unwrap_or_else(|_| EnvFilter::new("error"));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    let pack = cli.pack.map_or_else(PackSource::default, PackSource::Folder);
+    let named = cli.pack.as_deref().map(PackSource::named);
+    let pack = named.clone().unwrap_or_default();
     match cli.command {
         Some(Command::Generate(args)) => generate::run(&args, pack),
         Some(Command::Eval(args)) => eval::run(&args, &pack),
         Some(Command::Strip(args)) => strip::run(&args, &pack),
         Some(Command::Bench(args)) => bench::run(&args, &pack),
+        Some(Command::Models(args)) => models::run(&args, named),
         #[cfg(feature = "window")]
         None => window::run(cli.window, pack),
         #[cfg(not(feature = "window"))]
@@ -78,6 +88,18 @@ fn one_line(error: &clap::Error) -> anyhow::Error {
     let paragraph = text.lines().take_while(|line| !line.trim().is_empty());
     let line = paragraph.map(str::trim).collect::<Vec<_>>().join(" ");
     anyhow!("{} (--help lists the arguments)", line.trim_start_matches("error: "))
+}
+
+/// Loads a pack; what has to be downloaded first is shown on standard error.
+fn load_pack(source: &PackSource) -> anyhow::Result<Pack> {
+    let mut bar = DownloadBar::new();
+    let mut show = |step: Step<'_>| match step {
+        Step::Downloading(progress) => bar.show(progress),
+        Step::Reading { .. } => bar.clear(),
+    };
+    let pack = Pack::load_from(source, &Device::Cpu, &Hub::from_env(), &|| false, &mut show);
+    bar.clear();
+    Ok(pack?)
 }
 
 /// Writes `json` to the file that was named (`-` is standard output, and then nothing else is);

@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use anyhow::bail;
-use candle_core::Device;
 use indicatif::{ProgressBar, ProgressStyle};
 use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::lab::strip::{
     self, Abilities, Curve, Dial, MAX_REPEATS, Measure, Plan, Point, REPEATS, Strip,
 };
-use ivg_playground::packs::{Pack, PackSource};
+use ivg_playground::packs::PackSource;
 use ivg_playground::words::{excerpt, plain, settings_line};
 use serde::Serialize;
 
@@ -53,7 +52,7 @@ const EXCERPT: usize = 44;
 
 /// Makes every response, and prints what it is worth and what it costs.
 pub fn run(args: &Args, source: &PackSource) -> anyhow::Result<()> {
-    let pack = Pack::load(source, &Device::Cpu, &mut |_, _| {})?;
+    let pack = super::load_pack(source)?;
     let settings = args.settings.over(pack.manifest.defaults.clone());
     let plan = Plan::new(Abilities::from(&pack), &args.prompt, &settings, args.seeds)?;
     let stopped = stop_on_interrupt()?;

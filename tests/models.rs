@@ -1,0 +1,207 @@
+//! What is said of a pack without loading it, and that loading agrees.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use candle_core::Device;
+use ivg_playground::packs::check::{Finding, Verdict, check};
+use ivg_playground::packs::hub::{Hub, HubSettings};
+use ivg_playground::packs::survey::{Presence, Survey};
+use ivg_playground::packs::{Pack, PackSource};
+
+/// No request, no cache.
+fn hub() -> Hub {
+    Hub::new(HubSettings { is_offline: true, ..HubSettings::default() })
+}
+
+fn findings(dir: &Path) -> Vec<Finding> {
+    check(&PackSource::Folder(dir.to_owned()), &hub(), &|| false)
+}
+
+fn faults(dir: &Path) -> Vec<String> {
+    let all = findings(dir).into_iter();
+    all.filter(|finding| finding.verdict == Verdict::Fault).map(|finding| finding.text).collect()
+}
+
+fn load(dir: &Path) -> Result<(), String> {
+    let source = PackSource::Folder(dir.to_owned());
+    let pack = Pack::load_from(&source, &Device::Cpu, &hub(), &|| false, &mut |_| {});
+    pack.map(drop).map_err(|e| e.to_string())
+}
+
+fn edit(file: &Path, from: &str, to: &str) {
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains(from), "{text}");
+    fs::write(file, text.replace(from, to)).unwrap();
+}
+
+fn good() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    support::write_pack(dir.path());
+    support::write_judge(dir.path());
+    dir
+}
+
+#[test]
+fn a_good_pack_has_no_faults() {
+    let dir = good();
+    let findings = findings(dir.path());
+    assert!(findings.iter().all(|f| f.verdict != Verdict::Fault), "{findings:?}");
+    let texts: Vec<&str> = findings.iter().map(|f| f.text.as_str()).collect();
+    for words in [
+        "licence: none is named",
+        "base: config.json, 2 layers of 32, context 96 tokens",
+        "tuned: tokenizer.json, 257 tokens",
+        "value: the base's vocabulary",
+        "judge: loads",
+    ] {
+        assert!(texts.iter().any(|text| text.contains(words)), "'{words}' is not in {texts:#?}");
+    }
+    assert!(load(dir.path()).is_ok());
+}
+
+/// Whatever the check calls a fault, loading refuses; each line names role and file.
+#[test]
+fn every_damage_is_found_without_loading() {
+    type Damage = fn(&Path);
+    let cases: [(Damage, &[&str]); 9] = [
+        (|d| fs::remove_file(d.join("tuned/config.json")).unwrap(), &["tuned", "config.json"]),
+        (|d| fs::remove_file(d.join("base/tokenizer.json")).unwrap(), &["base", "tokenizer.json"]),
+        (
+            |d| fs::remove_file(d.join("value/model.safetensors")).unwrap(),
+            &["value", "model.safetensors", "missing"],
+        ),
+        (
+            |d| {
+                let file = d.join("base/model.safetensors");
+                let bytes = fs::read(&file).unwrap();
+                fs::write(file, &bytes[..bytes.len() - 1]).unwrap();
+            },
+            &["base", "model.safetensors", "download it again"],
+        ),
+        (
+            |d| edit(&d.join("untuned/tokenizer.json"), "\"a\":98", "\"aa\":98"),
+            &["untuned and base have different vocabularies"],
+        ),
+        (|d| fs::remove_file(d.join("judge/config.json")).unwrap(), &["judge", "config.json"]),
+        (|d| edit(&d.join("pack.toml"), "name", "nmae"), &["pack.toml", "nmae"]),
+        (|d| fs::remove_dir_all(d.join("untuned")).unwrap(), &["untuned", "is not there"]),
+        (
+            |d| edit(&d.join("pack.toml"), "path = \"value\"", "folder = \"/no/where\""),
+            &["value", "/no/where", "correct the path in pack.toml"],
+        ),
+    ];
+    for (damage, words) in cases {
+        let dir = good();
+        damage(dir.path());
+        let faults = faults(dir.path());
+        let is_named = |fault: &&String| words.iter().all(|word| fault.contains(word));
+        assert!(faults.iter().any(|fault| is_named(&fault)), "{words:?} is not in {faults:#?}");
+        assert!(faults.iter().all(|fault| !fault.contains('\n')));
+        assert!(load(dir.path()).is_err(), "{words:?}");
+    }
+}
+
+#[test]
+fn what_is_not_loaded_yet_is_said_by_check_and_load_alike() {
+    let cases = [
+        ("path = \"value\"", "path = \"value\", adapter = { path = \"lora\" }", "an adapter"),
+        ("path = \"value\"", "path = \"value\", precision = \"q8_0\"", "precision \"q8_0\""),
+        ("path = \"value\"", "path = \"value\", chat = true", "chat = true"),
+        ("path = \"value\"", "path = \"value.gguf\"", "a .gguf file"),
+    ];
+    for (from, to, what) in cases {
+        let dir = good();
+        edit(&dir.path().join("pack.toml"), from, to);
+        fs::write(dir.path().join("value.gguf"), "GGUF").unwrap();
+        let lora = dir.path().join("lora");
+        fs::create_dir(&lora).unwrap();
+        fs::write(lora.join("adapter_config.json"), "{\"peft_type\":\"LORA\"}").unwrap();
+        let weights = dir.path().join("value/model.safetensors");
+        fs::copy(weights, lora.join("adapter_model.safetensors")).unwrap();
+        let sentence = format!("value: {what} cannot be loaded by this version");
+        let message = load(dir.path()).unwrap_err();
+        assert!(message.contains(&sentence), "{message}");
+        let faults = faults(dir.path());
+        assert!(faults.iter().any(|fault| fault.contains(&sentence)), "{faults:#?}");
+    }
+}
+
+#[test]
+fn sizes_are_those_of_the_files_and_of_the_weights_as_held() {
+    let dir = good();
+    edit(&dir.path().join("pack.toml"), "\"untuned\"", "\"untuned\", precision = \"q8_0\"");
+    let source = PackSource::Folder(dir.path().to_owned());
+    let survey = Survey::new(&source, &hub(), true, &|| false).unwrap();
+    let roles: Vec<&str> = survey.models.iter().map(|model| model.role).collect();
+    assert_eq!(roles, ["base", "untuned", "tuned", "value", "judge"]);
+    let base = &survey.models[0];
+    let parameters = base.parameters.unwrap();
+    assert_eq!((base.presence, base.held_bytes), (Presence::Here, Some(parameters * 4)));
+    let bytes = ["config.json", "model.safetensors", "tokenizer.json"]
+        .map(|name| fs::metadata(dir.path().join("base").join(name)).unwrap().len());
+    assert_eq!(base.file_bytes, Some(bytes.iter().sum()));
+    // The pair is held alike: 34 bytes for 32 weights.
+    assert_eq!(survey.models[1].held_bytes, Some(parameters * 34 / 32));
+    assert_eq!(survey.models[2].held_bytes, survey.models[1].held_bytes);
+    assert_eq!((survey.missing_bytes(), survey.models[4].parameters), (Some(0), Some(16)));
+    fs::remove_file(dir.path().join("base/model.safetensors")).unwrap();
+    let survey = Survey::new(&source, &hub(), true, &|| false).unwrap();
+    assert_eq!(survey.models[0].presence, Presence::Broken);
+    assert!(survey.models[0].problem.as_ref().unwrap().contains("model.safetensors"));
+    assert_eq!(survey.held_bytes(), None);
+}
+
+#[test]
+fn bundled_packs_are_found_and_named() {
+    let bundled = PackSource::bundled();
+    assert_eq!(bundled[0], PackSource::default());
+    assert_eq!(PackSource::named(Path::new("imdb")), PackSource::default());
+    let folder = PackSource::Folder("/some/imdb".into());
+    assert_eq!(PackSource::named(Path::new("/some/imdb")), folder);
+    for pack in bundled {
+        let (folder, manifest) = pack.open().unwrap();
+        assert!(folder.ends_with(&manifest.name), "{} in {}", manifest.name, folder.display());
+        assert!(manifest.licence.is_some(), "{}", manifest.name);
+    }
+}
+
+fn ivg(args: &[&str]) -> (Option<i32>, String, String) {
+    let out = Command::new(env!("CARGO_BIN_EXE_ivg-playground")).args(args).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (out.status.code(), text(out.stdout), text(out.stderr))
+}
+
+#[test]
+fn the_bundled_pack_is_listed_and_in_order() {
+    let (status, list, _) = ivg(&["models", "list"]);
+    assert_eq!(status, Some(0));
+    assert!(
+        list.starts_with("imdb · for research and teaching") && list.contains("pack: base"),
+        "{list}"
+    );
+    let (status, lines, error) = ivg(&["models", "check"]);
+    assert_eq!((status, error.as_str()), (Some(0), ""));
+    assert!(lines.lines().count() > 12 && !lines.contains("fault"), "{lines}");
+    let (status, text, _) = ivg(&["models", "download"]);
+    assert_eq!((status, text.as_str()), (Some(0), "imdb: everything is here\n"));
+}
+
+#[test]
+fn a_faulty_pack_is_status_two_and_one_line_a_finding() {
+    let dir = good();
+    fs::remove_file(dir.path().join("tuned/config.json")).unwrap();
+    fs::remove_file(dir.path().join("value/tokenizer.json")).unwrap();
+    let (status, lines, error) = ivg(&["models", "check", "--pack", dir.path().to_str().unwrap()]);
+    assert_eq!(status, Some(2));
+    assert_eq!(lines.lines().filter(|line| line.starts_with("fault ")).count(), 2, "{lines}");
+    assert_eq!(error.lines().count(), 1);
+    assert!(error.contains("2 faults"), "{error}");
+    let (status, lines, error) = ivg(&["models", "check", "--pack", "/no/where"]);
+    assert_eq!((status, lines.lines().count(), error.lines().count()), (Some(2), 1, 1));
+    assert!(lines.contains("pack.toml"), "{lines}");
+}
