@@ -11,7 +11,7 @@ use thiserror::Error;
 
 pub use manifest::{JudgeRole, MANIFEST, Manifest, Role};
 
-use crate::guidance::{GuidanceError, Models, Pair, Prompts};
+use crate::guidance::{GuidanceError, Models, Pair, Prompts, ValueGuide, ValuePrompt};
 use crate::judge::{Judge, JudgeError};
 use crate::lm::{Lm, LmError, Tokenizer, ValueModel};
 
@@ -149,8 +149,10 @@ impl Pack {
     ) -> Result<Self, PackError> {
         let folder = source.folder()?;
         let manifest = Manifest::read(&folder)?;
-        let mut loader = Loader { pack: &folder, device, progress, folders: Vec::new() };
+        let mut loader =
+            Loader { pack: &folder, device, progress, folders: Vec::new(), vocab_size: 0 };
         let (base, tokenizer) = loader.lm("base", &manifest.base, 0.0)?;
+        loader.vocab_size = tokenizer.vocab_size();
         let common = (&base, &tokenizer);
         let pair = match (&manifest.untuned, &manifest.tuned) {
             (Some(untuned), Some(tuned)) => Some(Pair {
@@ -163,7 +165,8 @@ impl Pack {
         let value = value.transpose()?;
         let judge = manifest.judge.as_ref().map(|role| loader.judge(role)).transpose()?;
         let folders = loader.folders;
-        let models = Models { base, pair, value, tokenizer };
+        let vocab_size = loader.vocab_size;
+        let models = Models { base, pair, value, tokenizer, vocab_size };
         Ok(Self { manifest, models, judge, folder, folders })
     }
 
@@ -203,20 +206,24 @@ impl Pack {
         if prompt.trim().is_empty() {
             return Err(GuidanceError::EmptyPrompt);
         }
-        let encode = |role: &Role, lm: &Lm| -> Result<Vec<u32>, GuidanceError> {
-            let ids = self.models.tokenizer.encode(&role.fill(prompt))?;
-            Ok(lm.config().bos.into_iter().chain(ids).collect())
+        let tokenizer = &self.models.tokenizer;
+        let encode = |role: &Role| -> Result<Vec<u32>, GuidanceError> {
+            let ids = tokenizer.encode(&role.fill(prompt))?;
+            Ok(tokenizer.prefix().iter().copied().chain(ids).collect())
         };
         let (manifest, models) = (&self.manifest, &self.models);
         let guides = match (&manifest.untuned, &models.pair) {
-            (Some(role), Some(pair)) => encode(role, &pair.untuned)?,
+            (Some(role), Some(_)) => encode(role)?,
             _ => Vec::new(),
         };
         let value = match (&manifest.value, &models.value) {
-            (Some(role), Some(value)) => encode(role, value.trunk())?,
-            _ => Vec::new(),
+            (Some(role), Some(ValueGuide { tokenizer: Some(_), .. })) => {
+                ValuePrompt::Text(role.fill(prompt))
+            }
+            (Some(role), Some(_)) => ValuePrompt::Tokens(encode(role)?),
+            _ => ValuePrompt::Tokens(Vec::new()),
         };
-        Ok(Prompts { base: encode(&manifest.base, &models.base)?, guides, value })
+        Ok(Prompts { base: encode(&manifest.base)?, guides, value })
     }
 
     /// Role names and parameter counts, in the order base, untuned, tuned, value.
@@ -226,7 +233,7 @@ impl Pack {
             sizes.push(("untuned", pair.untuned.parameters()));
             sizes.push(("tuned", pair.tuned.parameters()));
         }
-        sizes.extend(self.models.value.iter().map(|v| ("value", v.trunk().parameters())));
+        sizes.extend(self.models.value.iter().map(|v| ("value", v.model.trunk().parameters())));
         sizes
     }
 
@@ -234,7 +241,7 @@ impl Pack {
     pub fn context_tokens(&self) -> usize {
         let models = &self.models;
         let pair = models.pair.iter().flat_map(|p| [&p.untuned, &p.tuned]);
-        let value = models.value.iter().map(ValueModel::trunk);
+        let value = models.value.iter().map(|value| value.model.trunk());
         let all = std::iter::once(&models.base).chain(pair).chain(value);
         all.map(|lm| lm.config().context_tokens).min().unwrap_or(0)
     }
@@ -246,6 +253,8 @@ struct Loader<'a> {
     device: &'a Device,
     progress: &'a mut dyn FnMut(&str, f32),
     folders: Vec<(&'static str, PathBuf)>,
+    /// Ids that all token models read so far have in common.
+    vocab_size: usize,
 }
 
 impl Loader<'_> {
@@ -288,42 +297,44 @@ impl Loader<'_> {
         base: (&Lm, &Tokenizer),
     ) -> Result<Lm, PackError> {
         let (lm, tokenizer) = self.lm(name, role, done)?;
-        check_vocabulary(name, base, (&lm, &tokenizer))?;
+        let common = check_vocabulary(name, base, (&lm, &tokenizer))?;
+        self.vocab_size = self.vocab_size.min(common);
         Ok(lm)
     }
 
+    /// A value model of another vocabulary reads text.
     fn value(
         &mut self,
         role: &Role,
         done: f32,
         base: (&Lm, &Tokenizer),
-    ) -> Result<ValueModel, PackError> {
+    ) -> Result<ValueGuide, PackError> {
         let folder = self.folder("value", role, done)?;
         let failed = |source| PackError::Model { role: "value", source };
         let model = ValueModel::load(&folder, self.device).map_err(failed)?;
         let tokenizer = Tokenizer::load(&folder).map_err(failed)?;
-        check_vocabulary("value", base, (model.trunk(), &tokenizer))?;
-        Ok(model)
+        let shared = base.1.common_vocabulary(&tokenizer);
+        let reads_tokens =
+            shared.is_ok_and(|_| base.1.vocab_size() <= model.trunk().config().vocab_size);
+        Ok(ValueGuide { model, tokenizer: (!reads_tokens).then_some(tokenizer) })
     }
 }
 
-/// One vocabulary, by content and by the width of the logits.
+/// How many ids two models have in common, by content and by what their logits cover.
 fn check_vocabulary(
     role: &'static str,
     base: (&Lm, &Tokenizer),
     other: (&Lm, &Tokenizer),
-) -> Result<(), PackError> {
+) -> Result<usize, PackError> {
     let differs = |difference| PackError::Vocabulary { role, difference };
-    base.1.same_vocabulary(other.1).map_err(differs)?;
-    let (ours, theirs) = (base.0.config().vocab_size, other.0.config().vocab_size);
-    if ours != theirs {
-        return Err(differs(format!("{theirs} embedding rows against {ours}")));
+    let common = base.1.common_vocabulary(other.1).map_err(differs)?;
+    for (lm, whose) in [(base.0, "base"), (other.0, role)] {
+        let rows = lm.config().vocab_size;
+        if rows < common {
+            return Err(differs(format!(
+                "the tokenizers have {common} tokens in common, {whose} has {rows} embedding rows"
+            )));
+        }
     }
-    if base.1.vocab_size() > ours {
-        return Err(differs(format!(
-            "the tokenizer has {} tokens, the models {ours} embedding rows",
-            base.1.vocab_size()
-        )));
-    }
-    Ok(())
+    Ok(common)
 }
