@@ -4,21 +4,29 @@
 
 mod support;
 
-use candle_core::Tensor;
+use candle_core::Device;
 use ivg_playground::guidance::settings::{Arm, Settings, ValueSource};
 use ivg_playground::guidance::trace::{ArmTrace, StopReason};
-use ivg_playground::guidance::{GuidanceError, Models, Pair, Prefilled, Prompts, Search};
-use ivg_playground::lm::Lm;
+use ivg_playground::guidance::{
+    GuidanceError, Models, Pair, Prefilled, Prompts, Search, ValueGuide, ValuePrompt,
+};
+use ivg_playground::lm::{Lm, TextStream, Tokenizer, ValueModel};
 use proptest::prelude::*;
-use support::{CONTEXT, brief_models, lm, models, value_model};
+use support::{CONTEXT, brief_models, lm, models, value_guide};
 
 const PROMPT: &str = "A film";
 
 fn prompts_of(models: &Models, prompt: &str) -> Prompts {
     let ids: Vec<u32> =
         std::iter::once(0).chain(models.tokenizer.encode(prompt).unwrap()).collect();
+    let reads_text = models.value.as_ref().is_some_and(|guide| guide.tokenizer.is_some());
+    let value = if reads_text {
+        ValuePrompt::Text(prompt.to_owned())
+    } else {
+        ValuePrompt::Tokens(ids.clone())
+    };
     // The guides and the value model read something else than the base, as they may.
-    Prompts { base: [&[65, 66][..], &ids].concat(), guides: ids.clone(), value: ids }
+    Prompts { base: [&[65, 66][..], &ids].concat(), guides: ids, value }
 }
 
 fn run(models: &Models, arm: Arm, settings: &Settings) -> ArmTrace {
@@ -56,12 +64,25 @@ fn logp_rows(lm: &Lm, prompt: &[u32], response: &[u32]) -> Vec<Vec<f32>> {
 
 /// V of prompt and response; the end token is no part of the text.
 fn value_from_scratch(models: &Models, response: &[u32]) -> f32 {
-    let value = models.value.as_ref().unwrap();
+    let guide = models.value.as_ref().unwrap();
+    let ended = response.ends_with(&[support::EOS]);
     let response = response.strip_suffix(&[support::EOS]).unwrap_or(response);
-    let text: Vec<u32> = prompts_of(models, PROMPT).value.iter().chain(response).copied().collect();
-    let (_, hidden) = value.trunk().prefill(&text).unwrap();
-    let last: Tensor = hidden.narrow(0, text.len() - 1, 1).unwrap();
-    value.values(&last).unwrap()[0]
+    let text: Vec<u32> = match (prompts_of(models, PROMPT).value, &guide.tokenizer) {
+        (ValuePrompt::Tokens(prompt), _) => prompt.iter().chain(response).copied().collect(),
+        (ValuePrompt::Text(prompt), tokenizer) => {
+            // Bytes of a character that may yet be completed are no text.
+            let mut stream = TextStream::new();
+            for &id in response {
+                stream.push(models.tokenizer.bytes(id));
+            }
+            if ended {
+                stream.finish();
+            }
+            tokenizer.as_ref().unwrap().encode(&format!("{prompt}{}", stream.text())).unwrap()
+        }
+    };
+    let (_, hidden) = guide.model.trunk().prefill(&text).unwrap();
+    guide.model.value(&hidden, &text).unwrap()
 }
 
 /// The whole beam of a candidate, by following parents.
@@ -188,6 +209,56 @@ fn every_value_is_that_of_reading_the_text_anew() {
     }
 }
 
+/// A value model of another vocabulary, by its folder among the goldens.
+fn reader_of_text(name: &str) -> ValueGuide {
+    let goldens = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    let model = ValueModel::load(&goldens.join(name), &Device::Cpu).unwrap();
+    ValueGuide { model, tokenizer: Some(Tokenizer::load(&goldens.join("tokenizer")).unwrap()) }
+}
+
+/// With a tokenizer of its own, merges reach back over what was read already.
+#[test]
+fn values_of_a_reader_of_text_are_those_of_reading_it_anew() {
+    for name in ["value", "trl-head", "next-token-head"] {
+        let models = Models { value: Some(reader_of_text(name)), ..models() };
+        for (beams, chunk_tokens) in [(1, 1), (1, 3), (3, 2)] {
+            let settings = Settings { beams, chunk_tokens, max_tokens: 12, ..small() };
+            let trace = run(&models, Arm::Chunk, &settings);
+            let anew = value_from_scratch(&models, &ids(&trace));
+            assert!((trace.value.unwrap() - anew).abs() < 1e-4, "{name}");
+        }
+    }
+}
+
+/// A head that reads the state before the last token, in the common vocabulary.
+#[test]
+fn a_head_of_next_tokens_values_chunks_of_one_token() {
+    let guide = ValueGuide { tokenizer: None, ..reader_of_text("next-token-head") };
+    let models = Models { value: Some(guide), ..models() };
+    for chunk_tokens in [1, 4] {
+        let settings = Settings { chunk_tokens, max_tokens: 9, ..small() };
+        let trace = run(&models, Arm::Chunk, &settings);
+        let anew = value_from_scratch(&models, &ids(&trace));
+        assert!((trace.value.unwrap() - anew).abs() < 1e-4);
+    }
+}
+
+/// Rows of an embedding beyond the common vocabulary: no text can hold them.
+#[test]
+fn what_lies_beyond_the_common_vocabulary_is_never_drawn() {
+    let whole = models();
+    let narrow = Models { vocab_size: 100, ..models() };
+    let settings = Settings { max_tokens: 20, ..small() };
+    assert!(ids(&run(&whole, Arm::Base, &settings)).iter().any(|&id| id >= 100));
+    for arm in [Arm::Base, Arm::Token, Arm::Ivg] {
+        let trace = run(&narrow, arm, &settings);
+        assert!(trace.tokens.iter().all(|token| token.id < 100));
+        // What is left out has no share: the probabilities of the rest are higher than before.
+        assert!(trace.tokens.iter().all(|token| token.logp_base <= 0.0));
+        assert!(trace.tokens.iter().flat_map(|t| &t.alternatives).all(|other| other.id < 100));
+    }
+}
+
 #[test]
 fn implicit_value_is_the_sum_of_advantages() {
     let models = Models { value: None, ..models() };
@@ -247,7 +318,7 @@ fn with_a_soft_lambda_the_answer_and_its_value_are_still_of_one_row() {
 
 #[test]
 fn lambda_zero_guides_nothing() {
-    let with = |value| Models { value: Some(value_model(value)), ..models() };
+    let with = |value| Models { value: Some(value_guide(value)), ..models() };
     for seed in 0..6 {
         let settings = Settings { lambda: 0.0, seed, ..small() };
         let a = run(&with(4), Arm::Chunk, &settings);

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use candle_core::Device;
+use ivg_playground::guidance::ValuePrompt;
 use ivg_playground::packs::{Pack, PackSource};
 
 fn load(dir: &Path) -> Result<Pack, String> {
@@ -80,20 +81,34 @@ fn wrong_shapes_are_named() {
 
 #[test]
 fn another_vocabulary_is_refused_with_the_first_difference() {
-    for role in ["untuned", "tuned", "value"] {
-        let swap = |d: &Path| {
-            let file = d.join(role).join("tokenizer.json");
-            // The tokens of two letters change places: the same size, another meaning.
-            let text = fs::read_to_string(&file).unwrap();
-            let (a, b) = (format!("\"a\":{}", 0x61 + 1), format!("\"b\":{}", 0x62 + 1));
-            let swapped = text
-                .replace(&a, &format!("\"a\":{}", 0x62 + 1))
-                .replace(&b, &format!("\"b\":{}", 0x61 + 1));
-            assert_ne!(text, swapped);
-            fs::write(file, swapped).unwrap();
-        };
-        assert_says(&spoiled(swap), &[role, "different vocabularies", "token 98"]);
+    for role in ["untuned", "tuned"] {
+        let message = spoiled(|dir| swap_two_tokens(&dir.join(role)));
+        assert_says(&message, &[role, "different vocabularies", "token 98"]);
     }
+}
+
+/// The tokens of two letters change places: the same size, another meaning.
+fn swap_two_tokens(role: &Path) {
+    let file = role.join("tokenizer.json");
+    let text = fs::read_to_string(&file).unwrap();
+    let (a, b) = (format!("\"a\":{}", 0x61 + 1), format!("\"b\":{}", 0x62 + 1));
+    let swapped = text
+        .replace(&a, &format!("\"a\":{}", 0x62 + 1))
+        .replace(&b, &format!("\"b\":{}", 0x61 + 1));
+    assert_ne!(text, swapped);
+    fs::write(file, swapped).unwrap();
+}
+
+/// The value model need not share the vocabulary: it reads the response as text.
+#[test]
+fn a_value_model_of_another_vocabulary_reads_text() {
+    let dir = tempfile::tempdir().unwrap();
+    support::write_pack(dir.path());
+    let pack = load(dir.path()).unwrap();
+    assert!(matches!(pack.prompts("Hi").unwrap().value, ValuePrompt::Tokens(_)));
+    swap_two_tokens(&dir.path().join("value"));
+    let pack = load(dir.path()).unwrap();
+    assert_eq!(pack.prompts("Hi").unwrap().value, ValuePrompt::Text("Hi".into()));
 }
 
 #[test]
@@ -137,7 +152,8 @@ fn roles_may_be_left_out() {
     assert!(pack.models.pair.is_none() && pack.models.value.is_none());
     assert_eq!(pack.sizes().len(), 1);
     let prompts = pack.prompts("A film").unwrap();
-    assert!(prompts.guides.is_empty() && prompts.value.is_empty());
+    assert!(prompts.guides.is_empty());
+    assert_eq!(prompts.value, ValuePrompt::Tokens(Vec::new()));
 }
 
 #[test]
@@ -149,5 +165,5 @@ fn every_role_reads_its_own_template_after_the_beginning_of_text() {
     let byte = |c: u8| u32::from(c) + 1;
     assert_eq!(prompts.base, [0, byte(b'A'), byte(b'B'), byte(b'H'), byte(b'i')]);
     assert_eq!(prompts.guides, [0, byte(b'H'), byte(b'i')]);
-    assert_eq!(prompts.value, prompts.guides);
+    assert_eq!(prompts.value, ValuePrompt::Tokens(prompts.guides));
 }

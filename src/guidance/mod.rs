@@ -13,8 +13,9 @@ mod selection;
 pub mod settings;
 mod token_value;
 pub mod trace;
+mod values;
 
-pub use models::{Models, Pair, Prefilled, Prompts};
+pub use models::{Models, Pair, Prefilled, Prompts, ValueGuide, ValuePrompt};
 pub use search::{Search, Step};
 pub use selection::{Scored, Selection, select};
 pub use token_value::{Drawn, RowLogits, draw};
@@ -55,6 +56,9 @@ pub enum GuidanceError {
          pack"
     )]
     NoValueModel,
+    /// A prompt of one token, whose only token the value model would have to read anew.
+    #[error("the prompt is too short for this value model; add a word to it")]
+    ValueRetokenized,
     /// A model failed.
     #[error(transparent)]
     Lm(#[from] crate::lm::LmError),

@@ -6,6 +6,7 @@ use candle_core::{IndexOp, Tensor};
 
 use super::GuidanceError;
 use super::token_value::RowLogits;
+use super::values::{ValueRows, prompt_tokens};
 use crate::lm::{Cache, Lm, Tokenizer, ValueModel};
 
 /// The implicit value function: a small model before and after preference tuning.
@@ -17,17 +18,27 @@ pub struct Pair {
     pub tuned: Lm,
 }
 
-/// Which model plays which role. Base, untuned and tuned share one vocabulary; the value model
-/// here reads the same tokens.
+/// The explicit value function.
+pub struct ValueGuide {
+    /// The model.
+    pub model: ValueModel,
+    /// Its own tokenizer, where it does not read the tokens of the others: then it reads text.
+    pub tokenizer: Option<Tokenizer>,
+}
+
+/// Which model plays which role. Base, untuned and tuned share one vocabulary.
 pub struct Models {
     /// The frozen model that is guided.
     pub base: Lm,
     /// The implicit value function.
     pub pair: Option<Pair>,
     /// The explicit value function.
-    pub value: Option<ValueModel>,
+    pub value: Option<ValueGuide>,
     /// The common vocabulary.
     pub tokenizer: Tokenizer,
+    /// How many ids all of them have in common. What the models have beyond it, padding or
+    /// tokens of one of them alone, is never drawn and has no share in any probability.
+    pub vocab_size: usize,
 }
 
 impl Models {
@@ -45,7 +56,8 @@ impl Models {
             roles.push(("tuned", &pair.tuned, prompts.guides.len()));
         }
         if let Some(value) = &self.value {
-            roles.push(("value", value.trunk(), prompts.value.len()));
+            let tokens = prompt_tokens(value, &prompts.value)?.len();
+            roles.push(("value", value.model.trunk(), tokens));
         }
         let mut room = usize::MAX;
         for (role, lm, prompt_tokens) in roles {
@@ -70,7 +82,16 @@ pub struct Prompts {
     /// For untuned and tuned.
     pub guides: Vec<u32>,
     /// For the value model.
-    pub value: Vec<u32>,
+    pub value: ValuePrompt,
+}
+
+/// The prompt as the value model reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValuePrompt {
+    /// In the common vocabulary.
+    Tokens(Vec<u32>),
+    /// As text, for a model with a tokenizer of its own.
+    Text(String),
 }
 
 /// Logits of the token models for some rows, on the host.
@@ -122,28 +143,39 @@ impl TokenCaches {
         let mut all = Vec::with_capacity(lms.len());
         for (lm, cache) in lms.iter().zip(&mut self.0) {
             let hidden = lm.forward(cache, &rows)?;
-            all.push(host_logits(lm, &hidden.i((.., 0))?)?);
+            all.push(host_logits(lm, &hidden.i((.., 0))?, models.vocab_size)?);
         }
-        let vocab_size = models.base.config().vocab_size;
-        Ok((Logits { models: all, vocab_size }, lms.len()))
+        Ok((Logits { models: all, vocab_size: models.vocab_size }, lms.len()))
     }
 }
 
-/// As [`TokenCaches::copy`], of one cache.
-pub(super) fn copy_cache(cache: &Cache) -> Result<Cache, GuidanceError> {
+fn copy_cache(cache: &Cache) -> Result<Cache, GuidanceError> {
     Ok(cache.fork(&(0..cache.rows()).collect::<Vec<_>>())?)
 }
 
-fn host_logits(lm: &Lm, hidden: &Tensor) -> Result<Vec<f32>, GuidanceError> {
-    Ok(lm.logits(hidden)?.flatten_all()?.to_vec1()?)
+/// The logits of the first `vocab_size` ids, row by row.
+fn host_logits(lm: &Lm, hidden: &Tensor, vocab_size: usize) -> Result<Vec<f32>, GuidanceError> {
+    let logits = lm.logits(hidden)?;
+    let width = logits.dim(1)?;
+    let mut all: Vec<f32> = logits.flatten_all()?.to_vec1()?;
+    if width > vocab_size {
+        let mut column = 0;
+        all.retain(|_| {
+            let keep = column % width < vocab_size;
+            column += 1;
+            keep
+        });
+    }
+    Ok(all)
 }
 
 /// A prompt read once by every model: the start of any number of arms.
 pub struct Prefilled {
     pub(super) caches: TokenCaches,
     pub(super) logits: Logits,
-    /// The value model's cache, and V of the prompt alone.
-    pub(super) value: Option<(Cache, f32)>,
+    /// What the value model has read, and V of the prompt alone.
+    pub(super) value: Option<(ValueRows, f32)>,
+    pub(super) value_prompt: ValuePrompt,
     pub(super) room: usize,
     pub(super) forward_passes: usize,
     pub(super) elapsed_ms: f64,
@@ -162,22 +194,19 @@ impl Prefilled {
             let prompt = if i == 0 { &prompts.base } else { &prompts.guides };
             let (cache, hidden) = lm.prefill(prompt)?;
             caches.push(cache);
-            logits.push(host_logits(lm, &hidden.narrow(0, prompt.len() - 1, 1)?)?);
+            let last = hidden.narrow(0, prompt.len() - 1, 1)?;
+            logits.push(host_logits(lm, &last, models.vocab_size)?);
         }
-        let value = models.value.as_ref().map(|v| value_prefill(v, &prompts.value)).transpose()?;
+        let value = models.value.as_ref().map(|v| ValueRows::prefill(v, &prompts.value));
+        let value = value.transpose()?;
         Ok(Self {
             forward_passes: caches.len() + usize::from(value.is_some()),
             caches: TokenCaches(caches),
-            logits: Logits { models: logits, vocab_size: models.base.config().vocab_size },
+            logits: Logits { models: logits, vocab_size: models.vocab_size },
             value,
+            value_prompt: prompts.value.clone(),
             room,
             elapsed_ms: started.elapsed().as_secs_f64() * 1e3,
         })
     }
-}
-
-fn value_prefill(model: &ValueModel, prompt: &[u32]) -> Result<(Cache, f32), GuidanceError> {
-    let (cache, hidden) = model.trunk().prefill(prompt)?;
-    let values = model.values(&hidden.narrow(0, prompt.len() - 1, 1)?)?;
-    Ok((cache, values[0]))
 }

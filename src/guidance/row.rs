@@ -93,6 +93,11 @@ impl Row {
         self.drawn[start..text_end].iter().map(|d| d.id).collect()
     }
 
+    /// The response so far, whole characters.
+    pub fn text(&self) -> &str {
+        self.text.text()
+    }
+
     /// Whole characters that this chunk completed.
     pub fn chunk_text(&self) -> &str {
         &self.text.text()[self.chunk_start_byte..]

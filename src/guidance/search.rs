@@ -9,14 +9,14 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use super::GuidanceError;
-use super::models::{Logits, Models, Prefilled, TokenCaches, copy_cache};
+use super::models::{Logits, Models, Prefilled, TokenCaches, ValuePrompt};
 use super::row::Row;
 use super::sampling::{Purpose, RowKey, uniform};
 use super::selection::{Scored, Selection, select};
 use super::settings::{Arm, Settings, ValueSource};
 use super::token_value::draw;
 use super::trace::{ArmTrace, Candidate, ChunkTrace, StopReason, TokenTrace};
-use crate::lm::{Cache, ValueModel};
+use super::values::ValueRows;
 
 /// What one [`Search::step`] brought.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,8 +41,9 @@ pub struct Search<'m> {
     caches: TokenCaches,
     /// Logits for the next token of each cache row, when already known.
     logits: Option<Logits>,
-    /// Value cache; its rows are the candidates that the last chunk extended.
-    value_cache: Option<Cache>,
+    /// What the value model has read; its rows are the candidates that the last chunk extended.
+    value_rows: Option<ValueRows>,
+    value_prompt: ValuePrompt,
     /// Response tokens of every live row.
     position: usize,
     chunks: Vec<ChunkTrace>,
@@ -89,7 +90,8 @@ impl<'m> Search<'m> {
             live: vec![0],
             caches: prompt.caches.copy()?,
             logits: Some(prompt.logits.clone()),
-            value_cache: prompt.value.as_ref().map(|(cache, _)| copy_cache(cache)).transpose()?,
+            value_rows: prompt.value.as_ref().map(|(rows, _)| rows.copy()).transpose()?,
+            value_prompt: prompt.value_prompt.clone(),
             position: 0,
             chunks: Vec::new(),
             leader: 0,
@@ -288,17 +290,17 @@ impl<'m> Search<'m> {
     fn value_candidates(&mut self) -> Result<Vec<usize>, GuidanceError> {
         let extended: Vec<usize> =
             (0..self.rows.len()).filter(|&i| !self.rows[i].chunk_ids().is_empty()).collect();
-        if let (Some(model), Some(cache)) = (&self.models.value, &self.value_cache)
+        if let (Some(guide), Some(read)) = (&self.models.value, &self.value_rows)
             && !extended.is_empty()
         {
             let sources: Vec<usize> =
                 extended.iter().map(|&i| self.rows[i].value_source_row).collect();
-            let mut cache = cache.fork(&sources)?;
-            let ids: Vec<Vec<u32>> = extended.iter().map(|&i| self.rows[i].chunk_ids()).collect();
-            let ids: Vec<&[u32]> = ids.iter().map(Vec::as_slice).collect();
-            let values = read_values(model, &mut cache, &ids)?;
+            let mut read = read.fork(&sources)?;
+            let new: Vec<Vec<u32>> = extended.iter().map(|&i| self.rows[i].chunk_ids()).collect();
+            let texts: Vec<&str> = extended.iter().map(|&i| self.rows[i].text()).collect();
+            let values = read.values(guide, &self.value_prompt, &new, &texts)?;
             self.forward_passes += 1;
-            self.value_cache = Some(cache);
+            self.value_rows = Some(read);
             for (&i, value) in extended.iter().zip(values) {
                 self.rows[i].explicit_value = Some(value);
             }
@@ -347,26 +349,13 @@ impl<'m> Search<'m> {
         }
         if !live.is_empty() {
             self.caches.fork(&cache_rows)?;
-            if let Some(cache) = &mut self.value_cache {
-                *cache = cache.fork(&value_cache_rows)?;
+            if let Some(read) = &mut self.value_rows {
+                *read = read.fork(&value_cache_rows)?;
             }
         }
         (self.rows, self.live) = (rows, live);
         Ok(())
     }
-}
-
-/// Appends `ids` (rows of any lengths, none empty) to the value cache and gives each row's value
-/// at its own last token.
-fn read_values(
-    model: &ValueModel,
-    cache: &mut Cache,
-    ids: &[&[u32]],
-) -> Result<Vec<f32>, GuidanceError> {
-    let hidden = model.trunk().forward(cache, ids)?;
-    let (rows, longest, size) = hidden.dims3()?;
-    let all = model.values(&hidden.reshape((rows * longest, size))?)?;
-    Ok(ids.iter().enumerate().map(|(r, ids)| all[r * longest + ids.len() - 1]).collect())
 }
 
 fn grid(beams: std::ops::Range<usize>, successors: usize) -> Vec<RowKey> {

@@ -44,6 +44,17 @@ pub enum LmError {
         /// What would work.
         instead: String,
     },
+    /// A chat template that cannot be used.
+    #[error(
+        "{file}: the chat template does not work here: {problem}; set chat = false and write the \
+         form into 'template', or leave the system prompt out"
+    )]
+    Template {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// A tensor is not in the file.
     #[error(
         "{file}: tensor '{tensor}' is missing; the weights do not belong to this config.json — \

@@ -3,14 +3,21 @@
 //! * [`Lm`]: a decoder; many rows at once, each at its own position, over an owned [`Cache`].
 //! * [`ValueModel`]: the same trunk with a head that predicts the final reward of a prefix.
 //! * [`Tokenizer`] and [`TextStream`]: text to ids, and ids back to text byte by byte.
+//! * [`ChatTemplate`]: the form in which a model tuned for conversations reads a prompt.
+//! * [`GgufFile`]: all of these in one file.
 //!
 //! Nothing here knows what the models are used for.
 
+mod adapter;
+mod arch;
 mod cache;
+mod chat;
 mod config;
 mod cpu;
+mod decoder;
 mod error;
-mod llama;
+mod fields;
+mod gguf;
 mod portable;
 mod rope;
 mod text;
@@ -18,12 +25,17 @@ mod tokenizer;
 mod value;
 mod weights;
 
+pub use arch::Architecture;
 pub use cache::Cache;
-pub use config::LmConfig;
+pub use chat::ChatTemplate;
+pub use config::{
+    Activation, Biases, Experts, LmConfig, Local, NormKind, Positions, RopeScaling, Rotary,
+};
 pub(crate) use cpu::exp;
+pub use decoder::Lm;
 pub use error::{LmError, Result};
-pub use llama::Lm;
+pub use gguf::GgufFile;
 pub use text::TextStream;
 pub use tokenizer::Tokenizer;
 pub use value::ValueModel;
-pub use weights::Weights;
+pub use weights::{Precision, Weights};

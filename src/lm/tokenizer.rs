@@ -1,19 +1,22 @@
-//! Byte-level BPE tokenizers: text to ids, and the exact bytes of every id.
+//! BPE tokenizers, byte-level or SentencePiece's: text to ids, and the exact bytes of every id.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tokenizers::Tokenizer as Inner;
 
 use super::error::{LmError, Result};
+use super::gguf::GgufFile;
 
 /// More ids than any vocabulary has: beyond it the file is damaged.
 const MAX_VOCAB: u32 = 1 << 21;
 
-/// A byte-level BPE tokenizer.
+/// A BPE tokenizer that has bytes for every id.
 pub struct Tokenizer {
     inner: Inner,
+    /// What the file puts before a text, such as a token that begins it.
+    prefix: Vec<u32>,
     /// The bytes of every id; none for special tokens and ids without a token.
     bytes: Vec<Box<[u8]>>,
     /// The token of every id as the file writes it; none for ids without one.
@@ -31,16 +34,28 @@ struct Added {
 }
 
 impl Tokenizer {
-    /// Loads `tokenizer.json`, given the file or the folder that holds it. Truncation and
-    /// padding that the file may ask for are switched off.
+    /// Loads `tokenizer.json`, given the file or the folder that holds it, or the tokenizer
+    /// inside a GGUF file. Truncation and padding that the file may ask for are switched off.
     ///
     /// # Errors
-    /// A sentence when the file is missing, damaged or not a byte-level BPE.
+    /// A sentence when the file is missing, damaged or of another kind.
     pub fn load(path: &Path) -> Result<Self> {
+        if GgufFile::is_named_so(path) {
+            return Self::from_gguf(&GgufFile::open(path)?);
+        }
         let file = if path.is_dir() { path.join("tokenizer.json") } else { path.to_path_buf() };
         let bytes =
             std::fs::read(&file).map_err(|source| LmError::Read { file: file.clone(), source })?;
         Self::from_bytes(&bytes, &file)
+    }
+
+    /// The tokenizer inside a GGUF file.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::load`].
+    pub fn from_gguf(gguf: &GgufFile) -> Result<Self> {
+        let json = gguf.tokenizer_json()?;
+        Self::from_json(&json, json.to_string().as_bytes(), gguf.file())
     }
 
     /// From the content of a `tokenizer.json`; `file` is used in messages.
@@ -50,7 +65,12 @@ impl Tokenizer {
     pub fn from_bytes(content: &[u8], file: &Path) -> Result<Self> {
         let json: Value = serde_json::from_slice(content)
             .map_err(|error| damaged(file, format!("not valid JSON ({error})")))?;
-        check_kind(&json, file)?;
+        Self::from_json(&json, content, file)
+    }
+
+    /// From a `tokenizer.json` and its text.
+    fn from_json(json: &Value, content: &[u8], file: &Path) -> Result<Self> {
+        let alphabet = Alphabet::of(json, file)?;
         let mut inner = Inner::from_bytes(content)
             .map_err(|error| damaged(file, format!("not a tokenizer ({error})")))?;
         inner.with_truncation(None).map_err(|error| damaged(file, error.to_string()))?;
@@ -66,8 +86,15 @@ impl Tokenizer {
         for (token, id) in vocab {
             tokens[id as usize] = Some(token);
         }
-        let bytes = byte_table(&tokens, &added, file)?;
-        Ok(Self { inner, bytes, tokens, merges: merges(&json), added })
+        let bytes = byte_table(&tokens, &added, alphabet, file)?;
+        let prefix = prefix(&inner)?;
+        Ok(Self { inner, prefix, bytes, tokens, merges: merges(json), added })
+    }
+
+    /// What stands before every text that a model of this tokenizer was trained on: the token
+    /// that begins a text, or nothing.
+    pub fn prefix(&self) -> &[u32] {
+        &self.prefix
     }
 
     /// The ids of `text`. No special token is put before or after it; one written out in the
@@ -118,21 +145,18 @@ impl Tokenizer {
         self.bytes.len()
     }
 
-    /// Whether both give every text the same ids and every id the same meaning.
+    /// How many ids both have in common: all of the shorter one, which must mean the same in
+    /// both and come from the same texts. Past them one of the two may add tokens of its own,
+    /// such as padding, which guidance then leaves out.
     ///
     /// # Errors
     /// The first difference in words: a token, a merge or an added token.
-    pub fn same_vocabulary(&self, other: &Self) -> std::result::Result<(), String> {
-        let empty = None;
-        for id in 0..self.tokens.len().max(other.tokens.len()) {
-            let ours = self.tokens.get(id).unwrap_or(&empty);
-            let theirs = other.tokens.get(id).unwrap_or(&empty);
+    pub fn common_vocabulary(&self, other: &Self) -> std::result::Result<usize, String> {
+        let common = self.tokens.len().min(other.tokens.len());
+        for (id, (ours, theirs)) in self.tokens.iter().zip(&other.tokens).enumerate() {
             if ours != theirs {
-                return Err(format!(
-                    "token {id} is {} in one and {} in the other",
-                    shown(ours),
-                    shown(theirs)
-                ));
+                let (ours, theirs) = (shown(ours), shown(theirs));
+                return Err(format!("token {id} is {ours} in one and {theirs} in the other"));
             }
         }
         for index in 0..self.merges.len().max(other.merges.len()) {
@@ -142,14 +166,26 @@ impl Tokenizer {
                 return Err(format!("merge {index} is {ours} in one and {theirs} in the other"));
             }
         }
-        for index in 0..self.added.len().max(other.added.len()) {
-            let (ours, theirs) = (self.added.get(index), other.added.get(index));
+        let within = |of: &Self| -> Vec<Added> {
+            of.added.iter().filter(|token| (token.id as usize) < common).cloned().collect()
+        };
+        let (ours, theirs) = (within(self), within(other));
+        for index in 0..ours.len().max(theirs.len()) {
+            let (ours, theirs) = (ours.get(index), theirs.get(index));
             if ours != theirs {
                 let (ours, theirs) = (described(ours), described(theirs));
                 return Err(format!("one adds {ours} where the other adds {theirs}"));
             }
         }
-        Ok(())
+        let longer = if self.tokens.len() > common { self } else { other };
+        match longer.tokens.iter().enumerate().skip(common).find(|(id, token)| {
+            token.is_some() && !longer.added.iter().any(|added| added.id as usize == *id)
+        }) {
+            Some((id, token)) => {
+                Err(format!("token {id} is {} in one and absent in the other", shown(token)))
+            }
+            None => Ok(common),
+        }
     }
 }
 
@@ -168,19 +204,59 @@ fn damaged(file: &Path, problem: String) -> LmError {
     LmError::Damaged { file: PathBuf::from(file), problem }
 }
 
-/// Refuses all but byte-level BPE: other kinds have no bytes per id.
-fn check_kind(json: &Value, file: &Path) -> Result<()> {
-    let kind = json["model"]["type"].as_str().unwrap_or("none");
-    let byte_level = ["decoder", "pre_tokenizer"].iter().any(|part| is_byte_level(&json[part]));
-    if kind != "BPE" || !byte_level {
-        return Err(LmError::Unsupported {
-            file: file.to_path_buf(),
-            what: format!("a tokenizer of type {kind} that is not byte-level"),
-            instead: "with a byte-level BPE tokenizer, such as GPT-2's, Llama 3's or SmolLM2's"
-                .into(),
-        });
+/// How the tokens of a BPE are written.
+#[derive(Clone, Copy)]
+enum Alphabet {
+    /// GPT-2's: one character a byte.
+    Bytes,
+    /// SentencePiece's: text with ▁ for a space, and `<0x0A>` for a byte that is in no piece.
+    Pieces,
+}
+
+impl Alphabet {
+    /// Refuses all other kinds: they have no bytes per id.
+    fn of(json: &Value, file: &Path) -> Result<Self> {
+        let kind = json["model"]["type"].as_str().unwrap_or("none");
+        let byte_level = ["decoder", "pre_tokenizer"].iter().any(|part| is_byte_level(&json[part]));
+        match (kind, byte_level, json["model"]["byte_fallback"].as_bool()) {
+            ("BPE", true, _) => Ok(Self::Bytes),
+            ("BPE", false, Some(true)) => Ok(Self::Pieces),
+            _ => Err(LmError::Unsupported {
+                file: file.to_path_buf(),
+                what: format!("a tokenizer of type {kind} that is not byte-level"),
+                instead: "with a byte-level BPE tokenizer, such as GPT-2's, Llama 3's or \
+                          SmolLM2's, or SentencePiece's with bytes to fall back on, such as Llama \
+                          2's or Gemma's"
+                    .into(),
+            }),
+        }
     }
-    Ok(())
+
+    /// The bytes of a token; none if it is not written in this alphabet.
+    fn bytes(self, token: &str, characters: &HashMap<char, u8>) -> Option<Vec<u8>> {
+        match self {
+            Self::Bytes => token.chars().map(|c| characters.get(&c).copied()).collect(),
+            Self::Pieces => {
+                let hex = token.strip_prefix("<0x").and_then(|rest| rest.strip_suffix('>'));
+                let byte = hex.filter(|hex| hex.len() == 2);
+                match byte.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
+                    Some(byte) => Some(vec![byte]),
+                    None => Some(token.replace('▁', " ").into_bytes()),
+                }
+            }
+        }
+    }
+}
+
+/// What the file's post-processor puts before a text.
+fn prefix(inner: &Inner) -> Result<Vec<u32>> {
+    let encode = |special: bool| {
+        let encoding = inner.encode_fast("a", special);
+        encoding.map(|e| e.get_ids().to_vec()).map_err(|error| LmError::Encode(error.to_string()))
+    };
+    let (plain, whole) = (encode(false)?, encode(true)?);
+    let at = whole.windows(plain.len().max(1)).position(|window| window == plain);
+    Ok(whole[..at.unwrap_or(0)].to_vec())
 }
 
 fn is_byte_level(part: &Value) -> bool {
@@ -210,18 +286,22 @@ fn added_tokens(inner: &Inner) -> Vec<Added> {
     added
 }
 
-/// The bytes of every id. BPE tokens are written in GPT-2's alphabet, one character a byte;
-/// ordinary added tokens stand for themselves, special ones for nothing.
-fn byte_table(tokens: &[Option<String>], added: &[Added], file: &Path) -> Result<Vec<Box<[u8]>>> {
-    let alphabet = alphabet();
+/// The bytes of every id. Ordinary added tokens stand for themselves, special ones for nothing.
+fn byte_table(
+    tokens: &[Option<String>],
+    added: &[Added],
+    alphabet: Alphabet,
+    file: &Path,
+) -> Result<Vec<Box<[u8]>>> {
+    let characters = characters();
+    let is_added: HashSet<usize> = added.iter().map(|token| token.id as usize).collect();
     let mut table = vec![Box::<[u8]>::default(); tokens.len()];
     for (id, token) in tokens.iter().enumerate() {
         let Some(token) = token else { continue };
-        if added.iter().any(|added| added.id as usize == id) {
+        if is_added.contains(&id) {
             continue;
         }
-        let bytes: Option<Vec<u8>> = token.chars().map(|c| alphabet.get(&c).copied()).collect();
-        let bytes = bytes.ok_or_else(|| {
+        let bytes = alphabet.bytes(token, &characters).ok_or_else(|| {
             damaged(file, format!("token {id} ({token:?}) is not written in the byte alphabet"))
         })?;
         table[id] = bytes.into();
@@ -234,7 +314,7 @@ fn byte_table(tokens: &[Option<String>], added: &[Added], file: &Path) -> Result
 
 /// GPT-2's map from characters to bytes: printable bytes stand for themselves, the others for
 /// the characters from U+0100 on.
-fn alphabet() -> HashMap<char, u8> {
+fn characters() -> HashMap<char, u8> {
     let mut next = 0x100;
     let mut map = HashMap::with_capacity(256);
     for byte in 0..=255u8 {

@@ -9,7 +9,7 @@ use super::hub::{Hub, Order, Watch};
 use super::manifest::Manifest;
 use super::role::{Part, Precision, PromptStyle, Role, RoleFiles};
 use super::source::Local;
-use crate::guidance::{Models, Pair};
+use crate::guidance::{Models, Pair, ValueGuide};
 use crate::judge::Judge;
 use crate::lm::{Lm, Tokenizer, ValueModel};
 
@@ -109,6 +109,8 @@ pub(super) struct Loader<'a> {
     pub device: &'a Device,
     /// Hears the role that is read next, and the share of the pack before it.
     pub reading: &'a mut dyn FnMut(&'static str, f32),
+    /// Ids that all token models read so far have in common.
+    pub vocab_size: usize,
 }
 
 impl Loader<'_> {
@@ -119,6 +121,7 @@ impl Loader<'_> {
     pub fn load(&mut self) -> Result<(Models, Option<Judge>), PackError> {
         let manifest = self.manifest;
         let (base, tokenizer) = self.lm("base", &manifest.base, 0.0)?;
+        self.vocab_size = tokenizer.vocab_size();
         let common = (&base, &tokenizer);
         let pair = match (&manifest.untuned, &manifest.tuned) {
             (Some(untuned), Some(tuned)) => Some(Pair {
@@ -130,7 +133,8 @@ impl Loader<'_> {
         let value = manifest.value.as_ref().map(|role| self.value(role, 0.9, common));
         let value = value.transpose()?;
         let judge = manifest.judge.as_ref().map(|_| self.judge()).transpose()?;
-        Ok((Models { base, pair, value, tokenizer }, judge))
+        let vocab_size = self.vocab_size;
+        Ok((Models { base, pair, value, tokenizer, vocab_size }, judge))
     }
 
     fn files(&self, name: &str) -> RoleFiles {
@@ -157,20 +161,24 @@ impl Loader<'_> {
         base: (&Lm, &Tokenizer),
     ) -> Result<Lm, PackError> {
         let (lm, tokenizer) = self.lm(name, role, done)?;
-        check_vocabulary(name, base, (&lm, &tokenizer))?;
+        let common = check_vocabulary(name, base, (&lm, &tokenizer))?;
+        self.vocab_size = self.vocab_size.min(common);
         Ok(lm)
     }
 
+    /// A value model of another vocabulary reads text.
     fn value(
         &mut self,
         role: &Role,
         done: f32,
         base: (&Lm, &Tokenizer),
-    ) -> Result<ValueModel, PackError> {
+    ) -> Result<ValueGuide, PackError> {
         (self.reading)("value", done);
         let (model, tokenizer) = load_value("value", role, &self.files("value"), self.device)?;
-        check_vocabulary("value", base, (model.trunk(), &tokenizer))?;
-        Ok(model)
+        let shared = base.1.common_vocabulary(&tokenizer);
+        let reads_tokens =
+            shared.is_ok_and(|_| base.1.vocab_size() <= model.trunk().config().vocab_size);
+        Ok(ValueGuide { model, tokenizer: (!reads_tokens).then_some(tokenizer) })
     }
 
     fn judge(&mut self) -> Result<Judge, PackError> {
@@ -181,23 +189,21 @@ impl Loader<'_> {
     }
 }
 
-/// One vocabulary, by content and by the width of the logits.
+/// How many ids two models have in common, by content and by what their logits cover.
 fn check_vocabulary(
     role: &'static str,
     base: (&Lm, &Tokenizer),
     other: (&Lm, &Tokenizer),
-) -> Result<(), PackError> {
+) -> Result<usize, PackError> {
     let differs = |difference| PackError::Vocabulary { role, difference };
-    base.1.same_vocabulary(other.1).map_err(differs)?;
-    let (ours, theirs) = (base.0.config().vocab_size, other.0.config().vocab_size);
-    if ours != theirs {
-        return Err(differs(format!("{theirs} embedding rows against {ours}")));
+    let common = base.1.common_vocabulary(other.1).map_err(differs)?;
+    for (lm, whose) in [(base.0, "base"), (other.0, role)] {
+        let rows = lm.config().vocab_size;
+        if rows < common {
+            return Err(differs(format!(
+                "the tokenizers have {common} tokens in common, {whose} has {rows} embedding rows"
+            )));
+        }
     }
-    if base.1.vocab_size() > ours {
-        return Err(differs(format!(
-            "the tokenizer has {} tokens, the models {ours} embedding rows",
-            base.1.vocab_size()
-        )));
-    }
-    Ok(())
+    Ok(common)
 }

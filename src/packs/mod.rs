@@ -32,9 +32,8 @@ pub use source::{HubModel, Local, MAIN, Source};
 
 use self::hub::{Hub, Progress, Watch};
 use self::loader::{Loader, PackFiles, gather};
-use crate::guidance::{GuidanceError, Models, Prompts};
+use crate::guidance::{GuidanceError, Models, Prompts, ValueGuide, ValuePrompt};
 use crate::judge::Judge;
-use crate::lm::{Lm, ValueModel};
 
 /// Name of the pack that the program starts with.
 pub const DEFAULT_PACK: &str = "imdb";
@@ -170,8 +169,13 @@ impl Pack {
         let mut watch = Watch { cancelled, progress: &mut progress };
         let files = gather(&manifest, &folder, hub, false, &mut watch)?;
         let mut reading = |role, share| steps(Step::Reading { role, share });
-        let mut loader =
-            Loader { manifest: &manifest, files: &files, device, reading: &mut reading };
+        let mut loader = Loader {
+            manifest: &manifest,
+            files: &files,
+            device,
+            reading: &mut reading,
+            vocab_size: 0,
+        };
         let (models, judge) = loader.load()?;
         Ok(Self { manifest, models, judge, folder, files })
     }
@@ -229,20 +233,24 @@ impl Pack {
         if prompt.trim().is_empty() {
             return Err(GuidanceError::EmptyPrompt);
         }
-        let encode = |role: &Role, lm: &Lm| -> Result<Vec<u32>, GuidanceError> {
-            let ids = self.models.tokenizer.encode(&role.fill(prompt))?;
-            Ok(lm.config().bos.into_iter().chain(ids).collect())
+        let tokenizer = &self.models.tokenizer;
+        let encode = |role: &Role| -> Result<Vec<u32>, GuidanceError> {
+            let ids = tokenizer.encode(&role.fill(prompt))?;
+            Ok(tokenizer.prefix().iter().copied().chain(ids).collect())
         };
         let (manifest, models) = (&self.manifest, &self.models);
         let guides = match (&manifest.untuned, &models.pair) {
-            (Some(role), Some(pair)) => encode(role, &pair.untuned)?,
+            (Some(role), Some(_)) => encode(role)?,
             _ => Vec::new(),
         };
         let value = match (&manifest.value, &models.value) {
-            (Some(role), Some(value)) => encode(role, value.trunk())?,
-            _ => Vec::new(),
+            (Some(role), Some(ValueGuide { tokenizer: Some(_), .. })) => {
+                ValuePrompt::Text(role.fill(prompt))
+            }
+            (Some(role), Some(_)) => ValuePrompt::Tokens(encode(role)?),
+            _ => ValuePrompt::Tokens(Vec::new()),
         };
-        Ok(Prompts { base: encode(&manifest.base, &models.base)?, guides, value })
+        Ok(Prompts { base: encode(&manifest.base)?, guides, value })
     }
 
     /// Role names and parameter counts, in the order base, untuned, tuned, value.
@@ -252,7 +260,7 @@ impl Pack {
             sizes.push(("untuned", pair.untuned.parameters()));
             sizes.push(("tuned", pair.tuned.parameters()));
         }
-        sizes.extend(self.models.value.iter().map(|v| ("value", v.trunk().parameters())));
+        sizes.extend(self.models.value.iter().map(|v| ("value", v.model.trunk().parameters())));
         sizes
     }
 
@@ -260,7 +268,7 @@ impl Pack {
     pub fn context_tokens(&self) -> usize {
         let models = &self.models;
         let pair = models.pair.iter().flat_map(|p| [&p.untuned, &p.tuned]);
-        let value = models.value.iter().map(ValueModel::trunk);
+        let value = models.value.iter().map(|value| value.model.trunk());
         let all = std::iter::once(&models.base).chain(pair).chain(value);
         all.map(|lm| lm.config().context_tokens).min().unwrap_or(0)
     }

@@ -68,7 +68,7 @@ pub fn random_model() -> (LmConfig, HashMap<String, Tensor>) {
         "head_dim": 40, "max_position_embeddings": 64, "rms_norm_eps": 1e-5,
         "tie_word_embeddings": false,
     });
-    let config = LmConfig::from_json(json, Path::new("random")).unwrap();
+    let config = LmConfig::from_json(&json, Path::new("random")).unwrap();
     let mut shapes = vec![
         ("model.embed_tokens".to_string(), vec![333, 50]),
         ("lm_head".to_string(), vec![333, 50]),

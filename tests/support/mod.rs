@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use ivg_playground::guidance::{Models, Pair};
+use ivg_playground::guidance::{Models, Pair, ValueGuide};
 use ivg_playground::lm::{Lm, LmConfig, Tokenizer, ValueModel, Weights};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -20,7 +20,7 @@ const INSIDE: usize = 48;
 const LAYERS: usize = 2;
 
 pub fn config() -> LmConfig {
-    LmConfig::from_json(config_json(), Path::new("test")).unwrap()
+    LmConfig::from_json(&config_json(), Path::new("test")).unwrap()
 }
 
 pub fn config_json() -> serde_json::Value {
@@ -90,6 +90,11 @@ pub fn value_model(seed: u64) -> ValueModel {
     ValueModel::from_weights(config(), &weights, &Device::Cpu).unwrap()
 }
 
+/// A value model that reads the tokens of the others.
+pub fn value_guide(seed: u64) -> ValueGuide {
+    ValueGuide { model: value_model(seed), tokenizer: None }
+}
+
 /// A byte-level BPE without merges, as a `tokenizer.json`.
 pub fn tokenizer_json() -> String {
     let mut vocab = serde_json::Map::new();
@@ -103,9 +108,16 @@ pub fn tokenizer_json() -> String {
     }
     let level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
                        "use_regex": true});
+    let special = json!({"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}});
+    let text = json!({"Sequence": {"id": "A", "type_id": 0}});
+    let begin = json!({
+        "type": "TemplateProcessing", "single": [special, text], "pair": [special, text, text],
+        "special_tokens": {"<|endoftext|>": {"id": "<|endoftext|>", "ids": [EOS],
+                                             "tokens": ["<|endoftext|>"]}},
+    });
     json!({
         "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
-        "post_processor": null, "pre_tokenizer": level, "decoder": level,
+        "post_processor": begin, "pre_tokenizer": level, "decoder": level,
         "added_tokens": [{"id": EOS, "content": "<|endoftext|>", "single_word": false,
                           "lstrip": false, "rstrip": false, "normalized": false,
                           "special": true}],
@@ -124,8 +136,9 @@ pub fn models() -> Models {
     Models {
         base: lm(1),
         pair: Some(Pair { untuned: lm(2), tuned: lm(3) }),
-        value: Some(value_model(4)),
+        value: Some(value_guide(4)),
         tokenizer: tokenizer(),
+        vocab_size: VOCAB,
     }
 }
 

@@ -211,6 +211,11 @@ impl Tails {
         self.used
     }
 
+    /// Tokens of the prompt.
+    pub fn prompt_tokens(&self) -> usize {
+        self.prompt.tokens
+    }
+
     /// The slots of `row`'s tail, ascending.
     pub fn row_slots(&self, row: usize) -> &[usize] {
         &self.slots[row]

@@ -18,6 +18,15 @@ pub struct Reader {
     pub position: usize,
 }
 
+/// How a layer attends.
+#[derive(Clone, Copy)]
+pub struct Reach {
+    /// Tokens a reader sees, itself included; none where it sees all before it.
+    pub window: Option<usize>,
+    /// What products of queries and keys are multiplied by.
+    pub scale: f32,
+}
+
 /// Attention of N tokens, whose keys and values `cache` holds already. Token n's queries are the
 /// first `heads * head_size` values of row n of `queries`, whose rows are `width` long. Gives
 /// `[N, heads * head_size]`.
@@ -27,17 +36,18 @@ pub fn attend(
     readers: &[Reader],
     cache: &Blocks,
     layer: usize,
-    config: &LmConfig,
+    how: (&LmConfig, Reach),
 ) -> Vec<f32> {
+    let config = how.0;
     let out_width = config.heads * config.head_size;
     let mut out = vec![0.0; readers.len() * out_width];
     let work = readers.iter().map(|r| r.position + 1).sum::<usize>() * out_width * 2;
     let one = |(out, (reader, queries)): (&mut [f32], (&Reader, &[f32]))| {
         // As many of the queries that share keys read them together as the registers allow.
         match config.heads / config.kv_heads {
-            1 => attend_token::<1>(queries, reader, cache, layer, config, out),
-            2 => attend_token::<2>(queries, reader, cache, layer, config, out),
-            _ => attend_token::<4>(queries, reader, cache, layer, config, out),
+            1 => attend_token::<1>(queries, reader, cache, layer, how, out),
+            2 => attend_token::<2>(queries, reader, cache, layer, how, out),
+            _ => attend_token::<4>(queries, reader, cache, layer, how, out),
         }
     };
     if work < PARALLEL_FROM || readers.len() < 2 {
@@ -57,17 +67,20 @@ fn attend_token<const TOGETHER: usize>(
     reader: &Reader,
     cache: &Blocks,
     layer: usize,
-    config: &LmConfig,
+    (config, Reach { window, scale }): (&LmConfig, Reach),
     out: &mut [f32],
 ) {
     let (size, group) = (config.head_size, config.heads / config.kv_heads);
-    let read = reader.position + 1;
+    // Whole blocks before the window are not read; of the first block that is, a part is hidden.
+    let all = reader.position + 1;
+    let unseen = window.map_or(0, |window| all.saturating_sub(window));
+    let (skipped, hidden) = (unseen / BLOCK, unseen % BLOCK);
+    let read = all - skipped * BLOCK;
     let padded = read.next_multiple_of(BLOCK);
-    let scale = 1.0 / (size as f32).sqrt();
     let mut scores = vec![0.0; TOGETHER * padded];
     let mut interleaved = vec![[0.0; TOGETHER]; size];
     for kv_head in 0..config.kv_heads {
-        let parts = cache.read(reader.row, layer, kv_head, read);
+        let parts = cache.read(reader.row, layer, kv_head, all).skip(skipped);
         let own = kv_head * group * size..(kv_head + 1) * group * size;
         let queries = queries[own.clone()].chunks(TOGETHER * size);
         for (queries, outs) in queries.zip(out[own].chunks_mut(TOGETHER * size)) {
@@ -81,7 +94,10 @@ fn attend_token<const TOGETHER: usize>(
                     scores[index * BLOCK..][..BLOCK].copy_from_slice(&products);
                 }
             }
-            scores.chunks_exact_mut(padded).for_each(|scores| softmax(&mut scores[..read]));
+            for scores in scores.chunks_exact_mut(padded) {
+                scores[..hidden].fill(f32::NEG_INFINITY);
+                softmax(&mut scores[..read]);
+            }
             // A block at a time, so that its values come from memory in one piece.
             for (index, part) in parts.clone().enumerate() {
                 mix::<TOGETHER>(outs, &scores[index * BLOCK..], padded, part.values, size);

@@ -83,12 +83,43 @@ pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
     out
 }
 
-/// silu(gate)·up for rows that hold gate and up side by side: `[N, 2·inside]` → `[N, inside]`.
-pub fn swiglu(gate_up: &[f32], inside: usize) -> Vec<f32> {
+/// Each row of `x` centred, divided by its standard deviation, times `weight`, plus `bias`.
+pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<f32> {
+    let width = weight.len();
+    let mut out = Vec::with_capacity(x.len());
+    for row in x.chunks_exact(width) {
+        let mean = reduce(row, 0.0, |a, b| a + b) / width as f32;
+        let start = out.len();
+        out.extend(row.iter().map(|x| x - mean));
+        let centred = &mut out[start..];
+        let scale = 1.0 / (dot(centred, centred) / width as f32 + epsilon).sqrt();
+        for ((x, weight), bias) in centred.iter_mut().zip(weight).zip(bias) {
+            *x = *x * scale * weight + bias;
+        }
+    }
+    out
+}
+
+/// x·σ(x).
+#[inline(always)]
+pub fn silu(x: f32) -> f32 {
+    x / (1.0 + exp(-x))
+}
+
+/// GELU by its tanh formula, ½x(1 + tanh(√(2/π)(x + 0.044715x³))), with tanh written by σ.
+#[inline(always)]
+pub fn gelu_tanh(x: f32) -> f32 {
+    const TWICE_ROOT: f32 = 1.595_769_1;
+    x / (1.0 + exp(-TWICE_ROOT * fused_multiply_add(0.044_715 * x * x, x, x)))
+}
+
+/// bend(gate)·up for rows that hold gate and up side by side: `[N, 2·inside]` → `[N, inside]`.
+#[inline(always)]
+pub fn gated(gate_up: &[f32], inside: usize, bend: impl Fn(f32) -> f32) -> Vec<f32> {
     let mut out = Vec::with_capacity(gate_up.len() / 2);
     for row in gate_up.chunks_exact(2 * inside) {
         let (gate, up) = row.split_at(inside);
-        out.extend(gate.iter().zip(up).map(|(gate, up)| gate / (1.0 + exp(-gate)) * up));
+        out.extend(gate.iter().zip(up).map(|(gate, up)| bend(*gate) * up));
     }
     out
 }
@@ -106,6 +137,23 @@ pub fn rotate(x: &mut [f32], width: usize, heads: usize, cos: &[f32], sin: &[f32
                 left[i] = l * cos[i] - r * sin[i];
                 right[i] = r * cos[i] + l * sin[i];
             }
+        }
+    }
+}
+
+/// Norms `heads` heads of every row of `x`, from head `first` on, by their root mean square.
+pub fn norm_heads(
+    x: &mut [f32],
+    width: usize,
+    (first, heads): (usize, usize),
+    weight: &[f32],
+    epsilon: f32,
+) {
+    let size = weight.len();
+    for row in x.chunks_exact_mut(width) {
+        for head in row.chunks_exact_mut(size).skip(first).take(heads) {
+            let scale = 1.0 / (dot(head, head) / size as f32 + epsilon).sqrt();
+            head.iter_mut().zip(weight).for_each(|(x, weight)| *x *= scale * weight);
         }
     }
 }

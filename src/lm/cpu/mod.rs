@@ -5,9 +5,12 @@
 //! cost more than the arithmetic. `portable` computes the same with candle's operations.
 
 mod attention;
+mod block;
 mod math;
 mod matmul;
+mod mixture;
 mod model;
+mod projection;
 
 pub(super) use math::dot;
 pub(crate) use math::exp;

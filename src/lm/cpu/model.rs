@@ -1,61 +1,74 @@
 //! A model packed for the processor, and its forward pass.
 
 use std::ops::{Deref, Range};
+use std::sync::Arc;
 
 use candle_core::{CpuStorage, Device, Storage, Tensor};
 
-use super::attention::{Reader, attend};
-use super::math::{add, rms_norm, rotate, swiglu};
-use super::matmul::Packed;
+use super::attention::Reader;
+use super::block::{Block, Norm};
+use super::math::add;
+use super::projection::Weight;
+use crate::lm::adapter::Adapter;
 use crate::lm::cache::{Blocks, Cache, Owner, Row, Store};
 use crate::lm::config::LmConfig;
 use crate::lm::error::{LmError, Result};
-use crate::lm::rope::Rope;
-use crate::lm::weights::{BlockWeights, ModelWeights};
+use crate::lm::rope::{Ropes, Turns};
+use crate::lm::weights::Picker;
 
-/// A model whose weights are packed for [`Packed::apply`].
+/// A model whose weights are packed for the products of a decoding step. Copies share them.
+#[derive(Clone)]
 pub struct Model {
     config: LmConfig,
-    embedding: Packed,
+    embedding: Weight,
+    /// `[context, hidden]`, for learned positions.
+    positions: Option<Arc<[f32]>>,
     blocks: Vec<Block>,
-    norm: Vec<f32>,
-    /// None where the embedding is the head, or where there is no head at all.
-    head: Option<Packed>,
-    rope: Rope,
-}
-
-struct Block {
-    attention_norm: Vec<f32>,
-    /// Queries, keys and values side by side.
-    qkv: Packed,
-    output: Packed,
-    mlp_norm: Vec<f32>,
-    /// Gate and up side by side.
-    gate_up: Packed,
-    down: Packed,
+    norm: Norm,
+    /// None where there is no language-model head.
+    head: Option<Weight>,
+    ropes: Option<Arc<Ropes>>,
 }
 
 /// The new tokens of one pass: those of all rows one after another, without padding.
-struct Batch {
-    readers: Vec<Reader>,
+pub(super) struct Batch {
+    pub readers: Vec<Reader>,
     /// Per row how many of them are its own.
     lens: Vec<usize>,
     /// The longest of `lens`.
     tokens: usize,
-    cos: Vec<f32>,
-    sin: Vec<f32>,
+    ropes: Option<Arc<Ropes>>,
+    turns: Vec<Turns>,
 }
 
 impl Model {
-    pub fn new(config: &LmConfig, weights: ModelWeights) -> Result<Self> {
+    pub fn new(config: &LmConfig, pick: &Picker<'_>) -> Result<Self> {
+        // One block after another: what a block was made of is gone before the next is read.
+        let blocks = (0..config.layers).map(|layer| Block::new(&pick.block(layer)?, config));
+        let blocks = blocks.collect::<Result<_>>()?;
+        let outer = pick.outer()?;
+        let embedding = Weight::new(&outer.embedding)?;
+        let head = outer.head.as_ref().map(Weight::new).transpose()?;
+        let positions = match outer.positions {
+            Some(positions) => Some(positions.flatten_all()?.to_vec1::<f32>()?.into()),
+            None => None,
+        };
         Ok(Self {
             config: config.clone(),
-            embedding: pack(&[&weights.embedding])?,
-            blocks: weights.blocks.iter().map(Block::new).collect::<Result<_>>()?,
-            norm: weights.norm.to_vec1()?,
-            head: weights.head.map(|head| pack(&[&head])).transpose()?,
-            rope: Rope::new(config),
+            head: head.or_else(|| config.tied.then(|| embedding.clone())),
+            embedding,
+            positions,
+            blocks,
+            norm: Norm::new(&outer.norm, config)?,
+            ropes: Ropes::new(config).map(Arc::new),
         })
+    }
+
+    /// The same model with what an adapter adds; the weights are shared.
+    pub fn adapted(&self, adapter: &Adapter) -> Result<Self> {
+        let blocks = self.blocks.iter().cloned().enumerate();
+        let blocks = blocks.map(|(layer, block)| block.adapted(layer, adapter, &self.config));
+        Ok(Self { blocks: blocks.collect::<Result<_>>()?, ..self.clone() })
     }
 
     /// One empty row.
@@ -73,28 +86,30 @@ impl Model {
     }
 
     fn run_here(&self, cache: &mut Blocks, rows: &[&[u32]], tokens: usize) -> Result<Tensor> {
-        let batch = Batch::new(&self.rope, cache.rows(), rows, tokens);
+        let batch = Batch::new(self.ropes.clone(), cache.rows(), rows, tokens);
         let width = self.config.hidden_size;
         let mut x = vec![0.0; batch.readers.len() * width];
-        for (&id, row) in rows.iter().copied().flatten().zip(x.chunks_exact_mut(width)) {
-            self.embedding.read(id as usize, row);
+        let ids = rows.iter().copied().flatten();
+        for ((&id, reader), row) in ids.zip(&batch.readers).zip(x.chunks_exact_mut(width)) {
+            self.embedding.read(id as usize, row)?;
+            if self.config.embedding_scale != 1.0 {
+                row.iter_mut().for_each(|x| *x *= self.config.embedding_scale);
+            }
+            if let Some(positions) = &self.positions {
+                add(row, &positions[reader.position * width..][..width]);
+            }
         }
         for (layer, block) in self.blocks.iter().enumerate() {
-            block.forward(&mut x, &self.config, cache, layer, &batch);
+            block.forward(&mut x, &self.config, cache, layer, &batch)?;
         }
         cache.commit(&batch.lens);
-        let x = rms_norm(&x, &self.norm, self.config.norm_epsilon as f32);
-        let x = pad(x, &batch, width);
+        let x = pad(self.norm.apply(&x), &batch, width);
         Ok(Tensor::from_vec(x, (rows.len(), tokens, width), &Device::Cpu)?)
     }
 
     /// `[N, hidden]` → `[N, vocab]`.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        let head = match &self.head {
-            Some(head) => head,
-            None if self.config.tied => &self.embedding,
-            None => return Err(LmError::NoHead),
-        };
+        let head = self.head.as_ref().ok_or(LmError::NoHead)?;
         let (rows, width) = hidden.dims2()?;
         if width != self.config.hidden_size {
             let problem = format!("hidden states of width {width} are another model's");
@@ -103,53 +118,13 @@ impl Model {
         let hidden = hidden.contiguous()?;
         let hidden = values(&hidden)?;
         let hidden = hidden.slice()?;
-        let logits = rayon::scope(|_| head.apply(hidden, rows));
+        let logits = rayon::scope(|_| head.apply(hidden, rows))?;
         Ok(Tensor::from_vec(logits, (rows, self.config.vocab_size), &Device::Cpu)?)
     }
 }
 
-impl Block {
-    fn new(weights: &BlockWeights) -> Result<Self> {
-        Ok(Self {
-            attention_norm: weights.attention_norm.to_vec1()?,
-            qkv: pack(&[&weights.queries, &weights.keys, &weights.values])?,
-            output: pack(&[&weights.output])?,
-            mlp_norm: weights.mlp_norm.to_vec1()?,
-            gate_up: pack(&[&weights.gate, &weights.up])?,
-            down: pack(&[&weights.down])?,
-        })
-    }
-
-    /// `x` is `[N, hidden]`; writes this layer's new keys and values to `cache`.
-    fn forward(
-        &self,
-        x: &mut [f32],
-        config: &LmConfig,
-        cache: &mut Blocks,
-        layer: usize,
-        batch: &Batch,
-    ) {
-        let (count, epsilon) = (batch.readers.len(), config.norm_epsilon as f32);
-        let mut qkv = self.qkv.apply(&rms_norm(x, &self.attention_norm, epsilon), count);
-        let turned = config.heads + config.kv_heads;
-        let width = (turned + config.kv_heads) * config.head_size;
-        rotate(&mut qkv, width, turned, &batch.cos, &batch.sin, config.head_size / 2);
-        let keys = config.heads * config.head_size..turned * config.head_size;
-        for (reader, line) in batch.readers.iter().zip(qkv.chunks_exact(width)) {
-            let (keys, values) = (&line[keys.clone()], &line[keys.end..]);
-            cache.write(reader.row, reader.position, layer, keys, values);
-        }
-        let mixed = attend(&qkv, width, &batch.readers, cache, layer, config);
-        add(x, &self.output.apply(&mixed, count));
-
-        let gate_up = self.gate_up.apply(&rms_norm(x, &self.mlp_norm, epsilon), count);
-        let inside = swiglu(&gate_up, config.intermediate_size);
-        add(x, &self.down.apply(&inside, count));
-    }
-}
-
 impl Batch {
-    fn new(rope: &Rope, rows: &[Row], new: &[&[u32]], tokens: usize) -> Self {
+    fn new(ropes: Option<Arc<Ropes>>, rows: &[Row], new: &[&[u32]], tokens: usize) -> Self {
         let lens: Vec<usize> = new.iter().map(|row| row.len()).collect();
         let readers: Vec<Reader> = rows
             .iter()
@@ -160,8 +135,14 @@ impl Batch {
             })
             .collect();
         let positions: Vec<usize> = readers.iter().map(|reader| reader.position).collect();
-        let (cos, sin) = rope.tables(&positions);
-        Self { readers, lens, tokens, cos, sin }
+        let turns = ropes.as_ref().map_or_else(Vec::new, |ropes| ropes.turns(&positions));
+        Self { readers, lens, tokens, ropes, turns }
+    }
+
+    /// How `layer` turns the new tokens; none where positions are learned.
+    pub fn turns(&self, layer: usize) -> Option<&Turns> {
+        let ropes = self.ropes.as_ref()?;
+        self.turns.get(ropes.of_layer(layer))
     }
 }
 
@@ -180,28 +161,21 @@ fn pad(x: Vec<f32>, batch: &Batch, width: usize) -> Vec<f32> {
     out
 }
 
-/// Weights `[out, in]` of one input, packed side by side.
-fn pack(weights: &[&Tensor]) -> Result<Packed> {
-    let weight = Tensor::cat(weights, 0)?;
-    let (outputs, inputs) = weight.dims2()?;
-    Ok(Packed::new(values(&weight)?.slice()?, outputs, inputs))
-}
-
 /// The values of a contiguous f32 tensor on the processor, borrowed.
-struct Values<G> {
+pub(super) struct Values<G> {
     storage: G,
     range: Range<usize>,
 }
 
 /// Borrows the values of `tensor`.
-fn values(tensor: &Tensor) -> Result<Values<impl Deref<Target = Storage> + '_>> {
+pub(super) fn values(tensor: &Tensor) -> Result<Values<impl Deref<Target = Storage> + '_>> {
     let (storage, layout) = tensor.storage_and_layout();
     let (start, end) = layout.contiguous_offsets().ok_or_else(unexpected)?;
     Ok(Values { storage, range: start..end })
 }
 
 impl<G: Deref<Target = Storage>> Values<G> {
-    fn slice(&self) -> Result<&[f32]> {
+    pub fn slice(&self) -> Result<&[f32]> {
         match &*self.storage {
             Storage::Cpu(CpuStorage::F32(values)) => Ok(&values[self.range.clone()]),
             _ => Err(unexpected()),

@@ -3,6 +3,7 @@
 use candle_core::{D, Device, Tensor};
 
 use crate::lm::cache::Tails;
+use crate::lm::config::LmConfig;
 use crate::lm::error::Result;
 
 /// The new tokens of one forward pass, as attention sees them.
@@ -12,12 +13,20 @@ pub(super) struct Batch {
     /// `[rows, 1, 1, tokens, slots]`, 0 where a key may be read and −∞ elsewhere; none where
     /// every slot may be read by every row.
     mask: Option<Tensor>,
+    /// `[rows, 1, 1, tokens, prompt + slots]` for layers with a window; none where it hides
+    /// nothing.
+    window_mask: Option<Tensor>,
 }
 
 impl Batch {
     /// Prepares `tokens` new tokens a row on top of `cache`.
-    pub fn new(cache: &Tails, tokens: usize, device: &Device) -> Result<Self> {
-        Ok(Self { tokens, mask: mask(cache, tokens, device)? })
+    pub fn new(cache: &Tails, tokens: usize, config: &LmConfig, device: &Device) -> Result<Self> {
+        let window = config.local.as_ref().map(|local| local.window_tokens);
+        let window_mask = match window {
+            Some(window) => window_mask(cache, tokens, window, device)?,
+            None => None,
+        };
+        Ok(Self { tokens, mask: mask(cache, tokens, device)?, window_mask })
     }
 }
 
@@ -41,6 +50,40 @@ fn mask(cache: &Tails, tokens: usize, device: &Device) -> Result<Option<Tensor>>
     Ok(Some(Tensor::from_vec(mask, (rows, 1, 1, tokens, slots), device)?))
 }
 
+/// What a window hides on top of [`mask`]: keys of tokens too far back.
+fn window_mask(
+    cache: &Tails,
+    tokens: usize,
+    window: usize,
+    device: &Device,
+) -> Result<Option<Tensor>> {
+    let (rows, used) = (cache.rows(), cache.used());
+    if (0..rows).all(|row| cache.len(row) + tokens <= window) {
+        return Ok(None);
+    }
+    let (prompt, slots) = (cache.prompt_tokens(), used + tokens);
+    let width = prompt + slots;
+    let mut mask = vec![0.0; rows * tokens * width];
+    for (row, block) in mask.chunks_exact_mut(tokens * width).enumerate() {
+        for (token, line) in block.chunks_exact_mut(width).enumerate() {
+            // The first position that is seen.
+            let first = (cache.len(row) + token + 1).saturating_sub(window);
+            line[..first.min(prompt)].fill(f32::NEG_INFINITY);
+            for (index, &slot) in cache.row_slots(row).iter().enumerate() {
+                if prompt + index < first {
+                    line[prompt + slot] = f32::NEG_INFINITY;
+                }
+            }
+            for new in 0..tokens {
+                if cache.len(row) + new < first {
+                    line[prompt + used + new] = f32::NEG_INFINITY;
+                }
+            }
+        }
+    }
+    Ok(Some(Tensor::from_vec(mask, (rows, 1, 1, tokens, width), device)?))
+}
+
 /// Attention of `queries` `[rows, heads, T, size]` (rotated, not scaled), whose own keys and
 /// values are already written to `cache`, in `layer`. Gives `[rows, T, heads * size]`.
 ///
@@ -51,14 +94,22 @@ pub(super) fn attend(
     cache: &Tails,
     layer: usize,
     batch: &Batch,
-    kv_heads: usize,
+    config: &LmConfig,
 ) -> Result<Tensor> {
     let (rows, heads, tokens, size) = queries.dims4()?;
+    let kv_heads = config.kv_heads;
     let group = heads / kv_heads;
     let tail = cache.tail(layer, cache.used() + batch.tokens)?;
     let slots = tail.keys.dim(2)?;
-    let queries = (queries * (1.0 / (size as f64).sqrt()))?;
+    let queries = (queries * f64::from(config.attention_scale))?;
     let queries = queries.reshape((rows, kv_heads, group * tokens, size))?;
+    let hidden = batch.window_mask.as_ref().filter(|_| config.window(layer).is_some());
+    let windowed = |scores: Tensor| -> Result<Tensor> {
+        let Some(mask) = hidden else { return Ok(scores) };
+        let width = scores.dim(D::Minus1)?;
+        let split = scores.reshape((rows, kv_heads, group, tokens, width))?;
+        Ok(split.broadcast_add(mask)?.reshape((rows, kv_heads, group * tokens, width))?)
+    };
 
     let mut tail_scores = queries.matmul(&tail.keys.t()?)?;
     if let Some(mask) = &batch.mask {
@@ -68,7 +119,7 @@ pub(super) fn attend(
             .reshape((rows, kv_heads, group * tokens, slots))?;
     }
     let mixed = match cache.prompt(layer) {
-        None => candle_nn::ops::softmax_last_dim(&tail_scores)?.matmul(&tail.values)?,
+        None => candle_nn::ops::softmax_last_dim(&windowed(tail_scores)?)?.matmul(&tail.values)?,
         Some(prompt) => {
             let stacked = (kv_heads, rows * group * tokens, size);
             let prompt_tokens = prompt.keys.dim(1)?;
@@ -79,7 +130,7 @@ pub(super) fn attend(
                 .reshape((kv_heads, rows, group * tokens, prompt_tokens))?
                 .transpose(0, 1)?;
             let scores = Tensor::cat(&[&prompt_scores.contiguous()?, &tail_scores], D::Minus1)?;
-            let weights = candle_nn::ops::softmax_last_dim(&scores)?;
+            let weights = candle_nn::ops::softmax_last_dim(&windowed(scores)?)?;
             let of_prompt = weights
                 .narrow(D::Minus1, 0, prompt_tokens)?
                 .transpose(0, 1)?

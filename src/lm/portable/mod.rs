@@ -2,59 +2,62 @@
 //! what the processor's own kernels are tested against.
 
 mod attention;
+mod block;
 mod linear;
 
-use candle_core::{Device, Tensor};
-use candle_nn::ops::rms_norm;
+use std::sync::Arc;
 
-use self::attention::{Batch, attend};
-use self::linear::Linear;
+use candle_core::{Device, Tensor};
+
+use self::attention::Batch;
+use self::block::{Block, Norm, Turns};
+use self::linear::Weight;
+use super::adapter::Adapter;
 use super::cache::{Cache, Owner, Store, Tails};
 use super::config::LmConfig;
 use super::error::{LmError, Result};
-use super::rope::Rope;
-use super::weights::{BlockWeights, ModelWeights};
+use super::rope::Ropes;
+use super::weights::Picker;
 
-/// A model as tensors on one device.
+/// A model as tensors on one device. Copies share them.
+#[derive(Clone)]
 pub(super) struct Model {
     config: LmConfig,
-    /// `[vocab, hidden]`
-    embedding: Tensor,
+    embedding: Weight,
+    /// `[context, hidden]`, for learned positions.
+    positions: Option<Tensor>,
     blocks: Vec<Block>,
-    /// `[hidden]`
-    norm: Tensor,
+    norm: Norm,
     /// None for a model that has no language-model head.
-    head: Option<Linear>,
-    rope: Rope,
+    head: Option<Weight>,
+    ropes: Option<Arc<Ropes>>,
     device: Device,
 }
 
-struct Block {
-    attention_norm: Tensor,
-    /// Queries, keys and values side by side.
-    qkv: Linear,
-    output: Linear,
-    mlp_norm: Tensor,
-    /// Gate and up side by side.
-    gate_up: Linear,
-    down: Linear,
-}
-
 impl Model {
-    pub fn new(config: &LmConfig, weights: ModelWeights, device: &Device) -> Result<Self> {
-        let head = match weights.head {
-            None if config.tied => Some(Linear::new(weights.embedding.clone())),
-            head => head.map(Linear::new),
-        };
+    pub fn new(config: &LmConfig, pick: &Picker<'_>, device: &Device) -> Result<Self> {
+        let blocks = (0..config.layers).map(|layer| Block::new(pick.block(layer)?, config));
+        let blocks = blocks.collect::<Result<_>>()?;
+        let outer = pick.outer()?;
+        let embedding = Weight::new(&outer.embedding)?;
+        let head = outer.head.as_ref().map(Weight::new).transpose()?;
         Ok(Self {
             config: config.clone(),
-            embedding: weights.embedding,
-            blocks: weights.blocks.into_iter().map(Block::new).collect::<Result<_>>()?,
-            norm: weights.norm,
-            head,
-            rope: Rope::new(config),
+            head: head.or_else(|| config.tied.then(|| embedding.clone())),
+            embedding,
+            positions: outer.positions,
+            blocks,
+            norm: Norm::new(&outer.norm, config),
+            ropes: Ropes::new(config).map(Arc::new),
             device: device.clone(),
         })
+    }
+
+    /// The same model with what an adapter adds; the weights are shared.
+    pub fn adapted(&self, adapter: &Adapter) -> Result<Self> {
+        let blocks = self.blocks.iter().cloned().enumerate();
+        let blocks = blocks.map(|(layer, block)| block.adapted(layer, adapter, &self.config));
+        Ok(Self { blocks: blocks.collect::<Result<_>>()?, ..self.clone() })
     }
 
     /// One empty row with room for `capacity` tokens.
@@ -68,6 +71,20 @@ impl Model {
             return Err(LmError::Call("the cache was made on another device".into()));
         };
         cache.reserve(tokens)?;
+        let (mut x, turns) = self.embed(cache, rows, tokens)?;
+        let batch = Batch::new(cache, tokens, &self.config, &self.device)?;
+        for (layer, block) in self.blocks.iter().enumerate() {
+            let own = self.ropes.as_ref().and_then(|ropes| turns.get(ropes.of_layer(layer)));
+            x = block.forward(&x, &self.config, cache, layer, (own, &batch))?;
+        }
+        let lens: Vec<usize> = rows.iter().map(|row| row.len()).collect();
+        cache.commit(&lens, tokens);
+        let x = self.norm.forward(&x)?;
+        Ok(x.reshape((rows.len(), tokens, self.config.hidden_size))?)
+    }
+
+    /// The embedded tokens `[rows · tokens, hidden]`, and how each set of frequencies turns them.
+    fn embed(&self, cache: &Tails, rows: &[&[u32]], tokens: usize) -> Result<(Tensor, Vec<Turns>)> {
         let count = rows.len() * tokens;
         let mut ids = Vec::with_capacity(count);
         let mut positions = Vec::with_capacity(count);
@@ -76,72 +93,32 @@ impl Model {
             ids.extend(row.iter().copied().chain(std::iter::repeat(0)).take(tokens));
             positions.extend((0..tokens).map(|token| cache.len(index) + token));
         }
-        let (cos, sin) = self.rope.tables(&positions);
-        let shape = (rows.len(), tokens, self.config.head_size / 2);
-        let cos = Tensor::from_vec(cos, shape, &self.device)?;
-        let sin = Tensor::from_vec(sin, shape, &self.device)?;
-        let batch = Batch::new(cache, tokens, &self.device)?;
-        let ids = Tensor::from_vec(ids, count, &self.device)?;
-        let mut x = self.embedding.index_select(&ids, 0)?;
-        for (layer, block) in self.blocks.iter().enumerate() {
-            x = block.forward(&x, &self.config, cache, layer, (&cos, &sin), &batch)?;
+        let mut turns = Vec::new();
+        if let Some(ropes) = &self.ropes {
+            let shape = (rows.len(), tokens, ropes.half());
+            for turn in ropes.turns(&positions) {
+                let cos = Tensor::from_vec(turn.cos, shape, &self.device)?;
+                let sin = Tensor::from_vec(turn.sin, shape, &self.device)?;
+                turns.push(Turns { cos, sin });
+            }
         }
-        let lens: Vec<usize> = rows.iter().map(|row| row.len()).collect();
-        cache.commit(&lens, tokens);
-        let x = rms_norm(&x, &self.norm, self.config.norm_epsilon as f32)?;
-        Ok(x.reshape((rows.len(), tokens, self.config.hidden_size))?)
+        let mut x = self.embedding.rows(&Tensor::from_vec(ids, count, &self.device)?)?;
+        if self.config.embedding_scale != 1.0 {
+            x = (x * f64::from(self.config.embedding_scale))?;
+        }
+        if let Some(table) = &self.positions {
+            let last = self.config.context_tokens - 1;
+            // Padding may stand past the last position; nothing reads it.
+            let places: Vec<u32> = positions.iter().map(|&p| p.min(last) as u32).collect();
+            let places = Tensor::from_vec(places, count, &self.device)?;
+            x = (x + table.index_select(&places, 0)?)?;
+        }
+        Ok((x, turns))
     }
 
     /// `[N, hidden]` → `[N, vocab]`.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
         let head = self.head.as_ref().ok_or(LmError::NoHead)?;
         head.forward(&hidden.contiguous()?)
-    }
-}
-
-impl Block {
-    fn new(weights: BlockWeights) -> Result<Self> {
-        Ok(Self {
-            qkv: Linear::fused(&[&weights.queries, &weights.keys, &weights.values])?,
-            gate_up: Linear::fused(&[&weights.gate, &weights.up])?,
-            attention_norm: weights.attention_norm,
-            output: Linear::new(weights.output),
-            mlp_norm: weights.mlp_norm,
-            down: Linear::new(weights.down),
-        })
-    }
-
-    /// `[N, hidden]` → `[N, hidden]`; writes this layer's new keys and values to `cache`.
-    fn forward(
-        &self,
-        x: &Tensor,
-        config: &LmConfig,
-        cache: &mut Tails,
-        layer: usize,
-        (cos, sin): (&Tensor, &Tensor),
-        batch: &Batch,
-    ) -> Result<Tensor> {
-        let epsilon = config.norm_epsilon as f32;
-        let (rows, tokens, size) = (cache.rows(), batch.tokens, config.head_size);
-        let (heads, kv_heads) = (config.heads, config.kv_heads);
-
-        let qkv = self.qkv.forward(&rms_norm(x, &self.attention_norm, epsilon)?)?;
-        let qkv = qkv.reshape((rows, tokens, heads + 2 * kv_heads, size))?.transpose(1, 2)?;
-        // Queries and keys turn together: one copy, one rotation.
-        let turned = qkv.narrow(1, 0, heads + kv_heads)?.contiguous()?;
-        let turned = candle_nn::rotary_emb::rope(&turned, cos, sin)?;
-        let queries = turned.narrow(1, 0, heads)?.contiguous()?;
-        let keys = turned.narrow(1, heads, kv_heads)?.contiguous()?;
-        let values = qkv.narrow(1, heads + kv_heads, kv_heads)?.contiguous()?;
-        cache.write(layer, &keys, &values)?;
-        let mixed = attend(&queries, cache, layer, batch, kv_heads)?;
-        let mixed = mixed.reshape((rows * tokens, heads * size))?;
-        let x = (x + self.output.forward(&mixed)?)?;
-
-        let gate_up = self.gate_up.forward(&rms_norm(&x, &self.mlp_norm, epsilon)?)?;
-        let inside = config.intermediate_size;
-        let gate = gate_up.narrow(1, 0, inside)?.contiguous()?.silu()?;
-        let up = gate_up.narrow(1, inside, inside)?;
-        Ok((x + self.down.forward(&(gate * up)?)?)?)
     }
 }

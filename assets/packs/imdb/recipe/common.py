@@ -341,17 +341,22 @@ class Windows:
 
     Each window begins at a document's start, or (at most every second one) with the rest
     of a document that an earlier window cut off; it is filled up with fresh documents.
+    With `plain`, only the half of the documents that a bigram model predicts best is read.
     """
 
-    def __init__(self, work, seed):
+    def __init__(self, work, seed, plain=False):
         self.tokens = np.load(work / "lm_tokens.npy")
         self.starts = np.load(work / "lm_starts.npy")
         self.random = np.random.default_rng(seed)
         self.queue, self.rest = [], np.empty(0, np.uint16)
+        self.documents = np.arange(len(self.starts) - 1)
+        if plain:
+            nats = bigram_nats(self.tokens, self.starts)
+            self.documents = np.argsort(nats, kind="stable")[: len(nats) // 2]
 
     def next_document(self):
         if not self.queue:
-            self.queue = list(self.random.permutation(len(self.starts) - 1))
+            self.queue = list(self.random.permutation(self.documents))
         i = self.queue.pop()
         return self.tokens[self.starts[i] : self.starts[i + 1]]
 
@@ -370,6 +375,23 @@ class Windows:
     def batch(self, rows, length, device):
         ids = np.stack([self.window(length) for _ in range(rows)]).astype(np.int64)
         return torch.from_numpy(ids).to(device)
+
+
+def bigram_nats(tokens, starts):
+    """Mean nats a token of every document under a bigram model of all of them, [documents].
+
+    A low mean tells plain reviews, of common words in common turns, from lists of names and
+    from jokes that a small model cannot follow. One eighth of the weight is the unigram's.
+    """
+    ids = tokens.astype(np.int64)
+    vocab = int(ids.max()) + 1
+    unigram = np.bincount(ids, minlength=vocab)
+    pairs = ids[:-1] * vocab + ids[1:]
+    seen = np.bincount(pairs, minlength=vocab * vocab)
+    p = 0.875 * seen[pairs] / unigram[ids[:-1]] + 0.125 * unigram[ids[1:]] / len(ids)
+    nats = np.concatenate(([0.0], np.cumsum(-np.log(p))))
+    first, last = starts[:-1], starts[1:] - 1
+    return (nats[last] - nats[first]) / np.maximum(last - first, 1)
 
 
 def held_back_windows(work, rows, length):

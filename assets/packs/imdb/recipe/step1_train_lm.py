@@ -28,6 +28,7 @@ def main():
     parser.add_argument("--init", type=pathlib.Path, help="a folder of the pack to go on from; random weights when left out")
     parser.add_argument("--steps", type=int, required=True)
     parser.add_argument("--long-from", type=int, required=True, help="step at which windows become 512 long")
+    parser.add_argument("--plain-from", type=int, help="step from which only plain reviews are read (`common.bigram_nats`)")
     parser.add_argument("--decay-steps", type=int, required=True)
     parser.add_argument("--warm-up", type=int, default=60)
     parser.add_argument("--tokens-per-step", type=int, default=8192)
@@ -58,6 +59,10 @@ def average_gradients(model, workers):
         p.grad.copy_(part.view_as(p))
 
 
+def reads_plain(args, step):
+    return args.plain_from is not None and step >= args.plain_from
+
+
 def train(args, name):
     rank, workers = join_workers()
     device = common.start(args.seed, args.threads)
@@ -69,7 +74,7 @@ def train(args, name):
     checkpoint = args.work / f"{name}.pt"
     if checkpoint.exists():
         optimiser.load(torch.load(checkpoint, map_location=device))
-    windows = common.Windows(args.work, args.seed + optimiser.step_count + 10_000 * rank)
+    windows, plain = None, None
     own_tokens = args.tokens_per_step // workers
     held = common.held_back_windows(args.work, own_tokens // 256, 256).to(device)
     total, decay, log, began = args.steps, args.decay_steps, [], time.time()
@@ -79,6 +84,9 @@ def train(args, name):
         if workers == 1 and flag.exists() and step < total - decay:
             total = step + decay
         length = 512 if step >= args.long_from else 256
+        if windows is None or plain != reads_plain(args, step):
+            plain = reads_plain(args, step)
+            windows = common.Windows(args.work, args.seed + step + 10_000 * rank, plain)
         ids = windows.batch(own_tokens // length, length, device)
         loss = common.language_loss(model, ids)
         loss.backward()
@@ -101,7 +109,7 @@ def report(args, name, model, optimiser, held, total, length):
     held_loss = common.language_loss(model, held).item() if length == 256 else held_loss_without_graph(model, held)
     print(f"{optimiser.step_count} held-back loss {held_loss:.4f} nats/token", flush=True)
     facts = {"name": name, "steps_run": optimiser.step_count, "steps_planned": total,
-             "decay_steps": args.decay_steps, "long_from": args.long_from,
+             "decay_steps": args.decay_steps, "long_from": args.long_from, "plain_from": args.plain_from,
              "tokens_per_step": args.tokens_per_step, "adam_lr": args.adam_lr,
              "muon_lr": args.muon_lr, "seed": args.seed, "held_back_nats_per_token": held_loss}
     (args.work / f"{name}.json").write_text(json.dumps(facts, indent=1))

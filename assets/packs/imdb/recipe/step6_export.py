@@ -8,7 +8,6 @@ its logits (or its value) must agree with the training code's on a text of the h
 import argparse
 import json
 import pathlib
-import shutil
 
 import torch
 from safetensors.torch import save_file
@@ -57,6 +56,19 @@ def configuration(shape, is_value):
     return config
 
 
+def write_tokenizer(source, target):
+    """The tokenizer, with the token that every document was preceded by put before a text."""
+    data = json.loads(source.read_text(encoding="utf-8"))
+    begin, text = {"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
+    data["post_processor"] = {
+        "type": "TemplateProcessing", "single": [begin, text],
+        "pair": [begin, text, {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {"<|endoftext|>": {
+            "id": "<|endoftext|>", "ids": [common.END_OF_TEXT], "tokens": ["<|endoftext|>"]}},
+    }
+    target.write_text(json.dumps(data, ensure_ascii=False, separators=(",", ":")), encoding="utf-8")
+
+
 def write_folder(model, folder, tokenizer_path):
     folder.mkdir(parents=True, exist_ok=True)
     is_value = model.score is not None
@@ -69,7 +81,7 @@ def write_folder(model, folder, tokenizer_path):
         "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": model.shape.max_positions,
         "bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": None,
         "add_prefix_space": False, "clean_up_tokenization_spaces": False})
-    shutil.copyfile(tokenizer_path, folder / "tokenizer.json")
+    write_tokenizer(tokenizer_path, folder / "tokenizer.json")
     temporary = folder / "model.safetensors.part"
     save_file(to_hugging_face(model), temporary, metadata={"format": "pt"})
     temporary.replace(folder / "model.safetensors")

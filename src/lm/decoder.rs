@@ -1,4 +1,4 @@
-//! Llama-shaped decoders: RMS norm, rotary positions, grouped-query attention, SwiGLU.
+//! Decoders: prompts and tokens in, hidden states and logits out.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
+use super::adapter::Adapter;
 use super::cache::{Cache, Owner};
 use super::config::LmConfig;
 use super::error::{LmError, Result};
-use super::weights::{ModelWeights, Weights};
+use super::gguf::GgufFile;
+use super::weights::{Picker, Precision, Weights};
 use super::{cpu, portable};
 
 /// Tokens of a prompt read at once: bounds the score matrix of a long prompt.
@@ -39,15 +41,50 @@ enum Engine {
 }
 
 impl Lm {
-    /// Loads a Hugging Face folder: `config.json` and `model.safetensors` (f32, f16 or bf16;
-    /// held as f32).
+    /// Loads a Hugging Face folder, `config.json` and `model.safetensors` (f32, f16 or bf16;
+    /// held as f32), or a GGUF file (held as Q8_0).
     ///
     /// # Errors
     /// A sentence naming the file and the field or tensor that is missing, damaged, of the
     /// wrong shape or not supported.
-    pub fn load(dir: &Path, device: &Device) -> Result<Self> {
-        let config = LmConfig::load(dir)?;
-        Self::from_weights(config, &Weights::load(dir, device)?, device)
+    pub fn load(path: &Path, device: &Device) -> Result<Self> {
+        Self::load_as(path, None, device)
+    }
+
+    /// As [`Lm::load`], its matrices held as `precision` says, where it says something.
+    ///
+    /// # Errors
+    /// As [`Lm::load`].
+    pub fn load_as(path: &Path, precision: Option<Precision>, device: &Device) -> Result<Self> {
+        let (config, weights) = open(path, precision, device)?;
+        Self::from_weights(config, &weights, device)
+    }
+
+    /// The same model with a PEFT LoRA folder's adapter put on it. The weights are shared with
+    /// this one, not copied.
+    ///
+    /// # Errors
+    /// A setting of the adapter that is not supported; a tensor that does not fit this model.
+    pub fn with_adapter(&self, dir: &Path) -> Result<Self> {
+        let adapter = Adapter::load(dir, self.config())?;
+        let engine = match &self.inner.engine {
+            Engine::Cpu(model) => Engine::Cpu(model.adapted(&adapter)?),
+            Engine::Portable(model) => Engine::Portable(model.adapted(&adapter)?),
+        };
+        Ok(Self {
+            inner: Arc::new(Inner {
+                config: self.config().clone(),
+                engine,
+                owner: Owner::default(),
+                device: self.inner.device.clone(),
+                parameters: self.inner.parameters + adapter.parameters(),
+            }),
+        })
+    }
+
+    /// Whether both are one model: the same weights in the same memory.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
     }
 
     /// A model from tensors in memory, under their Hugging Face names.
@@ -82,13 +119,13 @@ impl Lm {
 
     fn build(config: LmConfig, weights: &Weights, device: &Device, own: bool) -> Result<Self> {
         config.check(weights.file())?;
-        let weights = ModelWeights::new(&config, weights)?;
-        let parameters = weights.parameters;
+        let pick = Picker::new(&config, weights);
         let engine = if own {
-            Engine::Cpu(cpu::Model::new(&config, weights)?)
+            Engine::Cpu(cpu::Model::new(&config, &pick)?)
         } else {
-            Engine::Portable(portable::Model::new(&config, weights, device)?)
+            Engine::Portable(portable::Model::new(&config, &pick, device)?)
         };
+        let parameters = pick.parameters();
         let device = device.clone();
         let owner = Owner::default();
         Ok(Self { inner: Arc::new(Inner { config, engine, owner, device, parameters }) })
@@ -192,4 +229,22 @@ impl Lm {
             None => Ok(()),
         }
     }
+}
+
+/// Configuration and weights of a Hugging Face folder or a GGUF file.
+///
+/// # Errors
+/// As [`Lm::load`].
+pub(super) fn open(
+    path: &Path,
+    precision: Option<Precision>,
+    device: &Device,
+) -> Result<(LmConfig, Weights)> {
+    if GgufFile::is_named_so(path) {
+        let gguf = GgufFile::open(path)?;
+        let weights = Weights::gguf(&gguf, device);
+        return Ok((gguf.config()?, weights.held_as(precision.unwrap_or(Precision::Q8_0))));
+    }
+    let config = LmConfig::load(path)?;
+    Ok((config, Weights::load(path, device)?.held_as(precision.unwrap_or_default())))
 }

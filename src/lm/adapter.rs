@@ -1,0 +1,160 @@
+//! Low-rank adapters (Hu et al. 2021, arXiv 2106.09685) in the folders that PEFT writes:
+//! `adapter_config.json` and `adapter_model.safetensors`.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::config::LmConfig;
+use super::error::{LmError, Result};
+use super::fields::Fields;
+use super::weights::{LowRank, Weights, read_json};
+
+/// A map of a block that an adapter may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Target {
+    Queries,
+    Keys,
+    Values,
+    /// All three, as GPT-2 keeps them.
+    Qkv,
+    Output,
+    Gate,
+    Up,
+    Down,
+}
+
+/// What an adapter adds to the maps of a model.
+pub(super) struct Adapter {
+    parts: HashMap<(usize, Target), LowRank>,
+}
+
+/// What PEFT's names begin with.
+const PREFIX: &str = "base_model.model.";
+
+impl Adapter {
+    /// Loads an adapter for a model of shape `config`.
+    ///
+    /// # Errors
+    /// A sentence naming the file and the setting that is not supported, or the tensor that is
+    /// missing, of another shape, or not one of this model.
+    pub fn load(dir: &Path, config: &LmConfig) -> Result<Self> {
+        let file = dir.join("adapter_config.json");
+        let json = read_json(&file)?;
+        let scale = scale(&Fields::new(&json, &file)?)?;
+        let weights = Weights::adapter(dir)?;
+        let mut parts = HashMap::new();
+        for name in weights.names() {
+            let Some(stem) = name.strip_suffix(".lora_A.weight") else {
+                if name.ends_with(".lora_B.weight") {
+                    continue;
+                }
+                return Err(unknown(&weights, name));
+            };
+            let place = place(stem).filter(|(layer, _)| *layer < config.layers);
+            let (layer, target) = place.ok_or_else(|| unknown(&weights, name))?;
+            let (outputs, inputs) = target.dims(config);
+            let rank = weights.shape(name).and_then(|shape| shape.first().copied()).unwrap_or(0);
+            let up = weights.get(&format!("{stem}.lora_B.weight"), &[outputs, rank])?;
+            let down = weights.get(name, &[rank, inputs])?;
+            let part = LowRank { down: Arc::new(down), up: Arc::new((up * scale)?) };
+            parts.insert((layer, target), part);
+        }
+        if parts.is_empty() {
+            return Err(super::weights::damaged(weights.file(), "it changes nothing".into()));
+        }
+        Ok(Self { parts })
+    }
+
+    /// What is added to a map of `layer`.
+    pub fn part(&self, layer: usize, target: Target) -> Option<&LowRank> {
+        self.parts.get(&(layer, target))
+    }
+
+    /// Number of weights.
+    pub fn parameters(&self) -> usize {
+        let of = |part: &LowRank| part.down.elem_count() + part.up.elem_count();
+        self.parts.values().map(of).sum()
+    }
+}
+
+impl Target {
+    fn dims(self, config: &LmConfig) -> (usize, usize) {
+        let (width, inside) = (config.hidden_size, config.intermediate_size);
+        let (queries, keys) = (config.heads * config.head_size, config.kv_heads * config.head_size);
+        match self {
+            Self::Queries => (queries, width),
+            Self::Keys | Self::Values => (keys, width),
+            Self::Qkv => (queries + 2 * keys, width),
+            Self::Output => (width, queries),
+            Self::Gate | Self::Up => (inside, width),
+            Self::Down => (width, inside),
+        }
+    }
+}
+
+/// α / r, or α / √r where the adapter is rank-stabilised (arXiv 2312.03732).
+fn scale(fields: &Fields<'_>) -> Result<f64> {
+    let refuse = |what: &str| {
+        Err(fields.unsupported(format!("an adapter with '{what}'"), "with plain LoRA"))
+    };
+    match fields.text("peft_type")? {
+        Some("LORA") => {}
+        other => return refuse(other.unwrap_or("no peft_type")),
+    }
+    for name in ["use_dora", "lora_bias", "use_qalora"] {
+        if fields.flag_or(name, false)? {
+            return refuse(name);
+        }
+    }
+    for name in ["modules_to_save", "rank_pattern", "alpha_pattern", "layer_replication"] {
+        let empty = |value: &serde_json::Value| {
+            value.as_array().is_some_and(Vec::is_empty)
+                || value.as_object().is_some_and(serde_json::Map::is_empty)
+        };
+        if fields.get(name).is_some_and(|value| !empty(value)) {
+            return refuse(name);
+        }
+    }
+    if fields.text("bias")?.is_some_and(|bias| bias != "none") {
+        return refuse("bias");
+    }
+    let (rank, alpha) = (fields.size("r")?, fields.number("lora_alpha")?);
+    if rank == 0 {
+        return Err(fields.wrong("r", "is 0; the adapter is damaged".into()));
+    }
+    let stabilised = fields.flag_or("use_rslora", false)?;
+    let by = if stabilised { (rank as f64).sqrt() } else { rank as f64 };
+    Ok(alpha / by)
+}
+
+/// Layer and map of a name such as `base_model.model.model.layers.3.self_attn.q_proj`.
+fn place(stem: &str) -> Option<(usize, Target)> {
+    let name = stem.strip_prefix(PREFIX)?;
+    let at = ["layers.", "h."].iter().find_map(|list| {
+        let at = name.find(list)?;
+        let whole = at == 0 || name[..at].ends_with('.');
+        whole.then_some(at + list.len())
+    })?;
+    let (layer, part) = name[at..].split_once('.')?;
+    let target = match part {
+        "self_attn.q_proj" => Target::Queries,
+        "self_attn.k_proj" => Target::Keys,
+        "self_attn.v_proj" => Target::Values,
+        "attn.c_attn" => Target::Qkv,
+        "self_attn.o_proj" | "attn.c_proj" => Target::Output,
+        "mlp.gate_proj" => Target::Gate,
+        "mlp.up_proj" | "mlp.c_fc" => Target::Up,
+        "mlp.down_proj" | "mlp.c_proj" => Target::Down,
+        _ => return None,
+    };
+    Some((layer.parse().ok()?, target))
+}
+
+fn unknown(weights: &Weights, name: &str) -> LmError {
+    LmError::Unsupported {
+        file: weights.file().to_path_buf(),
+        what: format!("the adapter's tensor '{name}'"),
+        instead: "whose adapter changes attention and feed-forward maps of this very model".into(),
+    }
+}

@@ -1,0 +1,189 @@
+//! Chat templates: the Jinja programs that put a conversation into the form a model was tuned on.
+
+use std::path::{Path, PathBuf};
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, context};
+use minijinja_contrib::pycompat::unknown_method_callback;
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::error::{LmError, Result};
+use super::gguf::GgufFile;
+use super::weights::read_json;
+
+/// Instructions that a template may take: real ones take some hundred for two messages, one
+/// that loops for ever is stopped.
+const FUEL: u64 = 200_000;
+/// Longest text that a template may make of a prompt, beside the prompt itself, in bytes.
+const MAX_ADDED: usize = 1 << 16;
+/// Longest template, in bytes.
+const MAX_TEMPLATE: usize = 1 << 18;
+
+/// A model's chat template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatTemplate {
+    source: String,
+    bos: String,
+    eos: String,
+    file: PathBuf,
+}
+
+impl ChatTemplate {
+    /// The template of a model: `chat_template.jinja` or the one in `tokenizer_config.json` of a
+    /// folder, or the one inside a GGUF file. None where the model has none.
+    ///
+    /// # Errors
+    /// A file that is damaged or holds something else.
+    pub fn load(path: &Path) -> Result<Option<Self>> {
+        if GgufFile::is_named_so(path) {
+            return Self::from_gguf(&GgufFile::open(path)?);
+        }
+        let file = path.join("tokenizer_config.json");
+        let config = if file.is_file() { read_json(&file)? } else { Json::Null };
+        let beside = path.join("chat_template.jinja");
+        let (source, file) = if beside.is_file() {
+            let read = std::fs::read_to_string(&beside);
+            let source = read.map_err(|source| LmError::Read { file: beside.clone(), source })?;
+            (Some(source), beside)
+        } else {
+            (inside(&config, &file)?, file)
+        };
+        let token = |name: &str| {
+            let token = &config[name];
+            token.as_str().or_else(|| token["content"].as_str()).unwrap_or_default().to_owned()
+        };
+        let (bos, eos) = (token("bos_token"), token("eos_token"));
+        source.map(|source| Self::new(source, bos, eos, file)).transpose()
+    }
+
+    /// The template inside a GGUF file.
+    ///
+    /// # Errors
+    /// A template that does not parse.
+    pub fn from_gguf(gguf: &GgufFile) -> Result<Option<Self>> {
+        let Some(source) = gguf.chat_template() else { return Ok(None) };
+        let (bos, eos) = (gguf.token("bos_token_id"), gguf.token("eos_token_id"));
+        Self::new(source.to_owned(), bos, eos, gguf.file().to_owned()).map(Some)
+    }
+
+    fn new(source: String, bos: String, eos: String, file: PathBuf) -> Result<Self> {
+        let template = Self { source, bos, eos, file };
+        if template.source.len() > MAX_TEMPLATE {
+            return Err(template.failed(format!("it is {} bytes long", template.source.len())));
+        }
+        template.environment()?;
+        Ok(template)
+    }
+
+    /// A conversation of one message of the user, and before it the system's where there is one,
+    /// up to where the model's answer begins.
+    ///
+    /// # Errors
+    /// What the template itself refuses, such as a system prompt; a template that does not end.
+    pub fn render(&self, system: Option<&str>, user: &str) -> Result<String> {
+        let environment = self.environment()?;
+        let message = |role: &str, content: &str| context! { role => role, content => content };
+        let mut messages: Vec<Value> = Vec::new();
+        messages.extend(system.filter(|text| !text.is_empty()).map(|text| message("system", text)));
+        messages.push(message("user", user));
+        let values = context! {
+            messages => messages,
+            bos_token => self.bos.as_str(),
+            eos_token => self.eos.as_str(),
+            add_generation_prompt => true,
+            // What Qwen 3's template asks: no thinking aloud before the answer.
+            enable_thinking => false,
+        };
+        let template = environment.get_template("chat").map_err(|error| self.explain(&error))?;
+        let text = template.render(values).map_err(|error| self.explain(&error))?;
+        let given = system.unwrap_or_default().len() + user.len();
+        if text.len() > MAX_ADDED + 4 * given {
+            return Err(self.failed(format!("it made {} bytes of {given}", text.len())));
+        }
+        Ok(text)
+    }
+
+    fn environment(&self) -> Result<Environment<'_>> {
+        let mut environment = Environment::new();
+        environment.set_fuel(Some(FUEL));
+        environment.set_undefined_behavior(UndefinedBehavior::Lenient);
+        // As transformers sets its own.
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.map_err(|error| self.explain(&error))?);
+        environment.set_unknown_method_callback(unknown_method_callback);
+        environment.add_function("raise_exception", refuse);
+        environment.add_filter("tojson", python_json);
+        let added = environment.add_template("chat", &self.source);
+        added.map_err(|error| self.explain(&error))?;
+        Ok(environment)
+    }
+
+    fn explain(&self, error: &Error) -> LmError {
+        let what = error.detail().map_or_else(|| error.to_string(), str::to_owned);
+        match error.kind() {
+            ErrorKind::OutOfFuel => self.failed("it does not come to an end".into()),
+            _ => self.failed(what.lines().next().unwrap_or_default().to_owned()),
+        }
+    }
+
+    fn failed(&self, problem: String) -> LmError {
+        LmError::Template { file: self.file.clone(), problem }
+    }
+}
+
+/// What templates call when they do not take a conversation.
+fn refuse(reason: String) -> std::result::Result<Value, Error> {
+    Err(Error::new(ErrorKind::InvalidOperation, reason))
+}
+
+/// JSON with the spaces that Python puts, for those are what models were tuned on.
+fn python_json(value: Value) -> std::result::Result<String, Error> {
+    struct Spaced;
+    impl serde_json::ser::Formatter for Spaced {
+        fn begin_array_value<W: ?Sized + std::io::Write>(
+            &mut self,
+            writer: &mut W,
+            first: bool,
+        ) -> std::io::Result<()> {
+            if first { Ok(()) } else { writer.write_all(b", ") }
+        }
+
+        fn begin_object_key<W: ?Sized + std::io::Write>(
+            &mut self,
+            writer: &mut W,
+            first: bool,
+        ) -> std::io::Result<()> {
+            if first { Ok(()) } else { writer.write_all(b", ") }
+        }
+
+        fn begin_object_value<W: ?Sized + std::io::Write>(
+            &mut self,
+            writer: &mut W,
+        ) -> std::io::Result<()> {
+            writer.write_all(b": ")
+        }
+    }
+    let mut bytes = Vec::new();
+    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Spaced);
+    let bad = |what: String| Error::new(ErrorKind::BadSerialization, what);
+    value.serialize(&mut serializer).map_err(|error| bad(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| bad(error.to_string()))
+}
+
+/// The template in a `tokenizer_config.json`: a text, or a list of named ones.
+fn inside(config: &Json, file: &Path) -> Result<Option<String>> {
+    match &config["chat_template"] {
+        Json::Null => Ok(None),
+        Json::String(source) => Ok(Some(source.clone())),
+        Json::Array(list) => {
+            let default = list.iter().find(|one| one["name"] == "default").or_else(|| list.first());
+            Ok(default.and_then(|one| one["template"].as_str()).map(str::to_owned))
+        }
+        other => Err(LmError::Field {
+            file: file.to_owned(),
+            field: "chat_template".into(),
+            problem: format!("is {other}, not a text; download the model again"),
+        }),
+    }
+}

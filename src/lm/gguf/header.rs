@@ -1,0 +1,268 @@
+//! The header of a GGUF file, versions 2 and 3. Every length is held against what is left of the
+//! file before anything is allocated.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::Path;
+
+use candle_core::quantized::GgmlDType;
+
+use crate::lm::error::{LmError, Result};
+use crate::lm::weights::damaged;
+
+/// Where the data of a tensor begins is a multiple of this, unless the file says otherwise.
+const ALIGNMENT: u64 = 32;
+/// Dimensions a tensor may have.
+const MAX_DIMS: u32 = 4;
+
+/// An entry of the metadata.
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::lm) enum Meta {
+    Whole(u64),
+    Number(f64),
+    Flag(bool),
+    Text(String),
+    Texts(Vec<String>),
+    Numbers(Vec<f64>),
+}
+
+/// A tensor of the file.
+#[derive(Debug, Clone)]
+pub(in crate::lm) struct Entry {
+    pub dtype: GgmlDType,
+    /// Rows first, as everywhere but in the file.
+    pub shape: Vec<usize>,
+    /// Bytes from the file's start.
+    pub start: u64,
+    pub bytes: usize,
+}
+
+impl Meta {
+    /// A whole number that is not negative.
+    pub fn whole(&self) -> Option<u64> {
+        match self {
+            Meta::Whole(n) => Some(*n),
+            Meta::Number(n) if *n >= 0.0 && n.fract() == 0.0 => Some(*n as u64),
+            _ => None,
+        }
+    }
+
+    /// Any number.
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Meta::Whole(n) => Some(*n as f64),
+            Meta::Number(n) => Some(*n),
+            _ => None,
+        }
+    }
+}
+
+/// Metadata and tensors of `file`.
+///
+/// # Errors
+/// A sentence naming the file when it is missing, cut short, or not GGUF.
+pub(super) fn read(file: &Path) -> Result<(HashMap<String, Meta>, HashMap<String, Entry>)> {
+    let failed = |source| LmError::Read { file: file.to_path_buf(), source };
+    let handle = File::open(file).map_err(failed)?;
+    let length = handle.metadata().map_err(failed)?.len();
+    let mut cursor = Cursor { reader: BufReader::new(handle), position: 0, length };
+    parse(&mut cursor)
+        .map_err(|problem| damaged(file, format!("not a complete GGUF file ({problem})")))
+}
+
+type Parsed<T> = std::result::Result<T, String>;
+
+fn parse(cursor: &mut Cursor) -> Parsed<(HashMap<String, Meta>, HashMap<String, Entry>)> {
+    if cursor.bytes(4)? != b"GGUF" {
+        return Err("it does not begin with GGUF".into());
+    }
+    let version = cursor.u32()?;
+    if !(2..=3).contains(&version) {
+        return Err(format!("version {version}, 2 or 3 expected"));
+    }
+    let (tensor_count, meta_count) = (cursor.u64()?, cursor.u64()?);
+    // An entry takes at least a name, a type and a value; a tensor a name and three numbers.
+    cursor.need(meta_count.saturating_mul(13))?;
+    cursor.need(tensor_count.saturating_mul(24))?;
+    let mut meta = HashMap::new();
+    for _ in 0..meta_count {
+        let key = cursor.text()?;
+        let kind = cursor.u32()?;
+        let value = value(cursor, kind).map_err(|problem| format!("entry '{key}': {problem}"))?;
+        meta.insert(key, value);
+    }
+    let mut raw = Vec::new();
+    for _ in 0..tensor_count {
+        raw.push(tensor(cursor)?);
+    }
+    let alignment = meta.get("general.alignment").map_or(Some(ALIGNMENT), Meta::whole);
+    let alignment = alignment.filter(|alignment| (1..=1 << 20).contains(alignment));
+    let alignment = alignment.ok_or("entry 'general.alignment' is no alignment")?;
+    let data_start = cursor.position.next_multiple_of(alignment);
+    let mut tensors = HashMap::new();
+    for (name, mut entry) in raw {
+        let start = data_start.checked_add(entry.start);
+        let end = start.and_then(|start| start.checked_add(entry.bytes as u64));
+        match (start, end) {
+            (Some(start), Some(end)) if end <= cursor.length => entry.start = start,
+            _ => return Err(format!("tensor '{name}' reaches past the end")),
+        }
+        if tensors.insert(name.clone(), entry).is_some() {
+            return Err(format!("tensor '{name}' is there twice"));
+        }
+    }
+    check_overlap(&tensors)?;
+    Ok((meta, tensors))
+}
+
+/// Name and place of a tensor; its start is still counted from where the data begins.
+fn tensor(cursor: &mut Cursor) -> Parsed<(String, Entry)> {
+    let name = cursor.text()?;
+    let count = cursor.u32()?;
+    if count > MAX_DIMS {
+        return Err(format!("tensor '{name}' has {count} dimensions"));
+    }
+    let dims: Parsed<Vec<u64>> = (0..count).map(|_| cursor.u64()).collect();
+    let mut shape = Vec::new();
+    for dim in dims?.into_iter().rev() {
+        shape.push(usize::try_from(dim).map_err(|_| format!("tensor '{name}' is absurdly large"))?);
+    }
+    let kind = cursor.u32()?;
+    let dtype = dtype(kind).ok_or_else(|| {
+        format!("tensor '{name}' has quantisation {kind}, which this program does not read")
+    })?;
+    let values = shape.iter().try_fold(1_usize, |size, &n| size.checked_mul(n));
+    let block = dtype.block_size();
+    let whole = shape.last().is_some_and(|last| last.is_multiple_of(block));
+    let bytes = values
+        .filter(|values| *values > 0 && whole)
+        .and_then(|values| (values / block).checked_mul(dtype.type_size()))
+        .ok_or_else(|| format!("tensor '{name}' has the impossible shape {shape:?}"))?;
+    Ok((name, Entry { dtype, shape, start: cursor.u64()?, bytes }))
+}
+
+fn check_overlap(tensors: &HashMap<String, Entry>) -> Parsed<()> {
+    let mut ranges: Vec<(u64, u64, &str)> = tensors
+        .iter()
+        .map(|(name, entry)| (entry.start, entry.start + entry.bytes as u64, name.as_str()))
+        .collect();
+    ranges.sort_unstable();
+    match ranges.windows(2).find(|pair| pair[1].0 < pair[0].1) {
+        Some(pair) => Err(format!("tensors '{}' and '{}' overlap", pair[0].2, pair[1].2)),
+        None => Ok(()),
+    }
+}
+
+/// The quantisations that candle reads, by GGUF's numbers.
+fn dtype(kind: u32) -> Option<GgmlDType> {
+    Some(match kind {
+        0 => GgmlDType::F32,
+        1 => GgmlDType::F16,
+        2 => GgmlDType::Q4_0,
+        3 => GgmlDType::Q4_1,
+        6 => GgmlDType::Q5_0,
+        7 => GgmlDType::Q5_1,
+        8 => GgmlDType::Q8_0,
+        10 => GgmlDType::Q2K,
+        11 => GgmlDType::Q3K,
+        12 => GgmlDType::Q4K,
+        13 => GgmlDType::Q5K,
+        14 => GgmlDType::Q6K,
+        30 => GgmlDType::BF16,
+        _ => return None,
+    })
+}
+
+/// GGUF's number for an array.
+const ARRAY: u32 = 9;
+/// GGUF's number for a text.
+const TEXT: u32 = 8;
+
+fn value(cursor: &mut Cursor, kind: u32) -> Parsed<Meta> {
+    if kind == TEXT {
+        return Ok(Meta::Text(cursor.text()?));
+    }
+    if kind != ARRAY {
+        return scalar(cursor, kind);
+    }
+    let (kind, count) = (cursor.u32()?, cursor.u64()?);
+    // The shortest text is its length of 8 bytes; the shortest number one byte.
+    cursor.need(count.saturating_mul(if kind == TEXT { 8 } else { 1 }))?;
+    if kind == TEXT {
+        let texts: Parsed<Vec<String>> = (0..count).map(|_| cursor.text()).collect();
+        return Ok(Meta::Texts(texts?));
+    }
+    if kind == ARRAY {
+        return Err("arrays of arrays are not supported".into());
+    }
+    let mut numbers = Vec::new();
+    for _ in 0..count {
+        numbers.push(match scalar(cursor, kind)? {
+            Meta::Flag(flag) => f64::from(u8::from(flag)),
+            other => other.number().unwrap_or(0.0),
+        });
+    }
+    Ok(Meta::Numbers(numbers))
+}
+
+fn scalar(cursor: &mut Cursor, kind: u32) -> Parsed<Meta> {
+    let signed = |n: i64| u64::try_from(n).map_or(Meta::Number(n as f64), Meta::Whole);
+    Ok(match kind {
+        0 => Meta::Whole(u64::from(u8::from_le_bytes(cursor.array()?))),
+        1 => signed(i64::from(i8::from_le_bytes(cursor.array()?))),
+        2 => Meta::Whole(u64::from(u16::from_le_bytes(cursor.array()?))),
+        3 => signed(i64::from(i16::from_le_bytes(cursor.array()?))),
+        4 => Meta::Whole(u64::from(cursor.u32()?)),
+        5 => signed(i64::from(i32::from_le_bytes(cursor.array()?))),
+        6 => Meta::Number(f64::from(f32::from_le_bytes(cursor.array()?))),
+        7 => Meta::Flag(cursor.array::<1>()? != [0]),
+        10 => Meta::Whole(cursor.u64()?),
+        11 => signed(i64::from_le_bytes(cursor.array()?)),
+        12 => Meta::Number(f64::from_le_bytes(cursor.array()?)),
+        other => return Err(format!("it has the unknown type {other}")),
+    })
+}
+
+/// A reader that knows how much is left.
+struct Cursor {
+    reader: BufReader<File>,
+    position: u64,
+    length: u64,
+}
+
+impl Cursor {
+    fn need(&self, bytes: u64) -> Parsed<()> {
+        let left = self.length.saturating_sub(self.position);
+        if bytes <= left { Ok(()) } else { Err(format!("{bytes} bytes claimed, {left} left")) }
+    }
+
+    fn bytes(&mut self, count: u64) -> Parsed<Vec<u8>> {
+        self.need(count)?;
+        let mut bytes = vec![0; count as usize];
+        self.reader.read_exact(&mut bytes).map_err(|error| error.to_string())?;
+        self.position += count;
+        Ok(bytes)
+    }
+
+    fn array<const N: usize>(&mut self) -> Parsed<[u8; N]> {
+        self.need(N as u64)?;
+        let mut bytes = [0; N];
+        self.reader.read_exact(&mut bytes).map_err(|error| error.to_string())?;
+        self.position += N as u64;
+        Ok(bytes)
+    }
+
+    fn u32(&mut self) -> Parsed<u32> {
+        Ok(u32::from_le_bytes(self.array()?))
+    }
+
+    fn u64(&mut self) -> Parsed<u64> {
+        Ok(u64::from_le_bytes(self.array()?))
+    }
+
+    fn text(&mut self) -> Parsed<String> {
+        let length = self.u64()?;
+        String::from_utf8(self.bytes(length)?).map_err(|_| "a text that is not UTF-8".into())
+    }
+}

@@ -1,0 +1,220 @@
+//! Weights by their Hugging Face names, from safetensors, GGUF or memory, read one tensor at a
+//! time: what is held is the model, not the file beside it.
+
+mod gguf;
+mod matrix;
+mod parts;
+mod picker;
+mod safetensors;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+
+use self::gguf::Tensors;
+pub(super) use self::matrix::{BLOCK, BLOCK_BYTES, Matrix, Quantised};
+pub(super) use self::parts::{
+    AttentionWeights, BlockWeights, Gated, Linear, LowRank, Mlp, Norm, Outer,
+};
+pub(super) use self::picker::Picker;
+use self::safetensors::Files;
+use super::error::{LmError, Result};
+use super::gguf::GgufFile;
+
+/// How the big matrices of a model are held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// Four bytes a weight: exact, for small models and for goldens.
+    #[default]
+    F32,
+    /// Blocks of 32 weights with one scale (GGUF's Q8_0): a quarter of the memory, and faster
+    /// where memory is what a step waits for.
+    Q8_0,
+}
+
+/// Named tensors of one model and where they come from.
+pub struct Weights {
+    file: PathBuf,
+    source: Source,
+    precision: Precision,
+    device: Device,
+}
+
+enum Source {
+    Memory(HashMap<String, Tensor>),
+    Safetensors(Files),
+    Gguf(Tensors),
+}
+
+impl Weights {
+    /// Opens `model.safetensors` of `dir`, or the shards of `model.safetensors.index.json`, to be
+    /// held as f32.
+    ///
+    /// # Errors
+    /// A sentence naming the file when it is missing, cut short or not safetensors.
+    pub fn load(dir: &Path, device: &Device) -> Result<Self> {
+        let (file, files) = Files::open(dir, "model")?;
+        Ok(Self::new(file, Source::Safetensors(files), device))
+    }
+
+    /// Opens `adapter_model.safetensors` of `dir`.
+    ///
+    /// # Errors
+    /// As [`Weights::load`].
+    pub(super) fn adapter(dir: &Path) -> Result<Self> {
+        let (file, files) = Files::open(dir, "adapter_model")?;
+        Ok(Self::new(file, Source::Safetensors(files), &Device::Cpu))
+    }
+
+    /// The tensors of a GGUF file, under the names that the model's Hugging Face files would
+    /// give them.
+    pub(super) fn gguf(gguf: &GgufFile, device: &Device) -> Self {
+        let source = Source::Gguf(Tensors::new(gguf));
+        Self::new(gguf.file().to_owned(), source, device)
+    }
+
+    /// Tensors already in memory; they are converted to f32.
+    ///
+    /// # Errors
+    /// When a conversion fails.
+    pub fn from_tensors(tensors: HashMap<String, Tensor>, device: &Device) -> Result<Self> {
+        let mut converted = HashMap::with_capacity(tensors.len());
+        for (name, tensor) in tensors {
+            let tensor = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+            converted.insert(name, tensor.contiguous()?);
+        }
+        Ok(Self::new(PathBuf::from("memory"), Source::Memory(converted), device))
+    }
+
+    fn new(file: PathBuf, source: Source, device: &Device) -> Self {
+        Self { file, source, precision: Precision::F32, device: device.clone() }
+    }
+
+    /// The same weights, to be held otherwise.
+    #[must_use]
+    pub fn held_as(self, precision: Precision) -> Self {
+        Self { precision, ..self }
+    }
+
+    /// The file the tensors come from, for messages.
+    pub fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Whether norms are kept as they act, even where the model's own files keep them less one.
+    pub(super) fn norms_are_whole(&self) -> bool {
+        matches!(self.source, Source::Gguf(_))
+    }
+
+    /// Whether a tensor of this name exists.
+    pub fn contains(&self, name: &str) -> bool {
+        match &self.source {
+            Source::Memory(tensors) => tensors.contains_key(name),
+            Source::Safetensors(files) => files.shape(name).is_some(),
+            Source::Gguf(tensors) => tensors.shape(name).is_some(),
+        }
+    }
+
+    /// The names there are; those of a GGUF file are its own.
+    pub(super) fn names(&self) -> Vec<&str> {
+        match &self.source {
+            Source::Memory(tensors) => tensors.keys().map(String::as_str).collect(),
+            Source::Safetensors(files) => files.names(),
+            Source::Gguf(tensors) => tensors.names(),
+        }
+    }
+
+    /// The shape of a tensor, none if there is no such tensor.
+    pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        match &self.source {
+            Source::Memory(tensors) => tensors.get(name).map(|tensor| tensor.dims().to_vec()),
+            Source::Safetensors(files) => files.shape(name).map(<[usize]>::to_vec),
+            Source::Gguf(tensors) => tensors.shape(name),
+        }
+    }
+
+    /// The tensor `name` as f32, which must have `shape`.
+    ///
+    /// # Errors
+    /// [`LmError::MissingTensor`], [`LmError::Shape`], [`LmError::Unsupported`] for a tensor of
+    /// a type that is no float, [`LmError::Damaged`] for one that holds a value that is no
+    /// number.
+    pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        Ok(self.on_host(name, shape)?.to_device(&self.device)?)
+    }
+
+    /// The matrix `name`, `[outputs, inputs]`, held as this model's matrices are.
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    pub(super) fn matrix(&self, name: &str, outputs: usize, inputs: usize) -> Result<Matrix> {
+        if self.precision == Precision::Q8_0
+            && let Source::Gguf(tensors) = &self.source
+        {
+            self.check_shape(name, &[outputs, inputs])?;
+            let held = tensors.quantised(name, outputs, inputs, &self.device)?;
+            if let Some(quantised) = held {
+                return Ok(Matrix::Quantised(quantised));
+            }
+        }
+        let full = self.on_host(name, &[outputs, inputs])?;
+        self.hold(full)
+    }
+
+    /// A matrix `[outputs, inputs]` on the host, held as this model's matrices are.
+    ///
+    /// # Errors
+    /// When the conversion fails.
+    pub(super) fn hold(&self, full: Tensor) -> Result<Matrix> {
+        match self.precision {
+            Precision::F32 => Ok(Matrix::Full(full.to_device(&self.device)?)),
+            Precision::Q8_0 => Ok(Matrix::Quantised(Quantised::new(&full, &self.device)?)),
+        }
+    }
+
+    /// The tensor `name` as f32 on the host.
+    fn on_host(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        self.check_shape(name, shape)?;
+        let missing = || self.missing(name);
+        match &self.source {
+            Source::Memory(tensors) => tensors.get(name).cloned().ok_or_else(missing),
+            Source::Safetensors(files) => files.read(name)?.ok_or_else(missing),
+            Source::Gguf(tensors) => tensors.read(name)?.ok_or_else(missing),
+        }
+    }
+
+    fn check_shape(&self, name: &str, expected: &[usize]) -> Result<()> {
+        let found = self.shape(name).ok_or_else(|| self.missing(name))?;
+        if found == expected {
+            return Ok(());
+        }
+        Err(LmError::Shape {
+            file: self.file.clone(),
+            tensor: name.into(),
+            found,
+            expected: expected.to_vec(),
+        })
+    }
+
+    fn missing(&self, name: &str) -> LmError {
+        LmError::MissingTensor { file: self.file.clone(), tensor: name.into() }
+    }
+}
+
+/// The error of a file that is not what its name says.
+pub(super) fn damaged(file: &Path, problem: String) -> LmError {
+    LmError::Damaged { file: file.to_path_buf(), problem }
+}
+
+/// Reads a JSON file.
+///
+/// # Errors
+/// [`LmError::Read`] or [`LmError::Damaged`].
+pub(super) fn read_json(file: &Path) -> Result<serde_json::Value> {
+    let bytes =
+        std::fs::read(file).map_err(|source| LmError::Read { file: file.to_path_buf(), source })?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| damaged(file, format!("not valid JSON ({error})")))
+}

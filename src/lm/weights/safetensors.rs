@@ -1,0 +1,198 @@
+//! Safetensors files: the header is read and checked at once, a tensor when it is asked for.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use safetensors::Dtype;
+use safetensors::tensor::{Metadata, TensorInfo};
+
+use super::{damaged, read_json};
+use crate::lm::error::{LmError, Result};
+
+/// Bytes before the header, which hold its length.
+const PREFIX: u64 = 8;
+/// Longest header: the library's own limit.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// The tensors of one file or of many shards.
+pub(super) struct Files {
+    shards: Vec<PathBuf>,
+    entries: HashMap<String, Entry>,
+}
+
+struct Entry {
+    shard: usize,
+    dtype: Dtype,
+    shape: Vec<usize>,
+    /// Bytes from the file's start.
+    start: u64,
+    bytes: usize,
+}
+
+impl Files {
+    /// Opens `<stem>.safetensors` in `dir`, or the shards that `<stem>.safetensors.index.json`
+    /// lists. Also gives the file to name in messages.
+    ///
+    /// # Errors
+    /// A sentence naming the file that is missing, cut short or not safetensors.
+    pub fn open(dir: &Path, stem: &str) -> Result<(PathBuf, Self)> {
+        let single = dir.join(format!("{stem}.safetensors"));
+        let index = dir.join(format!("{stem}.safetensors.index.json"));
+        let mut files = Self { shards: Vec::new(), entries: HashMap::new() };
+        if single.exists() || !index.exists() {
+            files.add(single.clone())?;
+            return Ok((single, files));
+        }
+        for shard in shard_names(&index)? {
+            files.add(dir.join(shard))?;
+        }
+        Ok((index, files))
+    }
+
+    /// The shape of a tensor.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.entries.get(name).map(|entry| entry.shape.as_slice())
+    }
+
+    /// The names of all tensors.
+    pub fn names(&self) -> Vec<&str> {
+        self.entries.keys().map(String::as_str).collect()
+    }
+
+    /// Reads a tensor as f32.
+    ///
+    /// # Errors
+    /// A type that is no float, a value that is no number, a file that can no longer be read.
+    pub fn read(&self, name: &str) -> Result<Option<Tensor>> {
+        let Some(entry) = self.entries.get(name) else { return Ok(None) };
+        let file = &self.shards[entry.shard];
+        let mut data = vec![0; entry.bytes];
+        let read = |data: &mut [u8]| {
+            let mut handle = File::open(file)?;
+            handle.seek(SeekFrom::Start(entry.start))?;
+            handle.read_exact(data)
+        };
+        read(&mut data).map_err(|source| LmError::Read { file: file.clone(), source })?;
+        let values = to_f32(&data, entry.dtype).ok_or_else(|| LmError::Unsupported {
+            file: file.clone(),
+            what: format!("tensor '{name}' of type {:?}", entry.dtype),
+            instead: "whose weights are f32, f16 or bf16".into(),
+        })?;
+        if values.iter().any(|value| !value.is_finite()) {
+            let problem = format!("tensor '{name}' holds a value that is no number");
+            return Err(damaged(file, problem));
+        }
+        Ok(Some(Tensor::from_vec(values, entry.shape.as_slice(), &Device::Cpu)?))
+    }
+
+    fn add(&mut self, file: PathBuf) -> Result<()> {
+        let failed = |source| LmError::Read { file: file.clone(), source };
+        let mut handle = File::open(&file).map_err(failed)?;
+        let length = handle.metadata().map_err(failed)?.len();
+        let (metadata, data_start) = header(&mut handle, length).map_err(|problem| {
+            damaged(&file, format!("not a complete safetensors file ({problem})"))
+        })?;
+        let tensors = metadata.tensors();
+        check_layout(&tensors, length - data_start).map_err(|problem| {
+            damaged(&file, format!("not a complete safetensors file ({problem})"))
+        })?;
+        for (name, info) in tensors {
+            let (start, end) = info.data_offsets;
+            let entry = Entry {
+                shard: self.shards.len(),
+                dtype: info.dtype,
+                shape: info.shape.clone(),
+                start: data_start + start as u64,
+                bytes: end - start,
+            };
+            self.entries.insert(name, entry);
+        }
+        self.shards.push(file);
+        Ok(())
+    }
+}
+
+/// The header, and where the data begins. Nothing is allocated that the file cannot hold.
+fn header(file: &mut File, length: u64) -> std::result::Result<(Metadata, u64), String> {
+    let mut prefix = [0; PREFIX as usize];
+    file.read_exact(&mut prefix).map_err(|_| "it has no header".to_owned())?;
+    let claimed = u64::from_le_bytes(prefix);
+    if claimed > MAX_HEADER.min(length - PREFIX) {
+        return Err(format!("its header claims {claimed} bytes of {length}"));
+    }
+    let mut header = vec![0; claimed as usize];
+    file.read_exact(&mut header).map_err(|error| error.to_string())?;
+    let metadata = serde_json::from_slice(&header).map_err(|error| error.to_string())?;
+    Ok((metadata, PREFIX + claimed))
+}
+
+/// Whether the tensors are as long as their shapes say and cover the data exactly, in order and
+/// without overlap.
+fn check_layout(
+    tensors: &HashMap<String, &TensorInfo>,
+    data_bytes: u64,
+) -> std::result::Result<(), String> {
+    let mut ranges = Vec::with_capacity(tensors.len());
+    for (name, info) in tensors {
+        let (start, end) = info.data_offsets;
+        let values = info.shape.iter().try_fold(1_usize, |size, &n| size.checked_mul(n));
+        let bits = values.and_then(|values| values.checked_mul(info.dtype.bitsize()));
+        let bytes = end.checked_sub(start);
+        if bits.is_none() || bytes.and_then(|bytes| bytes.checked_mul(8)) != bits {
+            return Err(format!("tensor '{name}' is not as long as its shape says"));
+        }
+        ranges.push((start, end));
+    }
+    ranges.sort_unstable();
+    let mut covered = 0;
+    for (start, end) in ranges {
+        if start != covered {
+            return Err("its tensors overlap or leave gaps".to_owned());
+        }
+        covered = end;
+    }
+    if covered as u64 == data_bytes {
+        Ok(())
+    } else {
+        Err(format!("its tensors need {covered} bytes, it holds {data_bytes}"))
+    }
+}
+
+/// The values of float tensors as f32; none for other types.
+fn to_f32(data: &[u8], dtype: Dtype) -> Option<Vec<f32>> {
+    let half_words = |convert: fn(u16) -> f32| {
+        data.chunks_exact(2).map(|b| convert(u16::from_le_bytes([b[0], b[1]]))).collect()
+    };
+    match dtype {
+        Dtype::F32 => {
+            let words = data.chunks_exact(4);
+            Some(words.map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+        }
+        Dtype::F16 => Some(half_words(|bits| half::f16::from_bits(bits).to_f32())),
+        Dtype::BF16 => Some(half_words(|bits| half::bf16::from_bits(bits).to_f32())),
+        _ => None,
+    }
+}
+
+/// File names of the shards an index lists, each once, in order.
+fn shard_names(index: &Path) -> Result<Vec<String>> {
+    let json = read_json(index)?;
+    let map =
+        json.get("weight_map").and_then(|map| map.as_object()).ok_or_else(|| LmError::Field {
+            file: index.to_path_buf(),
+            field: "weight_map".into(),
+            problem: "is missing; download the model again".into(),
+        })?;
+    let mut names: Vec<String> =
+        map.values().filter_map(|name| name.as_str()).map(str::to_string).collect();
+    names.sort();
+    names.dedup();
+    // An index comes from the network: it may not name files outside its folder.
+    if let Some(bad) = names.iter().find(|name| name.contains(['/', '\\'])) {
+        return Err(damaged(index, format!("shard '{bad}' lies outside the folder")));
+    }
+    Ok(names)
+}

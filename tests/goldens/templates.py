@@ -1,0 +1,84 @@
+"""Makes `templates/`: chat templates in the manner of the families that this program loads, and
+what transformers' renderer makes of them.
+
+    pip install transformers jinja2
+    python tests/goldens/templates.py
+
+The templates are written for these tests; they use what published ones use: namespaces, slices,
+methods of texts, exceptions, filters, trimmed blocks.
+"""
+
+import json
+from pathlib import Path
+
+from transformers.utils.chat_template_utils import render_jinja_template
+
+HERE = Path(__file__).parent / "templates"
+
+TEMPLATES = {
+    # A system prompt of its own where none is given.
+    "chatml": (
+        "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
+        "{{ '<|im_start|>system\\nBe brief.<|im_end|>\\n' }}{% endif %}"
+        "{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"),
+    # The system prompt inside the first message of the user.
+    "inst": (
+        "{% if messages[0]['role'] == 'system' %}{% set system = '<<SYS>>\\n' + messages[0]['content'] + '\\n<</SYS>>\\n\\n' %}"
+        "{% set rest = messages[1:] %}{% else %}{% set system = '' %}{% set rest = messages %}{% endif %}"
+        "{% for message in rest %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+        "{{ raise_exception('roles must alternate') }}{% endif %}"
+        "{% set content = system + message['content'] if loop.index0 == 0 else message['content'] %}"
+        "{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}"
+        "{% else %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}"),
+    # No system prompt at all; blocks on lines of their own.
+    "turns": (
+        "{{ bos_token }}\n{%- for message in messages %}\n"
+        "    {%- if message['role'] == 'system' %}\n        {{- raise_exception('System role not supported') }}\n    {%- endif %}\n"
+        "    {%- set role = 'model' if message['role'] == 'assistant' else message['role'] %}\n"
+        "    {{- '<start_of_turn>' + role + '\\n' + message['content'] | trim + '<end_of_turn>\\n' }}\n"
+        "{%- endfor %}\n{% if add_generation_prompt %}\n    {{- '<start_of_turn>model\\n' }}\n{% endif %}\n"),
+    # A namespace, a reversed list, JSON and a switch.
+    "think": (
+        "{%- set ns = namespace(last=-1) %}\n"
+        "{%- for message in messages[::-1] %}\n"
+        "    {%- if message.role == 'user' and ns.last < 0 %}\n        {%- set ns.last = messages|length - 1 - loop.index0 %}\n    {%- endif %}\n"
+        "{%- endfor %}\n"
+        "{%- for message in messages %}\n"
+        "    {{- '<|' + message.role + '|>' }}{{- message.content.split('</think>')[-1].lstrip('\\n') }}\n"
+        "    {%- if loop.index0 == ns.last and message.content is string and message.content.startswith('{') %}{{- message | tojson }}{%- endif %}\n"
+        "{%- endfor %}\n"
+        "{%- if add_generation_prompt %}\n    {{- '<|assistant|>\\n' }}\n"
+        "    {%- if enable_thinking is defined and enable_thinking is false %}\n        {{- '<think>\\n\\n</think>\\n\\n' }}\n    {%- endif %}\n{%- endif %}"),
+}
+
+PROMPTS = [
+    (None, "Is it a good film?"),
+    ("Answer as a critic.", "  Is it a good film? "),
+    (None, "</think>\nquote \"this\" & <that> 日本語 👍"),
+    (None, "{% raise %} {{ bos_token }}"),
+    ("", "An empty system prompt is none."),
+]
+
+
+def main():
+    for name, template in TEMPLATES.items():
+        folder = HERE / name
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {"bos_token": {"content": "<s>", "special": True}, "eos_token": "</s>", "chat_template": template}
+        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
+        cases = []
+        for system, user in PROMPTS:
+            messages = ([{"role": "system", "content": system}] if system else []) + [{"role": "user", "content": user}]
+            try:
+                rendered, _ = render_jinja_template(
+                    [messages], chat_template=template, add_generation_prompt=True,
+                    bos_token="<s>", eos_token="</s>", enable_thinking=False)
+                cases.append({"system": system, "user": user, "text": rendered[0]})
+            except Exception as error:
+                cases.append({"system": system, "user": user, "error": str(error)})
+        (folder / "expected.json").write_text(json.dumps(cases, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+//! Chat templates against transformers' own renderer, and those that misbehave.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod lm_support;
+
+use std::path::Path;
+
+use ivg_playground::lm::ChatTemplate;
+use lm_support::golden;
+use serde_json::{Value, json};
+
+#[test]
+fn templates_make_what_transformers_makes() {
+    for name in ["chatml", "inst", "turns", "think"] {
+        let folder = golden("templates").join(name);
+        let template = ChatTemplate::load(&folder).unwrap().unwrap();
+        let cases = std::fs::read(folder.join("expected.json")).unwrap();
+        let cases: Vec<Value> = serde_json::from_slice(&cases).unwrap();
+        assert!(cases.len() > 3);
+        for case in cases {
+            let made = template.render(case["system"].as_str(), case["user"].as_str().unwrap());
+            match case["text"].as_str() {
+                Some(text) => assert_eq!(made.unwrap(), text, "{name}"),
+                None => {
+                    let message = made.unwrap_err().to_string();
+                    let reason = case["error"].as_str().unwrap();
+                    assert!(message.contains(reason), "{name}: {message}");
+                    assert!(message.contains("tokenizer_config.json"), "{message}");
+                }
+            }
+        }
+    }
+}
+
+fn with(template: Value) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let json = json!({ "chat_template": template });
+    std::fs::write(dir.path().join("tokenizer_config.json"), json.to_string()).unwrap();
+    dir
+}
+
+fn refusal(dir: &Path) -> String {
+    let rendered = ChatTemplate::load(dir).and_then(|t| t.unwrap().render(None, "Hi"));
+    let message = rendered.unwrap_err().to_string();
+    assert!(!message.contains('\n'), "{message}");
+    message
+}
+
+#[test]
+fn templates_are_found_where_models_keep_them() {
+    let dir = tempfile::tempdir().unwrap();
+    assert_eq!(ChatTemplate::load(dir.path()).unwrap(), None);
+    let named = json!([{"name": "tool_use", "template": "tools"},
+                       {"name": "default", "template": "<{{ messages[0].content }}>"}]);
+    let dir = with(named);
+    let made = |dir: &Path| ChatTemplate::load(dir).unwrap().unwrap().render(None, "Hi").unwrap();
+    assert_eq!(made(dir.path()), "<Hi>");
+    // A file of its own comes first.
+    std::fs::write(dir.path().join("chat_template.jinja"), "({{ messages[0]['content'] }})")
+        .unwrap();
+    assert_eq!(made(dir.path()), "(Hi)");
+    let file = golden("quantised").join("q8_0.gguf");
+    let inside = ChatTemplate::load(&file).unwrap().unwrap();
+    assert_eq!(inside.render(Some("S"), "Hi").unwrap(), "<system>S<user>Hi");
+}
+
+#[test]
+fn templates_that_misbehave_are_refused_in_a_sentence() {
+    let began = std::time::Instant::now();
+    let endless = "{% macro f(n) %}{{ f(n + 1) }}{{ f(n + 2) }}{% endmacro %}{{ f(0) }}";
+    let cases = [
+        ("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}", "end"),
+        (endless, ""),
+        ("{{ 'x' * 100000000 }}", ""),
+        ("{% for m in messages %}{{ m.content }}", ""),
+        ("{{ messages[0].content.no_such_method() }}", "no_such_method"),
+        ("{{ raise_exception('not this way') }}", "not this way"),
+    ];
+    for (template, said) in cases {
+        let message = refusal(with(json!(template)).path());
+        assert!(message.contains("tokenizer_config.json") && message.contains(said), "{message}");
+    }
+    assert!(refusal(with(json!("x".repeat(300_000))).path()).contains("long"));
+    assert!(refusal(with(json!(7)).path()).contains("chat_template"));
+    assert!(began.elapsed().as_secs() < 20);
+}

@@ -1,0 +1,224 @@
+//! Every family of models, adapter, head and file format of `lm` against PyTorch transformers.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod lm_support;
+
+use candle_core::{Device, Tensor};
+use ivg_playground::lm::{
+    Architecture, GgufFile, Lm, LmConfig, Precision, Tokenizer, ValueModel, Weights,
+};
+use lm_support::{difference, expected, golden, load};
+
+const FAMILIES: [(&str, Architecture); 6] = [
+    ("gpt2", Architecture::Gpt2),
+    ("mistral", Architecture::Mistral),
+    ("mixtral", Architecture::Mixtral),
+    ("qwen2", Architecture::Qwen2),
+    ("qwen3", Architecture::Qwen3),
+    ("gemma3", Architecture::Gemma3),
+];
+
+/// The same folder, computed by candle's operations as other devices do.
+fn portable(name: &str) -> Lm {
+    let config = LmConfig::load(&golden(name)).unwrap();
+    let weights = Weights::load(&golden(name), &Device::Cpu).unwrap();
+    Lm::portable(config, &weights, &Device::Cpu).unwrap()
+}
+
+/// Logits of the whole text, and of the text read a few tokens at a time in two rows of which
+/// one is dropped.
+fn both_ways(lm: &Lm, ids: &[u32]) -> [Tensor; 2] {
+    let (_, hidden) = lm.prefill(ids).unwrap();
+    let whole = lm.logits(&hidden).unwrap();
+    let (cache, hidden) = lm.prefill(&ids[..3]).unwrap();
+    let mut parts = vec![hidden];
+    let mut cache = cache.fork(&[0, 0]).unwrap();
+    for (index, new) in ids[3..].chunks(4).enumerate() {
+        let hidden = lm.forward(&mut cache, &[&[7, 9][..index % 3], new]).unwrap();
+        let own = hidden.get(1).unwrap().narrow(0, 0, new.len()).unwrap();
+        parts.push(own);
+    }
+    [whole, lm.logits(&Tensor::cat(&parts, 0).unwrap()).unwrap()]
+}
+
+/// Root mean square of the difference, as a share of that of `expected`.
+fn share_off(logits: &Tensor, expected: &Tensor) -> f32 {
+    let square = |tensor: &Tensor| -> f32 {
+        tensor.sqr().unwrap().mean_all().unwrap().to_scalar::<f32>().unwrap()
+    };
+    (square(&(logits - expected).unwrap()) / square(expected)).sqrt()
+}
+
+#[test]
+fn families_match_pytorch_on_both_engines() {
+    for (name, architecture) in FAMILIES {
+        let (ids, expected) = expected(name, "logits");
+        for (engine, lm) in [("own", load(name)), ("portable", portable(name))] {
+            assert_eq!(lm.config().architecture, architecture);
+            for (way, logits) in both_ways(&lm, &ids).iter().enumerate() {
+                let off = difference(logits, &expected);
+                assert!(off < 1e-4, "{name}, {engine}, way {way}: off by {off}");
+            }
+        }
+    }
+}
+
+/// A window that were not there would show: the text is four times as long.
+#[test]
+fn windows_matter() {
+    for name in ["mistral", "qwen2", "gemma3"] {
+        let (ids, expected) = expected(name, "logits");
+        let mut config = LmConfig::load(&golden(name)).unwrap();
+        config.local = None;
+        let weights = Weights::load(&golden(name), &Device::Cpu).unwrap();
+        let lm = Lm::from_weights(config, &weights, &Device::Cpu).unwrap();
+        assert!(difference(&both_ways(&lm, &ids)[0], &expected) > 1e-2, "{name}");
+    }
+}
+
+#[test]
+fn adapters_match_peft_and_leave_their_model_alone() {
+    for name in ["tied", "gpt2"] {
+        let folder = format!("{name}-lora");
+        let (ids, adapted) = expected(&folder, "logits");
+        let (plain_ids, plain) = expected(name, "logits");
+        for lm in [load(name), portable(name)] {
+            let tuned = lm.with_adapter(&golden(&folder)).unwrap();
+            assert!(tuned.parameters() > lm.parameters());
+            for logits in both_ways(&tuned, &ids) {
+                assert!(difference(&logits, &adapted) < 1e-4, "{name}");
+            }
+            assert!(difference(&both_ways(&lm, &plain_ids)[0], &plain) < 1e-4, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_cache_of_the_model_is_not_one_of_the_adapted_model() {
+    let lm = load("tied");
+    let tuned = lm.with_adapter(&golden("tied-lora")).unwrap();
+    let (mut cache, _) = lm.prefill(&[1, 2, 3]).unwrap();
+    assert!(tuned.forward(&mut cache, &[&[4]]).is_err());
+    assert!(lm.is_same(&lm.clone()) && !lm.is_same(&tuned));
+}
+
+#[test]
+fn adapters_that_do_not_fit_are_refused() {
+    let said = |result: ivg_playground::lm::Result<Lm>| result.err().unwrap().to_string();
+    let other = said(load("gpt2").with_adapter(&golden("tied-lora")));
+    assert!(other.contains("adapter_model.safetensors") && other.contains("shape"), "{other}");
+    let cases = [
+        ("use_dora", "true", "use_dora"),
+        ("r", "0", "'r'"),
+        ("lora_alpha", "null", "lora_alpha"),
+        ("peft_type", "\"IA3\"", "IA3"),
+        ("modules_to_save", "[\"lm_head\"]", "modules_to_save"),
+        ("bias", "\"all\"", "bias"),
+    ];
+    for (field, value, word) in cases {
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["adapter_config.json", "adapter_model.safetensors"] {
+            std::fs::copy(golden("tied-lora").join(file), dir.path().join(file)).unwrap();
+        }
+        let file = dir.path().join("adapter_config.json");
+        let mut json: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+        json[field] = serde_json::from_str(value).unwrap();
+        std::fs::write(&file, json.to_string()).unwrap();
+        let message = said(load("tied").with_adapter(dir.path()));
+        assert!(message.contains("adapter_config.json") && message.contains(word), "{message}");
+    }
+}
+
+#[test]
+fn heads_of_value_models_match_pytorch() {
+    for (name, needed) in [("trl-head", 1), ("next-token-head", 2)] {
+        let model = ValueModel::load(&golden(name), &Device::Cpu).unwrap();
+        assert_eq!(model.tokens_needed(), needed);
+        let (ids, values) = expected(name, "values");
+        let (_, hidden) = model.trunk().prefill(&ids).unwrap();
+        for (n, expected) in (needed..).zip(values.to_vec1::<f32>().unwrap()) {
+            let value = model.value(&hidden.narrow(0, 0, n).unwrap(), &ids[..n]).unwrap();
+            assert!((value - expected).abs() < 1e-4, "{name}, {n} tokens: {value} {expected}");
+        }
+        assert!(model.value(&hidden.narrow(0, 0, 1).unwrap(), &ids[..2]).is_err());
+        // The same head on a trunk that is there already.
+        let shared = ValueModel::on_trunk(&load("gpt2"), &golden(name)).unwrap();
+        assert_eq!(shared.value(&hidden, &ids).unwrap(), model.value(&hidden, &ids).unwrap());
+    }
+}
+
+const KINDS: [&str; 6] = ["f16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"];
+
+#[test]
+fn gguf_files_match_what_they_hold() {
+    for kind in KINDS {
+        let file = golden("quantised").join(format!("{kind}.gguf"));
+        let tensors =
+            candle_core::safetensors::load(file.with_extension("safetensors"), &Device::Cpu);
+        let tensors = tensors.unwrap();
+        let ids: Vec<u32> =
+            tensors["ids"].to_vec1::<i64>().unwrap().into_iter().map(|id| id as u32).collect();
+        let exact = Lm::load_as(&file, Some(Precision::F32), &Device::Cpu).unwrap();
+        assert_eq!(exact.config().eos, [0]);
+        for logits in both_ways(&exact, &ids) {
+            let off = difference(&logits, &tensors["logits"]);
+            assert!(off < 1e-4, "{kind}: off by {off}");
+        }
+        // Held in blocks, activations are rounded, too: close, and not the same.
+        let config = GgufFile::open(&file).unwrap().config().unwrap();
+        assert_eq!(config, *exact.config());
+        let held = Lm::load(&file, &Device::Cpu).unwrap();
+        for logits in both_ways(&held, &ids) {
+            let off = share_off(&logits, &tensors["logits"]);
+            assert!(off > 0.0 && off < 0.1, "{kind}: off by {off}");
+        }
+    }
+}
+
+#[test]
+fn blocks_are_near_the_weights_they_stand_for() {
+    for (name, _) in FAMILIES {
+        let (ids, expected) = expected(name, "logits");
+        let lm = Lm::load_as(&golden(name), Some(Precision::Q8_0), &Device::Cpu).unwrap();
+        // A router that hesitates may choose another expert.
+        let limit = if lm.config().experts.is_some() { 0.3 } else { 0.1 };
+        for logits in both_ways(&lm, &ids) {
+            let off = share_off(&logits, &expected);
+            assert!(off > 0.0 && off < limit, "{name}: off by {off}");
+        }
+    }
+}
+
+#[test]
+fn the_tokenizer_in_a_gguf_file_is_the_one_beside_it() {
+    let file = golden("quantised").join("q8_0.gguf");
+    let (inside, beside) =
+        (Tokenizer::load(&file).unwrap(), Tokenizer::load(&golden("tokenizer")).unwrap());
+    assert_eq!(inside.common_vocabulary(&beside), Ok(beside.vocab_size()));
+    for text in ["The movie, naïve café\n\n 日本語 👍🏽 <note> 1,000.50", "", "  two  spaces"]
+    {
+        assert_eq!(inside.encode(text).unwrap(), beside.encode(text).unwrap());
+    }
+    assert!(inside.is_special(0));
+    assert!(GgufFile::open(&file).unwrap().chat_template().unwrap().contains("messages"));
+}
+
+#[test]
+fn pieces_give_the_ids_of_python_and_the_bytes_of_the_text() {
+    let tokenizer = Tokenizer::load(&golden("pieces")).unwrap();
+    let json = std::fs::read(golden("pieces").join("expected.json")).unwrap();
+    let cases: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    for case in cases.as_array().unwrap() {
+        let text = case["text"].as_str().unwrap();
+        let ids = tokenizer.encode(text).unwrap();
+        let theirs: Vec<u32> = serde_json::from_value(case["ids"].clone()).unwrap();
+        assert_eq!(ids, theirs, "{text:?}");
+        // A space is put before a text that has one.
+        let decoded = tokenizer.decode(&ids);
+        assert_eq!(decoded.strip_prefix(' ').unwrap_or(&decoded), text);
+    }
+    assert_eq!(tokenizer.prefix(), [1]);
+    assert_eq!(tokenizer.bytes(3 + 10), b"\n");
+    assert!(Tokenizer::load(&golden("tokenizer")).unwrap().prefix().is_empty());
+}
