@@ -101,6 +101,8 @@ fn a_pair_is_a_pair() {
     assert!(templates.contains("must read the same prompt"), "{templates}");
     let held = pair("path = \"u\"", "path = \"t\"\nprecision = \"q8_0\"");
     assert!(held.contains("must be held alike"), "{held}");
+    let suited = pair("path = \"u.gguf\"", "path = \"t\"");
+    assert!(suited.contains("write one precision for both"), "{suited}");
     let half = refused("[base]\npath = \"a\"\n[tuned]\nadapter = { path = \"l\" }");
     assert!(half.contains("both or neither"), "{half}");
 }
@@ -183,11 +185,12 @@ prop_compose! {
 prop_compose! {
     /// A pair reads one prompt and is held alike.
     fn pair()(
-        untuned in role(), own in option::of(source()), adapter in folder_source(),
-        with_adapter in any::<bool>()
+        untuned in role(), own in option::of(source()), lora in folder_source(), with in any::<bool>()
     ) -> (Role, Role) {
-        let with_adapter = with_adapter || own.is_none();
-        let adapter = with_adapter.then_some(adapter);
+        let is_gguf = untuned.source.as_ref().is_some_and(Source::is_gguf);
+        let is_alike = |own: &Source| untuned.precision.is_some() || own.is_gguf() == is_gguf;
+        let own = own.filter(is_alike);
+        let adapter = (with || own.is_none()).then_some(lora);
         let tuned = Role { source: own, adapter, ..untuned.clone() };
         (untuned, tuned)
     }

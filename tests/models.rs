@@ -54,8 +54,8 @@ fn a_good_pack_has_no_faults() {
     let texts: Vec<&str> = findings.iter().map(|f| f.text.as_str()).collect();
     for words in [
         "licence: none is named",
-        "base: config.json, 2 layers of 32, context 96 tokens",
-        "tuned: tokenizer.json, 257 tokens",
+        "base: configuration, 2 layers of 32, context 96 tokens",
+        "tuned: tokenizer, 257 tokens",
         "value: the base's vocabulary",
         "judge: loads",
     ] {
@@ -68,7 +68,7 @@ fn a_good_pack_has_no_faults() {
 #[test]
 fn every_damage_is_found_without_loading() {
     type Damage = fn(&Path);
-    let cases: [(Damage, &[&str]); 9] = [
+    let cases: [(Damage, &[&str]); 11] = [
         (|d| fs::remove_file(d.join("tuned/config.json")).unwrap(), &["tuned", "config.json"]),
         (|d| fs::remove_file(d.join("base/tokenizer.json")).unwrap(), &["base", "tokenizer.json"]),
         (
@@ -94,6 +94,17 @@ fn every_damage_is_found_without_loading() {
             |d| edit(&d.join("pack.toml"), "path = \"value\"", "folder = \"/no/where\""),
             &["value", "/no/where", "correct the path in pack.toml"],
         ),
+        (
+            |d| edit(&d.join("pack.toml"), "path = \"value\"", "path = \"value\", chat = true"),
+            &["value", "no chat template", "leave out chat"],
+        ),
+        (
+            |d| {
+                edit(&d.join("pack.toml"), "path = \"base\",", "path = \"base.gguf\",");
+                fs::write(d.join("base.gguf"), "GGUF").unwrap();
+            },
+            &["base", "base.gguf"],
+        ),
     ];
     for (damage, words) in cases {
         let dir = good();
@@ -103,31 +114,6 @@ fn every_damage_is_found_without_loading() {
         assert!(faults.iter().any(|fault| is_named(&fault)), "{words:?} is not in {faults:#?}");
         assert!(faults.iter().all(|fault| !fault.contains('\n')));
         assert!(load(dir.path()).is_err(), "{words:?}");
-    }
-}
-
-#[test]
-fn what_is_not_loaded_yet_is_said_by_check_and_load_alike() {
-    let cases = [
-        ("path = \"value\"", "path = \"value\", adapter = { path = \"lora\" }", "an adapter"),
-        ("path = \"value\"", "path = \"value\", precision = \"q8_0\"", "precision \"q8_0\""),
-        ("path = \"value\"", "path = \"value\", chat = true", "chat = true"),
-        ("path = \"value\"", "path = \"value.gguf\"", "a .gguf file"),
-    ];
-    for (from, to, what) in cases {
-        let dir = good();
-        edit(&dir.path().join("pack.toml"), from, to);
-        fs::write(dir.path().join("value.gguf"), "GGUF").unwrap();
-        let lora = dir.path().join("lora");
-        fs::create_dir(&lora).unwrap();
-        fs::write(lora.join("adapter_config.json"), "{\"peft_type\":\"LORA\"}").unwrap();
-        let weights = dir.path().join("value/model.safetensors");
-        fs::copy(weights, lora.join("adapter_model.safetensors")).unwrap();
-        let sentence = format!("value: {what} cannot be loaded by this version");
-        let message = load(dir.path()).unwrap_err();
-        assert!(message.contains(&sentence), "{message}");
-        let faults = faults(dir.path());
-        assert!(faults.iter().any(|fault| fault.contains(&sentence)), "{faults:#?}");
     }
 }
 
@@ -154,6 +140,31 @@ fn sizes_are_those_of_the_files_and_of_the_weights_as_held() {
     assert_eq!(survey.models[0].presence, Presence::Broken);
     assert!(survey.models[0].problem.as_ref().unwrap().contains("model.safetensors"));
     assert_eq!(survey.held_bytes(), None);
+}
+
+/// One file that says how many weights it holds; they are held in 8 bits unless the pack says
+/// otherwise.
+#[test]
+fn a_gguf_file_is_measured_by_its_header() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/quantised/q4_0.gguf");
+    let survey = |precision: &str| {
+        let toml =
+            format!("name = \"x\"\ndescription = \"\"\n[base]\nfolder = \"{file}\"\n{precision}");
+        fs::write(dir.path().join("pack.toml"), toml).unwrap();
+        let source = PackSource::Folder(dir.path().to_owned());
+        Survey::new(&source, &hub(), false, &|| false).unwrap().models.remove(0)
+    };
+    let (held, f32) = (survey(""), survey("precision = \"f32\""));
+    let source = PackSource::Folder(dir.path().to_owned());
+    let pack = Pack::load_from(&source, &Device::Cpu, &hub(), &|| false, &mut |_| {}).unwrap();
+    let parameters = pack.sizes()[0].1 as u64;
+    assert_eq!(held.parameters, Some(parameters));
+    assert_eq!(
+        (held.held_bytes, f32.held_bytes),
+        (Some(parameters * 34 / 32), Some(parameters * 4))
+    );
+    assert_eq!(held.file_bytes, Some(fs::metadata(file).unwrap().len()));
 }
 
 #[test]

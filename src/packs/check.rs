@@ -6,15 +6,15 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::hub::{Hub, is_sound};
-use super::loader::plain_folder;
+use super::loader::chat_template;
 use super::manifest::Manifest;
-use super::role::{Part, PromptStyle, Role, RoleFiles};
+use super::role::{Part, Role, RoleFiles};
 use super::size::{free_memory_bytes, measure};
 use super::source::{Local, Source};
 use super::text::read_text;
 use super::{PackError, PackSource};
 use crate::judge::Judge;
-use crate::lm::{LmConfig, Tokenizer};
+use crate::lm::{GgufFile, LmConfig, Tokenizer};
 use crate::words;
 
 /// Longest configuration that is read.
@@ -192,7 +192,7 @@ impl Inspector<'_> {
             match measure(&local, precision) {
                 Ok(size) => {
                     *held = held.map(|held| held.saturating_add(size.held_bytes));
-                    let count = size.parameters.map_or("weights".to_owned(), millions);
+                    let count = millions(size.parameters);
                     let bytes = words::bytes(size.held_bytes);
                     let what = if is_adapter { "adapter, " } else { "" };
                     findings.good(format!("{name}: {what}{count}, {bytes} in memory"));
@@ -218,33 +218,28 @@ impl Inspector<'_> {
         {
             findings.fault(format!("{name}: {problem}"));
         }
-        if let (PromptStyle::Chat { .. }, Some(Local::Folder(folder))) =
-            (&role.prompt, &files.weights)
-            && !has_chat_template(folder)
-        {
-            findings.fault(format!(
-                "{name}: {} has no chat template; leave chat out and write a template",
-                folder.display()
-            ));
+        // A tuned model that is an adapter alone has its untuned model's everything else.
+        let local = files.weights.as_ref()?;
+        match chat_template(name, role, files) {
+            Ok(Some(_)) => findings.good(format!("{name}: a chat template")),
+            Ok(None) => {}
+            Err(e) => findings.fault(e.to_string()),
         }
-        let folder = match plain_folder(name, role, files) {
-            Ok(folder) => folder,
-            Err(e) => {
-                findings.fault(e.to_string());
-                return None;
-            }
+        let config = match local {
+            Local::Folder(folder) => LmConfig::load(folder),
+            Local::Gguf(file) => GgufFile::open(file).and_then(|gguf| gguf.config()),
         };
-        match LmConfig::load(folder) {
+        match config {
             Ok(config) => findings.good(format!(
-                "{name}: config.json, {} layers of {}, context {} tokens",
+                "{name}: configuration, {} layers of {}, context {} tokens",
                 config.layers, config.hidden_size, config.context_tokens
             )),
             Err(e) => findings.fault(format!("{name}: {e}")),
         }
-        match Tokenizer::load(folder) {
+        match Tokenizer::load(local.path()) {
             Ok(tokenizer) => {
                 let size = tokenizer.vocab_size();
-                findings.good(format!("{name}: tokenizer.json, {size} tokens"));
+                findings.good(format!("{name}: tokenizer, {size} tokens"));
                 Some(tokenizer)
             }
             Err(e) => {
@@ -323,14 +318,6 @@ fn check_adapter(folder: &Path) -> Result<(), String> {
     }
 }
 
-fn has_chat_template(folder: &Path) -> bool {
-    let in_config = || {
-        let json = read_json(&folder.join("tokenizer_config.json")).ok()?;
-        json.get("chat_template").filter(|template| !template.is_null()).map(drop)
-    };
-    folder.join("chat_template.jinja").is_file() || in_config().is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,19 +339,5 @@ mod tests {
         assert!(says("{\"peft_type\":\"IA3\"}").contains("'IA3'"));
         assert!(says("{}").contains("missing"));
         assert!(says("{").contains("adapter_config.json"));
-    }
-
-    #[test]
-    fn a_chat_template_may_stand_in_two_places() {
-        let dir = tempfile::tempdir().expect("a folder");
-        assert!(!has_chat_template(dir.path()));
-        let config = dir.path().join("tokenizer_config.json");
-        std::fs::write(&config, "{\"chat_template\":null}").expect("written");
-        assert!(!has_chat_template(dir.path()));
-        std::fs::write(&config, "{\"chat_template\":\"{{ x }}\"}").expect("written");
-        assert!(has_chat_template(dir.path()));
-        std::fs::remove_file(&config).expect("removed");
-        std::fs::write(dir.path().join("chat_template.jinja"), "").expect("written");
-        assert!(has_chat_template(dir.path()));
     }
 }

@@ -78,13 +78,17 @@ pub enum PackError {
         /// The first difference.
         difference: String,
     },
-    /// Something that a pack may say and this version does not do.
-    #[error("{role}: {what} cannot be loaded by this version; leave it out of the pack")]
-    NotYet {
+    /// A chat without a chat template.
+    #[error(
+        "{role}: {} has no chat template; leave out chat = true, and write a template if the \
+         model wants one",
+        .path.display()
+    )]
+    NoChatTemplate {
         /// The role.
         role: &'static str,
-        /// What was asked for.
-        what: String,
+        /// The model's folder or file.
+        path: PathBuf,
     },
 }
 

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
-use super::role::{JudgeRole, PLACEHOLDER, Precision, PromptStyle, Role};
+use super::role::{JudgeRole, PLACEHOLDER, PromptStyle, Role};
 use super::source::{HubModel, MAIN, Source};
 use crate::guidance::settings::Settings;
+use crate::lm::Precision;
 
 /// The file. Values stand before tables, as TOML wants them.
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,17 +1,17 @@
 //! From the files of a role to its model.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
 use super::error::PackError;
 use super::hub::{Hub, Order, Watch};
 use super::manifest::Manifest;
-use super::role::{Part, Precision, PromptStyle, Role, RoleFiles};
+use super::role::{Part, PromptStyle, Role, RoleFiles};
 use super::source::Local;
 use crate::guidance::{Models, Pair, ValueGuide};
 use crate::judge::Judge;
-use crate::lm::{Lm, Tokenizer, ValueModel};
+use crate::lm::{ChatTemplate, Lm, Precision, Tokenizer, ValueModel};
 
 /// The files of every role, in the order of loading.
 pub(super) type PackFiles = Vec<(&'static str, RoleFiles)>;
@@ -44,36 +44,51 @@ pub(super) fn gather(
             part.put(local, files);
         }
     }
+    share_weights(&mut files);
     Ok(files)
 }
 
-/// What a role may ask for and is not loaded yet.
-pub(super) fn not_yet(role: &'static str, what: &str) -> PackError {
-    PackError::NotYet { role, what: what.to_owned() }
+/// A tuned model that is an adapter alone is put on the untuned one's weights.
+fn share_weights(files: &mut PackFiles) {
+    let of = |name: &str| files.iter().position(|(role, _)| *role == name);
+    if let (Some(untuned), Some(tuned)) = (of("untuned"), of("tuned"))
+        && files[tuned].1.weights.is_none()
+    {
+        files[tuned].1.weights = files[untuned].1.weights.clone();
+    }
 }
 
-/// The folder to load a model from.
+/// The chat template of a role that asks for one.
 ///
 /// # Errors
-/// [`not_yet`] for everything that is no plain folder of safetensors.
-pub(super) fn plain_folder<'f>(
+/// A model without a template, or with a damaged one.
+pub(super) fn chat_template(
     name: &'static str,
     role: &Role,
-    files: &'f RoleFiles,
-) -> Result<&'f Path, PackError> {
-    if role.adapter.is_some() {
-        return Err(not_yet(name, "an adapter"));
-    }
-    if role.precision == Some(Precision::Q8_0) {
-        return Err(not_yet(name, "precision \"q8_0\""));
-    }
-    if matches!(role.prompt, PromptStyle::Chat { .. }) {
-        return Err(not_yet(name, "chat = true"));
-    }
-    match &files.weights {
-        Some(Local::Folder(folder)) => Ok(folder),
-        _ => Err(not_yet(name, "a .gguf file")),
-    }
+    files: &RoleFiles,
+) -> Result<Option<ChatTemplate>, PackError> {
+    let PromptStyle::Chat { .. } = role.prompt else { return Ok(None) };
+    let path = weights(name, files)?;
+    let found = ChatTemplate::load(path);
+    let found = found.map_err(|source| PackError::Model { role: name, source })?;
+    found.ok_or_else(|| PackError::NoChatTemplate { role: name, path: path.to_owned() }).map(Some)
+}
+
+/// Where the weights are.
+fn weights<'f>(name: &'static str, files: &'f RoleFiles) -> Result<&'f Path, PackError> {
+    files.weights.as_ref().map(Local::path).ok_or_else(|| PackError::Place {
+        role: name,
+        path: PathBuf::new(),
+        // `Manifest` has refused this; whoever makes one by hand is told as well.
+        reason: "no files are named; write path, folder or hub".to_owned(),
+    })
+}
+
+/// A model that was loaded, and from what: two roles that are one model share its weights.
+struct Loaded {
+    path: PathBuf,
+    precision: Option<Precision>,
+    lm: Lm,
 }
 
 /// The language model of a role, and its tokenizer.
@@ -81,12 +96,26 @@ fn load_lm(
     name: &'static str,
     role: &Role,
     files: &RoleFiles,
+    loaded: &mut Vec<Loaded>,
     device: &Device,
 ) -> Result<(Lm, Tokenizer), PackError> {
-    let folder = plain_folder(name, role, files)?;
+    let path = weights(name, files)?;
     let failed = |source| PackError::Model { role: name, source };
-    let lm = Lm::load(folder, device).map_err(failed)?;
-    Ok((lm, Tokenizer::load(folder).map_err(failed)?))
+    let known = loaded.iter().find(|l| l.path == path && l.precision == role.precision);
+    let lm = match known {
+        Some(known) => known.lm.clone(),
+        None => {
+            let lm = Lm::load_as(path, role.precision, device).map_err(failed)?;
+            let (path, precision) = (path.to_owned(), role.precision);
+            loaded.push(Loaded { path, precision, lm: lm.clone() });
+            lm
+        }
+    };
+    let lm = match &files.adapter {
+        Some(adapter) => lm.with_adapter(adapter).map_err(failed)?,
+        None => lm,
+    };
+    Ok((lm, Tokenizer::load(path).map_err(failed)?))
 }
 
 /// The value model of a role, and its tokenizer.
@@ -96,30 +125,53 @@ fn load_value(
     files: &RoleFiles,
     device: &Device,
 ) -> Result<(ValueModel, Tokenizer), PackError> {
-    let folder = plain_folder(name, role, files)?;
+    let path = weights(name, files)?;
     let failed = |source| PackError::Model { role: name, source };
-    let model = ValueModel::load(folder, device).map_err(failed)?;
-    Ok((model, Tokenizer::load(folder).map_err(failed)?))
+    let mut model = ValueModel::load_as(path, role.precision, device).map_err(failed)?;
+    if let Some(adapter) = &files.adapter {
+        let trunk = model.trunk().with_adapter(adapter).map_err(failed)?;
+        model = ValueModel::on_trunk(&trunk, path).map_err(failed)?;
+    }
+    Ok((model, Tokenizer::load(path).map_err(failed)?))
 }
 
 /// Loads the roles of one pack.
 pub(super) struct Loader<'a> {
-    pub manifest: &'a Manifest,
-    pub files: &'a PackFiles,
-    pub device: &'a Device,
+    manifest: &'a Manifest,
+    files: &'a PackFiles,
+    device: &'a Device,
     /// Hears the role that is read next, and the share of the pack before it.
-    pub reading: &'a mut dyn FnMut(&'static str, f32),
+    reading: &'a mut dyn FnMut(&'static str, f32),
     /// Ids that all token models read so far have in common.
-    pub vocab_size: usize,
+    vocab_size: usize,
+    loaded: Vec<Loaded>,
 }
 
-impl Loader<'_> {
-    /// Every model, and the judge.
+/// What a pack's files hold.
+pub(super) struct Contents {
+    pub models: Models,
+    pub judge: Option<Judge>,
+    /// The chat template of every role that asks for one.
+    pub chats: Vec<(&'static str, ChatTemplate)>,
+}
+
+impl<'a> Loader<'a> {
+    pub fn new(
+        manifest: &'a Manifest,
+        files: &'a PackFiles,
+        device: &'a Device,
+        reading: &'a mut dyn FnMut(&'static str, f32),
+    ) -> Self {
+        Self { manifest, files, device, reading, vocab_size: 0, loaded: Vec::new() }
+    }
+
+    /// Every model, the judge, and how prompts are put to them.
     ///
     /// # Errors
     /// The first file that is damaged or does not fit the others.
-    pub fn load(&mut self) -> Result<(Models, Option<Judge>), PackError> {
+    pub fn load(mut self) -> Result<Contents, PackError> {
         let manifest = self.manifest;
+        let chats = self.chats()?;
         let (base, tokenizer) = self.lm("base", &manifest.base, 0.0)?;
         self.vocab_size = tokenizer.vocab_size();
         let common = (&base, &tokenizer);
@@ -134,7 +186,18 @@ impl Loader<'_> {
         let value = value.transpose()?;
         let judge = manifest.judge.as_ref().map(|_| self.judge()).transpose()?;
         let vocab_size = self.vocab_size;
-        Ok((Models { base, pair, value, tokenizer, vocab_size }, judge))
+        let models = Models { base, pair, value, tokenizer, vocab_size };
+        Ok(Contents { models, judge, chats })
+    }
+
+    /// Before any weights are read: a missing template is soon said.
+    fn chats(&self) -> Result<Vec<(&'static str, ChatTemplate)>, PackError> {
+        let mut chats = Vec::new();
+        for (name, role) in self.manifest.roles() {
+            let template = chat_template(name, role, &self.files(name))?;
+            chats.extend(template.map(|template| (name, template)));
+        }
+        Ok(chats)
     }
 
     fn files(&self, name: &str) -> RoleFiles {
@@ -149,7 +212,8 @@ impl Loader<'_> {
         done: f32,
     ) -> Result<(Lm, Tokenizer), PackError> {
         (self.reading)(name, done);
-        load_lm(name, role, &self.files(name), self.device)
+        let files = self.files(name);
+        load_lm(name, role, &files, &mut self.loaded, self.device)
     }
 
     /// A model that must share the base's vocabulary.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::error::PackError;
 use super::format::PackFile;
 use super::role::{JudgeRole, Part, Role};
-use super::source::{inside, is_plain};
+use super::source::{Source, inside, is_plain};
 use super::text::read_text;
 use crate::atomic::replace;
 use crate::guidance::settings::Settings;
@@ -145,9 +145,14 @@ impl Manifest {
                     "tuned.template: untuned and tuned must read the same prompt".to_owned()
                 );
             }
-            if untuned.precision != tuned.precision {
+            // As the files suit, they would differ.
+            let differ = |source: &Source| {
+                tuned.precision.is_none()
+                    && untuned.source.as_ref().is_some_and(|u| u.is_gguf() != source.is_gguf())
+            };
+            if untuned.precision != tuned.precision || tuned.source.as_ref().is_some_and(differ) {
                 return Err("tuned.precision: untuned and tuned must be held alike, their \
-                            difference is what guides"
+                            difference is what guides; write one precision for both"
                     .to_owned());
             }
         }

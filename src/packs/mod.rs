@@ -27,13 +27,16 @@ use serde::{Deserialize, Serialize};
 
 pub use error::PackError;
 pub use manifest::{MANIFEST, Manifest};
-pub use role::{JudgeRole, PLACEHOLDER, Precision, PromptStyle, Role, RoleFiles};
+pub use role::{JudgeRole, PLACEHOLDER, PromptStyle, Role, RoleFiles};
 pub use source::{HubModel, Local, MAIN, Source};
 
+pub use crate::lm::Precision;
+
 use self::hub::{Hub, Progress, Watch};
-use self::loader::{Loader, PackFiles, gather};
+use self::loader::{Contents, Loader, PackFiles, gather};
 use crate::guidance::{GuidanceError, Models, Prompts, ValueGuide, ValuePrompt};
 use crate::judge::Judge;
+use crate::lm::{ChatTemplate, Tokenizer};
 
 /// Name of the pack that the program starts with.
 pub const DEFAULT_PACK: &str = "imdb";
@@ -133,6 +136,8 @@ pub struct Pack {
     /// The folder of its `pack.toml`.
     pub folder: PathBuf,
     files: PackFiles,
+    /// The chat template of every role that asks for one.
+    chats: Vec<(&'static str, ChatTemplate)>,
 }
 
 impl Pack {
@@ -169,15 +174,9 @@ impl Pack {
         let mut watch = Watch { cancelled, progress: &mut progress };
         let files = gather(&manifest, &folder, hub, false, &mut watch)?;
         let mut reading = |role, share| steps(Step::Reading { role, share });
-        let mut loader = Loader {
-            manifest: &manifest,
-            files: &files,
-            device,
-            reading: &mut reading,
-            vocab_size: 0,
-        };
-        let (models, judge) = loader.load()?;
-        Ok(Self { manifest, models, judge, folder, files })
+        let loader = Loader::new(&manifest, &files, device, &mut reading);
+        let Contents { models, judge, chats } = loader.load()?;
+        Ok(Self { manifest, models, judge, folder, files, chats })
     }
 
     /// Downloads what the pack needs from `hub` and loads nothing. `update` asks for newer commits
@@ -234,23 +233,39 @@ impl Pack {
             return Err(GuidanceError::EmptyPrompt);
         }
         let tokenizer = &self.models.tokenizer;
-        let encode = |role: &Role| -> Result<Vec<u32>, GuidanceError> {
-            let ids = tokenizer.encode(&role.fill(prompt))?;
-            Ok(tokenizer.prefix().iter().copied().chain(ids).collect())
+        let encode = |name: &str, role: &Role| -> Result<Vec<u32>, GuidanceError> {
+            let (text, is_begun) = self.read(name, role, prompt)?;
+            let prefix = if is_begun { &[] } else { tokenizer.prefix() };
+            Ok([prefix, &tokenizer.encode(&text)?].concat())
         };
         let (manifest, models) = (&self.manifest, &self.models);
         let guides = match (&manifest.untuned, &models.pair) {
-            (Some(role), Some(_)) => encode(role)?,
+            (Some(role), Some(_)) => encode("untuned", role)?,
             _ => Vec::new(),
         };
         let value = match (&manifest.value, &models.value) {
-            (Some(role), Some(ValueGuide { tokenizer: Some(_), .. })) => {
-                ValuePrompt::Text(role.fill(prompt))
+            (Some(role), Some(ValueGuide { tokenizer: Some(own), .. })) => {
+                let (text, _) = self.read("value", role, prompt)?;
+                ValuePrompt::Text(without_prefix(&text, own).to_owned())
             }
-            (Some(role), Some(_)) => ValuePrompt::Tokens(encode(role)?),
+            (Some(role), Some(_)) => ValuePrompt::Tokens(encode("value", role)?),
             _ => ValuePrompt::Tokens(Vec::new()),
         };
-        Ok(Prompts { base: encode(&manifest.base)?, guides, value })
+        Ok(Prompts { base: encode("base", &manifest.base)?, guides, value })
+    }
+
+    /// The text that a role reads for a typed prompt, and whether it has the token that begins a
+    /// text already, as chat templates write it.
+    fn read(&self, name: &str, role: &Role, prompt: &str) -> Result<(String, bool), GuidanceError> {
+        let PromptStyle::Chat { system } = &role.prompt else {
+            return Ok((role.fill(prompt), false));
+        };
+        let chat = self.chats.iter().find(|(role, _)| *role == name);
+        match chat {
+            Some((_, template)) => Ok((template.render(system.as_deref(), prompt)?, true)),
+            // Loading has refused this.
+            None => Ok((role.fill(prompt), false)),
+        }
     }
 
     /// Role names and parameter counts, in the order base, untuned, tuned, value.
@@ -272,6 +287,12 @@ impl Pack {
         let all = std::iter::once(&models.base).chain(pair).chain(value);
         all.map(|lm| lm.config().context_tokens).min().unwrap_or(0)
     }
+}
+
+/// `text` without the token that begins a text, for a reader that puts it there itself.
+fn without_prefix<'t>(text: &'t str, tokenizer: &Tokenizer) -> &'t str {
+    let prefix = tokenizer.decode(tokenizer.prefix());
+    text.strip_prefix(&prefix).unwrap_or(text)
 }
 
 /// Adds a file to a checksum without holding it in memory.

@@ -2,11 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
-
 use super::error::PackError;
 use super::hub::{Need, Order};
 use super::source::{Local, Source, expanded, inside};
+use crate::lm::Precision;
 
 /// Where the typed prompt goes in a template.
 pub const PLACEHOLDER: &str = "{prompt}";
@@ -18,33 +17,11 @@ pub struct Role {
     pub source: Option<Source>,
     /// A PEFT LoRA folder that is put on the weights.
     pub adapter: Option<Source>,
-    /// How the weights are held; none: as suits the files (f32 for safetensors, as it is for a
+    /// How the weights are held; none: as suits the files (f32 for safetensors, Q8_0 for a
     /// `.gguf`).
     pub precision: Option<Precision>,
     /// How the prompt is put to this model.
     pub prompt: PromptStyle,
-}
-
-/// How weights are held in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Precision {
-    /// Four bytes a weight.
-    #[serde(rename = "f32")]
-    F32,
-    /// Eight bits a weight and a scale for every 32 of them.
-    #[serde(rename = "q8_0")]
-    Q8_0,
-}
-
-impl Precision {
-    /// Bytes a weight takes.
-    pub fn bytes_per_weight(self) -> f64 {
-        match self {
-            Self::F32 => 4.0,
-            // 32 bytes and a two-byte scale for 32 weights.
-            Self::Q8_0 => 34.0 / 32.0,
-        }
-    }
 }
 
 /// How a typed prompt is put to a model.
@@ -86,7 +63,7 @@ impl Role {
 /// What a role is loaded from, on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleFiles {
-    /// The weights; none for an adapter on the untuned model's.
+    /// The weights; those of the untuned model for a tuned one that is an adapter alone.
     pub weights: Option<Local>,
     /// The adapter put on them.
     pub adapter: Option<PathBuf>,

@@ -8,22 +8,19 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::hub::{INDEX, shards};
-use super::role::Precision;
 use super::source::Local;
+use crate::lm::{GgufFile, Precision};
 
 /// Longest header that is read, as the safetensors format allows.
 const MAX_HEADER_BYTES: u64 = 100_000_000;
-/// The beginning of every `.gguf` file.
-const GGUF_MAGIC: [u8; 4] = *b"GGUF";
 /// The names that weights may have in a folder.
 const WEIGHTS: [&str; 2] = ["model.safetensors", "adapter_model.safetensors"];
 
 /// How large a model is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// Number of weights, buffers that are stored with them included; none for a `.gguf` file,
-    /// whose header is not read.
-    pub parameters: Option<u64>,
+    /// Number of weights, buffers that are stored with them included.
+    pub parameters: u64,
     /// Bytes that the weights take in memory; caches and intermediate results come on top.
     pub held_bytes: u64,
     /// Bytes of the model's files.
@@ -38,9 +35,12 @@ pub fn measure(local: &Local, precision: Option<Precision>) -> Result<Size, Stri
     let named = |path: &Path, problem: String| format!("{}: {problem}", path.display());
     let folder = match local {
         Local::Gguf(file) => {
-            let bytes = gguf_bytes(file).map_err(|problem| named(file, problem))?;
-            // Quantised weights are held as they are stored.
-            return Ok(Size { parameters: None, held_bytes: bytes, disk_bytes: bytes });
+            // Its errors name the file.
+            let parameters = GgufFile::open(file).map_err(|e| e.to_string())?.parameters();
+            let there = std::fs::metadata(file).map_err(|e| named(file, e.to_string()))?;
+            let precision = precision.unwrap_or(Precision::Q8_0);
+            let held_bytes = held_bytes(parameters, precision);
+            return Ok(Size { parameters, held_bytes, disk_bytes: there.len() });
         }
         Local::Folder(folder) => folder,
     };
@@ -49,7 +49,7 @@ pub fn measure(local: &Local, precision: Option<Precision>) -> Result<Size, Stri
         let count = safetensors_parameters(&file).map_err(|problem| named(&file, problem))?;
         parameters = parameters.saturating_add(count);
     }
-    let bytes_per_weight = precision.unwrap_or(Precision::F32).bytes_per_weight();
+    let precision = precision.unwrap_or(Precision::F32);
     let files = local.files().map_err(|e| named(folder, e.to_string()))?;
     let is_ours = |file: &&PathBuf| {
         let ours = ["safetensors", "json", "jinja", "gguf"];
@@ -57,15 +57,19 @@ pub fn measure(local: &Local, precision: Option<Precision>) -> Result<Size, Stri
     };
     let bytes = |file: &PathBuf| std::fs::metadata(file).map_or(0, |there| there.len());
     Ok(Size {
-        parameters: Some(parameters),
-        held_bytes: held_bytes(parameters, bytes_per_weight),
+        parameters,
+        held_bytes: held_bytes(parameters, precision),
         disk_bytes: files.iter().filter(is_ours).map(bytes).sum(),
     })
 }
 
 /// Bytes that `parameters` weights take.
-pub(super) fn held_bytes(parameters: u64, bytes_per_weight: f64) -> u64 {
-    (parameters as f64 * bytes_per_weight) as u64
+pub(super) fn held_bytes(parameters: u64, precision: Precision) -> u64 {
+    match precision {
+        Precision::F32 => parameters.saturating_mul(4),
+        // 32 bytes and a two-byte scale for 32 weights.
+        Precision::Q8_0 => parameters.saturating_mul(34) / 32,
+    }
 }
 
 /// The safetensors files of a folder.
@@ -83,16 +87,6 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>, String> {
     }
     let names = shards(&index).map_err(|problem| format!("{}: {problem}", index.display()))?;
     Ok(names.into_iter().map(|name| folder.join(name)).collect())
-}
-
-fn gguf_bytes(path: &Path) -> Result<u64, String> {
-    let mut file = File::open(path).map_err(|e| e.to_string())?;
-    let mut magic = [0; 4];
-    file.read_exact(&mut magic).map_err(|_| "is empty; download it again".to_owned())?;
-    if magic != GGUF_MAGIC {
-        return Err("is no GGUF file; download it again".to_owned());
-    }
-    file.metadata().map(|there| there.len()).map_err(|e| e.to_string())
 }
 
 /// A tensor as the header of a safetensors file describes it.

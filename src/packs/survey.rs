@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::error::PackError;
 use super::hub::{Fault, Hub};
 use super::manifest::Manifest;
-use super::role::{Part, Precision};
+use super::role::Part;
 use super::size::{Size, held_bytes, measure};
 use super::source::Local;
 use super::{PackSource, hub::Need};
+use crate::lm::Precision;
 
 /// What a pack needs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -148,15 +149,15 @@ impl Surveyor<'_> {
         let Some(order) = part.order().filter(|_| self.ask) else { return };
         match self.hub.inquire(&order, self.cancelled) {
             Ok(inquiry) => {
-                let weight = precision.unwrap_or(Precision::F32).bytes_per_weight();
+                let suits = match part.need {
+                    Need::Gguf(_) => Precision::Q8_0,
+                    _ => Precision::F32,
+                };
+                let precision = precision.unwrap_or(suits);
                 entry.file_bytes = Some(inquiry.total_bytes);
                 entry.missing_bytes = Some(inquiry.missing_bytes);
                 entry.parameters = inquiry.parameters;
-                entry.held_bytes = match part.need {
-                    // Held as it is stored.
-                    Need::Gguf(_) => Some(inquiry.total_bytes),
-                    _ => inquiry.parameters.map(|count| held_bytes(count, weight)),
-                };
+                entry.held_bytes = inquiry.parameters.map(|count| held_bytes(count, precision));
                 entry.licence = inquiry.licence;
                 if inquiry.is_gated {
                     let problem = "gated: accept its licence on the hub and store a token first";
@@ -180,7 +181,7 @@ impl Entry {
         self.presence = Presence::Here;
         self.file_bytes = Some(size.disk_bytes);
         self.missing_bytes = Some(0);
-        self.parameters = size.parameters;
+        self.parameters = Some(size.parameters);
         self.held_bytes = Some(size.held_bytes);
     }
 }

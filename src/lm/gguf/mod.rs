@@ -67,6 +67,12 @@ impl GgufFile {
         self.text("general.license")
     }
 
+    /// Number of weights.
+    pub fn parameters(&self) -> u64 {
+        let count = |entry: &Entry| entry.shape.iter().map(|side| *side as u64).product::<u64>();
+        self.tensors.values().map(count).sum()
+    }
+
     /// The text of a token that the file names, such as `bos_token_id`; empty where it does not.
     pub(super) fn token(&self, key: &str) -> String {
         let id = self.whole(&format!("tokenizer.ggml.{key}"));

@@ -23,6 +23,7 @@ pub(super) struct Listing {
     #[serde(default)]
     gated: serde_json::Value,
     safetensors: Option<Parameters>,
+    gguf: Option<Parameters>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -96,7 +97,7 @@ impl Listing {
     }
 
     pub fn parameters(&self) -> Option<u64> {
-        self.safetensors.as_ref()?.total
+        self.safetensors.as_ref().or(self.gguf.as_ref())?.total
     }
 
     /// The files that `need` cannot do without, the index standing for its shards.

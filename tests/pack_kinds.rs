@@ -1,0 +1,182 @@
+//! What a pack may ask for beside a folder of safetensors: adapters, `.gguf` files, 8-bit weights,
+//! chats, and roles that are one model.
+#![allow(clippy::unwrap_used, missing_docs)]
+
+mod support;
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+use ivg_playground::guidance::ValuePrompt;
+use ivg_playground::lm::Lm;
+use ivg_playground::packs::{Pack, PackSource};
+
+const GGUF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/quantised/q8_0.gguf");
+
+fn load(dir: &Path, roles: &str) -> Result<Pack, String> {
+    fs::write(dir.join("pack.toml"), format!("name = \"x\"\ndescription = \"\"\n{roles}")).unwrap();
+    let source = PackSource::Folder(dir.to_owned());
+    Pack::load(&source, &Device::Cpu, &mut |_, _| {}).map_err(|e| e.to_string())
+}
+
+fn folders() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    support::write_pack(dir.path());
+    dir
+}
+
+/// The logits after some tokens.
+fn logits(lm: &Lm) -> Vec<f32> {
+    let (_, hidden) = lm.prefill(&[3, 50, 7]).unwrap();
+    let last = hidden.narrow(0, 2, 1).unwrap();
+    lm.logits(&last).unwrap().flatten_all().unwrap().to_vec1().unwrap()
+}
+
+fn furthest(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// A LoRA of rank 2 on the queries of the first layer.
+fn write_adapter(dir: &Path) {
+    fs::create_dir_all(dir).unwrap();
+    let config = r#"{"peft_type": "LORA", "r": 2, "lora_alpha": 4, "target_modules": ["q_proj"]}"#;
+    fs::write(dir.join("adapter_config.json"), config).unwrap();
+    let name = "base_model.model.model.layers.0.self_attn.q_proj";
+    let ramp = |shape: &[usize]| {
+        let count: usize = shape.iter().product();
+        let values: Vec<f32> = (0..count).map(|i| (i % 7) as f32 / 7.0 - 0.4).collect();
+        Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
+    };
+    let tensors = HashMap::from([
+        (format!("{name}.lora_A.weight"), ramp(&[2, 32])),
+        (format!("{name}.lora_B.weight"), ramp(&[32, 2])),
+    ]);
+    candle_core::safetensors::save(&tensors, dir.join("adapter_model.safetensors")).unwrap();
+}
+
+#[test]
+fn tuned_may_be_an_adapter_on_the_untuned_model_s_weights() {
+    let dir = folders();
+    write_adapter(&dir.path().join("lora"));
+    let roles = "base.path = \"base\"\nuntuned.path = \"untuned\"\n\
+                 tuned.adapter.path = \"lora\"\nvalue.path = \"value\"";
+    let pack = load(dir.path(), roles).unwrap();
+    let pair = pack.models.pair.as_ref().unwrap();
+    let untuned = Lm::load(&dir.path().join("untuned"), &Device::Cpu).unwrap();
+    let adapted = untuned.with_adapter(&dir.path().join("lora")).unwrap();
+    assert_eq!(logits(&pair.untuned), logits(&untuned));
+    assert_eq!(logits(&pair.tuned), logits(&adapted));
+    assert!(furthest(&logits(&pair.tuned), &logits(&pair.untuned)) > 0.01);
+    assert_eq!(pair.tuned.parameters(), untuned.parameters() + 2 * 2 * 32);
+    // Another adapter is another pack.
+    let before = pack.fingerprint().unwrap();
+    let config = dir.path().join("lora/adapter_config.json");
+    fs::write(&config, fs::read_to_string(&config).unwrap().replace("4", "8")).unwrap();
+    assert_ne!(load(dir.path(), roles).unwrap().fingerprint().unwrap(), before);
+    fs::remove_file(dir.path().join("lora/adapter_model.safetensors")).unwrap();
+    let message = load(dir.path(), roles).err().unwrap();
+    assert!(message.contains("tuned model") && message.contains("adapter_model"), "{message}");
+}
+
+#[test]
+fn an_adapter_may_lie_on_any_model() {
+    let dir = folders();
+    write_adapter(&dir.path().join("lora"));
+    let roles = "base = { path = \"base\", adapter = { path = \"lora\" } }\n\
+                 value = { path = \"value\", adapter = { path = \"lora\" } }";
+    let pack = load(dir.path(), roles).unwrap();
+    let plain = load(dir.path(), "base.path = \"base\"\nvalue.path = \"value\"").unwrap();
+    assert!(furthest(&logits(&pack.models.base), &logits(&plain.models.base)) > 0.01);
+    let trunk = |pack: &Pack| logits(pack.models.value.as_ref().unwrap().model.trunk());
+    assert!(furthest(&trunk(&pack), &trunk(&plain)) > 0.01);
+}
+
+#[test]
+fn roles_of_the_same_files_are_one_model() {
+    let dir = folders();
+    let roles = "base.path = \"base\"\nuntuned.path = \"base\"\ntuned.path = \"tuned\"";
+    let pack = load(dir.path(), roles).unwrap();
+    let pair = pack.models.pair.as_ref().unwrap();
+    assert!(pack.models.base.is_same(&pair.untuned) && !pack.models.base.is_same(&pair.tuned));
+    // Held in another way, it is another one.
+    let roles = "base.path = \"base\"\nuntuned = { path = \"base\", precision = \"q8_0\" }\n\
+                 tuned.path = \"tuned\"";
+    let pack = load(dir.path(), roles).unwrap();
+    assert!(!pack.models.base.is_same(&pack.models.pair.as_ref().unwrap().untuned));
+}
+
+#[test]
+fn weights_may_be_held_in_eight_bits() {
+    let dir = folders();
+    let exact = load(dir.path(), "base = { path = \"base\", precision = \"f32\" }").unwrap();
+    let short = load(dir.path(), "base = { path = \"base\", precision = \"q8_0\" }").unwrap();
+    let off = furthest(&logits(&exact.models.base), &logits(&short.models.base));
+    let largest = logits(&exact.models.base).iter().fold(0.0, |most: f32, x| most.max(x.abs()));
+    assert!(off > 0.0 && off < 0.1 * largest, "{off} of {largest}");
+}
+
+#[test]
+fn a_gguf_file_brings_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let pack = load(dir.path(), &format!("base.folder = \"{GGUF}\"")).unwrap();
+    let alone = Lm::load(Path::new(GGUF), &Device::Cpu).unwrap();
+    assert_eq!(logits(&pack.models.base), logits(&alone));
+    let tokenizer = &pack.models.tokenizer;
+    let prompts = pack.prompts("the movie").unwrap();
+    let ids = tokenizer.encode("the movie").unwrap();
+    assert_eq!(prompts.base, [tokenizer.prefix(), &ids].concat());
+    // The same from inside the pack.
+    fs::copy(GGUF, dir.path().join("own.gguf")).unwrap();
+    let own = load(dir.path(), "base.path = \"own.gguf\"").unwrap();
+    assert_eq!(own.fingerprint().unwrap(), pack.fingerprint().unwrap());
+}
+
+/// The template of the golden file: `<role>content` for every message, and nothing before it.
+#[test]
+fn a_chat_is_put_into_the_model_s_own_form() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = |chat: &str| {
+        let pack = load(dir.path(), &format!("[base]\nfolder = \"{GGUF}\"\nchat = true\n{chat}"));
+        let pack = pack.unwrap();
+        pack.models.tokenizer.decode(&pack.prompts("Hi").unwrap().base)
+    };
+    assert_eq!(text(""), "<user>Hi");
+    assert_eq!(text("system = \"Be brief.\""), "<system>Be brief.<user>Hi");
+}
+
+/// A template that writes the beginning of a text itself gets no second one.
+#[test]
+fn the_beginning_of_a_text_stands_there_once() {
+    let dir = folders();
+    for role in ["base", "value"] {
+        let config = r#"{"bos_token": "<|endoftext|>",
+            "chat_template": "{{ bos_token }}[{{ messages[0].content }}]"}"#;
+        fs::write(dir.path().join(role).join("tokenizer_config.json"), config).unwrap();
+    }
+    let roles =
+        "base = { path = \"base\", chat = true }\nvalue = { path = \"value\", chat = true }";
+    let pack = load(dir.path(), roles).unwrap();
+    let byte = |c: u8| u32::from(c) + 1;
+    let ids = vec![0, byte(b'['), byte(b'H'), byte(b'i'), byte(b']')];
+    let prompts = pack.prompts("Hi").unwrap();
+    assert_eq!(prompts.base, ids);
+    assert_eq!(prompts.value, ValuePrompt::Tokens(ids));
+}
+
+#[test]
+fn a_template_that_refuses_or_is_damaged_is_a_sentence() {
+    let dir = folders();
+    let roles = "base = { path = \"base\", chat = true, system = \"S\" }";
+    let message = load(dir.path(), roles).err().unwrap();
+    assert!(message.contains("base") && message.contains("no chat template"), "{message}");
+    let template = dir.path().join("base/chat_template.jinja");
+    fs::write(&template, "{{ raise_exception('no system prompt, please') }}").unwrap();
+    let message = load(dir.path(), roles).unwrap().prompts("Hi").unwrap_err().to_string();
+    assert!(message.contains("no system prompt, please"), "{message}");
+    fs::write(&template, "{% if %}").unwrap();
+    let message = load(dir.path(), roles).err().unwrap();
+    assert!(message.contains("chat_template.jinja"), "{message}");
+}
