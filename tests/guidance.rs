@@ -213,7 +213,8 @@ fn every_value_is_that_of_reading_the_text_anew() {
 fn reader_of_text(name: &str) -> ValueGuide {
     let goldens = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
     let model = ValueModel::load(&goldens.join(name), &Device::Cpu).unwrap();
-    ValueGuide { model, tokenizer: Some(Tokenizer::load(&goldens.join("tokenizer")).unwrap()) }
+    let tokenizer = Tokenizer::load(&goldens.join("tokenizer")).unwrap();
+    ValueGuide { model, tokenizer: Some(tokenizer) }
 }
 
 /// With a tokenizer of its own, merges reach back over what was read already.

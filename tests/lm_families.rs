@@ -148,6 +148,49 @@ fn heads_of_value_models_match_pytorch() {
     }
 }
 
+/// Models from before safetensors and `tokenizer.json`, as GPT-2's descendants on the hub are.
+#[test]
+fn models_in_their_first_form_match_pytorch() {
+    let (ids, logits) = expected("first-form", "logits");
+    let lm = load("first-form");
+    assert!(difference(&both_ways(&lm, &ids)[0], &logits) < 1e-4);
+    let tokenizer = Tokenizer::load(&golden("first-form")).unwrap();
+    let beside = Tokenizer::load(&golden("tokenizer")).unwrap();
+    // One token, which that file adds, is not in the vocabulary.
+    assert_eq!(tokenizer.common_vocabulary(&beside), Ok(beside.vocab_size() - 1));
+    let text = "The movie, naïve café\n\n 日本語 👍🏽<|endoftext|>";
+    assert_eq!(tokenizer.encode(text).unwrap(), beside.encode(text).unwrap());
+}
+
+#[test]
+fn damaged_pickles_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let copy = |file: &str| {
+        std::fs::copy(golden("first-form").join(file), dir.path().join(file)).unwrap();
+    };
+    copy("config.json");
+    copy("pytorch_model.bin");
+    let bin = dir.path().join("pytorch_model.bin");
+    let whole = std::fs::read(&bin).unwrap();
+    let mut spoilt: Vec<Vec<u8>> = [0, 10, 1000, whole.len() / 2, whole.len() - 1]
+        .map(|length| whole[..length].to_vec())
+        .into();
+    spoilt.push(b"a virus, as it were".to_vec());
+    // Every byte of the pickle's own part, one after another.
+    spoilt.extend((60..400).step_by(7).map(|at| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x55;
+        bytes
+    }));
+    for bytes in spoilt {
+        std::fs::write(&bin, bytes).unwrap();
+        if let Err(error) = Lm::load(dir.path(), &Device::Cpu) {
+            let message = error.to_string();
+            assert!(message.contains("pytorch_model.bin"), "{message}");
+        }
+    }
+}
+
 const KINDS: [&str; 6] = ["f16", "q8_0", "q4_0", "q4_1", "q5_0", "q5_1"];
 
 #[test]

@@ -15,6 +15,7 @@ use super::strip_view::plan;
 use super::{panels::side::Side, shortcuts, widgets::Edit};
 use crate::guidance::settings::limits;
 use crate::guidance::trace::Trace;
+use crate::packs::MANIFEST;
 use crate::records::clerk;
 use crate::records::markdown::markdown;
 use crate::worker::protocol::{Command, Request};
@@ -106,8 +107,13 @@ impl App {
             Action::Color(coloring) => self.preferences.coloring = coloring,
             Action::ToggleHistory => {
                 let side = &mut self.preferences.side;
-                *side = if *side == Side::Settings { Side::History } else { Side::Settings };
+                *side = if *side == Side::History { Side::Settings } else { Side::History };
             }
+            Action::ToggleModels => {
+                let side = &mut self.preferences.side;
+                *side = if *side == Side::Models { Side::Settings } else { Side::Models };
+            }
+            Action::Pack(action) => self.act_on_packs(ctx, action),
             Action::Present => self.present(ctx),
             Action::Help => self.help = !self.help,
             Action::DismissError => self.session.error = None,
@@ -148,6 +154,8 @@ impl App {
         let reason = panels::top::why_no_export(&self.session).filter(|_| wants_run);
         if let Some(reason) = reason {
             self.session.error = Some(format!("{reason} Nothing can be saved."));
+        } else if matches!(purpose, Purpose::AddPack | Purpose::SavePack) {
+            self.ask_for_pack(purpose);
         } else if !self.archive.is_open() {
             self.session.error = Some(NO_FOLDER.into());
         } else {
@@ -165,6 +173,8 @@ impl App {
         let Decision::Path(path) = decision else { return };
         let trace = self.trace().cloned().map(Box::new);
         let command = match (purpose, trace) {
+            (Purpose::AddPack, _) => return self.add_pack(ui.ctx(), path),
+            (Purpose::SavePack, _) => return self.save_pack(ui.ctx(), path),
             (Purpose::Open, _) => clerk::Command::Open { path },
             (Purpose::Picture, _) => {
                 // The frame after this one is without the dialog.
@@ -178,7 +188,7 @@ impl App {
         self.session.error = self.archive.send(command).or(self.session.error.take());
     }
 
-    fn notice(&mut self, ctx: &Context, words: String, undo: bool) {
+    pub(super) fn notice(&mut self, ctx: &Context, words: String, undo: bool) {
         let until = ctx.input(|i| i.time) + NOTICE;
         self.session.notice = Some(Notice { words, undo, until });
         ctx.request_repaint_after(std::time::Duration::from_secs_f64(NOTICE));
@@ -198,6 +208,11 @@ impl App {
         }
         let dropped: Vec<_> = ctx.input(|i| i.raw.dropped_files.clone());
         for path in dropped.iter().map(|file| file.path().to_owned()) {
+            // A folder has no ending; whether it is one is not for this thread to ask.
+            if path.extension().is_none() || path.ends_with(MANIFEST) {
+                self.add_pack(ctx, path);
+                continue;
+            }
             let failed = match self.archive.is_open() {
                 true => self.archive.send(clerk::Command::Open { path }),
                 false => Some(NO_FOLDER.into()),

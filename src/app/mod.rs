@@ -19,7 +19,9 @@ mod focus;
 mod icon;
 mod lineage;
 mod opening;
+mod pack_form;
 pub mod panels;
+mod packs;
 mod path_dialog;
 mod plot_view;
 pub mod preferences;
@@ -29,6 +31,7 @@ mod recorded;
 mod response;
 mod screenshot;
 pub mod session;
+mod shelf;
 mod shortcuts;
 mod slots;
 mod stage;
@@ -45,7 +48,7 @@ use eframe::egui::{self, CentralPanel, Frame, Margin, Panel, Ui, Vec2, ViewportC
 
 use crate::guidance::settings::Settings;
 use crate::worker::Link;
-use crate::worker::protocol::{Command, Event, PackInfo, RunId};
+use crate::worker::protocol::{Event, PackInfo, PackSource, RunId};
 
 use archive::Archive;
 use beam_window::BeamReader;
@@ -57,6 +60,7 @@ use panels::lower::Below;
 use preferences::Preferences;
 use screenshot::{Camera, Pictures};
 use session::Session;
+use shelf::Shelf;
 use stage::Stage;
 pub use theme::Theme;
 use theme::{Palette, space};
@@ -84,6 +88,10 @@ pub struct App {
     help: bool,
     below: Below,
     reader: BeamReader,
+    shelf: Shelf,
+    /// The pack in use, and the one being loaded.
+    in_use: Option<PackSource>,
+    coming: Option<PackSource>,
     /// The size asked for, and for how many frames more to insist on it.
     size: Option<(Vec2, u32)>,
 }
@@ -132,6 +140,9 @@ impl App {
             help: false,
             below: Below::default(),
             reader: BeamReader::default(),
+            shelf: Shelf::default(),
+            in_use: None,
+            coming: None,
             size,
         };
         if options.present {
@@ -140,7 +151,7 @@ impl App {
         if wants_example && !app.preferences.has_run {
             app.show_example();
         }
-        app.send(Command::LoadPack(options.pack));
+        app.load_pack(options.pack);
         app
     }
 
@@ -158,8 +169,13 @@ impl App {
     fn receive(&mut self) {
         let events: Vec<_> = self.link.drain().collect();
         for event in events {
-            if let Event::Loaded(pack) = &event {
-                self.meet(pack);
+            match &event {
+                Event::Loaded(pack) => {
+                    self.in_use = self.coming.take();
+                    self.meet(pack);
+                }
+                Event::LoadFailed(_) => self.coming = None,
+                _ => {}
             }
             self.below.strip.apply(&event);
             let ended = if let Event::Done { run, .. } = event { Some(run) } else { None };
@@ -187,7 +203,8 @@ impl App {
     }
 
     fn panels(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
-        let Self { session, preferences, stage, focus, below, reader, archive, .. } = self;
+        let Self { session, preferences, stage, focus, below, reader, archive, shelf, .. } = self;
+        let in_use = self.in_use.as_ref();
         let presenting = stage.is_on();
         if presenting {
             panels::present::PresentBar { session, preferences }.show(ui, actions);
@@ -196,7 +213,8 @@ impl App {
             panels::top::TopBar { session, preferences }.show(ui, actions);
             panels::errors::ErrorStrip { session }.show(ui, actions);
             panels::status::StatusBar { session, preferences }.show(ui, actions);
-            panels::side::SideBar { session, preferences, archive }.show(ui, actions);
+            panels::side::SideBar { session, preferences, archive, shelf, in_use }
+                .show(ui, actions);
         }
         let canvas = Frame::new().fill(Palette::of(ui).canvas);
         let margin = |top, bottom| Margin { left: 16, right: 16, top, bottom };
@@ -250,6 +268,7 @@ impl eframe::App for App {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.receive();
         self.receive_from_disk(ctx);
+        self.receive_from_library(ctx);
         self.pictures.watch(ctx);
         if self.resize(ctx) {
             self.photograph(ctx);
@@ -272,6 +291,7 @@ impl eframe::App for App {
         self.panels(ui, &mut actions);
         shortcuts::help(ui, &mut self.help);
         self.dialog(ui);
+        self.pack_form(ui);
         // Last, so that a run starts with what was entered in this very frame.
         let asked = self.focus.turn() || !actions.is_empty() || self.preferences.theme != before;
         actions.sort_by_key(|a| !matches!(a, Action::Edited(_)));

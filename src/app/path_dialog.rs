@@ -19,7 +19,14 @@ pub enum Purpose {
     Trace,
     /// Read a run.
     Open,
+    /// Put a pack on the list.
+    AddPack,
+    /// Write a pack down.
+    SavePack,
 }
+
+/// A title, a hint, and what the button says.
+type Words = (&'static str, &'static str, &'static str);
 
 impl Purpose {
     /// The ending of such files.
@@ -28,24 +35,40 @@ impl Purpose {
             Purpose::Picture => "png",
             Purpose::Report => "html",
             Purpose::Trace | Purpose::Open => "json",
+            Purpose::AddPack | Purpose::SavePack => "toml",
         }
     }
 
-    fn title(self) -> &'static str {
+    fn words(self) -> Words {
         match self {
-            Purpose::Picture => "Save a picture of the window",
-            Purpose::Report => "Save a report",
-            Purpose::Trace => "Save the trace",
-            Purpose::Open => "Open a trace",
-        }
-    }
-
-    fn hint(self) -> &'static str {
-        match self {
-            Purpose::Picture => "PNG, as the window looks now.",
-            Purpose::Report => "One HTML file with texts, figures and plot, for any browser.",
-            Purpose::Trace => "JSON with everything this run knows; this program opens it again.",
-            Purpose::Open => "A JSON trace that this program wrote. Or drop one on the window.",
+            Purpose::Picture => {
+                ("Save a picture of the window", "PNG, as the window looks now.", "Save")
+            }
+            Purpose::Report => (
+                "Save a report",
+                "One HTML file with texts, figures and plot, for any browser.",
+                "Save",
+            ),
+            Purpose::Trace => (
+                "Save the trace",
+                "JSON with everything this run knows; this program opens it again.",
+                "Save",
+            ),
+            Purpose::Open => (
+                "Open a trace",
+                "A JSON trace that this program wrote. Or drop one on the window.",
+                "Open",
+            ),
+            Purpose::AddPack => (
+                "Add a pack",
+                "The folder that holds a pack.toml. Or drop it on the window.",
+                "Add",
+            ),
+            Purpose::SavePack => (
+                "Save the pack",
+                "A folder of its own; its pack.toml can be given to others.",
+                "Save",
+            ),
         }
     }
 }
@@ -82,9 +105,9 @@ impl PathDialog {
         let frame = Frame::popup(ui.style()).inner_margin(space::L);
         let modal = Modal::new(Id::unique("path dialog")).frame(frame).show(ui.ctx(), |ui| {
             ui.set_width(520.0);
-            ui.label(RichText::new(self.purpose.title()).font(text::heading()));
-            let hint = RichText::new(self.purpose.hint()).color(Palette::of(ui).weak);
-            ui.label(hint);
+            let (title, hint, verb) = self.purpose.words();
+            ui.label(RichText::new(title).font(text::heading()));
+            ui.label(RichText::new(hint).color(Palette::of(ui).weak));
             ui.add_space(space::XS);
             let edit = TextEdit::singleline(&mut self.path).desired_width(f32::INFINITY);
             let edit = ui.add(edit).accessible_name("Path");
@@ -94,7 +117,6 @@ impl PathDialog {
             let entered = edit.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
             ui.add_space(space::S);
             ui.horizontal(|ui| {
-                let verb = if self.purpose == Purpose::Open { "Open" } else { "Save" };
                 let path = self.path.trim();
                 let ready = primary_button(ui, verb, 96.0, !path.is_empty());
                 if ready.on_disabled_hover_text("Type a path.").clicked()

@@ -1,5 +1,7 @@
 //! What a person chose, kept between sessions. What is going on now is [`super::session`].
 
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
 
 use super::coloring::Coloring;
@@ -19,6 +21,8 @@ pub struct Preferences {
     pub columns: Vec<Column>,
     /// The pack that the settings were made for.
     pub pack: Option<String>,
+    /// Folders of packs that a person added.
+    pub added_packs: Vec<PathBuf>,
     /// The prompt as typed.
     pub prompt: String,
     /// Light, dark or what the desktop says.
@@ -49,6 +53,7 @@ impl Default for Preferences {
             settings: Settings::default(),
             columns: vec![Arm::Base.into(), Arm::Ivg.into()],
             pack: None,
+            added_packs: Vec::new(),
             prompt: String::new(),
             theme: Theme::default(),
             coloring: Coloring::default(),

@@ -59,8 +59,11 @@ pub fn preset_menu(ui: &mut Ui, preferences: &mut Preferences, pack: Option<&Pac
     // A person's own name for the same settings says more.
     let mut all = own.chain(built_in.iter().map(|(name, _, s)| (*name, s)));
     let current = all.find(|(_, s)| alike(s, &preferences.settings));
+    let is_none = current.is_none();
     let name = current.map_or("none", |(name, _)| name).to_owned();
-    let label = RichText::new(format!("Preset: {name}")).font(text::small());
+    // Beside three tabs there is room for the name alone.
+    let shown = if is_none { "Presets" } else { name.as_str() };
+    let label = RichText::new(shown).font(text::small());
     let button = ui.add(Button::new(label).truncate());
     let button = button.on_hover_text("Settings under a name: choose, or save those of now.");
     let button = button.accessible_name(format!("Preset: {name}"));

@@ -30,7 +30,7 @@ const fn shortcut(keys: KeyboardShortcut, action: Action, words: &'static str) -
 }
 
 /// Every shortcut of the window, in the order in which the help lists them.
-pub static SHORTCUTS: [Shortcut; 15] = [
+pub static SHORTCUTS: [Shortcut; 16] = [
     shortcut(GENERATE, Action::Generate, "Generate"),
     shortcut(plain(Key::Escape), Action::Escape, "Stop the run; close what is open"),
     shortcut(command(Key::L), Action::FocusPrompt, "Go to the prompt"),
@@ -42,6 +42,7 @@ pub static SHORTCUTS: [Shortcut; 15] = [
     shortcut(command(Key::Num4), Action::Color(Coloring::Probability), "Colour by probability"),
     shortcut(command(Key::Num5), Action::Color(Coloring::Changes), "Mark changed words"),
     shortcut(command(Key::H), Action::ToggleHistory, "Settings or history"),
+    shortcut(command(Key::M), Action::ToggleModels, "Settings or models"),
     shortcut(command(Key::O), Action::Ask(Purpose::Open), "Open a trace"),
     shortcut(command(Key::S), Action::Ask(Purpose::Trace), "Save the trace"),
     shortcut(plain(Key::F11), Action::Present, "Present, or leave the stage"),

@@ -48,6 +48,13 @@ impl Models {
         std::iter::once(&self.base).chain(pair).collect()
     }
 
+    /// Whether `id` ends a text: the base says so, or the tuned model, which may end turns that
+    /// the base has never seen.
+    pub(super) fn is_end(&self, id: u32) -> bool {
+        let ends = |lm: &Lm| lm.config().eos.contains(&id);
+        ends(&self.base) || self.pair.as_ref().is_some_and(|pair| ends(&pair.tuned))
+    }
+
     /// How many response tokens fit behind these prompts in every context.
     fn room(&self, prompts: &Prompts) -> Result<usize, GuidanceError> {
         let mut roles = vec![("base", &self.base, prompts.base.len())];

@@ -237,7 +237,7 @@ impl<'m> Search<'m> {
         let models = self.models;
         for (&i, drawn) in self.live.iter().zip(drawn) {
             let id = drawn.id;
-            let is_end = models.base.config().eos.contains(&id);
+            let is_end = models.is_end(id);
             self.rows[i].push(drawn, models.tokenizer.bytes(id), is_end);
         }
         self.sampled_tokens += self.live.len();

@@ -65,8 +65,7 @@ impl ValueRows {
             (ValuePrompt::Text(prompt), Some(tokenizer)) => responses
                 .iter()
                 .map(|response| {
-                    let ids = tokenizer.encode(&format!("{prompt}{response}"))?;
-                    Ok(tokenizer.prefix().iter().copied().chain(ids).collect())
+                    Ok(tokenizer.encode_whole(&format!("{prompt}{response}"))?)
                 })
                 .collect::<Result<Vec<Vec<u32>>, GuidanceError>>()?,
             _ => self.read.iter().zip(new).map(|(read, new)| [&read[..], new].concat()).collect(),
@@ -109,10 +108,7 @@ pub(super) fn prompt_tokens(
 ) -> Result<Vec<u32>, GuidanceError> {
     match (prompt, &guide.tokenizer) {
         (ValuePrompt::Tokens(tokens), _) => Ok(tokens.clone()),
-        (ValuePrompt::Text(text), Some(tokenizer)) => {
-            let ids = tokenizer.encode(text)?;
-            Ok(tokenizer.prefix().iter().copied().chain(ids).collect())
-        }
+        (ValuePrompt::Text(text), Some(tokenizer)) => Ok(tokenizer.encode_whole(text)?),
         // `Pack::prompts` gives text only where there is a tokenizer for it.
         (ValuePrompt::Text(_), None) => Err(GuidanceError::EmptyPrompt),
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::arch::{self, Architecture};
 use super::error::{LmError, Result};
 use super::fields::Fields;
+use super::gguf::GgufFile;
 use super::weights::read_json;
 
 /// Sizes no model has: a number beyond them is a damaged file, not a big model.
@@ -158,15 +159,19 @@ pub struct Biases {
 }
 
 impl LmConfig {
-    /// Reads `config.json` in `dir`, and the end tokens of `generation_config.json` where there
-    /// is one: models for conversations end a turn with a token that `config.json` leaves out.
+    /// Reads `config.json` in the folder `path`, and the end tokens of `generation_config.json` where there
+    /// is one: models for conversations end a turn with a token that `config.json` leaves out. Or
+    /// reads the configuration inside the GGUF file `path`.
     ///
     /// # Errors
     /// A sentence naming the field that is missing, impossible or not supported.
-    pub fn load(dir: &Path) -> Result<Self> {
-        let file = dir.join("config.json");
+    pub fn load(path: &Path) -> Result<Self> {
+        if GgufFile::is_named_so(path) {
+            return GgufFile::open(path)?.config();
+        }
+        let file = path.join("config.json");
         let mut config = Self::from_json(&read_json(&file)?, &file)?;
-        let file = dir.join("generation_config.json");
+        let file = path.join("generation_config.json");
         if file.is_file() {
             let json = read_json(&file)?;
             for id in Fields::new(&json, &file)?.ids("eos_token_id")? {

@@ -3,11 +3,12 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokenizers::Tokenizer as Inner;
 
 use super::error::{LmError, Result};
 use super::gguf::GgufFile;
+use super::weights::read_json;
 
 /// More ids than any vocabulary has: beyond it the file is damaged.
 const MAX_VOCAB: u32 = 1 << 21;
@@ -34,8 +35,8 @@ struct Added {
 }
 
 impl Tokenizer {
-    /// Loads `tokenizer.json`, given the file or the folder that holds it, or the tokenizer
-    /// inside a GGUF file. Truncation and padding that the file may ask for are switched off.
+    /// Loads `tokenizer.json`, given the file or the folder that holds it, the tokenizer inside a
+    /// GGUF file, or a folder's `vocab.json` and `merges.txt` as GPT-2 has them. Truncation and padding that the file may ask for are switched off.
     ///
     /// # Errors
     /// A sentence when the file is missing, damaged or of another kind.
@@ -44,9 +45,39 @@ impl Tokenizer {
             return Self::from_gguf(&GgufFile::open(path)?);
         }
         let file = if path.is_dir() { path.join("tokenizer.json") } else { path.to_path_buf() };
+        let (vocab, merges) = (path.join("vocab.json"), path.join("merges.txt"));
+        if !file.exists() && vocab.is_file() && merges.is_file() {
+            return Self::from_vocab_and_merges(&vocab, &merges);
+        }
         let bytes =
             std::fs::read(&file).map_err(|source| LmError::Read { file: file.clone(), source })?;
         Self::from_bytes(&bytes, &file)
+    }
+
+    /// GPT-2's tokenizer in its first form.
+    fn from_vocab_and_merges(vocab: &Path, merges: &Path) -> Result<Self> {
+        let file = vocab.to_path_buf();
+        let vocab = read_json(vocab)?;
+        let text = std::fs::read_to_string(merges)
+            .map_err(|source| LmError::Read { file: merges.to_path_buf(), source })?;
+        let lines = text.lines().filter(|line| !line.starts_with("#version") && !line.is_empty());
+        let end = "<|endoftext|>";
+        let added = vocab.get(end).map(|id| {
+            json!({"id": id, "content": end, "single_word": false, "lstrip": false,
+                   "rstrip": false, "normalized": false, "special": true})
+        });
+        let added: Vec<Value> = added.into_iter().collect();
+        let level = json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+                           "use_regex": true});
+        let json = json!({
+            "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
+            "normalizer": null, "pre_tokenizer": level, "post_processor": null, "decoder": level,
+            "model": {"type": "BPE", "dropout": null, "unk_token": null,
+                      "continuing_subword_prefix": null, "end_of_word_suffix": null,
+                      "fuse_unk": false, "byte_fallback": false, "vocab": vocab,
+                      "merges": lines.collect::<Vec<_>>()},
+        });
+        Self::from_json(&json, json.to_string().as_bytes(), &file)
     }
 
     /// The tokenizer inside a GGUF file.
@@ -108,6 +139,19 @@ impl Tokenizer {
             .encode_fast(text, false)
             .map_err(|error| LmError::Encode(error.to_string()))?;
         Ok(encoding.get_ids().to_vec())
+    }
+
+    /// The ids of a whole text: what stands before every text, unless it is written out in this
+    /// one already, as chat templates do.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode`].
+    pub fn encode_whole(&self, text: &str) -> Result<Vec<u32>> {
+        let ids = self.encode(text)?;
+        if ids.starts_with(&self.prefix) {
+            return Ok(ids);
+        }
+        Ok([&self.prefix[..], &ids].concat())
     }
 
     /// The bytes that `id` adds to a text; none for special tokens and unknown ids.

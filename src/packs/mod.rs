@@ -36,7 +36,7 @@ use self::hub::{Hub, Progress, Watch};
 use self::loader::{Contents, Loader, PackFiles, gather};
 use crate::guidance::{GuidanceError, Models, Prompts, ValueGuide, ValuePrompt};
 use crate::judge::Judge;
-use crate::lm::{ChatTemplate, Tokenizer};
+use crate::lm::ChatTemplate;
 
 /// Name of the pack that the program starts with.
 pub const DEFAULT_PACK: &str = "imdb";
@@ -234,9 +234,7 @@ impl Pack {
         }
         let tokenizer = &self.models.tokenizer;
         let encode = |name: &str, role: &Role| -> Result<Vec<u32>, GuidanceError> {
-            let (text, is_begun) = self.read(name, role, prompt)?;
-            let prefix = if is_begun { &[] } else { tokenizer.prefix() };
-            Ok([prefix, &tokenizer.encode(&text)?].concat())
+            Ok(tokenizer.encode_whole(&self.read(name, role, prompt)?)?)
         };
         let (manifest, models) = (&self.manifest, &self.models);
         let guides = match (&manifest.untuned, &models.pair) {
@@ -244,9 +242,8 @@ impl Pack {
             _ => Vec::new(),
         };
         let value = match (&manifest.value, &models.value) {
-            (Some(role), Some(ValueGuide { tokenizer: Some(own), .. })) => {
-                let (text, _) = self.read("value", role, prompt)?;
-                ValuePrompt::Text(without_prefix(&text, own).to_owned())
+            (Some(role), Some(ValueGuide { tokenizer: Some(_), .. })) => {
+                ValuePrompt::Text(self.read("value", role, prompt)?)
             }
             (Some(role), Some(_)) => ValuePrompt::Tokens(encode("value", role)?),
             _ => ValuePrompt::Tokens(Vec::new()),
@@ -254,17 +251,15 @@ impl Pack {
         Ok(Prompts { base: encode("base", &manifest.base)?, guides, value })
     }
 
-    /// The text that a role reads for a typed prompt, and whether it has the token that begins a
-    /// text already, as chat templates write it.
-    fn read(&self, name: &str, role: &Role, prompt: &str) -> Result<(String, bool), GuidanceError> {
-        let PromptStyle::Chat { system } = &role.prompt else {
-            return Ok((role.fill(prompt), false));
-        };
+    /// The text that a role reads for a typed prompt.
+    fn read(&self, name: &str, role: &Role, prompt: &str) -> Result<String, GuidanceError> {
         let chat = self.chats.iter().find(|(role, _)| *role == name);
-        match chat {
-            Some((_, template)) => Ok((template.render(system.as_deref(), prompt)?, true)),
-            // Loading has refused this.
-            None => Ok((role.fill(prompt), false)),
+        match (&role.prompt, chat) {
+            (PromptStyle::Chat { system }, Some((_, template))) => {
+                Ok(template.render(system.as_deref(), prompt)?)
+            }
+            // Loading has refused a chat without a template.
+            _ => Ok(role.fill(prompt)),
         }
     }
 
@@ -287,12 +282,6 @@ impl Pack {
         let all = std::iter::once(&models.base).chain(pair).chain(value);
         all.map(|lm| lm.config().context_tokens).min().unwrap_or(0)
     }
-}
-
-/// `text` without the token that begins a text, for a reader that puts it there itself.
-fn without_prefix<'t>(text: &'t str, tokenizer: &Tokenizer) -> &'t str {
-    let prefix = tokenizer.decode(tokenizer.prefix());
-    text.strip_prefix(&prefix).unwrap_or(text)
 }
 
 /// Adds a file to a checksum without holding it in memory.

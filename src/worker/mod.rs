@@ -2,6 +2,7 @@
 //! with its run, a stop read between any two forward passes.
 
 mod engine;
+pub mod library;
 mod link;
 pub mod protocol;
 mod sweep;

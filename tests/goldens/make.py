@@ -196,6 +196,26 @@ def heads():
         save_file({"ids": ids, "values": values.contiguous()}, folder / "expected.safetensors")
 
 
+def first_form():
+    """The model of `gpt2` in the form of its time: a pickle, and a tokenizer in two files."""
+    folder = HERE / "first-form"
+    folder.mkdir(exist_ok=True)
+    model = GPT2LMHeadModel.from_pretrained(HERE / "gpt2")
+    state = {key.removeprefix("transformer."): value.half() for key, value in model.state_dict().items()
+             if key != "lm_head.weight"}
+    torch.save(state, folder / "pytorch_model.bin")
+    (folder / "config.json").write_text((HERE / "gpt2" / "config.json").read_text())
+    saved = json.loads((HERE / "tokenizer" / "tokenizer.json").read_text())["model"]
+    (folder / "vocab.json").write_text(json.dumps(saved["vocab"]))
+    merges = [merge if isinstance(merge, str) else " ".join(merge) for merge in saved["merges"]]
+    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+    model = GPT2LMHeadModel.from_pretrained(folder, dtype=torch.float32).eval()
+    ids = torch.randint(0, VOCAB, (TOKENS,), generator=torch.Generator().manual_seed(70))
+    with torch.no_grad():
+        logits = model(ids[None]).logits[0]
+    save_file({"ids": ids, "logits": logits.contiguous()}, folder / "expected.safetensors")
+
+
 def gguf_files():
     """A model of sizes that quantised blocks fit in, as GGUF files of several kinds."""
     config = LlamaConfig(**{**BASE, "hidden_size": 64, "intermediate_size": 96})
@@ -347,7 +367,7 @@ def pieces():
 
 
 if __name__ == "__main__":
-    makers = [language_models, value_model, tokenizer, other_models, adapters, heads, gguf_files, pieces]
+    makers = [language_models, value_model, tokenizer, other_models, adapters, heads, first_form, gguf_files, pieces]
     for make in makers:
         if not sys.argv[1:] or make.__name__ in sys.argv[1:]:
             make()

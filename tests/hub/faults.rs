@@ -159,10 +159,10 @@ fn an_answer_that_is_no_list_is_not_believed() {
 
 #[test]
 fn a_missing_file_is_named_before_anything_is_downloaded() {
-    let pickled = ["config.json", "tokenizer.json", "pytorch_model.bin"];
+    let spread = ["config.json", "tokenizer.json", "pytorch_model.bin.index.json"];
     let cases: [(&[&str], Need, &[&str]); 5] = [
-        (&pickled[..2], Need::Model, &[FILE, "revision"]),
-        (&pickled, Need::Model, &[FILE, "pytorch_model.bin, which is not read", "refs/pr/1"]),
+        (&spread[..2], Need::Model, &[FILE, "revision"]),
+        (&spread, Need::Model, &[FILE, "several pytorch_model files", "refs/pr/1"]),
         (&["config.json", "vocab.json"], Need::Model, &["no tokenizer.json"]),
         (&["x-q8.gguf"], Need::Model, &["no config.json", "file: x-q8.gguf"]),
         (&["adapter_config.json"], Need::Adapter, &["no adapter_model.safetensors"]),

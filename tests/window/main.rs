@@ -17,6 +17,7 @@ mod history;
 mod keys;
 mod live;
 mod loading;
+mod models;
 mod presets;
 mod runs;
 mod settings;

@@ -5,6 +5,7 @@ pub mod controls;
 pub mod errors;
 pub mod history;
 pub mod lower;
+pub mod models;
 pub mod plot;
 pub mod present;
 pub mod side;
@@ -55,6 +56,10 @@ pub enum Action {
     Color(Coloring),
     /// Settings or history in the sidebar.
     ToggleHistory,
+    /// Settings or models in the sidebar.
+    ToggleModels,
+    /// Something to be done with packs.
+    Pack(models::PackAction),
     /// Read a run of the past.
     Recall(EntryId, Wanted),
     /// Something to be done with files.

@@ -1,4 +1,4 @@
-//! The sidebar: the prompt, and below it either what can be turned or the runs of the past.
+//! The sidebar: the prompt, and below it what can be turned, the runs of the past, or the packs.
 
 use eframe::egui::{Frame, Margin, Panel, ScrollArea, Ui};
 use serde::{Deserialize, Serialize};
@@ -6,12 +6,15 @@ use serde::{Deserialize, Serialize};
 use super::Action;
 use super::controls::Controls;
 use super::history::HistoryList;
+use super::models::{ModelsList, PackAction};
 use crate::app::archive::Archive;
 use crate::app::preferences::Preferences;
 use crate::app::presets::preset_menu;
 use crate::app::session::Session;
+use crate::app::shelf::Shelf;
 use crate::app::theme::{Palette, space};
 use crate::app::widgets::{Edit, segmented};
+use crate::worker::protocol::PackSource;
 
 /// What the sidebar shows below the prompt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -22,6 +25,8 @@ pub enum Side {
     Settings,
     /// The runs of the past.
     History,
+    /// The packs of models.
+    Models,
 }
 
 /// The sidebar.
@@ -32,6 +37,10 @@ pub struct SideBar<'a> {
     pub preferences: &'a mut Preferences,
     /// The runs of the past.
     pub archive: &'a mut Archive,
+    /// The packs there are.
+    pub shelf: &'a Shelf,
+    /// The pack in use.
+    pub in_use: Option<&'a PackSource>,
 }
 
 impl SideBar<'_> {
@@ -42,7 +51,7 @@ impl SideBar<'_> {
         let frame = Frame::new().fill(p.surface).inner_margin(margin);
         let panel = Panel::left("settings").exact_size(space::SIDEBAR).resizable(false);
         panel.frame(frame).show(ui, |ui| {
-            let Self { session, preferences, archive } = self;
+            let Self { session, preferences, archive, shelf, in_use } = self;
             ui.scope(|ui| {
                 ui.set_max_width(ui.available_width() - space::L);
                 Controls { session, preferences }.prompt(ui, actions);
@@ -50,6 +59,7 @@ impl SideBar<'_> {
                 let tabs = [
                     (Side::Settings, "Settings", "What can be turned. Ctrl+H", None),
                     (Side::History, "History", "The runs of the past. Ctrl+H", None),
+                    (Side::Models, "Models", "Packs of models to choose from. Ctrl+M", None),
                 ];
                 ui.horizontal(|ui| {
                     segmented(ui, "Sidebar", &tabs, &mut preferences.side);
@@ -62,6 +72,12 @@ impl SideBar<'_> {
                 });
             });
             ui.add_space(space::XS);
+            if preferences.side == Side::Models {
+                if shelf.packs.is_none() && !shelf.is_looking {
+                    actions.push(Action::Pack(PackAction::Look));
+                }
+                return ModelsList { shelf, session, in_use }.show(ui, actions);
+            }
             if preferences.side == Side::History {
                 let can_compare = session.run.as_ref().is_some_and(|r| !r.is_active());
                 return HistoryList { archive, can_compare }.show(ui, actions);

@@ -109,7 +109,7 @@ pub fn silu(x: f32) -> f32 {
 /// GELU by its tanh formula, ½x(1 + tanh(√(2/π)(x + 0.044715x³))), with tanh written by σ.
 #[inline(always)]
 pub fn gelu_tanh(x: f32) -> f32 {
-    const TWICE_ROOT: f32 = 1.595_769_1;
+    const TWICE_ROOT: f32 = 1.595_769;
     x / (1.0 + exp(-TWICE_ROOT * fused_multiply_add(0.044_715 * x * x, x, x)))
 }
 

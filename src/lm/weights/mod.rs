@@ -4,6 +4,7 @@
 mod gguf;
 mod matrix;
 mod parts;
+mod pickle;
 mod picker;
 mod safetensors;
 
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 
 use self::gguf::Tensors;
+use self::pickle::{BIN, Pickled};
 pub(super) use self::matrix::{BLOCK, BLOCK_BYTES, Matrix, Quantised};
 pub(super) use self::parts::{
     AttentionWeights, BlockWeights, Gated, Linear, LowRank, Mlp, Norm, Outer,
@@ -46,15 +48,27 @@ enum Source {
     Memory(HashMap<String, Tensor>),
     Safetensors(Files),
     Gguf(Tensors),
+    Pickled(Pickled),
 }
 
 impl Weights {
-    /// Opens `model.safetensors` of `dir`, or the shards of `model.safetensors.index.json`, to be
-    /// held as f32.
+    /// Opens `model.safetensors` of `dir`, or the shards of `model.safetensors.index.json`, or
+    /// else `pytorch_model.bin` or `adapter_model.safetensors`, to be held as f32.
     ///
     /// # Errors
     /// A sentence naming the file when it is missing, cut short or not safetensors.
     pub fn load(dir: &Path, device: &Device) -> Result<Self> {
+        let bin = dir.join(BIN);
+        let has_safetensors =
+            ["model.safetensors", "model.safetensors.index.json"].iter().any(|f| dir.join(f).exists());
+        if !has_safetensors && bin.is_file() {
+            let pickled = Pickled::open(&bin)?;
+            return Ok(Self::new(bin, Source::Pickled(pickled), device));
+        }
+        let has_adapter = dir.join("adapter_model.safetensors").exists();
+        if !has_safetensors && has_adapter {
+            return Self::adapter(dir);
+        }
         let (file, files) = Files::open(dir, "model")?;
         Ok(Self::new(file, Source::Safetensors(files), device))
     }
@@ -114,7 +128,14 @@ impl Weights {
             Source::Memory(tensors) => tensors.contains_key(name),
             Source::Safetensors(files) => files.shape(name).is_some(),
             Source::Gguf(tensors) => tensors.shape(name).is_some(),
+            Source::Pickled(tensors) => tensors.shape(name).is_some(),
         }
+    }
+
+    /// Number of weights in all tensors.
+    pub fn parameters(&self) -> u64 {
+        let of = |name: &str| self.shape(name).unwrap_or_default().into_iter().product::<usize>();
+        self.names().into_iter().map(|name| of(name) as u64).sum()
     }
 
     /// The names there are; those of a GGUF file are its own.
@@ -123,6 +144,7 @@ impl Weights {
             Source::Memory(tensors) => tensors.keys().map(String::as_str).collect(),
             Source::Safetensors(files) => files.names(),
             Source::Gguf(tensors) => tensors.names(),
+            Source::Pickled(tensors) => tensors.names(),
         }
     }
 
@@ -132,6 +154,7 @@ impl Weights {
             Source::Memory(tensors) => tensors.get(name).map(|tensor| tensor.dims().to_vec()),
             Source::Safetensors(files) => files.shape(name).map(<[usize]>::to_vec),
             Source::Gguf(tensors) => tensors.shape(name),
+            Source::Pickled(tensors) => tensors.shape(name),
         }
     }
 
@@ -182,6 +205,7 @@ impl Weights {
             Source::Memory(tensors) => tensors.get(name).cloned().ok_or_else(missing),
             Source::Safetensors(files) => files.read(name)?.ok_or_else(missing),
             Source::Gguf(tensors) => tensors.read(name)?.ok_or_else(missing),
+            Source::Pickled(tensors) => tensors.read(name)?.ok_or_else(missing),
         }
     }
 

@@ -30,7 +30,7 @@ use self::cache::Store;
 use self::http::{Client, Stop, agent};
 use self::listing::{Item, Listing};
 use self::need::is_index;
-pub(super) use self::need::{INDEX, shards};
+use self::need::shards;
 use self::progress::{Meter, Tally};
 use self::transfer::Transfer;
 use super::source::{HubModel, Local};

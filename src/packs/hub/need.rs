@@ -6,8 +6,13 @@ use crate::packs::text::read_text;
 
 /// The weights in one file.
 const WEIGHTS: &str = "model.safetensors";
+/// The same in the form of older models.
+const PICKLED: &str = "pytorch_model.bin";
+/// The tokenizer in one file, and in the form of older models.
+const TOKENIZER: &str = "tokenizer.json";
+const TOKENIZER_PARTS: [&str; 2] = ["vocab.json", "merges.txt"];
 /// The list of the files over which weights are spread.
-pub(in crate::packs) const INDEX: &str = "model.safetensors.index.json";
+const INDEX: &str = "model.safetensors.index.json";
 /// Longest list of shards that is read: a real one has some hundred kilobytes.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 
@@ -32,7 +37,10 @@ impl Need {
     /// The first one that is missing.
     pub(super) fn essential(&self, has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, String> {
         let fixed: &[&str] = match self {
-            Self::Model => &["config.json", "tokenizer.json"],
+            Self::Model if !has(TOKENIZER) && TOKENIZER_PARTS.iter().all(|part| has(part)) => {
+                &["config.json", TOKENIZER_PARTS[0], TOKENIZER_PARTS[1]]
+            }
+            Self::Model => &["config.json", TOKENIZER],
             Self::Gguf(file) => &[file.as_str()],
             Self::Adapter => &["adapter_config.json", "adapter_model.safetensors"],
             Self::Judge => &["config.json"],
@@ -42,7 +50,11 @@ impl Need {
         }
         let mut files: Vec<String> = fixed.iter().map(|name| (*name).to_owned()).collect();
         if matches!(self, Self::Model | Self::Judge) {
-            let weights = [WEIGHTS, INDEX].into_iter().find(|name| has(name));
+            let forms: &[&str] = match self {
+                Self::Model => &[WEIGHTS, INDEX, PICKLED],
+                _ => &[WEIGHTS, INDEX],
+            };
+            let weights = forms.iter().copied().find(|name| has(name));
             files.push(weights.ok_or(WEIGHTS)?.to_owned());
         }
         Ok(files)
@@ -68,13 +80,10 @@ impl Need {
         let has = |name: &str| names.contains(&name);
         let advice = if !ggufs.is_empty() {
             format!("name one of its files with file: {}", ggufs.join(", "))
-        } else if missing == WEIGHTS && has("pytorch_model.bin") {
-            "it has pytorch_model.bin, which is not read; choose a revision with safetensors (the \
-             hub's converter offers one as a pull request, such as refs/pr/1)"
-                .to_owned()
-        } else if missing == "tokenizer.json" && has("vocab.json") {
-            "it has vocab.json, which is not read; choose a repository or revision with \
-             tokenizer.json"
+        } else if missing == WEIGHTS && has("pytorch_model.bin.index.json") {
+            "its weights are spread over several pytorch_model files, which are not read; choose a \
+             revision with safetensors (the hub's converter offers one as a pull request, such as \
+             refs/pr/1)"
                 .to_owned()
         } else {
             "check the model's name and revision".to_owned()
@@ -92,7 +101,7 @@ pub(super) fn is_index(file: &str) -> bool {
 ///
 /// # Errors
 /// What is wrong with the index.
-pub(in crate::packs) fn shards(index: &Path) -> Result<Vec<String>, String> {
+pub(super) fn shards(index: &Path) -> Result<Vec<String>, String> {
     let text = read_text(index, MAX_INDEX_BYTES).map_err(|e| e.to_string())?;
     let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
     let map = json.get("weight_map").and_then(|map| map.as_object());

@@ -1,0 +1,110 @@
+//! What the window does with packs: load, download, add, put together.
+
+use std::path::{Path, PathBuf};
+
+use eframe::egui::{Context, Ui};
+
+use super::App;
+use super::archive::shown;
+use super::pack_form::{Decision, PackForm};
+use super::panels::models::PackAction;
+use super::panels::side::Side;
+use super::path_dialog::{PathDialog, Purpose};
+use super::shelf::Outcome;
+use crate::packs::MANIFEST;
+use crate::worker::protocol::{Command, PackSource};
+
+impl App {
+    /// Has the worker load a pack.
+    pub(super) fn load_pack(&mut self, source: PackSource) {
+        self.coming = Some(source.clone());
+        self.send(Command::LoadPack(source));
+    }
+
+    pub(super) fn act_on_packs(&mut self, ctx: &Context, action: PackAction) {
+        match action {
+            PackAction::Look => {
+                // The first look is at what is here: it must not wait for a network.
+                let ask_hub = self.shelf.packs.is_some();
+                self.shelf.look(ctx, &self.preferences.added_packs, ask_hub);
+            }
+            PackAction::Load(source) => {
+                self.session.error = None;
+                self.load_pack(source);
+            }
+            PackAction::Fetch(source) => {
+                self.session.error = None;
+                self.shelf.fetch(ctx, source);
+            }
+            PackAction::StopFetching => self.shelf.stop(),
+            PackAction::Forget(source) => {
+                let is_it = |folder: &PathBuf| PackSource::Folder(folder.clone()) == source;
+                self.preferences.added_packs.retain(|folder| !is_it(folder));
+                self.shelf.look(ctx, &self.preferences.added_packs, false);
+            }
+            PackAction::New => {
+                self.shelf.form = Some(PackForm::new(self.preferences.settings.clone()));
+            }
+        }
+    }
+
+    /// The form in which a pack is put together, and what follows from its answer.
+    pub(super) fn pack_form(&mut self, ui: &Ui) {
+        // One dialog at a time: the form waits behind the one that asks where to save it.
+        if self.archive.dialog.is_some() {
+            return;
+        }
+        let Some(form) = &mut self.shelf.form else { return };
+        match form.show(ui) {
+            Some(Decision::Cancel) => self.shelf.form = None,
+            Some(Decision::Save) => self.ask_for_pack(Purpose::SavePack),
+            None => {}
+        }
+    }
+
+    /// Asks for the folder of a pack.
+    pub(super) fn ask_for_pack(&mut self, purpose: Purpose) {
+        let name = match (&self.shelf.form, purpose) {
+            (Some(form), Purpose::SavePack) => form.folder_name(),
+            _ => String::new(),
+        };
+        self.archive.dialog = Some(PathDialog::new(purpose, &name));
+    }
+
+    /// Puts a pack on the list: its folder, or the `pack.toml` in it. What is wrong with it, its
+    /// card will say.
+    pub(super) fn add_pack(&mut self, ctx: &Context, path: PathBuf) {
+        let folder = if path.ends_with(MANIFEST) {
+            path.parent().map(Path::to_owned).unwrap_or(path)
+        } else {
+            path
+        };
+        if !self.preferences.added_packs.contains(&folder) {
+            self.preferences.added_packs.push(folder);
+        }
+        self.preferences.side = Side::Models;
+        self.shelf.look(ctx, &self.preferences.added_packs, false);
+    }
+
+    pub(super) fn save_pack(&mut self, ctx: &Context, folder: PathBuf) {
+        let failed = self.shelf.save(ctx, folder);
+        self.session.error = failed.or(self.session.error.take());
+    }
+
+    /// Takes in what the library has told.
+    pub(super) fn receive_from_library(&mut self, ctx: &Context) {
+        for outcome in self.shelf.receive() {
+            match outcome {
+                Outcome::Ready(source) => {
+                    self.shelf.look(ctx, &self.preferences.added_packs, false);
+                    self.load_pack(source);
+                }
+                Outcome::Saved(folder) => {
+                    self.notice(ctx, format!("Saved {}", shown(&folder)), false);
+                    self.add_pack(ctx, folder);
+                }
+                Outcome::Error(reason) => self.session.error = Some(reason),
+            }
+        }
+    }
+}

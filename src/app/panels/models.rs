@@ -1,0 +1,265 @@
+//! The packs of models: what each needs, whether it is here, whether it fits; load, download, add,
+//! put together.
+
+use std::path::Path;
+
+use eframe::egui::{
+    Align, Button, Color32, Frame, Label, Layout, Popup, ProgressBar, RichText, ScrollArea, Stroke,
+    Ui, vec2,
+};
+
+use super::Action;
+use crate::app::archive::shown;
+use crate::app::path_dialog::Purpose;
+use crate::app::session::Session;
+use crate::app::shelf::Shelf;
+use crate::app::theme::{Palette, space, text};
+use crate::app::widgets::{Icon, chip, icon_button, menu, pill};
+use crate::packs::survey::{Entry, Presence, Survey};
+use crate::words::{bytes, sentence};
+use crate::worker::library::Shelved;
+use crate::worker::protocol::PackSource;
+
+/// Width of the column of roles, and height of a row of it.
+const ROLE_WIDTH: f32 = 92.0;
+const ROLE_ROW: f32 = 18.0;
+
+/// What a person asked of the packs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PackAction {
+    /// Look at all of them anew, and ask the hub for the sizes of what is not here.
+    Look,
+    /// Load one that is here.
+    Load(PackSource),
+    /// Download one, then load it.
+    Fetch(PackSource),
+    /// Stop the download.
+    StopFetching,
+    /// Take an added one off the list. Nothing is deleted.
+    Forget(PackSource),
+    /// Put one together.
+    New,
+}
+
+/// The list.
+pub struct ModelsList<'a> {
+    /// What there is.
+    pub shelf: &'a Shelf,
+    /// Says which is in use.
+    pub session: &'a Session,
+    /// Which is in use, if one is.
+    pub in_use: Option<&'a PackSource>,
+}
+
+impl ModelsList<'_> {
+    /// Shows it over the whole of `ui`.
+    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        let p = Palette::of(ui);
+        let width = ui.available_width() - space::L;
+        ui.horizontal_wrapped(|ui| {
+            ui.set_max_width(width);
+            ui.spacing_mut().item_spacing.x = space::XS;
+            let add = chip(ui, "Add a pack", false);
+            if add.on_hover_text("A folder with a pack.toml.").clicked() {
+                actions.push(Action::Ask(Purpose::AddPack));
+            }
+            let new = chip(ui, "New pack", false);
+            if new.on_hover_text("Say which models play which role.").clicked() {
+                actions.push(Action::Pack(PackAction::New));
+            }
+            let look = chip(ui, "Refresh", false);
+            let look = look.on_hover_text("Looks again; asks the hub for sizes and licences.");
+            if look.clicked() {
+                actions.push(Action::Pack(PackAction::Look));
+            }
+        });
+        ui.add_space(space::XS);
+        let Some(packs) = &self.shelf.packs else {
+            ui.label(RichText::new("Looking…").color(p.weak));
+            return;
+        };
+        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            ui.set_max_width(width);
+            ui.spacing_mut().item_spacing.y = space::S;
+            if let Some(free) = self.shelf.free_memory_bytes {
+                small(ui, &format!("{} of memory are free.", bytes(free)), p.weak);
+            }
+            for shelved in packs {
+                let frame = Frame::new()
+                    .fill(p.inset)
+                    .stroke(Stroke::new(1.0, p.border))
+                    .corner_radius(space::RADIUS)
+                    .inner_margin(space::M);
+                frame.show(ui, |ui| {
+                    ui.set_width(ui.available_width());
+                    ui.spacing_mut().item_spacing = vec2(space::XS, 3.0);
+                    self.card(ui, shelved, actions);
+                });
+            }
+        });
+    }
+
+    fn card(&self, ui: &mut Ui, shelved: &Shelved, actions: &mut Vec<Action>) {
+        let p = Palette::of(ui);
+        let source = &shelved.source;
+        let name = name_of(shelved);
+        let is_in_use = self.in_use == Some(source) && self.session.pack.is_some();
+        ui.horizontal(|ui| {
+            ui.add(Label::new(RichText::new(&name).font(text::heading())).truncate());
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                if let PackSource::Folder(folder) = source {
+                    more(ui, &name, source, folder, actions);
+                }
+                if is_in_use {
+                    pill(ui, "in use");
+                }
+            });
+        });
+        let survey = match &shelved.survey {
+            Ok(survey) => survey,
+            Err(reason) => return small(ui, &sentence(reason), p.danger),
+        };
+        small(ui, &survey.description, p.text);
+        for entry in &survey.models {
+            model(ui, entry);
+        }
+        let (words, fits) = needs(survey, self.shelf.free_memory_bytes);
+        small(ui, &words, p.weak);
+        if fits == Some(false) {
+            small(ui, "More than is free: the system may become slow or refuse.", p.danger);
+        }
+        self.buttons(ui, source, survey, is_in_use, actions);
+    }
+
+    fn buttons(
+        &self,
+        ui: &mut Ui,
+        source: &PackSource,
+        survey: &Survey,
+        is_in_use: bool,
+        actions: &mut Vec<Action>,
+    ) {
+        ui.add_space(space::XS);
+        if let Some(fetching) = self.shelf.fetching.as_ref().filter(|f| f.source == *source) {
+            let share = fetching.progress.as_ref().map_or(0.0, |progress| progress.share());
+            let words = match &fetching.progress {
+                Some(progress) => progress.to_string(),
+                None => "Asking the hub".into(),
+            };
+            ui.add(ProgressBar::new(share).desired_height(6.0))
+                .on_hover_text(format!("{:.0}%", share * 100.0));
+            small(ui, &words, Palette::of(ui).weak);
+            if ui.button("Stop").on_hover_text("What has arrived is kept.").clicked() {
+                actions.push(Action::Pack(PackAction::StopFetching));
+            }
+            return;
+        }
+        let missing = survey.models.iter().any(|model| model.presence == Presence::ToDownload);
+        let broken = survey.models.iter().any(|model| model.presence == Presence::Broken);
+        let reason = if broken {
+            Some("A model is not where the pack says.")
+        } else if self.shelf.fetching.is_some() && missing {
+            Some("Another pack is being downloaded.")
+        } else if self.session.loading.is_some() {
+            Some("Another pack is being loaded.")
+        } else if is_in_use {
+            Some("This pack is in use.")
+        } else {
+            None
+        };
+        let label = match (missing, survey.missing_bytes()) {
+            (false, _) => "Load".to_owned(),
+            (true, Some(missing)) => format!("Download {} and load", bytes(missing)),
+            (true, None) => "Download and load".to_owned(),
+        };
+        let button = ui.add_enabled(reason.is_none(), Button::new(&label));
+        let button = button.accessible_name(format!("{label}: {}", survey.name));
+        let source = source.clone();
+        let action = if missing { PackAction::Fetch(source) } else { PackAction::Load(source) };
+        if button.on_disabled_hover_text(reason.unwrap_or_default()).clicked() {
+            actions.push(Action::Pack(action));
+        }
+    }
+}
+
+fn more(ui: &mut Ui, name: &str, source: &PackSource, folder: &Path, actions: &mut Vec<Action>) {
+    let button = icon_button(ui, Icon::More, &format!("More about the pack {name}"));
+    Popup::menu(&button).show(|ui| {
+        menu(ui, 220.0);
+        if ui.button("Copy the path").on_hover_text(shown(folder)).clicked() {
+            ui.copy_text(folder.display().to_string());
+        }
+        let forget = ui.button("Take off the list");
+        if forget.on_hover_text("Nothing is deleted.").clicked() {
+            actions.push(Action::Pack(PackAction::Forget(source.clone())));
+        }
+    });
+}
+
+fn name_of(shelved: &Shelved) -> String {
+    match (&shelved.survey, &shelved.source) {
+        (Ok(survey), _) => survey.name.clone(),
+        (Err(_), PackSource::Bundled(name)) => name.clone(),
+        (Err(_), PackSource::Folder(folder)) => shown(folder),
+    }
+}
+
+/// One model: its role, size and whether it is here; the rest on hover.
+fn model(ui: &mut Ui, entry: &Entry) {
+    let p = Palette::of(ui);
+    let role = if entry.is_adapter {
+        format!("{}, adapter", entry.role)
+    } else {
+        entry.role.to_owned()
+    };
+    let presence = match entry.presence {
+        Presence::Here => "here",
+        Presence::ToDownload => "to download",
+        Presence::Broken => "not found",
+    };
+    let parameters = entry.parameters.map(|count| format!("{:.1} M", count as f64 / 1e6));
+    let size = entry.file_bytes.map(bytes);
+    let parts: Vec<String> =
+        [Some(presence.to_owned()), parameters, size].into_iter().flatten().collect();
+    ui.horizontal(|ui| {
+        ui.spacing_mut().interact_size.y = ROLE_ROW;
+        let words = Label::new(RichText::new(role).font(text::small())).truncate();
+        let left = Layout::left_to_right(Align::Center);
+        ui.allocate_ui_with_layout(vec2(ROLE_WIDTH, ROLE_ROW), left, |ui| {
+            ui.set_min_width(ROLE_WIDTH);
+            ui.add(words);
+        });
+        let line = ui.add(
+            Label::new(RichText::new(parts.join(" · ")).font(text::small()).color(p.weak))
+                .truncate(),
+        );
+        line.on_hover_ui(|ui| {
+            ui.label(&entry.source);
+            if let Some(licence) = &entry.licence {
+                ui.label(format!("Licence: {licence}"));
+            }
+            if let Some(held) = entry.held_bytes {
+                ui.label(format!("{} in memory", bytes(held)));
+            }
+        });
+    });
+    if let Some(problem) = &entry.problem {
+        small(ui, &sentence(problem), p.danger);
+    }
+}
+
+/// Licence and memory in words, and whether it fits where that is known.
+fn needs(survey: &Survey, free: Option<u64>) -> (String, Option<bool>) {
+    let licence = survey.licence.as_deref().unwrap_or("no licence named");
+    match survey.held_bytes() {
+        Some(held) => {
+            let fits = free.map(|free| held <= free);
+            (format!("{} in memory · {licence}", bytes(held)), fits)
+        }
+        None => (licence.to_owned(), None),
+    }
+}
+
+fn small(ui: &mut Ui, words: &str, ink: Color32) {
+    ui.add(Label::new(RichText::new(words).font(text::small()).color(ink)).wrap());
+}

@@ -1,0 +1,181 @@
+//! The thread that looks after packs while the worker generates: what they need, whether it is
+//! here, fetching it, and writing down new ones.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use super::engine::{WorkerError, guard};
+use crate::packs::hub::{Hub, Progress, Watch};
+use crate::packs::size::free_memory_bytes;
+use crate::packs::survey::Survey;
+use crate::packs::{Manifest, Pack, PackError, PackSource};
+
+/// From the window to the library.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Ask {
+    /// Look at the bundled packs and at these. With `hub`, the hub is asked for the sizes of what
+    /// is not here.
+    Look {
+        /// Packs that a person added.
+        added: Vec<PathBuf>,
+        /// Whether to ask the hub.
+        hub: bool,
+    },
+    /// Download what a pack lacks. Numbered, so that this very one can be stopped.
+    Fetch(u64, PackSource),
+    /// Write a pack down in this folder, which is made if it is not there.
+    Save(PathBuf, Box<Manifest>),
+}
+
+/// From the library to the window.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Told {
+    /// What there is.
+    Packs {
+        /// Every pack: the one that the program starts with, the added ones, the other bundled ones.
+        packs: Vec<Shelved>,
+        /// Memory that is free, in bytes, where the system says.
+        free_memory_bytes: Option<u64>,
+    },
+    /// Files of a pack arrive.
+    Progress(Progress),
+    /// A pack is complete.
+    Fetched(PackSource),
+    /// A download ended early: one sentence. What has arrived is kept for the next try.
+    FetchFailed(PackSource, String),
+    /// A download was stopped by a person.
+    FetchStopped,
+    /// A pack is written down.
+    Saved(PathBuf),
+    /// A pack could not be written down: one sentence.
+    SaveFailed(String),
+}
+
+/// One pack and what it needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shelved {
+    /// The pack.
+    pub source: PackSource,
+    /// What it needs; or one sentence that says what is wrong with it.
+    pub survey: Result<Survey, String>,
+}
+
+/// The window's end of the line to the library. Dropping it stops a download and ends the thread.
+#[derive(Debug)]
+pub struct Library {
+    asks: Sender<Ask>,
+    told: Receiver<Told>,
+    stopped: Arc<AtomicU64>,
+}
+
+impl Library {
+    /// Starts the thread. `wake` is called from it after every event.
+    ///
+    /// # Errors
+    /// The system refuses another thread.
+    pub fn spawn(hub: Hub, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+        let (asks, asked) = unbounded();
+        let (telling, told) = unbounded();
+        let stopped = Arc::new(AtomicU64::new(0));
+        let desk = Desk { hub, telling, stopped: Arc::clone(&stopped), wake: Box::new(wake) };
+        std::thread::Builder::new().name("ivg-library".into()).spawn(move || {
+            for ask in asked {
+                desk.answer(ask);
+            }
+        })?;
+        Ok(Self { asks, told, stopped })
+    }
+
+    /// Asks for something. False if the library is gone.
+    pub fn ask(&self, ask: Ask) -> bool {
+        self.asks.send(ask).is_ok()
+    }
+
+    /// Stops the download of this number; what has arrived is kept.
+    pub fn stop(&self, fetch: u64) {
+        self.stopped.fetch_max(fetch, Ordering::Relaxed);
+    }
+
+    /// What has been told since the last call.
+    pub fn drain(&self) -> impl Iterator<Item = Told> + '_ {
+        self.told.try_iter()
+    }
+
+    /// Waits for the next answer; none once the library is gone.
+    pub fn wait(&self) -> Option<Told> {
+        self.told.recv().ok()
+    }
+}
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        self.stop(u64::MAX);
+    }
+}
+
+/// The library's own end.
+struct Desk {
+    hub: Hub,
+    telling: Sender<Told>,
+    stopped: Arc<AtomicU64>,
+    wake: Box<dyn Fn() + Send>,
+}
+
+impl Desk {
+    fn tell(&self, told: Told) {
+        // A window that is gone hears nothing any more.
+        let _ = self.telling.send(told);
+        (self.wake)();
+    }
+
+    fn is_stopped(&self, fetch: u64) -> bool {
+        self.stopped.load(Ordering::Relaxed) >= fetch
+    }
+
+    fn answer(&self, ask: Ask) {
+        match ask {
+            Ask::Look { added, hub } => self.look(added, hub),
+            Ask::Fetch(fetch, source) => self.fetch(fetch, source),
+            Ask::Save(folder, manifest) => {
+                let saved = std::fs::create_dir_all(&folder)
+                    .map_err(|source| PackError::Unwritable { file: folder.clone(), source })
+                    .and_then(|()| manifest.write(&folder));
+                self.tell(match saved {
+                    Ok(()) => Told::Saved(folder),
+                    Err(e) => Told::SaveFailed(e.to_string()),
+                });
+            }
+        }
+    }
+
+    fn look(&self, added: Vec<PathBuf>, ask_hub: bool) {
+        // A person's own before the many that come along.
+        let mut bundled = PackSource::bundled().into_iter();
+        let first = bundled.next().into_iter();
+        let sources = first.chain(added.into_iter().map(PackSource::Folder)).chain(bundled);
+        // The window closing ends it; another question does not.
+        let cancelled = || self.is_stopped(u64::MAX);
+        let packs = sources.map(|source| {
+            let survey = guard(|| Ok(Survey::new(&source, &self.hub, ask_hub, &cancelled)?));
+            Shelved { source, survey: survey.map_err(|e| e.to_string()) }
+        });
+        let packs = packs.collect();
+        self.tell(Told::Packs { packs, free_memory_bytes: free_memory_bytes() });
+    }
+
+    fn fetch(&self, fetch: u64, source: PackSource) {
+        let cancelled = || self.is_stopped(fetch);
+        let mut progress = |progress: &Progress| self.tell(Told::Progress(progress.clone()));
+        let mut watch = Watch { cancelled: &cancelled, progress: &mut progress };
+        let fetched =
+            guard(|| Ok::<_, WorkerError>(Pack::download(&source, &self.hub, false, &mut watch)?));
+        self.tell(match fetched {
+            Ok(()) => Told::Fetched(source),
+            Err(_) if self.is_stopped(fetch) => Told::FetchStopped,
+            Err(e) => Told::FetchFailed(source, e.to_string()),
+        });
+    }
+}

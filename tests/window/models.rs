@@ -1,0 +1,124 @@
+//! The packs of models: looked at, loaded, added, put together. The library behind the list is the
+//! real one; it is not asked for anything that would need a network.
+
+use std::path::Path;
+
+use eframe::egui::{Key, Modifiers, Role};
+use egui_kittest::kittest::Queryable;
+use ivg_playground::app::panels::side::Side;
+use ivg_playground::packs::{Manifest, Source};
+use ivg_playground::worker::protocol::{Command, Event, PackInfo, PackSource};
+
+use crate::engine::pack;
+use crate::harness::Bench;
+
+/// A window whose sidebar lists the packs.
+fn listed() -> Bench {
+    let mut bench = Bench::ready();
+    bench.key(Modifiers::COMMAND, Key::M);
+    bench.wait("the list", |b| b.shows("Load: imdb"));
+    bench
+}
+
+fn write_pack(folder: &Path, name: &str) {
+    let text = format!(
+        "name = \"{name}\"\ndescription = \"For a test\"\n[base]\npath = \"not-there\"\n"
+    );
+    std::fs::create_dir_all(folder).expect("a folder");
+    std::fs::write(folder.join("pack.toml"), text).expect("a pack");
+}
+
+#[test]
+fn packs_are_listed_and_one_is_loaded() {
+    let mut bench = listed();
+    assert!(bench.reads("of memory are free"));
+    // One pack is here, others are on the hub; what cannot be known without it is left out.
+    assert!(bench.shows("here · 13.1 M · 26 MB"));
+    assert!(bench.shows("Download and load: paper-sentiment-xl"));
+    bench.click("Load: imdb");
+    let source = PackSource::Bundled("imdb".into());
+    assert_eq!(bench.engine.command(), Command::LoadPack(source));
+    bench.engine.send(Event::Loading { what: "base model".into(), fraction: 0.1 });
+    bench.window.run();
+    assert!(bench.is_disabled(Role::Button, "Load: imdb"), "one at a time");
+    bench.engine.send(Event::Loaded(PackInfo { name: "imdb".into(), ..pack() }));
+    bench.window.run();
+    assert!(bench.shows("in use"));
+    assert!(bench.is_disabled(Role::Button, "Load: imdb"));
+    bench.key(Modifiers::COMMAND, Key::M);
+    assert_eq!(bench.window.state().preferences().side, Side::Settings);
+}
+
+#[test]
+fn a_pack_that_does_not_load_leaves_the_one_in_use() {
+    let mut bench = listed();
+    bench.click("Load: imdb");
+    bench.engine.command();
+    bench.engine.send(Event::LoadFailed("The base is damaged.".into()));
+    bench.window.run();
+    assert!(bench.shows("The base is damaged."));
+    assert!(!bench.shows("in use"), "the pack of the test is none of the bundled ones");
+    assert!(!bench.is_disabled(Role::Button, "Load: imdb"), "to be tried again");
+}
+
+#[test]
+fn a_pack_is_added_says_what_is_wrong_and_is_taken_off_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_pack(folder.path(), "mine");
+    let mut bench = listed();
+    bench.click("Add a pack");
+    bench.overtype(&folder.path().display().to_string());
+    bench.key(Modifiers::NONE, Key::Enter);
+    bench.wait("its card", |b| b.shows("mine"));
+    assert!(bench.reads("not-there"));
+    assert!(bench.is_disabled(Role::Button, "Load: mine"));
+    assert_eq!(bench.window.state().preferences().added_packs, [folder.path()]);
+    bench.click("More about the pack mine");
+    bench.click("Take off the list");
+    bench.wait("its card to go", |b| !b.shows("mine"));
+    assert!(folder.path().join("pack.toml").is_file(), "nothing is deleted");
+    // A folder without a pack gets a card that says so.
+    let empty = folder.path().join("empty");
+    bench.click("Add a pack");
+    bench.overtype(&empty.display().to_string());
+    bench.key(Modifiers::NONE, Key::Enter);
+    bench.wait("the reason", |b| b.reads("check that the pack folder is complete"));
+}
+
+#[test]
+fn a_pack_is_put_together_and_saved() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = folder.path().join("gpt2-mine");
+    let mut bench = listed();
+    bench.click("New pack");
+    assert!(bench.is_disabled(Role::Button, "Save…"));
+    let mut enter = |name: &str, text: &str| {
+        bench.window.get_by_role_and_label(Role::TextInput, name).focus();
+        bench.window.run();
+        bench.overtype(text);
+        bench.window.run();
+    };
+    enter("Name of the pack", "GPT-2 mine");
+    enter("Base: files", "openai-community/gpt2-xl");
+    enter("Untuned: files", "/models/gpt2-imdb");
+    enter("Tuned: adapter", "~/adapters/dpo");
+    bench.click("Save…");
+    assert!(bench.shows("Save the pack"));
+    bench.overtype(&target.display().to_string());
+    bench.key(Modifiers::NONE, Key::Enter);
+    bench.wait("its card", |b| b.shows("GPT-2 mine"));
+    assert!(!bench.shows("New pack…"));
+    let saved = Manifest::read(&target).expect("a pack");
+    assert_eq!(saved.untuned.and_then(|r| r.source), Some(Source::Folder("/models/gpt2-imdb".into())));
+    assert_eq!(saved.tuned.and_then(|r| r.adapter), Some(Source::Folder("~/adapters/dpo".into())));
+    assert_eq!(saved.defaults, bench.settings().clone());
+}
+
+#[test]
+fn a_form_that_is_dropped_leaves_nothing() {
+    let mut bench = listed();
+    bench.click("New pack");
+    bench.click("Cancel");
+    assert!(!bench.shows("Base: files"));
+    bench.expect_silence();
+}
