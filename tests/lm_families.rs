@@ -3,6 +3,8 @@
 
 mod lm_support;
 
+use std::path::Path;
+
 use candle_core::{Device, Tensor};
 use ivg_playground::lm::{
     Architecture, GgufFile, Lm, LmConfig, Precision, Tokenizer, ValueModel, Weights,
@@ -264,4 +266,38 @@ fn pieces_give_the_ids_of_python_and_the_bytes_of_the_text() {
     assert_eq!(tokenizer.prefix(), [1]);
     assert_eq!(tokenizer.bytes(3 + 10), b"\n");
     assert!(Tokenizer::load(&golden("tokenizer")).unwrap().prefix().is_empty());
+}
+
+/// The bundled models, bf16, as transformers computes them in f32.
+#[test]
+fn bundled_models_match_pytorch() {
+    let pack = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/packs/imdb");
+    let golden = |role: &str| {
+        let file = golden("bundled").join(format!("{role}.safetensors"));
+        candle_core::safetensors::load(file, &Device::Cpu).unwrap()
+    };
+    for role in ["base", "untuned", "tuned"] {
+        let expected = golden(role);
+        let ids = expected["ids"].to_vec1::<i64>().unwrap();
+        let ids: Vec<u32> = ids.into_iter().map(|id| id as u32).collect();
+        let lm = Lm::load(&pack.join(role), &Device::Cpu).unwrap();
+        let logits = both_ways(&lm, &ids);
+        for logits in logits {
+            let last = logits.narrow(0, ids.len() - 3, 3).unwrap();
+            let off = difference(&last, &expected["logits"]);
+            assert!(off < 1e-3, "{role}: off by {off}");
+        }
+        let tokenizer = Tokenizer::load(&pack.join(role)).unwrap();
+        assert_eq!(tokenizer.encode_whole(&tokenizer.decode(&ids)).unwrap(), ids);
+    }
+    let expected = golden("value");
+    let ids = expected["ids"].to_vec1::<i64>().unwrap();
+    let ids: Vec<u32> = ids.into_iter().map(|id| id as u32).collect();
+    let value = ValueModel::load(&pack.join("value"), &Device::Cpu).unwrap();
+    let (_, hidden) = value.trunk().prefill(&ids).unwrap();
+    let values = expected["values"].to_vec1::<f32>().unwrap();
+    for (n, expected) in (ids.len() - 2..=ids.len()).zip(values) {
+        let ours = value.value(&hidden.narrow(0, 0, n).unwrap(), &ids[..n]).unwrap();
+        assert!((ours - expected).abs() < 1e-3, "{n} tokens: {ours} {expected}");
+    }
 }

@@ -178,7 +178,8 @@ fn bundled_packs_are_found_and_named() {
         let (folder, manifest) = pack.open().unwrap();
         assert!(folder.ends_with(&manifest.name), "{} in {}", manifest.name, folder.display());
         // What lies here has a licence of its own; the hub names those of its models.
-        let has_files = manifest.roles().any(|(_, role)| matches!(role.source, Some(Source::Pack(_))));
+        let has_files =
+            manifest.roles().any(|(_, role)| matches!(role.source, Some(Source::Pack(_))));
         assert!(manifest.licence.is_some() || !has_files, "{}", manifest.name);
     }
 }

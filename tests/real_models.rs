@@ -58,7 +58,10 @@ fn greedy_continuations_follow_llama_cpp() {
                 last = lm.forward(&mut cache, &[&[theirs]]).unwrap().i((0, ..)).unwrap();
             }
             let (at, margin, own) = parted.unwrap_or((case.ids.len(), 0.0, 0.0));
-            println!("{precision:?} {at:2} tokens alike, margins {margin:.3} and {own:.3}: {:?}", case.prompt);
+            println!(
+                "{precision:?} {at:2} tokens alike, margins {margin:.3} and {own:.3}: {:?}",
+                case.prompt
+            );
             if margin.min(own) > 0.05 {
                 far.push((case.prompt.clone(), margin, own));
             }

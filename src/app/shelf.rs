@@ -136,8 +136,7 @@ impl Shelf {
         if self.library.is_none() {
             let ctx = ctx.clone();
             let library = Library::spawn(Hub::from_env(), move || ctx.request_repaint());
-            self.library =
-                library.inspect_err(|e| tracing::warn!("no library of packs: {e}")).ok();
+            self.library = library.inspect_err(|e| tracing::warn!("no library of packs: {e}")).ok();
         }
         if !self.library.as_ref().is_some_and(|library| library.ask(ask)) {
             self.is_looking = false;

@@ -64,9 +64,7 @@ impl ValueRows {
         let whole = match (prompt, &guide.tokenizer) {
             (ValuePrompt::Text(prompt), Some(tokenizer)) => responses
                 .iter()
-                .map(|response| {
-                    Ok(tokenizer.encode_whole(&format!("{prompt}{response}"))?)
-                })
+                .map(|response| Ok(tokenizer.encode_whole(&format!("{prompt}{response}"))?))
                 .collect::<Result<Vec<Vec<u32>>, GuidanceError>>()?,
             _ => self.read.iter().zip(new).map(|(read, new)| [&read[..], new].concat()).collect(),
         };

@@ -21,9 +21,8 @@ fn listed() -> Bench {
 }
 
 fn write_pack(folder: &Path, name: &str) {
-    let text = format!(
-        "name = \"{name}\"\ndescription = \"For a test\"\n[base]\npath = \"not-there\"\n"
-    );
+    let text =
+        format!("name = \"{name}\"\ndescription = \"For a test\"\n[base]\npath = \"not-there\"\n");
     std::fs::create_dir_all(folder).expect("a folder");
     std::fs::write(folder.join("pack.toml"), text).expect("a pack");
 }
@@ -109,7 +108,10 @@ fn a_pack_is_put_together_and_saved() {
     bench.wait("its card", |b| b.shows("GPT-2 mine"));
     assert!(!bench.shows("New pack…"));
     let saved = Manifest::read(&target).expect("a pack");
-    assert_eq!(saved.untuned.and_then(|r| r.source), Some(Source::Folder("/models/gpt2-imdb".into())));
+    assert_eq!(
+        saved.untuned.and_then(|r| r.source),
+        Some(Source::Folder("/models/gpt2-imdb".into()))
+    );
     assert_eq!(saved.tuned.and_then(|r| r.adapter), Some(Source::Folder("~/adapters/dpo".into())));
     assert_eq!(saved.defaults, bench.settings().clone());
 }

@@ -207,11 +207,8 @@ fn name_of(shelved: &Shelved) -> String {
 /// One model: its role, size and whether it is here; the rest on hover.
 fn model(ui: &mut Ui, entry: &Entry) {
     let p = Palette::of(ui);
-    let role = if entry.is_adapter {
-        format!("{}, adapter", entry.role)
-    } else {
-        entry.role.to_owned()
-    };
+    let role =
+        if entry.is_adapter { format!("{}, adapter", entry.role) } else { entry.role.to_owned() };
     let presence = match entry.presence {
         Presence::Here => "here",
         Presence::ToDownload => "to download",

@@ -4,8 +4,8 @@
 mod gguf;
 mod matrix;
 mod parts;
-mod pickle;
 mod picker;
+mod pickle;
 mod safetensors;
 
 use std::collections::HashMap;
@@ -14,12 +14,12 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 
 use self::gguf::Tensors;
-use self::pickle::{BIN, Pickled};
 pub(super) use self::matrix::{BLOCK, BLOCK_BYTES, Matrix, Quantised};
 pub(super) use self::parts::{
     AttentionWeights, BlockWeights, Gated, Linear, LowRank, Mlp, Norm, Outer,
 };
 pub(super) use self::picker::Picker;
+use self::pickle::{BIN, Pickled};
 use self::safetensors::Files;
 use super::error::{LmError, Result};
 use super::gguf::GgufFile;
@@ -59,8 +59,9 @@ impl Weights {
     /// A sentence naming the file when it is missing, cut short or not safetensors.
     pub fn load(dir: &Path, device: &Device) -> Result<Self> {
         let bin = dir.join(BIN);
-        let has_safetensors =
-            ["model.safetensors", "model.safetensors.index.json"].iter().any(|f| dir.join(f).exists());
+        let has_safetensors = ["model.safetensors", "model.safetensors.index.json"]
+            .iter()
+            .any(|f| dir.join(f).exists());
         if !has_safetensors && bin.is_file() {
             let pickled = Pickled::open(&bin)?;
             return Ok(Self::new(bin, Source::Pickled(pickled), device));
