@@ -244,6 +244,35 @@ fn a_head_of_next_tokens_values_chunks_of_one_token() {
     }
 }
 
+/// A pair on the base's own weights that reads the base's prompt: two passes instead of three, and
+/// the same numbers.
+#[test]
+fn roles_that_are_one_model_share_a_pass() {
+    let base = lm(1);
+    let pair = |untuned: Lm| Some(Pair { untuned, tuned: lm(3) });
+    let shared = Models { base: base.clone(), pair: pair(base), ..models() };
+    let apart = Models { base: lm(1), pair: pair(lm(1)), ..models() };
+    let settings = small();
+    let of = |models: &Models, same_prompt: bool| {
+        let mut prompts = prompts_of(models, PROMPT);
+        if same_prompt {
+            prompts.base = prompts.guides.clone();
+        }
+        let prefilled = Prefilled::new(models, &prompts).unwrap();
+        let mut search = Search::new(models, &prefilled, Arm::Ivg, &settings).unwrap();
+        while !search.is_done() {
+            search.step().unwrap();
+        }
+        search.finish().unwrap()
+    };
+    let (together, alone) = (of(&shared, true), of(&apart, true));
+    assert_eq!(ids(&together), ids(&alone));
+    assert_eq!(together.tokens, alone.tokens);
+    assert!(together.forward_passes < alone.forward_passes);
+    // Another prompt is another pass.
+    assert_eq!(of(&shared, false).forward_passes, of(&apart, false).forward_passes);
+}
+
 /// Rows of an embedding beyond the common vocabulary: no text can hold them.
 #[test]
 fn what_lies_beyond_the_common_vocabulary_is_never_drawn() {

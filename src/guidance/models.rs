@@ -92,6 +92,13 @@ pub struct Prompts {
     pub value: ValuePrompt,
 }
 
+impl Prompts {
+    /// The prompt of base, untuned or tuned, by their number.
+    fn of_role(&self, role: usize) -> &[u32] {
+        if role == 0 { &self.base } else { &self.guides }
+    }
+}
+
 /// The prompt as the value model reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ValuePrompt {
@@ -101,38 +108,72 @@ pub enum ValuePrompt {
     Text(String),
 }
 
+/// Which passes give the logits of base, untuned and tuned. Roles that are one model reading one
+/// prompt share a pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Passes {
+    /// Per role the pass that serves it.
+    of_role: Vec<usize>,
+    /// Per pass the role whose model makes it.
+    made_by: Vec<usize>,
+}
+
+impl Passes {
+    fn new(lms: &[&Lm], prompts: &Prompts) -> Self {
+        let mut passes = Self { of_role: Vec::new(), made_by: Vec::new() };
+        for (role, lm) in lms.iter().enumerate() {
+            let shares = |&other: &usize| {
+                lms[other].is_same(lm) && prompts.of_role(other) == prompts.of_role(role)
+            };
+            let pass = passes.made_by.iter().position(shares).unwrap_or_else(|| {
+                passes.made_by.push(role);
+                passes.made_by.len() - 1
+            });
+            passes.of_role.push(pass);
+        }
+        passes
+    }
+}
+
 /// Logits of the token models for some rows, on the host.
 #[derive(Clone)]
 pub(super) struct Logits {
-    /// One matrix a model, rows × V, row by row.
-    models: Vec<Vec<f32>>,
+    /// One matrix a pass, rows × V, row by row.
+    passes: Vec<Vec<f32>>,
+    of_role: Vec<usize>,
     vocab_size: usize,
 }
 
 impl Logits {
     /// The logits of row `r`.
     pub(super) fn row(&self, r: usize) -> RowLogits<'_> {
-        let of = |m: usize| &self.models[m][r * self.vocab_size..(r + 1) * self.vocab_size];
-        RowLogits { base: of(0), pair: (self.models.len() == 3).then(|| (of(1), of(2))) }
+        let of = |role: usize| {
+            &self.passes[self.of_role[role]][r * self.vocab_size..(r + 1) * self.vocab_size]
+        };
+        RowLogits { base: of(0), pair: (self.of_role.len() == 3).then(|| (of(1), of(2))) }
     }
 }
 
-/// The caches of the token models; all hold the same rows in the same order.
-pub(super) struct TokenCaches(Vec<Cache>);
+/// The caches of the token models, one a pass; all hold the same rows in the same order.
+pub(super) struct TokenCaches {
+    caches: Vec<Cache>,
+    passes: Passes,
+}
 
 impl TokenCaches {
     /// A copy that grows on its own; the prompt stays shared.
     pub(super) fn copy(&self) -> Result<Self, GuidanceError> {
-        Ok(Self(self.0.iter().map(copy_cache).collect::<Result<_, _>>()?))
+        let caches = self.caches.iter().map(copy_cache).collect::<Result<_, _>>()?;
+        Ok(Self { caches, passes: self.passes.clone() })
     }
 
     /// These rows in this order, repeats allowed.
     pub(super) fn fork(&mut self, rows: &[usize]) -> Result<(), GuidanceError> {
-        let is_identity = rows.iter().copied().eq(0..self.0[0].rows());
+        let is_identity = rows.iter().copied().eq(0..self.caches[0].rows());
         if is_identity {
             return Ok(());
         }
-        for cache in &mut self.0 {
+        for cache in &mut self.caches {
             *cache = cache.fork(rows)?;
         }
         Ok(())
@@ -147,12 +188,13 @@ impl TokenCaches {
     ) -> Result<(Logits, usize), GuidanceError> {
         let rows: Vec<&[u32]> = tokens.chunks(1).collect();
         let lms = models.token_models();
-        let mut all = Vec::with_capacity(lms.len());
-        for (lm, cache) in lms.iter().zip(&mut self.0) {
-            let hidden = lm.forward(cache, &rows)?;
-            all.push(host_logits(lm, &hidden.i((.., 0))?, models.vocab_size)?);
+        let mut all = Vec::with_capacity(self.caches.len());
+        for (&role, cache) in self.passes.made_by.iter().zip(&mut self.caches) {
+            let hidden = lms[role].forward(cache, &rows)?;
+            all.push(host_logits(lms[role], &hidden.i((.., 0))?, models.vocab_size)?);
         }
-        Ok((Logits { models: all, vocab_size: models.vocab_size }, lms.len()))
+        let (passes, of_role) = (all, self.passes.of_role.clone());
+        Ok((Logits { passes, of_role, vocab_size: models.vocab_size }, self.caches.len()))
     }
 }
 
@@ -197,8 +239,10 @@ impl Prefilled {
         let started = Instant::now();
         let room = models.room(prompts)?;
         let (mut caches, mut logits) = (Vec::new(), Vec::new());
-        for (i, lm) in models.token_models().into_iter().enumerate() {
-            let prompt = if i == 0 { &prompts.base } else { &prompts.guides };
+        let lms = models.token_models();
+        let passes = Passes::new(&lms, prompts);
+        for &role in &passes.made_by {
+            let (lm, prompt) = (lms[role], prompts.of_role(role));
             let (cache, hidden) = lm.prefill(prompt)?;
             caches.push(cache);
             let last = hidden.narrow(0, prompt.len() - 1, 1)?;
@@ -208,8 +252,12 @@ impl Prefilled {
         let value = value.transpose()?;
         Ok(Self {
             forward_passes: caches.len() + usize::from(value.is_some()),
-            caches: TokenCaches(caches),
-            logits: Logits { models: logits, vocab_size: models.vocab_size },
+            logits: Logits {
+                passes: logits,
+                of_role: passes.of_role.clone(),
+                vocab_size: models.vocab_size,
+            },
+            caches: TokenCaches { caches, passes },
             value,
             value_prompt: prompts.value.clone(),
             room,
