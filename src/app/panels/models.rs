@@ -139,6 +139,9 @@ impl ModelsList<'_> {
         is_in_use: bool,
         actions: &mut Vec<Action>,
     ) {
+        if is_in_use && self.session.loading.is_none() {
+            return;
+        }
         ui.add_space(space::XS);
         if let Some(fetching) = self.shelf.fetching.as_ref().filter(|f| f.source == *source) {
             let share = fetching.progress.as_ref().map_or(0.0, |progress| progress.share());
@@ -162,8 +165,6 @@ impl ModelsList<'_> {
             Some("Another pack is being downloaded.")
         } else if self.session.loading.is_some() {
             Some("Another pack is being loaded.")
-        } else if is_in_use {
-            Some("This pack is in use.")
         } else {
             None
         };
@@ -218,7 +219,8 @@ fn model(ui: &mut Ui, entry: &Entry) {
     let size = entry.file_bytes.map(bytes);
     let parts: Vec<String> =
         [Some(presence.to_owned()), parameters, size].into_iter().flatten().collect();
-    ui.horizontal(|ui| {
+    let row = vec2(ui.available_width(), ROLE_ROW);
+    ui.allocate_ui_with_layout(row, Layout::left_to_right(Align::Center), |ui| {
         ui.spacing_mut().interact_size.y = ROLE_ROW;
         let words = Label::new(RichText::new(role).font(text::small())).truncate();
         let left = Layout::left_to_right(Align::Center);
