@@ -247,7 +247,7 @@ fn four_columns() {
 fn models() {
     let mut studio = finished(Theme::Light);
     studio.click("Sidebar: Models");
-    studio.until("the packs", |window| window.query_by_label("Load: imdb").is_some());
+    studio.until("the packs", |window| window.query_by_label("in use").is_some());
     studio.save("models.png");
 }
 

@@ -149,8 +149,12 @@ impl ModelsList<'_> {
                 Some(progress) => progress.to_string(),
                 None => "Asking the hub".into(),
             };
-            ui.add(ProgressBar::new(share).desired_height(6.0))
-                .on_hover_text(format!("{:.0}%", share * 100.0));
+            ui.scope(|ui| {
+                let p = Palette::of(ui);
+                ui.visuals_mut().extreme_bg_color = p.rail;
+                let bar = ProgressBar::new(share).desired_height(6.0).fill(p.accent);
+                ui.add(bar).on_hover_text(format!("{:.0}%", share * 100.0));
+            });
             small(ui, &words, Palette::of(ui).weak);
             if ui.button("Stop").on_hover_text("What has arrived is kept.").clicked() {
                 actions.push(Action::Pack(PackAction::StopFetching));
@@ -249,14 +253,26 @@ fn model(ui: &mut Ui, entry: &Entry) {
 
 /// Licence and memory in words, and whether it fits where that is known.
 fn needs(survey: &Survey, free: Option<u64>) -> (String, Option<bool>) {
-    let licence = survey.licence.as_deref().unwrap_or("no licence named");
+    let licence = licences(survey);
     match survey.held_bytes() {
         Some(held) => {
             let fits = free.map(|free| held <= free);
             (format!("{} in memory · {licence}", bytes(held)), fits)
         }
-        None => (licence.to_owned(), None),
+        None => (licence, None),
     }
+}
+
+/// The licence that the pack names, or else those that the hub names for its models.
+fn licences(survey: &Survey) -> String {
+    if let Some(licence) = &survey.licence {
+        return licence.clone();
+    }
+    let mut named: Vec<&str> =
+        survey.models.iter().filter_map(|model| model.licence.as_deref()).collect();
+    named.sort_unstable();
+    named.dedup();
+    if named.is_empty() { "no licence named".to_owned() } else { named.join(", ") }
 }
 
 fn small(ui: &mut Ui, words: &str, ink: Color32) {
