@@ -1,0 +1,90 @@
+//! Value models that read text of their own tokens or the state before a token, models that share
+//! a pass, vocabularies of which a part is common.
+
+use candle_core::Device;
+use ivg_playground::guidance::settings::{Arm, Settings};
+use ivg_playground::guidance::{Models, Pair, Prefilled, Search, ValueGuide};
+use ivg_playground::lm::{Lm, Tokenizer, ValueModel};
+
+use crate::support::{lm, models};
+use crate::{PROMPT, ids, prompts_of, run, small, value_from_scratch};
+
+/// A value model of another vocabulary, by its folder among the goldens.
+fn reader_of_text(name: &str) -> ValueGuide {
+    let goldens = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
+    let model = ValueModel::load(&goldens.join(name), &Device::Cpu).unwrap();
+    let tokenizer = Tokenizer::load(&goldens.join("tokenizer")).unwrap();
+    ValueGuide { model, tokenizer: Some(tokenizer) }
+}
+
+/// With a tokenizer of its own, merges reach back over what was read already.
+#[test]
+fn values_of_a_reader_of_text_are_those_of_reading_it_anew() {
+    for name in ["value", "trl-head", "next-token-head"] {
+        let models = Models { value: Some(reader_of_text(name)), ..models() };
+        for (beams, chunk_tokens) in [(1, 1), (1, 3), (3, 2)] {
+            let settings = Settings { beams, chunk_tokens, max_tokens: 12, ..small() };
+            let trace = run(&models, Arm::Chunk, &settings);
+            let anew = value_from_scratch(&models, &ids(&trace));
+            assert!((trace.value.unwrap() - anew).abs() < 1e-4, "{name}");
+        }
+    }
+}
+
+/// A head that reads the state before the last token, in the common vocabulary.
+#[test]
+fn a_head_of_next_tokens_values_chunks_of_one_token() {
+    let guide = ValueGuide { tokenizer: None, ..reader_of_text("next-token-head") };
+    let models = Models { value: Some(guide), ..models() };
+    for chunk_tokens in [1, 4] {
+        let settings = Settings { chunk_tokens, max_tokens: 9, ..small() };
+        let trace = run(&models, Arm::Chunk, &settings);
+        let anew = value_from_scratch(&models, &ids(&trace));
+        assert!((trace.value.unwrap() - anew).abs() < 1e-4);
+    }
+}
+
+/// A pair on the base's own weights that reads the base's prompt: two passes instead of three, and
+/// the same numbers.
+#[test]
+fn roles_that_are_one_model_share_a_pass() {
+    let base = lm(1);
+    let pair = |untuned: Lm| Some(Pair { untuned, tuned: lm(3) });
+    let shared = Models { base: base.clone(), pair: pair(base), ..models() };
+    let apart = Models { base: lm(1), pair: pair(lm(1)), ..models() };
+    let settings = small();
+    let of = |models: &Models, same_prompt: bool| {
+        let mut prompts = prompts_of(models, PROMPT);
+        if same_prompt {
+            prompts.base = prompts.guides.clone();
+        }
+        let prefilled = Prefilled::new(models, &prompts).unwrap();
+        let mut search = Search::new(models, &prefilled, Arm::Ivg, &settings).unwrap();
+        while !search.is_done() {
+            search.step().unwrap();
+        }
+        search.finish().unwrap()
+    };
+    let (together, alone) = (of(&shared, true), of(&apart, true));
+    assert_eq!(ids(&together), ids(&alone));
+    assert_eq!(together.tokens, alone.tokens);
+    assert!(together.forward_passes < alone.forward_passes);
+    // Another prompt is another pass.
+    assert_eq!(of(&shared, false).forward_passes, of(&apart, false).forward_passes);
+}
+
+/// Rows of an embedding beyond the common vocabulary: no text can hold them.
+#[test]
+fn what_lies_beyond_the_common_vocabulary_is_never_drawn() {
+    let whole = models();
+    let narrow = Models { vocab_size: 100, ..models() };
+    let settings = Settings { max_tokens: 20, ..small() };
+    assert!(ids(&run(&whole, Arm::Base, &settings)).iter().any(|&id| id >= 100));
+    for arm in [Arm::Base, Arm::Token, Arm::Ivg] {
+        let trace = run(&narrow, arm, &settings);
+        assert!(trace.tokens.iter().all(|token| token.id < 100));
+        // What is left out has no share: the probabilities of the rest are higher than before.
+        assert!(trace.tokens.iter().all(|token| token.logp_base <= 0.0));
+        assert!(trace.tokens.iter().flat_map(|t| &t.alternatives).all(|other| other.id < 100));
+    }
+}
