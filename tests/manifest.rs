@@ -33,6 +33,7 @@ fn every_field_is_understood() {
     let manifest = read(full());
     assert_eq!(manifest.licence.as_deref(), Some("Apache-2.0"));
     assert_eq!(manifest.url.as_deref(), Some("https://example.org/mine"));
+    assert_eq!(manifest.stop, ["\n"]);
     let Some(Source::Hub(model)) = &manifest.base.source else { panic!() };
     assert_eq!(model.id, "owner/large-model");
     assert!(model.revision.starts_with("0123"));
@@ -54,6 +55,7 @@ fn every_field_is_understood() {
 #[test]
 fn what_cannot_be_is_refused_by_field() {
     let cases = [
+        ("stop = [\"\"]\n[base]\npath = \"a\"", "stop: an empty text"),
         ("[base]\n", "base.path, folder or hub: say where"),
         ("[base]\npath = \"a\"\nhub = \"a/b\"", "base.path, folder and hub: name one"),
         ("[base]\npath = \"a\"\nfolder = \"/a\"", "base.path, folder and hub: name one"),
@@ -211,6 +213,7 @@ prop_compose! {
             judge: judge.map(|source| JudgeRole { source }),
             eval_prompts: prompts.map(PathBuf::from),
             examples,
+            stop: vec!["\n".to_owned()],
             defaults: Settings { seed, beta, lambda, ..Settings::default() },
         }
     }

@@ -97,6 +97,7 @@ impl PackForm {
             judge: None,
             eval_prompts: None,
             examples: Vec::new(),
+            stop: Vec::new(),
             defaults: self.defaults.clone(),
         };
         manifest.to_toml()?;

@@ -39,6 +39,8 @@ pub struct Models {
     /// How many ids all of them have in common. What the models have beyond it, padding or
     /// tokens of one of them alone, is never drawn and has no share in any probability.
     pub vocab_size: usize,
+    /// Texts that end a response and are no part of it.
+    pub stops: Vec<String>,
 }
 
 impl Models {
@@ -53,6 +55,20 @@ impl Models {
     pub(super) fn is_end(&self, id: u32) -> bool {
         let ends = |lm: &Lm| lm.config().eos.contains(&id);
         ends(&self.base) || self.pair.as_ref().is_some_and(|pair| ends(&pair.tuned))
+    }
+
+    /// How many of `bytes`, which come after `text`, stand before the first text that ends a
+    /// response; none if none ends it.
+    pub(super) fn stop(&self, text: &str, bytes: &[u8]) -> Option<usize> {
+        let find = |stop: &String| {
+            let (stop, text) = (stop.as_bytes(), text.as_bytes());
+            // It ends with one of the new bytes and may have begun before them.
+            let from = text.len().saturating_sub(stop.len().saturating_sub(1));
+            let joined = [&text[from..], bytes].concat();
+            let at = joined.windows(stop.len().max(1)).position(|window| window == stop)?;
+            Some(at.saturating_sub(text.len() - from))
+        };
+        self.stops.iter().filter_map(find).min()
     }
 
     /// How many response tokens fit behind these prompts in every context.

@@ -75,6 +75,14 @@ impl Row {
         self.drawn.push(drawn);
     }
 
+    /// Appends the token that completes a text which ends the response: `bytes` are those of it
+    /// that stand before that text.
+    pub fn push_last(&mut self, drawn: Drawn, bytes: &[u8]) {
+        self.push(drawn, bytes, false);
+        self.ended = true;
+        self.close_text();
+    }
+
     /// Response tokens so far.
     pub fn tokens(&self) -> usize {
         self.drawn.len()

@@ -237,8 +237,12 @@ impl<'m> Search<'m> {
         let models = self.models;
         for (&i, drawn) in self.live.iter().zip(drawn) {
             let id = drawn.id;
-            let is_end = models.is_end(id);
-            self.rows[i].push(drawn, models.tokenizer.bytes(id), is_end);
+            let bytes = models.tokenizer.bytes(id);
+            let row = &mut self.rows[i];
+            match models.stop(row.text(), bytes) {
+                Some(kept) => row.push_last(drawn, &bytes[..kept]),
+                None => row.push(drawn, bytes, models.is_end(id)),
+            }
         }
         self.sampled_tokens += self.live.len();
         self.position += 1;

@@ -24,6 +24,8 @@ pub(super) struct PackFile {
     eval_prompts: Option<PathBuf>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     examples: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    stop: Vec<String>,
     base: RoleTable,
     #[serde(skip_serializing_if = "Option::is_none")]
     untuned: Option<RoleTable>,
@@ -212,6 +214,7 @@ impl TryFrom<PackFile> for Manifest {
             judge: judge.map(|source| JudgeRole { source }),
             eval_prompts: file.eval_prompts,
             examples: file.examples,
+            stop: file.stop,
             defaults: file.defaults,
         })
     }
@@ -228,6 +231,7 @@ impl From<&Manifest> for PackFile {
             url: manifest.url.clone(),
             eval_prompts: manifest.eval_prompts.clone(),
             examples: manifest.examples.clone(),
+            stop: manifest.stop.clone(),
             base: role(&manifest.base),
             untuned: manifest.untuned.as_ref().map(role),
             tuned: manifest.tuned.as_ref().map(tuned),

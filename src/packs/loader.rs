@@ -186,7 +186,8 @@ impl<'a> Loader<'a> {
         let value = value.transpose()?;
         let judge = manifest.judge.as_ref().map(|_| self.judge()).transpose()?;
         let vocab_size = self.vocab_size;
-        let models = Models { base, pair, value, tokenizer, vocab_size };
+        let stops = manifest.stop.clone();
+        let models = Models { base, pair, value, tokenizer, vocab_size, stops };
         Ok(Contents { models, judge, chats })
     }
 

@@ -40,6 +40,8 @@ pub struct Manifest {
     pub eval_prompts: Option<PathBuf>,
     /// Prompts that suit the models.
     pub examples: Vec<String>,
+    /// Texts that end a response, such as a new line; they are no part of it.
+    pub stop: Vec<String>,
     /// Where the sliders start.
     pub defaults: Settings,
 }
@@ -155,6 +157,9 @@ impl Manifest {
                             difference is what guides; write one precision for both"
                     .to_owned());
             }
+        }
+        if self.stop.iter().any(String::is_empty) {
+            return Err("stop: an empty text would end every response at once".to_owned());
         }
         self.defaults.validate().map_err(|e| format!("defaults: {e}"))
     }

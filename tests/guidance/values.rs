@@ -3,6 +3,7 @@
 
 use candle_core::Device;
 use ivg_playground::guidance::settings::{Arm, Settings};
+use ivg_playground::guidance::trace::StopReason;
 use ivg_playground::guidance::{Models, Pair, Prefilled, Search, ValueGuide};
 use ivg_playground::lm::{Lm, Tokenizer, ValueModel};
 
@@ -71,6 +72,30 @@ fn roles_that_are_one_model_share_a_pass() {
     assert!(together.forward_passes < alone.forward_passes);
     // Another prompt is another pass.
     assert_eq!(of(&shared, false).forward_passes, of(&apart, false).forward_passes);
+}
+
+/// A text that ends responses is no part of them, nor is what comes after it.
+#[test]
+fn a_response_ends_before_the_text_that_stops_it() {
+    let settings = Settings { max_tokens: 40, temperature: 1.5, ..small() };
+    let whole = run(&models(), Arm::Base, &settings);
+    // Two characters out of the middle of what the base writes by itself.
+    let text: Vec<char> = whole.text.chars().collect();
+    let at = (4..text.len() - 1).find(|&at| text[at].is_ascii() && text[at + 1].is_ascii());
+    let at = at.expect("some plain text");
+    let stop: String = text[at..=at + 1].iter().collect();
+    let before: String = text.iter().collect::<String>();
+    let before = &before[..before.find(&stop).unwrap()];
+    let stopping = Models { stops: vec!["never".into(), stop.clone()], ..models() };
+    let stopped = run(&stopping, Arm::Base, &settings);
+    assert_eq!(stopped.stop_reason, StopReason::EndOfText);
+    assert!(stopped.tokens.len() < whole.tokens.len());
+    // The first character of the stop was out before it was known for one.
+    assert_eq!(stopped.text.strip_suffix(&stop[..1]).unwrap_or(&stopped.text), before);
+    assert!(!stopped.text.contains(&stop));
+    // In a search every row may end so.
+    let searched = run(&stopping, Arm::Ivg, &settings);
+    assert!(!searched.text.contains(&stop));
 }
 
 /// Rows of an embedding beyond the common vocabulary: no text can hold them.

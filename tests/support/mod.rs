@@ -139,6 +139,7 @@ pub fn models() -> Models {
         value: Some(value_guide(4)),
         tokenizer: tokenizer(),
         vocab_size: VOCAB,
+        stops: Vec::new(),
     }
 }
 
