@@ -8,6 +8,7 @@ mod support;
 mod bench;
 mod cache;
 mod faults;
+mod presets;
 mod program;
 mod resuming;
 mod server;

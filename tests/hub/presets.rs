@@ -1,0 +1,139 @@
+//! The packs that come along without their models: each loads from a hub that has tiny models of
+//! the same families, files, tensor names and heads under those names.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor};
+use ivg_playground::guidance::settings::{Arm, Settings};
+use ivg_playground::guidance::{Prefilled, Search, ValuePrompt};
+use ivg_playground::lm::Architecture;
+use ivg_playground::packs::hub::Hub;
+use ivg_playground::packs::{Pack, PackSource, Source};
+
+use super::bench::settings;
+use super::server::Server;
+
+/// Packs of which every model is on the hub.
+fn presets() -> Vec<PackSource> {
+    let is_remote = |pack: &PackSource| {
+        let (_, manifest) = pack.open().unwrap();
+        manifest.roles().all(|(_, role)| matches!(role.source, Some(Source::Hub(_))))
+    };
+    let presets: Vec<PackSource> = PackSource::bundled().into_iter().filter(is_remote).collect();
+    assert!(presets.len() > 8);
+    presets
+}
+
+fn golden(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)
+}
+
+/// Files by name.
+type Files = HashMap<String, Vec<u8>>;
+
+fn folder(name: &str) -> Files {
+    let files = fs::read_dir(golden(name)).unwrap().flatten();
+    let files = files.filter(|file| !file.file_name().to_string_lossy().starts_with("expected"));
+    files.map(|f| (f.file_name().into_string().unwrap(), fs::read(f.path()).unwrap())).collect()
+}
+
+/// The models in which the paper's value models were kept: one row a next token.
+fn with_score_head(mut files: Files) -> Files {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("model.safetensors");
+    fs::write(&file, &files["model.safetensors"]).unwrap();
+    let mut tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
+    let values: Vec<f32> = (0..320 * 32).map(|i| (i % 13) as f32 / 13.0 - 0.5).collect();
+    let head = Tensor::from_vec(values, (320, 32), &Device::Cpu).unwrap();
+    tensors.insert("score_head.weight".to_owned(), head);
+    candle_core::safetensors::save(&tensors, &file).unwrap();
+    files.insert("model.safetensors".to_owned(), fs::read(&file).unwrap());
+    files
+}
+
+/// A tiny model in the form of the one that is published under `id`.
+fn stand_in(id: &str) -> Files {
+    let mut files = match id {
+        "lvwerra/gpt2-imdb" => return folder("first-form"),
+        id if id.starts_with("chadlzx/gpt2-") && id.ends_with("-token-rm") => {
+            folder("next-token-head")
+        }
+        id if id.contains("gpt2") => folder("gpt2"),
+        "chadlzx/llama-ultrafeedback-token-rm" => with_score_head(folder("tied")),
+        id if id.contains("Mixtral") => folder("mixtral"),
+        id if id.contains("Mistral") => folder("mistral"),
+        id if id.contains("Qwen") => folder("qwen2"),
+        id if id.contains("Llama-2") && id.contains("chat") => folder("untied"),
+        id if ["Llama-2", "llama", "tulu", "SmolLM2"].iter().any(|name| id.contains(name)) => {
+            folder("bf16")
+        }
+        other => panic!("no stand-in for {other}"),
+    };
+    let mut tokenizer = fs::read_to_string(golden("tokenizer").join("tokenizer.json")).unwrap();
+    if id.starts_with("mistralai/") {
+        // Another vocabulary than Llama's: two letters change places.
+        tokenizer = tokenizer.replace("\"a\":", "\"\u{0}\":").replace("\"b\":", "\"a\":");
+        tokenizer = tokenizer.replace("\"\u{0}\":", "\"b\":");
+    }
+    files.insert("tokenizer.json".to_owned(), tokenizer.into_bytes());
+    if id.to_lowercase().contains("chat") || id.contains("Instruct") {
+        let config = golden("templates").join("inst/tokenizer_config.json");
+        files.insert("tokenizer_config.json".to_owned(), fs::read(config).unwrap());
+    }
+    files
+}
+
+/// Loads a preset from `server`, to which its models are added.
+fn load(preset: &PackSource, server: &Server, cache: &Path) -> Pack {
+    let (_, manifest) = preset.open().unwrap();
+    for (_, role) in manifest.roles() {
+        let Some(Source::Hub(model)) = &role.source else { panic!() };
+        let files = stand_in(&model.id);
+        let files: Vec<(&str, &[u8])> =
+            files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+        server.add(&model.id, &files);
+    }
+    let hub = Hub::new(settings(&server.address, cache));
+    Pack::load_from(preset, &Device::Cpu, &hub, &|| false, &mut |_| {})
+        .unwrap_or_else(|e| panic!("{}: {e}", manifest.name))
+}
+
+#[test]
+fn every_preset_loads_from_models_of_its_kind_and_generates() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::good();
+    for preset in presets() {
+        let pack = load(&preset, &server, &dir.path().join("hub"));
+        let name = pack.manifest.name.clone();
+        let base = pack.models.base.config().architecture;
+        let expected = match name.as_str() {
+            n if n.starts_with("paper-sentiment") || n.starts_with("paper-summaries") => {
+                Architecture::Gpt2
+            }
+            "paper-values-mistral" => Architecture::Mistral,
+            "paper-values-mixtral" => Architecture::Mixtral,
+            "qwen2.5-7b" => Architecture::Qwen2,
+            _ => Architecture::Llama,
+        };
+        assert_eq!(base, expected, "{name}");
+        let prompts = pack.prompts("Hi").unwrap();
+        let reads_text = matches!(prompts.value, ValuePrompt::Text(_));
+        assert_eq!(reads_text, name.starts_with("paper-values"), "{name}");
+        // The stand-ins read 64 tokens; two posts as examples are longer.
+        if prompts.base.len() > 55 {
+            assert!(name.starts_with("paper-summaries"), "{name}: {}", prompts.base.len());
+            continue;
+        }
+        let chosen = Settings { max_tokens: 4, chunk_tokens: 2, ..pack.manifest.defaults.clone() };
+        let prefilled = Prefilled::new(&pack.models, &prompts).unwrap();
+        let mut search = Search::new(&pack.models, &prefilled, Arm::Ivg, &chosen).unwrap();
+        while !search.is_done() {
+            search.step().unwrap();
+        }
+        let trace = search.finish().unwrap();
+        assert!(!trace.tokens.is_empty(), "{name}");
+        assert_eq!(trace.value.is_some(), pack.models.value.is_some(), "{name}");
+    }
+}
