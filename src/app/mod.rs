@@ -46,7 +46,7 @@ pub mod widgets;
 
 use eframe::egui::{self, CentralPanel, Frame, Margin, Panel, Ui, Vec2, ViewportCommand};
 
-use crate::guidance::settings::Settings;
+use crate::guidance::settings::{Column, Settings};
 use crate::worker::Link;
 use crate::worker::protocol::{Event, PackInfo, PackSource, RunId};
 
@@ -92,6 +92,8 @@ pub struct App {
     /// The pack in use, and the one being loaded.
     in_use: Option<PackSource>,
     coming: Option<PackSource>,
+    /// Columns that the pack in use cannot run, to come back with one that can.
+    set_aside: Option<Vec<Column>>,
     /// The size asked for, and for how many frames more to insist on it.
     size: Option<(Vec2, u32)>,
 }
@@ -143,6 +145,7 @@ impl App {
             shelf: Shelf::default(),
             in_use: None,
             coming: None,
+            set_aside: None,
             size,
         };
         if options.present {
@@ -173,6 +176,7 @@ impl App {
                 Event::Loaded(pack) => {
                     self.in_use = self.coming.take();
                     self.meet(pack);
+                    self.fit_columns(pack);
                 }
                 Event::LoadFailed(_) => self.coming = None,
                 _ => {}
@@ -218,13 +222,17 @@ impl App {
         }
         let canvas = Frame::new().fill(Palette::of(ui).canvas);
         let margin = |top, bottom| Margin { left: 16, right: 16, top, bottom };
-        let lower = panels::lower::LowerPanel { session, preferences, focus, below, presenting };
-        let height = lower.height(ui.available_height());
-        Panel::bottom("lower")
-            .exact_size(height)
-            .show_separator_line(false)
-            .frame(canvas.inner_margin(margin(space::M as i8, space::L as i8)))
-            .show(ui, |ui| lower.show(ui, actions));
+        let room = ui.available_height();
+        if room >= panels::lower::CRAMPED {
+            let lower =
+                panels::lower::LowerPanel { session, preferences, focus, below, presenting };
+            let height = lower.height(room);
+            Panel::bottom("lower")
+                .exact_size(height)
+                .show_separator_line(false)
+                .frame(canvas.inner_margin(margin(space::M as i8, space::L as i8)))
+                .show(ui, |ui| lower.show(ui, actions));
+        }
         CentralPanel::default().frame(canvas.inner_margin(margin(space::L as i8, 0))).show(
             ui,
             |ui| {

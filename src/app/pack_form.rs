@@ -90,7 +90,7 @@ impl PackForm {
             description: description.to_owned(),
             licence: None,
             url: None,
-            base: self.base.role().ok_or("base: say where the files are")?,
+            base: self.base.role().ok_or("Base: say where the files are.")?,
             untuned: self.untuned.role(),
             tuned: self.tuned.role(),
             value: self.value.role(),
@@ -135,10 +135,16 @@ impl PackForm {
                 }
             });
         });
-        if modal.should_close() && decision.is_none() {
+        // A click beside it must not throw away what was typed.
+        if modal.should_close() && decision.is_none() && self.is_untouched() {
             decision = Some(Decision::Cancel);
         }
         decision
+    }
+
+    fn is_untouched(&self) -> bool {
+        Self { is_new: true, ..Self::new(self.defaults.clone()) }
+            == Self { is_new: true, ..self.clone() }
     }
 
     fn fields(&mut self, ui: &mut Ui) {

@@ -6,19 +6,42 @@ use eframe::egui::{Context, Ui};
 
 use super::App;
 use super::archive::shown;
+use super::availability::why_no_arm;
 use super::pack_form::{Decision, PackForm};
 use super::panels::models::PackAction;
 use super::panels::side::Side;
 use super::path_dialog::{PathDialog, Purpose};
 use super::shelf::Outcome;
+use crate::guidance::settings::{Arm, Column};
 use crate::packs::MANIFEST;
-use crate::worker::protocol::{Command, PackSource};
+use crate::worker::protocol::{Command, PackInfo, PackSource};
 
 impl App {
     /// Has the worker load a pack.
     pub(super) fn load_pack(&mut self, source: PackSource) {
         self.coming = Some(source.clone());
         self.send(Command::LoadPack(source));
+    }
+
+    /// Leaves the columns that the pack can run; the others come back with a pack that can.
+    pub(super) fn fit_columns(&mut self, pack: &PackInfo) {
+        let settings = self.preferences.settings.clone();
+        let runs = |column: &Column| {
+            why_no_arm(column.arm, &column.chosen(&settings), Some(pack)).is_none()
+        };
+        if let Some(columns) = self.set_aside.take_if(|columns| columns.iter().all(runs)) {
+            self.preferences.columns = columns;
+        }
+        let wanted = self.preferences.columns.clone();
+        let mut fitting: Vec<Column> = wanted.iter().filter(|c| runs(c)).cloned().collect();
+        if fitting.len() == wanted.len() {
+            return;
+        }
+        if fitting.is_empty() {
+            fitting.push(Arm::Base.into());
+        }
+        self.preferences.columns = fitting;
+        self.set_aside.get_or_insert(wanted);
     }
 
     pub(super) fn act_on_packs(&mut self, ctx: &Context, action: PackAction) {

@@ -92,7 +92,9 @@ fn print(pack: &Survey, free: Option<u64>) {
         print_model(model);
     }
     if let Some(missing) = pack.missing_bytes().filter(|missing| *missing > 0) {
-        println!("  {} to download: ivg-playground models download", bytes(missing));
+        let folder = pack.folder.display();
+        let missing = bytes(missing);
+        println!("  {missing} to download: ivg-playground models download --pack {folder}");
     }
     let fits = match (pack.held_bytes(), free) {
         (Some(held), Some(free)) => {

@@ -149,8 +149,10 @@ impl Inspector<'_> {
         };
         let Some(local) = self.hub.cached(&order) else {
             findings.fault(format!(
-                "{}: {} is not downloaded; run `ivg-playground models download`",
-                part.role, part.source
+                "{}: {} is not downloaded; run `ivg-playground models download --pack {}`",
+                part.role,
+                part.source,
+                self.folder.display()
             ));
             return None;
         };
@@ -166,8 +168,9 @@ impl Inspector<'_> {
                 Ok(Some(true)) => sound += 1,
                 Ok(Some(false)) => findings.fault(format!(
                     "{role}: {} does not match its checksum; delete it and run `ivg-playground \
-                     models download`",
-                    file.canonicalize().unwrap_or(file).display()
+                     models download --pack {}`",
+                    file.canonicalize().unwrap_or(file).display(),
+                    self.folder.display()
                 )),
                 Ok(None) => {}
                 Err(e) => findings.fault(format!("{role}: {}: {e}", file.display())),

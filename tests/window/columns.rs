@@ -128,11 +128,10 @@ fn an_arm_that_the_pack_cannot_decode_says_why() {
             "This pack has no value model; rank by implicit values instead.",
         ),
     ] {
-        assert!(bench.is_disabled(Role::Button, "Generate"));
-        let at = bench.window.get_by_label("Generate").rect().center();
-        bench.hover(at);
-        assert!(bench.shows(&format!("Guided: {reason} Choose another arm for this column.")));
-        bench.click("Column 2: Guided");
+        // The guided column has stepped aside, and what can run runs at once.
+        assert!(!bench.shows("Column 2: Guided"));
+        assert!(!bench.is_disabled(Role::Button, "Generate"));
+        bench.click("Column 1: Unguided");
         assert!(bench.is_disabled(Role::Button, arm), "{arm}");
         let at = bench.window.get_by_label(arm).rect().center();
         bench.hover(at);
@@ -140,6 +139,30 @@ fn an_arm_that_the_pack_cannot_decode_says_why() {
         bench.click(other);
         assert!(!bench.is_disabled(Role::Button, "Generate"));
     }
+}
+
+#[test]
+fn columns_that_a_pack_cannot_run_come_back_with_one_that_can() {
+    let mut bench = lacking(|p| (p.has_pair, p.has_value) = (false, false));
+    assert!(bench.shows("Column 1: Unguided") && !bench.shows("Column 2: Guided"));
+    bench.engine.send(Event::Loaded(pack()));
+    bench.window.run();
+    assert!(bench.shows("Column 1: Unguided") && bench.shows("Column 2: Guided"));
+}
+
+#[test]
+fn enlarged_in_a_small_window_the_texts_have_the_room() {
+    let mut bench = Bench::searched(4);
+    assert!(bench.shows("Below: Values"));
+    bench.window.set_size(eframe::egui::vec2(640.0, 360.0));
+    bench.window.run();
+    bench.window.run();
+    assert!(!bench.shows("Below: Values"), "the plot gives way");
+    assert!(bench.shows("Column 1: Unguided") && bench.shows("Column 2: Guided"));
+    bench.window.set_size(eframe::egui::vec2(1280.0, 1000.0));
+    bench.window.run();
+    bench.window.run();
+    assert!(bench.shows("Below: Values"));
 }
 
 #[test]

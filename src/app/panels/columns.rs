@@ -71,6 +71,9 @@ fn report(view: Option<&ArmView>) -> Option<&ArmTrace> {
     view.map(|v| &v.report).filter(|r| !r.tokens.is_empty())
 }
 
+/// Height below which a text gives up its figures rather than shrink further.
+const LEAST_TEXT: f32 = 48.0;
+
 /// One column: heading, text, a line, figures. The text gets what the others leave.
 struct Card<'a> {
     session: &'a Session,
@@ -90,12 +93,18 @@ impl Card<'_> {
         let inside = card.shrink2(vec2(space::L, space::M));
         let heading = inside.with_max_y(inside.top() + space::ROW + LINE);
         let line = inside.bottom() - self.grid.height() - space::XS;
-        let text = inside.with_min_y(heading.bottom() + space::S).with_max_y(line - space::S);
+        let body = inside.with_min_y(heading.bottom() + space::S);
+        // Enlarged in a small window, the text has what room there is.
+        let has_room = line - space::S - body.top() >= LEAST_TEXT;
+        let text = if has_room { body.with_max_y(line - space::S) } else { body };
         let edit = self.heading(ui, heading);
         let id = ("column", self.slot.index);
         let builder = UiBuilder::new().id_salt(id).max_rect(text);
         let builder = builder.layout(Layout::top_down(Align::Min));
         self.body(&mut ui.new_child(builder), focus);
+        if !has_room {
+            return edit;
+        }
         ui.painter().hline(inside.x_range(), line, stroke);
         let figures = Figures {
             title: &self.slot.title,

@@ -44,7 +44,7 @@ impl HistoryList<'_> {
             ui.add_space(space::S);
             ui.label(RichText::new(words).color(p.weak));
         }
-        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        ScrollArea::vertical().id_salt("history").auto_shrink(false).show(ui, |ui| {
             ui.set_max_width(width);
             ui.spacing_mut().item_spacing.y = space::S;
             for entry in &found {

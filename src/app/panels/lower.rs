@@ -40,6 +40,9 @@ pub struct LowerPanel<'a> {
     pub presenting: bool,
 }
 
+/// Height of texts and this panel together below which the texts have it all: enlarged, or in a
+/// small window.
+pub const CRAMPED: f32 = 430.0;
 /// Height of the line with tabs and legend.
 const HEADING: f32 = space::ROW;
 

@@ -72,13 +72,16 @@ impl ModelsList<'_> {
             if look.clicked() {
                 actions.push(Action::Pack(PackAction::Look));
             }
+            if self.shelf.is_looking && self.shelf.packs.is_some() {
+                ui.label(RichText::new("Asking the hub…").font(text::small()).color(p.weak));
+            }
         });
         ui.add_space(space::XS);
         let Some(packs) = &self.shelf.packs else {
             ui.label(RichText::new("Looking…").color(p.weak));
             return;
         };
-        ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+        ScrollArea::vertical().id_salt("models").auto_shrink(false).show(ui, |ui| {
             ui.set_max_width(width);
             ui.spacing_mut().item_spacing.y = space::S;
             if let Some(free) = self.shelf.free_memory_bytes {
@@ -122,6 +125,10 @@ impl ModelsList<'_> {
         small(ui, &survey.description, p.text);
         for entry in &survey.models {
             model(ui, entry);
+        }
+        // Where the hub does not answer, it does not for any of them: once is enough.
+        if let Some(problem) = survey.models.iter().find_map(|model| model.problem.as_ref()) {
+            small(ui, &sentence(problem), p.danger);
         }
         let (words, fits) = needs(survey, self.shelf.free_memory_bytes);
         small(ui, &words, p.weak);
@@ -246,9 +253,6 @@ fn model(ui: &mut Ui, entry: &Entry) {
             }
         });
     });
-    if let Some(problem) = &entry.problem {
-        small(ui, &sentence(problem), p.danger);
-    }
 }
 
 /// Licence and memory in words, and whether it fits where that is known.
@@ -272,7 +276,7 @@ fn licences(survey: &Survey) -> String {
         survey.models.iter().filter_map(|model| model.licence.as_deref()).collect();
     named.sort_unstable();
     named.dedup();
-    if named.is_empty() { "no licence named".to_owned() } else { named.join(", ") }
+    if named.is_empty() { "licence not named".to_owned() } else { named.join(", ") }
 }
 
 fn small(ui: &mut Ui, words: &str, ink: Color32) {

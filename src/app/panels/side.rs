@@ -82,7 +82,7 @@ impl SideBar<'_> {
                 let can_compare = session.run.as_ref().is_some_and(|r| !r.is_active());
                 return HistoryList { archive, can_compare }.show(ui, actions);
             }
-            ScrollArea::vertical().auto_shrink(false).show(ui, |ui| {
+            ScrollArea::vertical().id_salt("settings").auto_shrink(false).show(ui, |ui| {
                 // The scroll bar has the right margin to itself.
                 ui.set_max_width(ui.available_width() - space::L);
                 ui.spacing_mut().item_spacing.y = space::XS;

@@ -56,12 +56,16 @@ impl TopBar<'_> {
         if help.accessible_name("Help").clicked() {
             actions.push(Action::Help);
         }
+        // Enlarged, or in a narrow window, the rest needs the room.
+        let is_wide = ui.ctx().content_rect().width() > 860.0;
         let themes = [
             (Theme::System, "System", "Follow the desktop.", None),
             (Theme::Light, "Light", "Dark text on light.", None),
             (Theme::Dark, "Dark", "Light text on dark.", None),
         ];
-        segmented(ui, "Theme", &themes, &mut self.preferences.theme);
+        if is_wide {
+            segmented(ui, "Theme", &themes, &mut self.preferences.theme);
+        }
         let present = chip(ui, "Present", false);
         if present.on_hover_text("The texts and the plot alone, large. F11").clicked() {
             actions.push(Action::Present);

@@ -85,7 +85,7 @@ pub enum Fault {
     /// The files are not here and no request may be made.
     #[error(
         "not in the cache, and HF_HUB_OFFLINE forbids a download; unset it, or run \
-         `ivg-playground models download` where there is a network"
+         `ivg-playground models download --pack ...` where there is a network"
     )]
     Offline,
     /// A person stopped it.
