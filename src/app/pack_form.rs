@@ -273,7 +273,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let mut form = PackForm::new(Settings::default());
-        assert!(form.manifest().is_err_and(|reason| reason.contains("base")));
+        assert!(form.manifest().is_err_and(|reason| reason.contains("Base")));
         form.base.place = "openai-community/gpt2-xl".into();
         assert!(form.manifest().is_err_and(|reason| reason.contains("name")));
         form.name = "My pack, no. 1".into();
