@@ -15,9 +15,9 @@ use super::strip_view::plan;
 use super::{panels::side::Side, shortcuts, widgets::Edit};
 use crate::guidance::settings::limits;
 use crate::guidance::trace::Trace;
-use crate::packs::MANIFEST;
 use crate::records::clerk;
 use crate::records::markdown::markdown;
+use crate::worker::library::MANIFEST;
 use crate::worker::protocol::{Command, Request};
 
 /// How long the status bar says what was done, in seconds.

@@ -5,7 +5,7 @@ use eframe::egui::{ComboBox, Grid, Id, Modal, RichText, ScrollArea, TextEdit, Ui
 use super::theme::{Palette, space, text};
 use super::widgets::{primary_button, secondary_button};
 use crate::guidance::settings::Settings;
-use crate::packs::{HubModel, MAIN, Manifest, PLACEHOLDER, PromptStyle, Role, Source};
+use crate::worker::library::{HubModel, MAIN, Manifest, PLACEHOLDER, PromptStyle, Role, Source};
 
 /// What is typed so far.
 #[derive(Debug, Clone, PartialEq)]

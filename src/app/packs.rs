@@ -13,7 +13,7 @@ use super::panels::side::Side;
 use super::path_dialog::{PathDialog, Purpose};
 use super::shelf::Outcome;
 use crate::guidance::settings::{Arm, Column};
-use crate::packs::MANIFEST;
+use crate::worker::library::MANIFEST;
 use crate::worker::protocol::{Command, PackInfo, PackSource};
 
 impl App {

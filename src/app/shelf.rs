@@ -6,9 +6,7 @@ use std::path::PathBuf;
 use eframe::egui::Context;
 
 use super::pack_form::PackForm;
-use crate::packs::hub::{Hub, Progress};
-use crate::packs::survey::Survey;
-use crate::worker::library::{Ask, Library, Shelved, Told};
+use crate::worker::library::{Ask, Hub, Library, Progress, Shelved, Survey, Told};
 use crate::worker::protocol::PackSource;
 
 /// What came of a question, for the window.
@@ -135,7 +133,7 @@ impl Shelf {
     fn ask(&mut self, ctx: &Context, ask: Ask) {
         if self.library.is_none() {
             let ctx = ctx.clone();
-            let library = Library::spawn(Hub::from_env(), move || ctx.request_repaint());
+            let library = Library::spawn(Hub::from_env, move || ctx.request_repaint());
             self.library = library.inspect_err(|e| tracing::warn!("no library of packs: {e}")).ok();
         }
         if !self.library.as_ref().is_some_and(|library| library.ask(ask)) {

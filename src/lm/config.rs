@@ -48,16 +48,12 @@ pub struct LmConfig {
     pub local: Option<Local>,
     /// What bends the feed-forward block.
     pub activation: Activation,
-    /// Whether a gate multiplies the inside of the feed-forward block.
-    pub gated: bool,
     /// The sparse mixture of feed-forward blocks, if there is one.
     pub experts: Option<Experts>,
     /// Which maps add a bias.
     pub biases: Biases,
     /// Whether queries and keys are normed, head by head.
     pub head_norms: bool,
-    /// Whether what attention and the feed-forward block give is normed, too.
-    pub output_norms: bool,
     /// What the embedding is multiplied by.
     pub embedding_scale: f32,
     /// What the products of queries and keys are multiplied by.

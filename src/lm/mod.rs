@@ -20,6 +20,7 @@ mod fields;
 mod gguf;
 mod portable;
 mod rope;
+mod routing;
 mod text;
 mod tokenizer;
 mod value;

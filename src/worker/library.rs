@@ -8,10 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::engine::{WorkerError, guard};
-use crate::packs::hub::{Hub, Progress, Watch};
+use crate::packs::hub::Watch;
+pub use crate::packs::hub::{Hub, Progress};
 use crate::packs::size::free_memory_bytes;
-use crate::packs::survey::Survey;
-use crate::packs::{Manifest, Pack, PackError, PackSource};
+pub use crate::packs::survey::{Entry, Presence, Survey};
+pub use crate::packs::{
+    HubModel, MAIN, MANIFEST, Manifest, PLACEHOLDER, PackSource, PromptStyle, Role, Source,
+};
+use crate::packs::{Pack, PackError};
 
 /// From the window to the library.
 #[derive(Debug, Clone, PartialEq)]
@@ -72,16 +76,21 @@ pub struct Library {
 }
 
 impl Library {
-    /// Starts the thread. `wake` is called from it after every event.
+    /// Starts the thread. `hub` is called on it, for a hub may have to be read about in files;
+    /// `wake` is called from it after every event.
     ///
     /// # Errors
     /// The system refuses another thread.
-    pub fn spawn(hub: Hub, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+    pub fn spawn(
+        hub: impl FnOnce() -> Hub + Send + 'static,
+        wake: impl Fn() + Send + 'static,
+    ) -> std::io::Result<Self> {
         let (asks, asked) = unbounded();
         let (telling, told) = unbounded();
         let stopped = Arc::new(AtomicU64::new(0));
-        let desk = Desk { hub, telling, stopped: Arc::clone(&stopped), wake: Box::new(wake) };
+        let flag = Arc::clone(&stopped);
         std::thread::Builder::new().name("ivg-library".into()).spawn(move || {
+            let desk = Desk { hub: hub(), telling, stopped: flag, wake: Box::new(wake) };
             for ask in asked {
                 desk.answer(ask);
             }

@@ -15,9 +15,8 @@ use crate::app::session::Session;
 use crate::app::shelf::Shelf;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{Icon, chip, icon_button, menu, pill};
-use crate::packs::survey::{Entry, Presence, Survey};
 use crate::words::{bytes, sentence};
-use crate::worker::library::Shelved;
+use crate::worker::library::{Entry, Presence, Shelved, Survey};
 use crate::worker::protocol::PackSource;
 
 /// Width of the column of roles, and height of a row of it.

@@ -29,7 +29,6 @@ pub(super) fn config(fields: &Fields<'_>) -> Result<LmConfig> {
     config.attention_scale = inverse_root(fields.size_or("query_pre_attn_scalar", 256)?);
     config.embedding_scale = (config.hidden_size as f32).sqrt();
     config.head_norms = true;
-    config.output_norms = true;
     let (everywhere, within) = rotations(fields)?;
     config.positions = super::Positions::Rotary(everywhere);
     // `LmConfig::check` has not yet seen how many layers are claimed.

@@ -62,11 +62,6 @@ impl GgufFile {
         self.text("tokenizer.chat_template")
     }
 
-    /// What the file says of its licence.
-    pub fn licence(&self) -> Option<&str> {
-        self.text("general.license")
-    }
-
     /// Number of weights.
     pub fn parameters(&self) -> u64 {
         let count = |entry: &Entry| entry.shape.iter().map(|side| *side as u64).product::<u64>();

@@ -9,6 +9,7 @@ use crate::lm::adapter::{Adapter, Target};
 use crate::lm::cache::Tails;
 use crate::lm::config::{Activation, LmConfig, NormKind};
 use crate::lm::error::Result;
+use crate::lm::routing::shares;
 use crate::lm::weights::{self, AttentionWeights, BlockWeights, Gated};
 
 /// A block as tensors on one device.
@@ -218,27 +219,17 @@ impl Mlp {
             Self::Dense(dense) => return dense.forward(x),
             Self::Experts { router, experts, per_token } => (router, experts, *per_token),
         };
-        let scores = candle_nn::ops::softmax_last_dim(&router.forward(x)?)?.to_vec2::<f32>()?;
-        let (mut rows, mut weights) =
-            (vec![Vec::new(); experts.len()], vec![Vec::new(); experts.len()]);
-        for (row, scores) in scores.iter().enumerate() {
-            let mut order: Vec<usize> = (0..experts.len()).collect();
-            order.sort_by(|a, b| scores[*b].total_cmp(&scores[*a]).then(a.cmp(b)));
-            order.truncate(per_token);
-            let sum: f32 = order.iter().map(|&expert| scores[expert]).sum();
-            for expert in order {
-                rows[expert].push(row as u32);
-                weights[expert].push(scores[expert] / sum);
-            }
-        }
+        let scores = candle_nn::ops::softmax_last_dim(&router.forward(x)?)?;
+        let scores: Vec<f32> = scores.flatten_all()?.to_vec1()?;
         let mut out = x.zeros_like()?;
-        for ((expert, rows), weights) in experts.iter().zip(rows).zip(weights) {
-            if rows.is_empty() {
+        for (expert, share) in experts.iter().zip(shares(&scores, experts.len(), per_token)) {
+            let count = share.rows.len();
+            if count == 0 {
                 continue;
             }
-            let count = rows.len();
+            let rows: Vec<u32> = share.rows.iter().map(|&row| row as u32).collect();
             let rows = Tensor::from_vec(rows, count, x.device())?;
-            let weights = Tensor::from_vec(weights, (count, 1), x.device())?;
+            let weights = Tensor::from_vec(share.weights, (count, 1), x.device())?;
             let inside = expert.forward(&x.index_select(&rows, 0)?)?.broadcast_mul(&weights)?;
             out = out.index_add(&rows, &inside, 0)?;
         }

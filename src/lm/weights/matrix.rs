@@ -7,8 +7,7 @@ use candle_core::{D, Device, Tensor};
 
 use crate::lm::error::{LmError, Result};
 
-/// Rows are padded with zeros to a multiple of this: candle's vector kernels take no others, and
-/// without them a product takes three times as long.
+/// Rows are padded with zeros to a multiple of this: candle's vector kernels take no others.
 const ALIGNED: usize = 256;
 
 /// A matrix `[outputs, inputs]`.

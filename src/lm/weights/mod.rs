@@ -31,7 +31,7 @@ pub enum Precision {
     /// Four bytes a weight: exact, for small models and for goldens.
     #[default]
     F32,
-    /// Blocks of 32 weights with one scale (GGUF's Q8_0): a quarter of the memory, and faster
+    /// Blocks of 32 weights with one scale (GGUF's Q8_0): about a quarter of the memory, and faster
     /// where memory is what a step waits for.
     Q8_0,
 }
