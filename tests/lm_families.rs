@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use ivg_playground::lm::{
     Architecture, GgufFile, Lm, LmConfig, Precision, Tokenizer, ValueModel, Weights,
 };
-use lm_support::{difference, expected, golden, load};
+use lm_support::{difference, expected, golden, load, tokenized};
 
 const FAMILIES: [(&str, Architecture); 6] = [
     ("gpt2", Architecture::Gpt2),
@@ -252,12 +252,8 @@ fn the_tokenizer_in_a_gguf_file_is_the_one_beside_it() {
 #[test]
 fn pieces_give_the_ids_of_python_and_the_bytes_of_the_text() {
     let tokenizer = Tokenizer::load(&golden("pieces")).unwrap();
-    let json = std::fs::read(golden("pieces").join("expected.json")).unwrap();
-    let cases: serde_json::Value = serde_json::from_slice(&json).unwrap();
-    for case in cases.as_array().unwrap() {
-        let text = case["text"].as_str().unwrap();
-        let ids = tokenizer.encode(text).unwrap();
-        let theirs: Vec<u32> = serde_json::from_value(case["ids"].clone()).unwrap();
+    for (text, theirs) in tokenized("pieces") {
+        let ids = tokenizer.encode(&text).unwrap();
         assert_eq!(ids, theirs, "{text:?}");
         // A space is put before a text that has one.
         let decoded = tokenizer.decode(&ids);

@@ -6,7 +6,7 @@ mod lm_support;
 use candle_core::{D, DType, Device, Tensor};
 use candle_transformers::models::llama as stock;
 use ivg_playground::lm::{Positions, Tokenizer, ValueModel};
-use lm_support::{difference, expected, golden, load};
+use lm_support::{difference, expected, golden, load, tokenized};
 
 /// Whole prompts and token by token, both within 1e-4 of PyTorch in f32.
 fn matches_pytorch(name: &str) {
@@ -96,12 +96,8 @@ fn logits_match_stock_llama() {
 #[test]
 fn tokenizer_gives_the_ids_of_python_and_the_bytes_of_the_text() {
     let tokenizer = Tokenizer::load(&golden("tokenizer")).unwrap();
-    let json = std::fs::read(golden("tokenizer").join("expected.json")).unwrap();
-    let cases: serde_json::Value = serde_json::from_slice(&json).unwrap();
-    for case in cases.as_array().unwrap() {
-        let text = case["text"].as_str().unwrap();
-        let ids = tokenizer.encode(text).unwrap();
-        let theirs: Vec<u32> = serde_json::from_value(case["ids"].clone()).unwrap();
+    for (text, theirs) in tokenized("tokenizer") {
+        let ids = tokenizer.encode(&text).unwrap();
         assert_eq!(ids, theirs, "{text:?}");
         // Special tokens add nothing to a text; ordinary added tokens stand for themselves.
         assert_eq!(tokenizer.decode(&ids), text.replace("<|endoftext|>", ""));

@@ -21,6 +21,17 @@ pub fn expected(name: &str, what: &str) -> (Vec<u32>, Tensor) {
     (ids.into_iter().map(|id| id as u32).collect(), tensors[what].clone())
 }
 
+/// Texts, and the ids that Python's tokenizer gives them.
+pub fn tokenized(name: &str) -> Vec<(String, Vec<u32>)> {
+    let json = std::fs::read(golden(name).join("expected.json")).unwrap();
+    let cases: serde_json::Value = serde_json::from_slice(&json).unwrap();
+    let case = |case: &serde_json::Value| {
+        let text = case["text"].as_str().unwrap().to_owned();
+        (text, serde_json::from_value(case["ids"].clone()).unwrap())
+    };
+    cases.as_array().unwrap().iter().map(case).collect()
+}
+
 pub fn load(name: &str) -> Lm {
     Lm::load(&golden(name), &Device::Cpu).unwrap()
 }
