@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use ivg_playground::guidance::settings::Settings;
 use ivg_playground::packs::{
-    HubModel, JudgeRole, MAIN, MANIFEST, Manifest, Precision, PromptStyle, Role, Source,
+    HubModel, JudgeRole, MAIN, MANIFEST, Manifest, Precision, PromptStyle, Role, Source, Trunk,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -110,6 +110,26 @@ fn a_pair_is_a_pair() {
 }
 
 #[test]
+fn a_head_stands_on_a_role_that_there_is() {
+    let chat = "[base]\npath = \"a\"\nchat = true\n";
+    let manifest = read(&format!(
+        "name = \"x\"\ndescription = \"\"\n{chat}[value]\ntrunk = \"base\"\npath = \"v\""
+    ));
+    // It reads what its trunk reads.
+    assert_eq!(manifest.value.unwrap().prompt, PromptStyle::Chat { system: None });
+    let value = |value: &str| refused(&format!("{chat}[value]\n{value}"));
+    let lacking = value("trunk = \"tuned\"\npath = \"v\"");
+    assert!(lacking.contains("value.trunk: the pack has no tuned"), "{lacking}");
+    let held = value("trunk = \"base\"\npath = \"v\"\nprecision = \"q8_0\"");
+    assert!(held.contains("value.trunk: the model is base's"), "{held}");
+    let gguf = value("trunk = \"base\"\npath = \"v.gguf\"");
+    assert!(gguf.contains("value.trunk: the head is a folder"), "{gguf}");
+    assert!(value("trunk = \"value\"\npath = \"v\"").contains("unknown variant `value`"));
+    let other = refused("[base]\npath = \"a\"\ntrunk = \"base\"");
+    assert!(other.contains("base.trunk belongs to value"), "{other}");
+}
+
+#[test]
 fn a_pack_is_written_to_its_folder_and_nothing_wrong_is() {
     let dir = tempfile::tempdir().unwrap();
     let manifest = Manifest { eval_prompts: None, ..read(full()) };
@@ -180,7 +200,7 @@ prop_compose! {
         source in source(), adapter in option::of(folder_source()), precision in precision(),
         prompt in prompt()
     ) -> Role {
-        Role { source: Some(source), adapter, precision, prompt }
+        Role { source: Some(source), trunk: None, adapter, precision, prompt }
     }
 }
 
@@ -204,10 +224,18 @@ prop_compose! {
         url in option::of(any::<String>()), base in role(), pair in option::of(pair()),
         value in option::of(role()), judge in option::of(folder_source()),
         prompts in option::of(word()), examples in prop::collection::vec(any::<String>(), 0..3),
-        seed in 0..=i64::MAX as u64, beta in -3f32..3.0, is_soft in any::<bool>()
+        trunk in prop_oneof![Just(Trunk::Base), Just(Trunk::Untuned), Just(Trunk::Tuned)],
+        on_trunk in any::<bool>(), seed in 0..=i64::MAX as u64, beta in -3f32..3.0, is_soft in any::<bool>()
     ) -> Manifest {
         let (untuned, tuned) = pair.unzip();
         let lambda = if is_soft { 1.25 } else { f32::INFINITY };
+        let there = untuned.is_some() || trunk == Trunk::Base;
+        let value = value.map(|value: Role| match value.source {
+            Some(ref head) if on_trunk && there && !head.is_gguf() => {
+                Role { trunk: Some(trunk), adapter: None, precision: None, ..value }
+            }
+            _ => value,
+        });
         Manifest {
             name, description, licence, url, base, untuned, tuned, value,
             judge: judge.map(|source| JudgeRole { source }),

@@ -11,6 +11,9 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use ivg_playground::guidance::ValuePrompt;
 use ivg_playground::lm::Lm;
+use ivg_playground::packs::check::{Verdict, check};
+use ivg_playground::packs::hub::{Hub, HubSettings};
+use ivg_playground::packs::survey::{Kind, Survey};
 use ivg_playground::packs::{Pack, PackSource};
 
 const GGUF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/quantised/q8_0.gguf");
@@ -106,6 +109,63 @@ fn roles_of_the_same_files_are_one_model() {
                  tuned.path = \"tuned\"";
     let pack = load(dir.path(), roles).unwrap();
     assert!(!pack.models.base.is_same(&pack.models.pair.as_ref().unwrap().untuned));
+}
+
+/// A head of its own folder on the untuned model: no second trunk, and the values of one.
+#[test]
+fn a_value_head_may_stand_on_another_role_s_model() {
+    let dir = folders();
+    let whole = dir.path().join("value/model.safetensors");
+    let tensors = candle_core::safetensors::load(&whole, &Device::Cpu).unwrap();
+    let head = HashMap::from([("score.weight".to_owned(), tensors["score.weight"].clone())]);
+    fs::create_dir(dir.path().join("head")).unwrap();
+    let file = dir.path().join("head/model.safetensors");
+    candle_core::safetensors::save(&head, &file).unwrap();
+    let roles = |value: &str| {
+        format!(
+            "base.path = \"base\"\nuntuned.path = \"value\"\ntuned.path = \"value\"\n\
+             value = {value}"
+        )
+    };
+    let pack = load(dir.path(), &roles("{ path = \"head\", trunk = \"untuned\" }")).unwrap();
+    let apart = load(dir.path(), &roles("{ path = \"value\" }")).unwrap();
+    let guide = pack.models.value.as_ref().unwrap();
+    assert!(guide.tokenizer.is_none());
+    assert!(guide.model.trunk().is_same(&pack.models.pair.as_ref().unwrap().untuned));
+    let value = |pack: &Pack| {
+        let model = &pack.models.value.as_ref().unwrap().model;
+        let (_, hidden) = model.trunk().prefill(&[3, 50, 7]).unwrap();
+        model.value(&hidden, &[3, 50, 7]).unwrap()
+    };
+    assert_eq!(value(&pack), value(&apart));
+    // Looked at without loading, nothing is counted twice.
+    let source = PackSource::Folder(dir.path().to_owned());
+    pack.manifest.write(dir.path()).unwrap();
+    let hub = Hub::new(HubSettings { is_offline: true, ..HubSettings::default() });
+    let survey = Survey::new(&source, &hub, false, &|| false).unwrap();
+    let rows: Vec<_> = survey.models.iter().map(|m| (m.role, m.kind, m.same_as)).collect();
+    let expected = [
+        ("base", Kind::Model, None),
+        ("untuned", Kind::Model, None),
+        ("tuned", Kind::Model, Some("untuned")),
+        ("value", Kind::Head, None),
+    ];
+    assert_eq!(rows, expected);
+    let of = |role: usize| survey.models[role].held_bytes.unwrap();
+    assert_eq!(survey.held_bytes(), Some(of(0) + of(1) + of(3)));
+    assert_eq!(survey.models[3].parameters, Some(32));
+    let findings = check(&source, &hub, &|| false);
+    assert!(findings.iter().all(|f| f.verdict != Verdict::Fault), "{findings:?}");
+    let head = findings.iter().any(|f| f.text.starts_with("value: head, "));
+    let once = findings.iter().any(|f| f.text.ends_with("held once for several roles"));
+    assert!(head && once, "{findings:?}");
+    // A head of another width names its file.
+    let wide = Tensor::zeros((1, 33), candle_core::DType::F32, &Device::Cpu).unwrap();
+    let head = HashMap::from([("score.weight".to_owned(), wide)]);
+    candle_core::safetensors::save(&head, &file).unwrap();
+    let message = load(dir.path(), &roles("{ path = \"head\", trunk = \"untuned\" }"));
+    let message = message.err().unwrap();
+    assert!(message.contains("value model") && message.contains("score.weight"), "{message}");
 }
 
 #[test]

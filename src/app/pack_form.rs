@@ -229,6 +229,7 @@ impl RoleForm {
         };
         Some(Role {
             source: source(&self.place),
+            trunk: None,
             adapter: source(&self.adapter),
             precision: None,
             prompt,

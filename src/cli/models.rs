@@ -7,7 +7,7 @@ use anyhow::bail;
 use ivg_playground::packs::check::{Verdict, check};
 use ivg_playground::packs::hub::{Hub, Watch};
 use ivg_playground::packs::size::free_memory_bytes;
-use ivg_playground::packs::survey::{Entry, Presence, Survey};
+use ivg_playground::packs::survey::{Entry, Kind, Presence, Survey};
 use ivg_playground::packs::{Pack, PackSource};
 use ivg_playground::words::bytes;
 use serde::Serialize;
@@ -112,8 +112,15 @@ fn print(pack: &Survey, free: Option<u64>) {
 fn print_model(model: &Entry) {
     let unknown = || "–".to_owned();
     let size = |count: Option<u64>| count.map_or_else(unknown, bytes);
-    let role =
-        if model.is_adapter { format!("{} + adapter", model.role) } else { model.role.into() };
+    let role = match model.kind {
+        Kind::Model => model.role.to_owned(),
+        Kind::Adapter => format!("{} + adapter", model.role),
+        Kind::Head => format!("{} head", model.role),
+    };
+    if let Some(other) = model.same_as {
+        println!("  {role:<16}same model as {other}");
+        return;
+    }
     let presence = match model.presence {
         Presence::Here => "here",
         Presence::ToDownload => "to download",

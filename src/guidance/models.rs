@@ -124,19 +124,22 @@ pub enum ValuePrompt {
     Text(String),
 }
 
-/// Which passes give the logits of base, untuned and tuned. Roles that are one model reading one
-/// prompt share a pass.
+/// Which passes give the logits of base, untuned and tuned, and perhaps the states that the value
+/// head reads. Roles that are one model reading one prompt share a pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Passes {
     /// Per role the pass that serves it.
     of_role: Vec<usize>,
     /// Per pass the role whose model makes it.
     made_by: Vec<usize>,
+    /// The pass whose states the value head reads; none where it needs one of its own.
+    of_value: Option<usize>,
 }
 
 impl Passes {
-    fn new(lms: &[&Lm], prompts: &Prompts) -> Self {
-        let mut passes = Self { of_role: Vec::new(), made_by: Vec::new() };
+    fn new(models: &Models, prompts: &Prompts) -> Self {
+        let lms = models.token_models();
+        let mut passes = Self { of_role: Vec::new(), made_by: Vec::new(), of_value: None };
         for (role, lm) in lms.iter().enumerate() {
             let shares = |&other: &usize| {
                 lms[other].is_same(lm) && prompts.of_role(other) == prompts.of_role(role)
@@ -147,6 +150,17 @@ impl Passes {
             });
             passes.of_role.push(pass);
         }
+        passes.of_value = models.value.as_ref().and_then(|value| {
+            passes.made_by.iter().position(|&role| {
+                let reads = ValuePrompt::Tokens(prompts.of_role(role).to_vec());
+                // A head that reads the state before the last token looks back further than a
+                // pass goes.
+                value.model.tokens_needed() == 1
+                    && value.tokenizer.is_none()
+                    && value.model.trunk().is_same(lms[role])
+                    && prompts.value == reads
+            })
+        });
         passes
     }
 }
@@ -161,6 +175,16 @@ pub(super) struct Logits {
 }
 
 impl Logits {
+    /// These rows in this order.
+    pub(super) fn rows(&self, rows: &[usize]) -> Self {
+        let v = self.vocab_size;
+        let pick = |pass: &Vec<f32>| -> Vec<f32> {
+            rows.iter().flat_map(|&r| &pass[r * v..(r + 1) * v]).copied().collect()
+        };
+        let passes = self.passes.iter().map(pick).collect();
+        Self { passes, of_role: self.of_role.clone(), vocab_size: v }
+    }
+
     /// The logits of row `r`.
     pub(super) fn row(&self, r: usize) -> RowLogits<'_> {
         let of = |role: usize| {
@@ -168,6 +192,16 @@ impl Logits {
         };
         RowLogits { base: of(0), pair: (self.of_role.len() == 3).then(|| (of(1), of(2))) }
     }
+}
+
+/// What reading one token more of every row gives.
+pub(super) struct Advance {
+    /// For the token after it.
+    pub logits: Logits,
+    /// V of every row up to it; empty where the value model has a pass of its own.
+    pub values: Vec<f32>,
+    /// How many forward passes that took.
+    pub forward_passes: usize,
 }
 
 /// The caches of the token models, one a pass; all hold the same rows in the same order.
@@ -195,23 +229,58 @@ impl TokenCaches {
         Ok(())
     }
 
-    /// Appends one token to every row and gives the logits of the next, and how many forward
-    /// passes that took.
+    /// Whether [`TokenCaches::advance`] values what it reads.
+    pub(super) fn values(&self) -> bool {
+        self.passes.of_value.is_some()
+    }
+
+    /// Appends one token to every row for its value alone: the caches of the other passes are left
+    /// behind, and no token can follow. Gives the values and how many passes that took.
+    pub(super) fn read_to_the_end(
+        &mut self,
+        models: &Models,
+        tokens: &[u32],
+    ) -> Result<(Vec<f32>, usize), GuidanceError> {
+        let Some(pass) = self.passes.of_value else { return Ok((Vec::new(), 0)) };
+        let rows: Vec<&[u32]> = tokens.chunks(1).collect();
+        let lm = models.token_models()[self.passes.made_by[pass]];
+        let hidden = lm.forward(&mut self.caches[pass], &rows)?;
+        Ok((last_values(models, &hidden, &rows)?, 1))
+    }
+
+    /// Appends one token to every row.
     pub(super) fn advance(
         &mut self,
         models: &Models,
         tokens: &[u32],
-    ) -> Result<(Logits, usize), GuidanceError> {
+    ) -> Result<Advance, GuidanceError> {
         let rows: Vec<&[u32]> = tokens.chunks(1).collect();
         let lms = models.token_models();
-        let mut all = Vec::with_capacity(self.caches.len());
-        for (&role, cache) in self.passes.made_by.iter().zip(&mut self.caches) {
-            let hidden = lms[role].forward(cache, &rows)?;
-            all.push(host_logits(lms[role], &hidden.i((.., 0))?, models.vocab_size)?);
+        let (mut passes, mut values) = (Vec::with_capacity(self.caches.len()), Vec::new());
+        for (pass, cache) in self.caches.iter_mut().enumerate() {
+            let lm = lms[self.passes.made_by[pass]];
+            let hidden = lm.forward(cache, &rows)?;
+            if self.passes.of_value == Some(pass) {
+                values = last_values(models, &hidden, &rows)?;
+            }
+            passes.push(host_logits(lm, &hidden.i((.., 0))?, models.vocab_size)?);
         }
-        let (passes, of_role) = (all, self.passes.of_role.clone());
-        Ok((Logits { passes, of_role, vocab_size: models.vocab_size }, self.caches.len()))
+        let forward_passes = passes.len();
+        let of_role = self.passes.of_role.clone();
+        let logits = Logits { passes, of_role, vocab_size: models.vocab_size };
+        Ok(Advance { logits, values, forward_passes })
     }
+}
+
+/// V of every row, from the states of its one new token, `[rows, 1, hidden]`.
+fn last_values(
+    models: &Models,
+    hidden: &Tensor,
+    rows: &[&[u32]],
+) -> Result<Vec<f32>, GuidanceError> {
+    let Some(guide) = &models.value else { return Ok(Vec::new()) };
+    let value = |(row, token): (usize, &&[u32])| Ok(guide.model.value(&hidden.i(row)?, token)?);
+    rows.iter().enumerate().map(value).collect()
 }
 
 fn copy_cache(cache: &Cache) -> Result<Cache, GuidanceError> {
@@ -238,8 +307,10 @@ fn host_logits(lm: &Lm, hidden: &Tensor, vocab_size: usize) -> Result<Vec<f32>, 
 pub struct Prefilled {
     pub(super) caches: TokenCaches,
     pub(super) logits: Logits,
-    /// What the value model has read, and V of the prompt alone.
-    pub(super) value: Option<(ValueRows, f32)>,
+    /// V of the prompt alone.
+    pub(super) value: Option<f32>,
+    /// What the value model has read, where it has a pass of its own.
+    pub(super) value_rows: Option<ValueRows>,
     pub(super) value_prompt: ValuePrompt,
     pub(super) room: usize,
     pub(super) forward_passes: usize,
@@ -256,18 +327,24 @@ impl Prefilled {
         let room = models.room(prompts)?;
         let (mut caches, mut logits) = (Vec::new(), Vec::new());
         let lms = models.token_models();
-        let passes = Passes::new(&lms, prompts);
-        for &role in &passes.made_by {
+        let passes = Passes::new(models, prompts);
+        let (mut value, mut value_rows) = (None, None);
+        for (pass, &role) in passes.made_by.iter().enumerate() {
             let (lm, prompt) = (lms[role], prompts.of_role(role));
             let (cache, hidden) = lm.prefill(prompt)?;
             caches.push(cache);
             let last = hidden.narrow(0, prompt.len() - 1, 1)?;
+            if let Some(guide) = models.value.as_ref().filter(|_| passes.of_value == Some(pass)) {
+                value = Some(guide.model.value(&last, &prompt[prompt.len() - 1..])?);
+            }
             logits.push(host_logits(lm, &last, models.vocab_size)?);
         }
-        let value = models.value.as_ref().map(|v| ValueRows::prefill(v, &prompts.value));
-        let value = value.transpose()?;
+        if let Some(guide) = models.value.as_ref().filter(|_| passes.of_value.is_none()) {
+            let (rows, of_prompt) = ValueRows::prefill(guide, &prompts.value)?;
+            (value, value_rows) = (Some(of_prompt), Some(rows));
+        }
         Ok(Self {
-            forward_passes: caches.len() + usize::from(value.is_some()),
+            forward_passes: caches.len() + usize::from(value_rows.is_some()),
             logits: Logits {
                 passes: logits,
                 of_role: passes.of_role.clone(),
@@ -275,6 +352,7 @@ impl Prefilled {
             },
             caches: TokenCaches { caches, passes },
             value,
+            value_rows,
             value_prompt: prompts.value.clone(),
             room,
             elapsed_ms: started.elapsed().as_secs_f64() * 1e3,

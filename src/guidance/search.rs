@@ -9,7 +9,7 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use super::GuidanceError;
-use super::models::{Logits, Models, Prefilled, TokenCaches, ValuePrompt};
+use super::models::{Advance, Logits, Models, Prefilled, TokenCaches, ValuePrompt};
 use super::row::Row;
 use super::sampling::{Purpose, RowKey, uniform};
 use super::selection::{Scored, Selection, select};
@@ -86,11 +86,11 @@ impl<'m> Search<'m> {
             arm,
             budget: settings.max_tokens.min(prompt.room),
             // The prompt is a single survivor whose W·K copies are the first candidates.
-            rows: vec![Row::root(prompt.value.as_ref().map(|(_, value)| *value))],
+            rows: vec![Row::root(prompt.value)],
             live: vec![0],
             caches: prompt.caches.copy()?,
             logits: Some(prompt.logits.clone()),
-            value_rows: prompt.value.as_ref().map(|(rows, _)| rows.copy()).transpose()?,
+            value_rows: prompt.value_rows.as_ref().map(ValueRows::copy).transpose()?,
             value_prompt: prompt.value_prompt.clone(),
             position: 0,
             chunks: Vec::new(),
@@ -133,7 +133,7 @@ impl<'m> Search<'m> {
             self.rows[self.leader].last_token_of_step(self.position, &self.models.tokenizer);
         let chunk_is_full = self.position.is_multiple_of(self.settings.chunk_tokens);
         let is_over = self.live.is_empty() || self.position >= self.budget;
-        let chunk = if chunk_is_full || is_over { Some(self.close_chunk()?) } else { None };
+        let chunk = if chunk_is_full || is_over { Some(self.close_chunk(!is_over)?) } else { None };
         self.is_done = self.live.is_empty() || self.position >= self.budget;
         self.elapsed_ms += started.elapsed().as_secs_f64() * 1e3;
         Ok(Step { token, chunk })
@@ -149,7 +149,7 @@ impl<'m> Search<'m> {
         let is_mid_chunk = !self.position.is_multiple_of(self.settings.chunk_tokens);
         if was_stopped && is_mid_chunk {
             let started = Instant::now();
-            self.close_chunk()?;
+            self.close_chunk(false)?;
             self.elapsed_ms += started.elapsed().as_secs_f64() * 1e3;
         }
         let row = &self.rows[self.leader];
@@ -182,13 +182,30 @@ impl<'m> Search<'m> {
 
     /// Logits for the next token of every cache row.
     fn next_logits(&mut self) -> Result<Logits, GuidanceError> {
-        if let Some(known) = self.logits.take() {
-            return Ok(known);
+        match self.logits.take() {
+            Some(known) => Ok(known),
+            None => self.read_last(),
         }
-        let last: Vec<u32> = self.live.iter().map(|&i| self.rows[i].last_id()).collect();
-        let (logits, passes) = self.caches.advance(self.models, &last)?;
-        self.forward_passes += passes;
+    }
+
+    /// Reads the last token of every live row, and values the row where the pass does so.
+    fn read_last(&mut self) -> Result<Logits, GuidanceError> {
+        let last = self.last_ids();
+        let Advance { logits, values, forward_passes } = self.caches.advance(self.models, &last)?;
+        self.forward_passes += forward_passes;
+        self.set_values(values);
         Ok(logits)
+    }
+
+    fn last_ids(&self) -> Vec<u32> {
+        self.live.iter().map(|&i| self.rows[i].last_id()).collect()
+    }
+
+    /// The values of the live rows, in their order.
+    fn set_values(&mut self, values: Vec<f32>) {
+        for (&i, value) in self.live.iter().zip(values) {
+            self.rows[i].explicit_value = Some(value);
+        }
     }
 
     /// Replaces the survivors by the candidates of a new chunk: an ended one holds its place
@@ -265,8 +282,13 @@ impl<'m> Search<'m> {
         Ok(())
     }
 
-    /// Values every candidate, selects the survivors and keeps only those.
-    fn close_chunk(&mut self) -> Result<(ChunkTrace, Vec<TokenTrace>), GuidanceError> {
+    /// Values every candidate, selects the survivors and keeps only those. `goes_on`: another
+    /// chunk follows.
+    fn close_chunk(
+        &mut self,
+        goes_on: bool,
+    ) -> Result<(ChunkTrace, Vec<TokenTrace>), GuidanceError> {
+        self.value_by_pass(goes_on)?;
         let value_rows = self.value_candidates()?;
         let selection = self.select();
         let candidates = self.rows.iter().enumerate().map(|(i, row)| Candidate {
@@ -287,6 +309,23 @@ impl<'m> Search<'m> {
         self.chunks.push(chunk.clone());
         let (_, lead) = self.rows[self.leader].clone().into_text_and_tokens(&self.models.tokenizer);
         Ok((chunk, lead))
+    }
+
+    /// Where the value head reads the states of another role's pass: reads what the live rows end
+    /// with. The others have ended, and were valued when their last text was read.
+    fn value_by_pass(&mut self, goes_on: bool) -> Result<(), GuidanceError> {
+        if !self.caches.values() || self.live.is_empty() || self.logits.is_some() {
+            return Ok(());
+        }
+        if goes_on {
+            self.logits = Some(self.read_last()?);
+            return Ok(());
+        }
+        let last = self.last_ids();
+        let (values, passes) = self.caches.read_to_the_end(self.models, &last)?;
+        self.forward_passes += passes;
+        self.set_values(values);
+        Ok(())
     }
 
     /// Reads the chunk's new text with the value model and sets every row's value; a row without
@@ -353,6 +392,7 @@ impl<'m> Search<'m> {
         }
         if !live.is_empty() {
             self.caches.fork(&cache_rows)?;
+            self.logits = self.logits.take().map(|logits| logits.rows(&cache_rows));
             if let Some(read) = &mut self.value_rows {
                 *read = read.fork(&value_cache_rows)?;
             }

@@ -14,7 +14,7 @@ use super::source::{Local, Source};
 use super::text::read_text;
 use super::{PackError, PackSource};
 use crate::judge::Judge;
-use crate::lm::{GgufFile, LmConfig, Tokenizer};
+use crate::lm::{GgufFile, LmConfig, Precision, Tokenizer};
 use crate::words;
 
 /// Longest configuration that is read.
@@ -105,10 +105,10 @@ impl Inspector<'_> {
             findings.note(format!("eval_prompts: {} is not there, for `eval`", file.display()));
         }
         let mut base = None;
-        let mut held = Some(0);
+        let mut held = Held { bytes: Some(0), models: Vec::new() };
         for (name, role) in self.manifest.roles() {
             let Some(files) = self.files(name, role, findings) else {
-                held = None;
+                held.bytes = None;
                 continue;
             };
             self.sizes(name, role, &files, &mut held, findings);
@@ -120,16 +120,14 @@ impl Inspector<'_> {
             }
         }
         self.judge(&mut held, findings);
-        memory(held, findings);
+        memory(held.bytes, findings);
     }
 
     /// The role's files, if all of them are here.
     fn files(&self, name: &'static str, role: &Role, findings: &mut Findings) -> Option<RoleFiles> {
-        let weights = role.source.iter().map(|source| Part::weights(name, source));
-        let adapter = role.adapter.iter().map(|source| Part::adapter(name, source));
         let mut files = RoleFiles { weights: None, adapter: None };
         let mut is_whole = true;
-        for part in weights.chain(adapter) {
+        for part in Part::of(name, role) {
             match self.find(&part, findings) {
                 Some(local) => part.put(local, &mut files),
                 None => is_whole = false,
@@ -186,22 +184,27 @@ impl Inspector<'_> {
         name: &str,
         role: &Role,
         files: &RoleFiles,
-        held: &mut Option<u64>,
+        held: &mut Held,
         findings: &mut Findings,
     ) {
         for local in files.all() {
             let is_adapter = files.adapter.as_deref() == Some(local.path());
             let precision = if is_adapter { None } else { role.precision };
+            let what = match role.trunk {
+                _ if is_adapter => "adapter, ",
+                Some(_) => "head, ",
+                None => "",
+            };
             match measure(&local, precision) {
                 Ok(size) => {
-                    *held = held.map(|held| held.saturating_add(size.held_bytes));
                     let count = millions(size.parameters);
                     let bytes = words::bytes(size.held_bytes);
-                    let what = if is_adapter { "adapter, " } else { "" };
-                    findings.good(format!("{name}: {what}{count}, {bytes} in memory"));
+                    let is_new = held.add(local, precision, size.held_bytes);
+                    let again = if is_new { "" } else { ", held once for several roles" };
+                    findings.good(format!("{name}: {what}{count}, {bytes} in memory{again}"));
                 }
                 Err(problem) => {
-                    *held = None;
+                    held.bytes = None;
                     findings.fault(format!("{name}: {problem}"));
                 }
             }
@@ -221,8 +224,8 @@ impl Inspector<'_> {
         {
             findings.fault(format!("{name}: {problem}"));
         }
-        // A tuned model that is an adapter alone has its untuned model's everything else.
-        let local = files.weights.as_ref()?;
+        // An adapter alone and a head have their model's everything else.
+        let local = files.weights.as_ref().filter(|_| role.trunk.is_none())?;
         match chat_template(name, role, files) {
             Ok(Some(_)) => findings.good(format!("{name}: a chat template")),
             Ok(None) => {}
@@ -252,20 +255,40 @@ impl Inspector<'_> {
         }
     }
 
-    fn judge(&self, held: &mut Option<u64>, findings: &mut Findings) {
+    fn judge(&self, held: &mut Held, findings: &mut Findings) {
         let Some(judge) = &self.manifest.judge else { return };
         let part = Part::judge(&judge.source);
         let Some(local) = self.find(&part, findings) else {
-            *held = None;
+            held.bytes = None;
             return;
         };
         if let Ok(size) = measure(&local, None) {
-            *held = held.map(|held| held.saturating_add(size.held_bytes));
+            held.add(local.clone(), None, size.held_bytes);
         }
         match Judge::load(local.path()) {
             Ok(_) => findings.good("judge: loads".to_owned()),
             Err(e) => findings.fault(PackError::from(e).to_string()),
         }
+    }
+}
+
+/// What loading would hold.
+struct Held {
+    /// Bytes; none if something could not be measured.
+    bytes: Option<u64>,
+    models: Vec<(Local, Option<Precision>)>,
+}
+
+impl Held {
+    /// Counts a model once, however many roles it has. Whether it is a new one.
+    fn add(&mut self, local: Local, precision: Option<Precision>, bytes: u64) -> bool {
+        let model = (local, precision);
+        let is_new = !self.models.contains(&model);
+        if is_new {
+            self.bytes = self.bytes.map(|held| held.saturating_add(bytes));
+            self.models.push(model);
+        }
+        is_new
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
-use super::role::{JudgeRole, PLACEHOLDER, PromptStyle, Role};
+use super::role::{JudgeRole, PLACEHOLDER, PromptStyle, Role, Trunk};
 use super::source::{HubModel, MAIN, Source};
 use crate::guidance::settings::Settings;
 use crate::lm::Precision;
@@ -71,6 +71,8 @@ struct RoleTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    trunk: Option<Trunk>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     precision: Option<Precision>,
     #[serde(skip_serializing_if = "Option::is_none")]
     template: Option<String>,
@@ -129,8 +131,8 @@ impl SourceTable {
 impl RoleTable {
     /// The role, and whether its prompt was said and not taken for granted.
     fn read(self) -> Result<(Role, bool), String> {
-        let Self { path, folder, hub, revision, file, precision, template, chat, system, adapter } =
-            self;
+        let Self { path, folder, hub, revision, file, .. } = self;
+        let Self { trunk, precision, template, chat, system, adapter, .. } = self;
         let is_said = template.is_some() || chat.is_some() || system.is_some();
         let source = SourceTable { path, folder, hub, revision, file }.read()?;
         let adapter = adapter.map(SourceTable::required).transpose();
@@ -139,21 +141,33 @@ impl RoleTable {
             return Err("adapter must be a PEFT folder, not a .gguf file".to_owned());
         }
         let prompt = prompt_style(template, chat.unwrap_or(false), system)?;
-        Ok((Role { source, adapter, precision, prompt }, is_said))
+        Ok((Role { source, trunk, adapter, precision, prompt }, is_said))
     }
 
-    fn write(role: &Role, with_prompt: bool) -> Self {
+    /// The table of a role that would read `taken` if nothing were said.
+    fn write(role: &Role, taken: &PromptStyle) -> Self {
         let SourceTable { path, folder, hub, revision, file } =
             SourceTable::write(role.source.as_ref());
         let (template, chat, system) = match &role.prompt {
-            _ if !with_prompt => (None, None, None),
-            PromptStyle::Template(text) if text == PLACEHOLDER => (None, None, None),
+            prompt if prompt == taken => (None, None, None),
             PromptStyle::Template(text) => (Some(text.clone()), None, None),
             PromptStyle::Chat { system } => (None, Some(true), system.clone()),
         };
         let adapter = role.adapter.as_ref().map(|source| SourceTable::write(Some(source)));
-        let precision = role.precision;
-        Self { path, folder, hub, revision, file, precision, template, chat, system, adapter }
+        let Role { trunk, precision, .. } = *role;
+        Self {
+            path,
+            folder,
+            hub,
+            revision,
+            file,
+            trunk,
+            precision,
+            template,
+            chat,
+            system,
+            adapter,
+        }
     }
 }
 
@@ -199,7 +213,19 @@ impl TryFrom<PackFile> for Manifest {
             }
             role
         });
-        let value = optional("value", file.value)?.map(|(role, _)| role);
+        let value = optional("value", file.value)?.map(|(mut role, is_said)| {
+            // A head reads what its trunk reads, if nothing else is said.
+            let trunk = match role.trunk {
+                Some(Trunk::Base) => Some(&base),
+                Some(Trunk::Untuned) => untuned.as_ref(),
+                Some(Trunk::Tuned) => tuned.as_ref(),
+                None => None,
+            };
+            if let (Some(trunk), false) = (trunk, is_said) {
+                role.prompt = trunk.prompt.clone();
+            }
+            role
+        });
         let judge = file.judge.map(SourceTable::required).transpose();
         let judge = judge.map_err(|reason| format!("judge.{reason}"))?;
         Ok(Self {
@@ -222,8 +248,19 @@ impl TryFrom<PackFile> for Manifest {
 
 impl From<&Manifest> for PackFile {
     fn from(manifest: &Manifest) -> Self {
-        let role = |role: &Role| RoleTable::write(role, true);
-        let tuned = |role: &Role| RoleTable::write(role, manifest.untuned.is_none());
+        let plain = PromptStyle::default();
+        let role = |role: &Role| RoleTable::write(role, &plain);
+        // What is said once for a pair, or for a head and its trunk, is enough.
+        let prompt_of = |role: Option<&Role>| role.map_or(plain.clone(), |r| r.prompt.clone());
+        let tuned = |role: &Role| RoleTable::write(role, &prompt_of(manifest.untuned.as_ref()));
+        let value = |role: &Role| {
+            let trunk = role.trunk.and_then(|trunk| match trunk {
+                Trunk::Base => Some(&manifest.base),
+                Trunk::Untuned => manifest.untuned.as_ref(),
+                Trunk::Tuned => manifest.tuned.as_ref(),
+            });
+            RoleTable::write(role, &prompt_of(trunk))
+        };
         Self {
             name: manifest.name.clone(),
             description: manifest.description.clone(),
@@ -235,7 +272,7 @@ impl From<&Manifest> for PackFile {
             base: role(&manifest.base),
             untuned: manifest.untuned.as_ref().map(role),
             tuned: manifest.tuned.as_ref().map(tuned),
-            value: manifest.value.as_ref().map(role),
+            value: manifest.value.as_ref().map(value),
             judge: manifest.judge.as_ref().map(|judge| SourceTable::write(Some(&judge.source))),
             defaults: manifest.defaults.clone(),
         }

@@ -7,7 +7,7 @@ use candle_core::Device;
 use super::error::PackError;
 use super::hub::{Hub, Order, Watch};
 use super::manifest::Manifest;
-use super::role::{Part, PromptStyle, Role, RoleFiles};
+use super::role::{Part, PromptStyle, Role, RoleFiles, Trunk};
 use super::source::Local;
 use crate::guidance::{Models, Pair, ValueGuide};
 use crate::judge::Judge;
@@ -118,15 +118,14 @@ fn load_lm(
     Ok((lm, Tokenizer::load(path).map_err(failed)?))
 }
 
-/// The value model of a role, and its tokenizer.
+/// The value model of a role that has a trunk of its own, and its tokenizer.
 fn load_value(
-    name: &'static str,
     role: &Role,
     files: &RoleFiles,
     device: &Device,
 ) -> Result<(ValueModel, Tokenizer), PackError> {
-    let path = weights(name, files)?;
-    let failed = |source| PackError::Model { role: name, source };
+    let path = weights("value", files)?;
+    let failed = |source| PackError::Model { role: "value", source };
     let mut model = ValueModel::load_as(path, role.precision, device).map_err(failed)?;
     if let Some(adapter) = &files.adapter {
         let trunk = model.trunk().with_adapter(adapter).map_err(failed)?;
@@ -182,7 +181,13 @@ impl<'a> Loader<'a> {
             }),
             _ => None,
         };
-        let value = manifest.value.as_ref().map(|role| self.value(role, 0.9, common));
+        let value = manifest.value.as_ref().map(|role| {
+            (self.reading)("value", 0.9);
+            match role.trunk {
+                Some(trunk) => self.head(trunk, &base, pair.as_ref()),
+                None => self.value(role, common),
+            }
+        });
         let value = value.transpose()?;
         let judge = manifest.judge.as_ref().map(|_| self.judge()).transpose()?;
         let vocab_size = self.vocab_size;
@@ -195,7 +200,9 @@ impl<'a> Loader<'a> {
     fn chats(&self) -> Result<Vec<(&'static str, ChatTemplate)>, PackError> {
         let mut chats = Vec::new();
         for (name, role) in self.manifest.roles() {
-            let template = chat_template(name, role, &self.files(name))?;
+            // A head has no template of its own.
+            let owner = role.trunk.map_or(name, Trunk::role);
+            let template = chat_template(name, role, &self.files(owner))?;
             chats.extend(template.map(|template| (name, template)));
         }
         Ok(chats)
@@ -232,18 +239,32 @@ impl<'a> Loader<'a> {
     }
 
     /// A value model of another vocabulary reads text.
-    fn value(
-        &mut self,
-        role: &Role,
-        done: f32,
-        base: (&Lm, &Tokenizer),
-    ) -> Result<ValueGuide, PackError> {
-        (self.reading)("value", done);
-        let (model, tokenizer) = load_value("value", role, &self.files("value"), self.device)?;
+    fn value(&self, role: &Role, base: (&Lm, &Tokenizer)) -> Result<ValueGuide, PackError> {
+        let (model, tokenizer) = load_value(role, &self.files("value"), self.device)?;
         let shared = base.1.common_vocabulary(&tokenizer);
         let reads_tokens =
             shared.is_ok_and(|_| base.1.vocab_size() <= model.trunk().config().vocab_size);
         Ok(ValueGuide { model, tokenizer: (!reads_tokens).then_some(tokenizer) })
+    }
+
+    /// A value head on a model that is loaded already, whose tokens it reads.
+    fn head(&self, trunk: Trunk, base: &Lm, pair: Option<&Pair>) -> Result<ValueGuide, PackError> {
+        let lm = match trunk {
+            Trunk::Base => Some(base),
+            Trunk::Untuned => pair.map(|pair| &pair.untuned),
+            Trunk::Tuned => pair.map(|pair| &pair.tuned),
+        };
+        let files = self.files("value");
+        let folder = weights("value", &files)?;
+        // `Manifest` has refused a trunk that there is not.
+        let lm = lm.ok_or_else(|| PackError::Place {
+            role: "value",
+            path: folder.to_owned(),
+            reason: format!("stands on {}, which the pack does not have", trunk.role()),
+        })?;
+        let failed = |source| PackError::Model { role: "value", source };
+        let model = ValueModel::on_trunk(lm, folder).map_err(failed)?;
+        Ok(ValueGuide { model, tokenizer: None })
     }
 
     fn judge(&mut self) -> Result<Judge, PackError> {

@@ -115,8 +115,7 @@ impl Manifest {
     pub(super) fn parts(&self) -> Vec<Part<'_>> {
         let mut parts = Vec::new();
         for (name, role) in self.roles() {
-            parts.extend(role.source.iter().map(|source| Part::weights(name, source)));
-            parts.extend(role.adapter.iter().map(|source| Part::adapter(name, source)));
+            parts.extend(Part::of(name, role));
         }
         parts.extend(self.judge.iter().map(|judge| Part::judge(&judge.source)));
         parts
@@ -168,6 +167,7 @@ impl Manifest {
         for source in role.source.iter().chain(&role.adapter) {
             source.check()?;
         }
+        self.check_trunk(name, role)?;
         if role.source.is_some() {
             return Ok(());
         }
@@ -177,6 +177,31 @@ impl Manifest {
                                     adapter for untuned's weights"
                 .to_owned()),
             _ => Err("path, folder or hub: say where the files are".to_owned()),
+        }
+    }
+
+    /// A head belongs to a value model, on a model that there is, and has nothing else of its own.
+    fn check_trunk(&self, name: &str, role: &Role) -> Result<(), String> {
+        let Some(trunk) = role.trunk else { return Ok(()) };
+        if name != "value" {
+            return Err("trunk belongs to value, whose head may stand on another role".to_owned());
+        }
+        let there = ["base", "untuned", "tuned"];
+        if !self.roles().any(|(other, _)| there.contains(&other) && other == trunk.role()) {
+            return Err(format!("trunk: the pack has no {}", trunk.role()));
+        }
+        if role.precision.is_some() || role.adapter.is_some() {
+            let owner = trunk.role();
+            return Err(format!(
+                "trunk: the model is {owner}'s; write precision and adapter there"
+            ));
+        }
+        match &role.source {
+            Some(source) if source.is_gguf() => {
+                Err("trunk: the head is a folder with model.safetensors, not a .gguf file"
+                    .to_owned())
+            }
+            _ => Ok(()),
         }
     }
 }

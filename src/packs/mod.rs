@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 
 pub use error::PackError;
 pub use manifest::{MANIFEST, Manifest};
-pub use role::{JudgeRole, PLACEHOLDER, PromptStyle, Role, RoleFiles};
+pub use role::{JudgeRole, PLACEHOLDER, PromptStyle, Role, RoleFiles, Trunk};
 pub use source::{HubModel, Local, MAIN, Source};
 
 pub use crate::lm::Precision;

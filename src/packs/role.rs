@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::error::PackError;
 use super::hub::{Need, Order};
 use super::source::{Local, Source, expanded, inside};
@@ -13,8 +15,11 @@ pub const PLACEHOLDER: &str = "{prompt}";
 /// A language model or a value model of a pack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Role {
-    /// Its files; none for a tuned model that is an adapter on the untuned one's weights.
+    /// Its files; none for a tuned model that is an adapter on the untuned one's weights. Where
+    /// there is a `trunk`, a folder with a head alone.
     pub source: Option<Source>,
+    /// For a value model: the role on whose model the head stands.
+    pub trunk: Option<Trunk>,
     /// A PEFT LoRA folder that is put on the weights.
     pub adapter: Option<Source>,
     /// How the weights are held; none: as suits the files (f32 for safetensors, Q8_0 for a
@@ -22,6 +27,29 @@ pub struct Role {
     pub precision: Option<Precision>,
     /// How the prompt is put to this model.
     pub prompt: PromptStyle,
+}
+
+/// The role on whose model a value head stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Trunk {
+    /// The model that is guided.
+    Base,
+    /// The small model before preference tuning.
+    Untuned,
+    /// The same after it.
+    Tuned,
+}
+
+impl Trunk {
+    /// The role's name in a pack.
+    pub fn role(self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Untuned => "untuned",
+            Self::Tuned => "tuned",
+        }
+    }
 }
 
 /// How a typed prompt is put to a model.
@@ -63,7 +91,8 @@ impl Role {
 /// What a role is loaded from, on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleFiles {
-    /// The weights; those of the untuned model for a tuned one that is an adapter alone.
+    /// The weights; those of the untuned model for a tuned one that is an adapter alone, and the
+    /// head for a value model that stands on another role's.
     pub weights: Option<Local>,
     /// The adapter put on them.
     pub adapter: Option<PathBuf>,
@@ -86,16 +115,16 @@ pub(super) struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    pub fn weights(role: &'static str, source: &'a Source) -> Self {
-        let need = match source {
+    /// What a role is loaded from, weights first.
+    pub fn of(name: &'static str, role: &'a Role) -> impl Iterator<Item = Self> {
+        let need = |source: &Source| match source {
+            _ if role.trunk.is_some() => Need::Head,
             Source::Hub(model) => model.file.clone().map_or(Need::Model, Need::Gguf),
             Source::Pack(_) | Source::Folder(_) => Need::Model,
         };
-        Self { role, source, need }
-    }
-
-    pub fn adapter(role: &'static str, source: &'a Source) -> Self {
-        Self { role, source, need: Need::Adapter }
+        let weights = role.source.iter().map(move |source| (source, need(source)));
+        let adapter = role.adapter.iter().map(|source| (source, Need::Adapter));
+        weights.chain(adapter).map(move |(source, need)| Self { role: name, source, need })
     }
 
     pub fn judge(source: &'a Source) -> Self {

@@ -33,8 +33,10 @@ pub struct Survey {
 pub struct Entry {
     /// base, untuned, tuned, value or judge.
     pub role: &'static str,
-    /// Whether it is an adapter on the role's weights.
-    pub is_adapter: bool,
+    /// Whether it is a model or stands on one.
+    pub kind: Kind,
+    /// The role before it that is the same model: nothing is downloaded or held twice.
+    pub same_as: Option<&'static str>,
     /// Where it is from, in words.
     pub source: String,
     /// Whether it is here.
@@ -51,6 +53,18 @@ pub struct Entry {
     pub licence: Option<String>,
     /// What is wrong, in a sentence.
     pub problem: Option<String>,
+}
+
+/// What a role's files are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A whole model.
+    Model,
+    /// An adapter on the role's weights.
+    Adapter,
+    /// A value head on another role's model.
+    Head,
 }
 
 /// Whether a model is on this machine.
@@ -79,29 +93,54 @@ impl Survey {
     ) -> Result<Self, PackError> {
         let (folder, manifest) = source.open()?;
         let mut surveyor = Surveyor { folder: &folder, hub, ask, cancelled };
-        let models = manifest
-            .parts()
-            .iter()
-            .map(|part| surveyor.entry(part, precision(&manifest, part.role)))
-            .collect();
+        let parts = manifest.parts();
+        let held = |part: &Part<'_>| precision(&manifest, part);
+        let mut models: Vec<Entry> = Vec::with_capacity(parts.len());
+        for (at, part) in parts.iter().enumerate() {
+            let is_same = |other: &&Part<'_>| {
+                let same = other.source == part.source && other.need == part.need;
+                same && held(other) == held(part)
+            };
+            let shared = part.kind() == Kind::Model;
+            let first = parts[..at].iter().find(is_same).filter(|_| shared);
+            let same_as = first.map(|other| other.role);
+            models.push(Entry { same_as, ..surveyor.entry(part, held(part)) });
+        }
         let Manifest { name, description, licence, .. } = manifest;
         Ok(Self { name, description, licence, folder, models })
     }
 
     /// Bytes of all weights in memory; none if one of them is not known.
     pub fn held_bytes(&self) -> Option<u64> {
-        self.models.iter().map(|model| model.held_bytes).sum()
+        self.own().map(|model| model.held_bytes).sum()
     }
 
     /// Bytes that a download would fetch; none if they are not all known.
     pub fn missing_bytes(&self) -> Option<u64> {
-        self.models.iter().map(|model| model.missing_bytes).sum()
+        self.own().map(|model| model.missing_bytes).sum()
+    }
+
+    /// Everything once.
+    fn own(&self) -> impl Iterator<Item = &Entry> {
+        self.models.iter().filter(|model| model.same_as.is_none())
     }
 }
 
-/// How the weights of a role are held; none: as suits the files.
-fn precision(manifest: &Manifest, role: &str) -> Option<Precision> {
-    manifest.roles().find(|(name, _)| *name == role).and_then(|(_, role)| role.precision)
+/// How the weights of a role are held; none: as suits the files. What stands on a model is not
+/// quantised.
+fn precision(manifest: &Manifest, part: &Part<'_>) -> Option<Precision> {
+    let role = manifest.roles().find(|(name, _)| *name == part.role);
+    role.and_then(|(_, role)| role.precision).filter(|_| part.kind() == Kind::Model)
+}
+
+impl Part<'_> {
+    fn kind(&self) -> Kind {
+        match self.need {
+            Need::Adapter => Kind::Adapter,
+            Need::Head => Kind::Head,
+            Need::Model | Need::Gguf(_) | Need::Judge => Kind::Model,
+        }
+    }
 }
 
 struct Surveyor<'a> {
@@ -113,11 +152,10 @@ struct Surveyor<'a> {
 
 impl Surveyor<'_> {
     fn entry(&mut self, part: &Part<'_>, precision: Option<Precision>) -> Entry {
-        // An adapter is put on the weights unquantised.
-        let precision = if part.need == Need::Adapter { None } else { precision };
         let mut entry = Entry {
             role: part.role,
-            is_adapter: part.need == Need::Adapter,
+            kind: part.kind(),
+            same_as: None,
             source: part.source.to_string(),
             presence: Presence::Broken,
             file_bytes: None,

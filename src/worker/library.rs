@@ -11,7 +11,7 @@ use super::engine::{WorkerError, guard};
 use crate::packs::hub::Watch;
 pub use crate::packs::hub::{Hub, Progress};
 use crate::packs::size::free_memory_bytes;
-pub use crate::packs::survey::{Entry, Presence, Survey};
+pub use crate::packs::survey::{Entry, Kind, Presence, Survey};
 pub use crate::packs::{
     HubModel, MAIN, MANIFEST, Manifest, PLACEHOLDER, PackSource, PromptStyle, Role, Source,
 };

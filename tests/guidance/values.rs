@@ -7,7 +7,7 @@ use ivg_playground::guidance::trace::StopReason;
 use ivg_playground::guidance::{Models, Pair, Prefilled, Search, ValueGuide};
 use ivg_playground::lm::{Lm, Tokenizer, ValueModel};
 
-use crate::support::{lm, models};
+use crate::support::{brief_lm, lm, models, value_guide};
 use crate::{PROMPT, ids, prompts_of, run, small, value_from_scratch};
 
 /// A value model of another vocabulary, by its folder among the goldens.
@@ -72,6 +72,46 @@ fn roles_that_are_one_model_share_a_pass() {
     assert!(together.forward_passes < alone.forward_passes);
     // Another prompt is another pass.
     assert_eq!(of(&shared, false).forward_passes, of(&apart, false).forward_passes);
+}
+
+/// A value head on the untuned model reads the states that its pass gives anyway: the numbers are
+/// those of a value model with a pass of its own.
+#[test]
+fn a_head_on_a_guides_model_shares_its_pass() {
+    let apart = |base: Lm| {
+        let untuned = value_guide(4).model.trunk().clone();
+        Models { base, pair: Some(Pair { untuned, tuned: lm(3) }), ..models() }
+    };
+    let together = |base: Lm| {
+        let models = apart(base);
+        let model = models.value.as_ref().unwrap().model.clone();
+        let untuned = model.trunk().clone();
+        let tuned = lm(3);
+        Models { pair: Some(Pair { untuned, tuned }), ..models }
+    };
+    for (base, ends_soon) in [(lm(1), false), (brief_lm(1), true)] {
+        for (arm, beams, successors, chunk_tokens, seed) in
+            [(Arm::Base, 1, 1, 4, 1), (Arm::Ivg, 3, 2, 4, 2), (Arm::Chunk, 2, 3, 1, 3)]
+        {
+            let max_tokens = 13;
+            let settings =
+                Settings { beams, successors, chunk_tokens, seed, max_tokens, ..small() };
+            let shared = run(&together(base.clone()), arm, &settings);
+            let alone = run(&apart(base.clone()), arm, &settings);
+            assert_eq!(ids(&shared), ids(&alone));
+            // Where every survivor has just ended, the others were read for nothing.
+            assert!(ends_soon || shared.forward_passes < alone.forward_passes);
+            assert!((shared.value.unwrap() - alone.value.unwrap()).abs() < 1e-5);
+            assert_eq!(shared.chunks.len(), alone.chunks.len());
+            for (a, b) in shared.chunks.iter().zip(&alone.chunks) {
+                assert_eq!((a.leader, a.end_token), (b.leader, b.end_token));
+                for (a, b) in a.candidates.iter().zip(&b.candidates) {
+                    assert_eq!((&a.text, a.survived), (&b.text, b.survived));
+                    assert!((a.value.unwrap() - b.value.unwrap()).abs() < 1e-5);
+                }
+            }
+        }
+    }
 }
 
 /// A text that ends responses is no part of them, nor is what comes after it.

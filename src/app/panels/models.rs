@@ -16,7 +16,7 @@ use crate::app::shelf::Shelf;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{Icon, chip, icon_button, menu, pill};
 use crate::words::{bytes, sentence};
-use crate::worker::library::{Entry, Presence, Shelved, Survey};
+use crate::worker::library::{Entry, Kind, Presence, Shelved, Survey};
 use crate::worker::protocol::PackSource;
 
 /// Width of the column of roles, and height of a row of it.
@@ -218,8 +218,11 @@ fn name_of(shelved: &Shelved) -> String {
 /// One model: its role, size and whether it is here; the rest on hover.
 fn model(ui: &mut Ui, entry: &Entry) {
     let p = Palette::of(ui);
-    let role =
-        if entry.is_adapter { format!("{}, adapter", entry.role) } else { entry.role.to_owned() };
+    let role = match entry.kind {
+        Kind::Model => entry.role.to_owned(),
+        Kind::Adapter => format!("{}, adapter", entry.role),
+        Kind::Head => format!("{}, head", entry.role),
+    };
     let presence = match entry.presence {
         Presence::Here => "here",
         Presence::ToDownload => "to download",
@@ -227,8 +230,10 @@ fn model(ui: &mut Ui, entry: &Entry) {
     };
     let parameters = entry.parameters.map(|count| format!("{:.1} M", count as f64 / 1e6));
     let size = entry.file_bytes.map(bytes);
-    let parts: Vec<String> =
-        [Some(presence.to_owned()), parameters, size].into_iter().flatten().collect();
+    let parts: Vec<String> = match entry.same_as {
+        Some(other) => vec![format!("same model as {other}")],
+        None => [Some(presence.to_owned()), parameters, size].into_iter().flatten().collect(),
+    };
     let row = vec2(ui.available_width(), ROLE_ROW);
     ui.allocate_ui_with_layout(row, Layout::left_to_right(Align::Center), |ui| {
         ui.spacing_mut().interact_size.y = ROLE_ROW;

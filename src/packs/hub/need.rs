@@ -23,6 +23,8 @@ pub enum Need {
     Model,
     /// One `.gguf` file, which holds everything.
     Gguf(String),
+    /// A value head alone, for another role's model: safetensors.
+    Head,
     /// A PEFT LoRA adapter.
     Adapter,
     /// A gold judge: configuration and safetensors.
@@ -42,6 +44,7 @@ impl Need {
             }
             Self::Model => &["config.json", TOKENIZER],
             Self::Gguf(file) => &[file.as_str()],
+            Self::Head => &[],
             Self::Adapter => &["adapter_config.json", "adapter_model.safetensors"],
             Self::Judge => &["config.json"],
         };
@@ -49,9 +52,10 @@ impl Need {
             return Err((*missing).to_owned());
         }
         let mut files: Vec<String> = fixed.iter().map(|name| (*name).to_owned()).collect();
-        if matches!(self, Self::Model | Self::Judge) {
+        if matches!(self, Self::Model | Self::Head | Self::Judge) {
             let forms: &[&str] = match self {
                 Self::Model => &[WEIGHTS, INDEX, PICKLED],
+                Self::Head => &[WEIGHTS],
                 _ => &[WEIGHTS, INDEX],
             };
             let weights = forms.iter().copied().find(|name| has(name));
@@ -70,7 +74,7 @@ impl Need {
                 "chat_template.jinja",
             ],
             Self::Judge => &["tokenizer.json", "tokenizer_config.json"],
-            Self::Gguf(_) | Self::Adapter => &[],
+            Self::Gguf(_) | Self::Head | Self::Adapter => &[],
         }
     }
 
