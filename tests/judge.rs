@@ -21,7 +21,7 @@ fn log_odds_are_those_of_the_trainer() {
     let judge = Judge::load(&bundled()).unwrap();
     for case in cases {
         let (text, expected) = (case["text"].as_str().unwrap(), case["log_odds"].as_f64().unwrap());
-        let ours = f64::from(judge.gold_reward(text));
+        let ours = f64::from(judge.gold_reward(text).unwrap());
         assert!(
             (ours - expected).abs() < 1e-5 * expected.abs().max(1.0),
             "{text:?}: {ours} {expected}"
@@ -29,12 +29,81 @@ fn log_odds_are_those_of_the_trainer() {
     }
 }
 
+/// A published kind of classifier, against PyTorch `transformers`. The encoder bends with the
+/// tanh form of GELU instead of the exact one, which is what the tolerance is for.
+#[test]
+fn a_distilbert_judges_as_in_pytorch() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/distilbert");
+    let cases = std::fs::read(folder.join("expected.json")).unwrap();
+    let cases: Vec<Value> = serde_json::from_slice(&cases).unwrap();
+    let judge = Judge::load(&folder).unwrap();
+    for case in &cases {
+        let (text, expected) = (case["text"].as_str().unwrap(), case["log_odds"].as_f64().unwrap());
+        let ours = f64::from(judge.gold_reward(text).unwrap());
+        assert!((ours - expected).abs() < 2e-2, "{text:?}: {ours} {expected}");
+    }
+    let spread = |f: fn(f64, f64) -> f64| {
+        cases.iter().map(|case| case["log_odds"].as_f64().unwrap()).reduce(f).unwrap()
+    };
+    assert!(spread(f64::max) - spread(f64::min) > 0.2, "they must differ by more than that");
+}
+
+#[test]
+fn a_bad_distilbert_is_a_sentence() {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/distilbert");
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["config.json", "model.safetensors", "tokenizer.json"] {
+        std::fs::copy(from.join(name), dir.path().join(name)).unwrap();
+    }
+    assert!(Judge::load(dir.path()).is_ok());
+    let file = dir.path().join("config.json");
+    let config: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    for (key, value, words) in [
+        ("model_type", json!("bert"), "'bert' is not known"),
+        ("n_heads", json!(0), "n_heads"),
+        ("n_heads", json!(5), "n_heads"),
+        ("dim", json!(1u64 << 50), "pre_classifier"),
+        ("n_layers", json!(3), "layer.2"),
+        ("activation", json!("swish"), "swish"),
+        ("max_position_embeddings", json!(1), "max_position_embeddings"),
+        ("id2label", json!({"0": "a", "1": "b", "2": "c"}), "two labels"),
+        ("vocab_size", json!(1u64 << 40), "word_embeddings"),
+    ] {
+        let mut bad = config.clone();
+        bad[key] = value;
+        std::fs::write(&file, bad.to_string()).unwrap();
+        let message = Judge::load(dir.path()).unwrap_err().to_string();
+        assert!(message.contains(words), "{key}: {message}");
+    }
+    std::fs::write(&file, config.to_string()).unwrap();
+    let text = "The movie was great!";
+    let before = Judge::load(dir.path()).unwrap().gold_reward(text).unwrap();
+    // Older models keep their words in lines.
+    let tokenizer = dir.path().join("tokenizer.json");
+    let saved: Value = serde_json::from_slice(&std::fs::read(&tokenizer).unwrap()).unwrap();
+    let vocab = saved["model"]["vocab"].as_object().unwrap();
+    let mut words: Vec<(&String, u64)> =
+        vocab.iter().map(|(word, id)| (word, id.as_u64().unwrap())).collect();
+    words.sort_by_key(|(_, id)| *id);
+    let lines: String = words.iter().map(|(word, _)| format!("{word}\n")).collect();
+    std::fs::remove_file(&tokenizer).unwrap();
+    let list = dir.path().join("vocab.txt");
+    std::fs::write(&list, lines.replace("[SEP]", "[END]")).unwrap();
+    let message = Judge::load(dir.path()).unwrap_err().to_string();
+    assert!(message.contains("vocab.txt") && message.contains("[SEP]"), "{message}");
+    std::fs::write(&list, lines).unwrap();
+    assert_eq!(Judge::load(dir.path()).unwrap().gold_reward(text).unwrap(), before);
+    std::fs::remove_file(&list).unwrap();
+    let message = Judge::load(dir.path()).unwrap_err().to_string();
+    assert!(message.contains("tokenizer.json"), "{message}");
+}
+
 #[test]
 fn praise_is_told_from_blame() {
     let judge = Judge::load(&bundled()).unwrap();
-    let praise =
-        judge.gold_reward("A wonderful film. The acting is superb and I loved every minute.");
-    let blame = judge.gold_reward("A terrible film. The acting is awful and I hated every minute.");
+    let reward = |text: &str| judge.gold_reward(text).unwrap();
+    let praise = reward("A wonderful film. The acting is superb and I loved every minute.");
+    let blame = reward("A terrible film. The acting is awful and I hated every minute.");
     assert!(praise > 1.0 && blame < -1.0, "{praise} {blame}");
 }
 

@@ -21,6 +21,8 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import (
     AutoModelForCausalLM,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
     Gemma3ForCausalLM,
     Gemma3TextConfig,
     GPT2Config,
@@ -366,8 +368,36 @@ def pieces():
     (folder / "expected.json").write_text(json.dumps(expected, ensure_ascii=True, indent=1))
 
 
+def judge():
+    """A DistilBERT classifier of two labels with a WordPiece of lower-case words."""
+    made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer(lowercase=True)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    trainer = trainers.WordPieceTrainer(vocab_size=200, special_tokens=special, show_progress=False)
+    made.train_from_iterator(["the movie was great, and the film is the best movie there is!"] * 20, trainer)
+    made.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    config = DistilBertConfig(
+        vocab_size=200, dim=32, n_layers=2, n_heads=4, hidden_dim=64, max_position_embeddings=24,
+        id2label={0: "NEGATIVE", 1: "POSITIVE"}, label2id={"NEGATIVE": 0, "POSITIVE": 1})
+    model = DistilBertForSequenceClassification(config).eval()
+    spread(model, 70)
+    folder = HERE / "distilbert"
+    model.save_pretrained(folder)
+    made.save(str(folder / "tokenizer.json"))
+    cases = []
+    for text in ["The movie was great!", "the film is bad", "", "the best movie there is " * 9]:
+        ids = made.encode(text).ids
+        ids = ids if len(ids) <= 24 else ids[:23] + ids[-1:]
+        with torch.no_grad():
+            logits = model(torch.tensor([ids])).logits[0]
+        cases.append({"text": text, "log_odds": float(logits[1] - logits[0])})
+    (folder / "expected.json").write_text(json.dumps(cases, indent=1) + "\n")
+
+
 if __name__ == "__main__":
-    makers = [language_models, value_model, tokenizer, other_models, adapters, heads, first_form, gguf_files, pieces]
+    makers = [language_models, value_model, tokenizer, other_models, adapters, heads, first_form, gguf_files, pieces, judge]
     for make in makers:
         if not sys.argv[1:] or make.__name__ in sys.argv[1:]:
             make()

@@ -10,7 +10,7 @@ use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::{Prefilled, Search, ValuePrompt};
 use ivg_playground::lm::Architecture;
 use ivg_playground::packs::hub::Hub;
-use ivg_playground::packs::{Pack, PackSource, Source};
+use ivg_playground::packs::{DeviceChoice, Pack, PackSource, Source};
 
 use super::bench::settings;
 use super::server::Server;
@@ -57,6 +57,7 @@ fn with_score_head(mut files: Files) -> Files {
 fn stand_in(id: &str) -> Files {
     let mut files = match id {
         "lvwerra/gpt2-imdb" => return folder("first-form"),
+        "lvwerra/distilbert-imdb" => return folder("distilbert"),
         id if id.starts_with("chadlzx/gpt2-") && id.ends_with("-token-rm") => {
             folder("next-token-head")
         }
@@ -88,15 +89,16 @@ fn stand_in(id: &str) -> Files {
 /// Loads a preset from `server`, to which its models are added.
 fn load(preset: &PackSource, server: &Server, cache: &Path) -> Pack {
     let (_, manifest) = preset.open().unwrap();
-    for (_, role) in manifest.roles() {
-        let Some(Source::Hub(model)) = &role.source else { panic!() };
+    let roles = manifest.roles().map(|(_, role)| role.source.as_ref());
+    for source in roles.chain(manifest.judge.as_ref().map(|judge| Some(&judge.source))) {
+        let Some(Source::Hub(model)) = source else { panic!() };
         let files = stand_in(&model.id);
         let files: Vec<(&str, &[u8])> =
             files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
         server.add(&model.id, &files);
     }
     let hub = Hub::new(settings(&server.address, cache));
-    Pack::load_from(preset, &Device::Cpu, &hub, &|| false, &mut |_| {})
+    Pack::load_from(preset, DeviceChoice::Cpu, &hub, &|| false, &mut |_| {})
         .unwrap_or_else(|e| panic!("{}: {e}", manifest.name))
 }
 
@@ -118,6 +120,8 @@ fn every_preset_loads_from_models_of_its_kind_and_generates() {
             _ => Architecture::Llama,
         };
         assert_eq!(base, expected, "{name}");
+        let judged = pack.gold_reward("Hi", " there").is_some();
+        assert_eq!(judged, name.starts_with("paper-sentiment"), "{name}");
         let prompts = pack.prompts("Hi").unwrap();
         let reads_text = matches!(prompts.value, ValuePrompt::Text(_));
         assert_eq!(reads_text, name.starts_with("paper-values"), "{name}");

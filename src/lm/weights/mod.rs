@@ -139,6 +139,18 @@ impl Weights {
         self.names().into_iter().map(|name| of(name) as u64).sum()
     }
 
+    /// Every tensor in f32, for a model of the tensor library's own.
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    pub fn all(&self) -> Result<HashMap<String, Tensor>> {
+        let read = |name: &str| {
+            let shape = self.shape(name).unwrap_or_default();
+            Ok((name.to_owned(), self.get(name, &shape)?))
+        };
+        self.names().into_iter().map(read).collect()
+    }
+
     /// The names there are; those of a GGUF file are its own.
     pub(super) fn names(&self) -> Vec<&str> {
         match &self.source {

@@ -1,7 +1,4 @@
-//! The gold judge: tells praise from blame in finished text. It never guides, it only measures,
-//! so it is of another family than the guides and learned from other labels.
-//!
-//! A linear model over hashed word n-grams. With B the set of distinct buckets of a text,
+//! A linear judge over hashed word n-grams. With B the set of distinct buckets of a text,
 //!
 //! ```text
 //! gold reward = log p(positive) − log p(negative) = bias + Σ_{b ∈ B} w_b / |B|^p
@@ -11,12 +8,13 @@
 //! cannot disagree about what a letter is.
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use candle_core::Device;
 use serde::Deserialize;
-use thiserror::Error;
+use serde_json::Value;
 
+use super::JudgeError;
 use crate::lm::{LmError, Weights};
 
 /// Most consecutive words hashed together.
@@ -24,33 +22,9 @@ const MAX_NGRAMS: usize = 5;
 /// Most buckets: a file of 64 MB.
 const MAX_BUCKETS: usize = 1 << 24;
 
-/// Why a judge does not load.
-#[derive(Debug, Error)]
-pub enum JudgeError {
-    /// A file that cannot be read.
-    #[error("cannot read {}: {source}; check that the pack folder is complete", .file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// A configuration that says something wrong.
-    #[error("{}: {reason}", .file.display())]
-    Invalid {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Weights that are missing, damaged or of another shape.
-    #[error(transparent)]
-    Weights(#[from] LmError),
-}
-
-/// A judge of finished text.
+/// The judge.
 #[derive(Debug, Clone)]
-pub struct Judge {
+pub(super) struct Ngrams {
     config: Config,
     /// `[buckets]`
     weights: Vec<f32>,
@@ -78,27 +52,22 @@ enum Kind {
     HashedNgrams,
 }
 
-impl Judge {
-    /// Reads `config.json` and `model.safetensors` of `folder`.
+impl Ngrams {
+    /// Reads the weights of `folder`, whose `config.json` says `config`.
     ///
     /// # Errors
-    /// A file that is missing or damaged, a kind of judge that is not known, weights of another
-    /// shape than the configuration says.
-    pub fn load(folder: &Path) -> Result<Self, JudgeError> {
-        let file = folder.join("config.json");
-        let text = std::fs::read_to_string(&file)
-            .map_err(|source| JudgeError::Unreadable { file: file.clone(), source })?;
-        let config: Config = serde_json::from_str(&text)
-            .map_err(|e| JudgeError::Invalid { file: file.clone(), reason: e.to_string() })?;
-        config.check().map_err(|reason| JudgeError::Invalid { file, reason })?;
+    /// A field that is missing, unknown or out of range; weights of another shape.
+    pub fn load(folder: &Path, config: Value) -> Result<Self, JudgeError> {
+        let invalid = |reason| JudgeError::Invalid { file: folder.join("config.json"), reason };
+        let config: Config = serde_json::from_value(config).map_err(|e| invalid(e.to_string()))?;
+        config.check().map_err(invalid)?;
         let weights = Weights::load(folder, &Device::Cpu)?.get("weights", &[config.buckets])?;
         let weights = weights.to_vec1().map_err(LmError::from)?;
         Ok(Self { config, weights })
     }
 
-    /// The gold reward of a text, prompt and response together: log p(positive) − log
-    /// p(negative), natural logarithm. Of an empty text, the bias.
-    pub fn gold_reward(&self, text: &str) -> f32 {
+    /// log p(positive) − log p(negative). Of an empty text, the bias.
+    pub fn log_odds(&self, text: &str) -> f32 {
         let mut buckets: Vec<usize> = self.buckets(text).into_iter().collect();
         // A fixed order: the same text gives the same sum to the last bit.
         buckets.sort_unstable();

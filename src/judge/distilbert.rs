@@ -1,0 +1,178 @@
+//! A DistilBERT classifier of two labels (Sanh et al. 2019, arXiv 1910.01108), such as the paper's
+//! judge `lvwerra/distilbert-imdb`. The encoder is candle's; the head, as `transformers` has it:
+//!
+//! ```text
+//! logits = W₂ relu(W₁ h_[CLS] + b₁) + b₂,   gold reward = logit(positive) − logit(negative)
+//! ```
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use candle_core::{DType, Device, IndexOp, Module, Tensor};
+use candle_nn::{Linear, VarBuilder};
+use candle_transformers::models::distilbert::{Config, DistilBertModel};
+use serde_json::Value;
+use tokenizers::Tokenizer;
+use tokenizers::models::wordpiece::WordPiece;
+use tokenizers::normalizers::BertNormalizer;
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
+use tokenizers::processors::bert::BertProcessing;
+
+use super::JudgeError;
+use crate::lm::{LmError, Weights};
+
+/// The judge. Copies share the weights.
+#[derive(Clone)]
+pub(super) struct DistilBert(Arc<Inner>);
+
+struct Inner {
+    tokenizer: Tokenizer,
+    encoder: DistilBertModel,
+    /// `[hidden, hidden]`
+    first: Linear,
+    /// `[2, hidden]`
+    second: Linear,
+    /// The row of `second` that praises.
+    positive: usize,
+    context_tokens: usize,
+}
+
+impl fmt::Debug for DistilBert {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DistilBert")
+    }
+}
+
+impl DistilBert {
+    /// Reads weights and tokenizer of `folder`, whose `config.json` says `json`.
+    ///
+    /// # Errors
+    /// A field or file that is missing, labels that are not two, weights of another shape.
+    pub fn load(folder: &Path, json: &Value) -> Result<Self, JudgeError> {
+        let invalid = |file: &str, reason| JudgeError::Invalid { file: folder.join(file), reason };
+        let config: Config = serde_json::from_value(json.clone())
+            .map_err(|e| invalid("config.json", e.to_string()))?;
+        let labels = json.get("id2label").and_then(Value::as_object);
+        if labels.is_some_and(|labels| labels.len() != 2) {
+            let reason = "field 'id2label' must name two labels, a negative and a positive one";
+            return Err(invalid("config.json", reason.to_owned()));
+        }
+        let heads = json.get("n_heads").and_then(Value::as_u64).unwrap_or(0) as usize;
+        if heads == 0 || !config.dim.is_multiple_of(heads) {
+            let reason =
+                format!("field 'n_heads' is {heads}, which does not divide {}", config.dim);
+            return Err(invalid("config.json", reason));
+        }
+        let context = json.get("max_position_embeddings").and_then(Value::as_u64).unwrap_or(0);
+        if context < 3 {
+            let reason = "field 'max_position_embeddings' leaves no room for a text";
+            return Err(invalid("config.json", reason.to_owned()));
+        }
+        let tokenizer = tokenizer(folder)?;
+        let weights = Weights::load(folder, &Device::Cpu)?;
+        let linear = |name: &str, outputs: usize| -> Result<Linear, LmError> {
+            let weight = weights.get(&format!("{name}.weight"), &[outputs, config.dim])?;
+            Ok(Linear::new(weight, Some(weights.get(&format!("{name}.bias"), &[outputs])?)))
+        };
+        let (first, second) = (linear("pre_classifier", config.dim)?, linear("classifier", 2)?);
+        let tensors = VarBuilder::from_tensors(weights.all()?, DType::F32, &Device::Cpu);
+        let encoder = DistilBertModel::load(tensors.pp("distilbert"), &config).map_err(|e| {
+            // A backtrace may follow.
+            let text = e.to_string();
+            let words = text.lines().next().unwrap_or_default();
+            invalid("config.json", format!("the weights are of another model: {words}"))
+        })?;
+        let inner = Inner {
+            tokenizer,
+            encoder,
+            first,
+            second,
+            positive: positive(labels),
+            context_tokens: context as usize,
+        };
+        Ok(Self(Arc::new(inner)))
+    }
+
+    /// log p(positive) − log p(negative) of a text, of which the beginning is read as far as the
+    /// context goes.
+    ///
+    /// # Errors
+    /// What the tokenizer and the tensor library report.
+    pub fn log_odds(&self, text: &str) -> Result<f32, JudgeError> {
+        let judge = &self.0;
+        let failed = |e: tokenizers::Error| LmError::Call(format!("the judge's tokenizer: {e}"));
+        let encoded = judge.tokenizer.encode(text, true).map_err(failed)?;
+        let mut ids = encoded.get_ids().to_vec();
+        if ids.len() > judge.context_tokens {
+            // The last one closes the text.
+            let last = ids.last().copied();
+            ids.truncate(judge.context_tokens - 1);
+            ids.extend(last);
+        }
+        let logits = judge.logits(ids).map_err(LmError::from)?;
+        Ok(logits[judge.positive] - logits[1 - judge.positive])
+    }
+}
+
+impl Inner {
+    fn logits(&self, ids: Vec<u32>) -> candle_core::Result<[f32; 2]> {
+        let count = ids.len();
+        let ids = Tensor::from_vec(ids, (1, count), &Device::Cpu)?;
+        // Nothing is hidden.
+        let hidden = ids.zeros_like()?.to_dtype(DType::U8)?.reshape((1, 1, 1, count))?;
+        let states = self.encoder.forward(&ids, &hidden)?;
+        let inside = self.first.forward(&states.i((.., 0))?)?.relu()?;
+        let logits: Vec<f32> = self.second.forward(&inside)?.i(0)?.to_vec1()?;
+        Ok([logits[0], logits[1]])
+    }
+}
+
+/// `tokenizer.json`, or the `vocab.txt` of older models: lower-case WordPiece, as BERT has it.
+fn tokenizer(folder: &Path) -> Result<Tokenizer, JudgeError> {
+    let invalid = |file: &str, e: tokenizers::Error| JudgeError::Invalid {
+        file: folder.join(file),
+        reason: format!("{e}; download it again"),
+    };
+    let words = folder.join("vocab.txt");
+    if folder.join("tokenizer.json").is_file() || !words.is_file() {
+        let file = "tokenizer.json";
+        return Tokenizer::from_file(folder.join(file)).map_err(|e| invalid(file, e));
+    }
+    let made = WordPiece::from_file(&words.to_string_lossy()).build();
+    let mut tokenizer = Tokenizer::new(made.map_err(|e| invalid("vocab.txt", e))?);
+    let id = |token: &str| {
+        let missing = || invalid("vocab.txt", format!("has no {token}").into());
+        Ok::<_, JudgeError>((token.to_owned(), tokenizer.token_to_id(token).ok_or_else(missing)?))
+    };
+    let ends = BertProcessing::new(id("[SEP]")?, id("[CLS]")?);
+    let normalised = tokenizer.with_normalizer(Some(BertNormalizer::default()));
+    normalised.map_err(|e| invalid("vocab.txt", e))?;
+    tokenizer.with_pre_tokenizer(Some(BertPreTokenizer));
+    tokenizer.with_post_processor(Some(ends));
+    Ok(tokenizer)
+}
+
+/// Which label praises, by its name; the second where the names do not say.
+fn positive(labels: Option<&serde_json::Map<String, Value>>) -> usize {
+    let praises =
+        |name: &Value| name.as_str().is_some_and(|name| name.to_lowercase().starts_with("pos"));
+    let found = labels.and_then(|labels| labels.iter().find(|(_, name)| praises(name)));
+    found.and_then(|(id, _)| id.parse().ok()).filter(|&id: &usize| id < 2).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_label_that_praises_is_found_by_its_name() {
+        let of = |labels: Value| positive(labels.as_object());
+        assert_eq!(of(json!({"0": "NEGATIVE", "1": "POSITIVE"})), 1);
+        assert_eq!(of(json!({"0": "pos", "1": "neg"})), 0);
+        assert_eq!(of(json!({"0": "LABEL_0", "1": "LABEL_1"})), 1);
+        assert_eq!(positive(None), 1);
+    }
+}
