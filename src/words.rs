@@ -4,6 +4,24 @@
 use crate::guidance::settings::{Arm, Settings, ValueSource};
 use crate::guidance::trace::ArmTrace;
 
+/// A number of things, such as "1 line" and "2 lines".
+pub fn counted(count: usize, thing: &str) -> String {
+    if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
+}
+
+/// What stands between a prompt and its response for people: nothing where the response goes on
+/// with the prompt, a new paragraph where it answers it. Which of the two it is shows at the seam:
+/// a text that goes on brings its own space.
+pub fn seam(prompt: &str, response: &str) -> &'static str {
+    let (Some(last), Some(first)) = (prompt.chars().next_back(), response.chars().next()) else {
+        return "";
+    };
+    let is_closed = ['.', '?', '!', '…', ':', '"', '”', ')'].contains(&last);
+    let starts_anew = first.is_uppercase() && last.is_lowercase();
+    let is_text = first.is_alphanumeric() || ['*', '#', '-', '"', '“', '`'].contains(&first);
+    if starts_anew || (is_closed && is_text) { "\n\n" } else { "" }
+}
+
 /// A number with as many decimals as it needs, three at most.
 pub fn plain(value: f64) -> String {
     if value == f64::INFINITY {
@@ -120,6 +138,26 @@ pub fn settings_line(arm: Arm, applied: &Settings) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_is_a_paragraph_of_its_own_and_a_continuation_is_not() {
+        for (prompt, response) in
+            [("Why is the sky blue?", "The"), ("Tell me about Paris", "Paris is"), ("Go:", "1. a")]
+        {
+            assert_eq!(seam(prompt, response), "\n\n", "{prompt}");
+        }
+        for (prompt, response) in [
+            ("This movie sucked.", " I mean"),
+            ("This film", " is"),
+            ("This fil", "m is"),
+            ("The end.", "\n\nNo"),
+            ("The end.", ""),
+            ("", "The"),
+            ("Ten (", "or eleven"),
+        ] {
+            assert_eq!(seam(prompt, response), "", "{prompt}");
+        }
+    }
 
     #[test]
     fn columns_that_read_alike_are_numbered() {

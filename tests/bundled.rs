@@ -3,14 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::Device;
 use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::ArmTrace;
 use ivg_playground::guidance::{Prefilled, Search};
-use ivg_playground::packs::{Pack, PackSource};
+use ivg_playground::packs::{DeviceChoice, Pack, PackSource};
 
 fn pack() -> Pack {
-    Pack::load(&PackSource::default(), &Device::Cpu, &mut |_, _| {}).unwrap()
+    Pack::load(&PackSource::default(), DeviceChoice::Cpu, &mut |_, _| {}).unwrap()
 }
 
 fn files(dir: &Path, into: &mut Vec<PathBuf>) {

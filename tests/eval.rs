@@ -7,10 +7,9 @@ use std::cell::Cell;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use candle_core::Device;
 use ivg_playground::guidance::settings::Settings;
 use ivg_playground::lab::eval::{self, EvalArm, EvalError, Plan, Record, Store, Summary};
-use ivg_playground::packs::{Pack, PackSource};
+use ivg_playground::packs::{DeviceChoice, Pack, PackSource};
 use serde_json::Value;
 
 fn tiny(dir: &Path, judged: bool) -> Pack {
@@ -18,7 +17,7 @@ fn tiny(dir: &Path, judged: bool) -> Pack {
     if judged {
         support::write_judge(dir);
     }
-    Pack::load(&PackSource::Folder(dir.to_owned()), &Device::Cpu, &mut |_, _| {}).unwrap()
+    Pack::load(&PackSource::Folder(dir.to_owned()), DeviceChoice::Cpu, &mut |_, _| {}).unwrap()
 }
 
 fn plan(pack: &Pack) -> Plan {

@@ -57,11 +57,13 @@ fn what_cannot_be_is_refused_by_field() {
     let cases = [
         ("stop = [\"\"]\n[base]\npath = \"a\"", "stop: an empty text"),
         ("[base]\n", "base.path, folder or hub: say where"),
-        ("[base]\npath = \"a\"\nhub = \"a/b\"", "base.path, folder and hub: name one"),
-        ("[base]\npath = \"a\"\nfolder = \"/a\"", "base.path, folder and hub: name one"),
+        ("[base]\npath = \"a\"\nhub = \"a/b\"", "base.path, bundled, folder and hub: name one"),
+        ("[base]\npath = \"a\"\nfolder = \"/a\"", "base.path, bundled, folder and hub: name one"),
         ("[base]\npath = \"../a\"", "base.path must name"),
         ("[base]\npath = \"\"", "base.path must name"),
         ("[base]\nfolder = \"a\"", "base.folder must begin with"),
+        ("[base]\nbundled = \"imdb\"", "base.bundled must name a pack"),
+        ("[base]\nbundled = \"../x/y\"", "base.bundled must name a pack"),
         ("[base]\nhub = \"a/b/c\"", "base.hub must be a model's name"),
         ("[base]\nhub = \"a/b\"\nrevision = \"../x\"", "base.revision must be"),
         ("[base]\nhub = \"a/b\"\nfile = \"x.bin\"", "base.file must name a .gguf"),
@@ -166,6 +168,7 @@ fn source() -> impl Strategy<Value = Source> {
     let path = || prop::collection::vec(word(), 1..4).prop_map(|parts| parts.join("/"));
     prop_oneof![
         path().prop_map(|path| Source::Pack(path.into())),
+        (word(), path()).prop_map(|(pack, path)| Source::Bundled(format!("{pack}/{path}").into())),
         (path(), any::<bool>()).prop_map(|(path, is_home)| {
             Source::Folder(format!("{}/{path}", if is_home { "~" } else { "" }).into())
         }),

@@ -7,11 +7,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use candle_core::Device;
 use ivg_playground::packs::check::{Finding, Verdict, check};
 use ivg_playground::packs::hub::{Hub, HubSettings};
 use ivg_playground::packs::survey::{Presence, Survey};
-use ivg_playground::packs::{Pack, PackSource, Source};
+use ivg_playground::packs::{DeviceChoice, Pack, PackSource, Source};
 
 /// No request, no cache.
 fn hub() -> Hub {
@@ -29,7 +28,7 @@ fn faults(dir: &Path) -> Vec<String> {
 
 fn load(dir: &Path) -> Result<(), String> {
     let source = PackSource::Folder(dir.to_owned());
-    let pack = Pack::load_from(&source, &Device::Cpu, &hub(), &|| false, &mut |_| {});
+    let pack = Pack::load_from(&source, DeviceChoice::Cpu, &hub(), &|| false, &mut |_| {});
     pack.map(drop).map_err(|e| e.to_string())
 }
 
@@ -157,7 +156,7 @@ fn a_gguf_file_is_measured_by_its_header() {
     };
     let (held, f32) = (survey(""), survey("precision = \"f32\""));
     let source = PackSource::Folder(dir.path().to_owned());
-    let pack = Pack::load_from(&source, &Device::Cpu, &hub(), &|| false, &mut |_| {}).unwrap();
+    let pack = Pack::load_from(&source, DeviceChoice::Cpu, &hub(), &|| false, &mut |_| {}).unwrap();
     let parameters = pack.sizes()[0].1 as u64;
     assert_eq!(held.parameters, Some(parameters));
     assert_eq!(

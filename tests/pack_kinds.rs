@@ -14,14 +14,14 @@ use ivg_playground::lm::Lm;
 use ivg_playground::packs::check::{Verdict, check};
 use ivg_playground::packs::hub::{Hub, HubSettings};
 use ivg_playground::packs::survey::{Kind, Survey};
-use ivg_playground::packs::{Pack, PackSource};
+use ivg_playground::packs::{DeviceChoice, Pack, PackSource};
 
 const GGUF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/quantised/q8_0.gguf");
 
 fn load(dir: &Path, roles: &str) -> Result<Pack, String> {
     fs::write(dir.join("pack.toml"), format!("name = \"x\"\ndescription = \"\"\n{roles}")).unwrap();
     let source = PackSource::Folder(dir.to_owned());
-    Pack::load(&source, &Device::Cpu, &mut |_, _| {}).map_err(|e| e.to_string())
+    Pack::load(&source, DeviceChoice::Cpu, &mut |_, _| {}).map_err(|e| e.to_string())
 }
 
 fn folders() -> tempfile::TempDir {
@@ -166,6 +166,18 @@ fn a_value_head_may_stand_on_another_role_s_model() {
     let message = load(dir.path(), &roles("{ path = \"head\", trunk = \"untuned\" }"));
     let message = message.err().unwrap();
     assert!(message.contains("value model") && message.contains("score.weight"), "{message}");
+}
+
+/// A judge out of another pack that came with the program.
+#[test]
+fn a_bundled_pack_lends_its_parts() {
+    let dir = folders();
+    let roles = "base.path = \"base\"\njudge.bundled = \"imdb/judge\"";
+    let pack = load(dir.path(), roles).unwrap();
+    assert!(pack.gold_reward("A wonderful", " film, moving and superb").unwrap() > 0.0);
+    let missing = load(dir.path(), "base.path = \"base\"\njudge.bundled = \"imdb/none\"");
+    let missing = missing.err().unwrap();
+    assert!(missing.contains("imdb/none") && missing.contains("is complete"), "{missing}");
 }
 
 #[test]

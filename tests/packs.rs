@@ -6,13 +6,12 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use candle_core::Device;
 use ivg_playground::guidance::ValuePrompt;
-use ivg_playground::packs::{Pack, PackSource};
+use ivg_playground::packs::{DeviceChoice, Pack, PackSource};
 
 fn load(dir: &Path) -> Result<Pack, String> {
     let source = PackSource::Folder(dir.to_owned());
-    Pack::load(&source, &Device::Cpu, &mut |_, _| {}).map_err(|e| e.to_string())
+    Pack::load(&source, DeviceChoice::Cpu, &mut |_, _| {}).map_err(|e| e.to_string())
 }
 
 /// Writes a good pack, spoils it, and gives the message.
@@ -123,7 +122,7 @@ fn manifests_are_checked() {
     let both = "path = \"value\", hub = \"a/b\"";
     assert_says(
         &toml("path = \"value\"", both),
-        &["value.path, folder and hub", "one of the three"],
+        &["value.path, bundled, folder and hub", "name one of them"],
     );
     assert_says(&toml("path = \"value\"", "hub = \"../b\""), &["value.hub", "owner/model"]);
     assert_says(&toml("AB{prompt}", "AB"), &["base.template", "{prompt}"]);
@@ -134,8 +133,10 @@ fn manifests_are_checked() {
 #[test]
 fn a_bundled_pack_that_is_not_there_says_where_it_was_sought() {
     let source = PackSource::Bundled("nothing".into());
-    let message =
-        Pack::load(&source, &Device::Cpu, &mut |_, _| {}).err().map(|e| e.to_string()).unwrap();
+    let message = Pack::load(&source, DeviceChoice::Cpu, &mut |_, _| {})
+        .err()
+        .map(|e| e.to_string())
+        .unwrap();
     assert_says(&message, &["'nothing'", "looked in", "--pack"]);
 }
 

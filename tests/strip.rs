@@ -7,10 +7,9 @@ use std::path::Path;
 use std::process::Command as Process;
 use std::time::{Duration, Instant};
 
-use candle_core::Device;
 use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::lab::strip::{self, Abilities, Dial, Measure, Plan, Sample, Strip, Task};
-use ivg_playground::packs::{Pack, PackSource};
+use ivg_playground::packs::{DeviceChoice, Pack, PackSource};
 use ivg_playground::worker::protocol::{Command, Event, PackInfo, Request, RunId};
 use ivg_playground::worker::{Link, spawn};
 
@@ -174,7 +173,7 @@ fn a_pack_without_a_judge_is_measured_by_its_value() {
     let dir = tempfile::tempdir().unwrap();
     support::write_pack(dir.path());
     let source = PackSource::Folder(dir.path().to_owned());
-    let pack = Pack::load(&source, &Device::Cpu, &mut |_, _| {}).unwrap();
+    let pack = Pack::load(&source, DeviceChoice::Cpu, &mut |_, _| {}).unwrap();
     let plan = Plan::new(Abilities::from(&pack), "A film", &settings(4), 1).unwrap();
     assert_eq!(plan.measure, Measure::Value);
     let mut strip = Strip::new(plan.clone());
@@ -187,7 +186,7 @@ fn a_pack_without_a_judge_is_measured_by_its_value() {
 
 #[test]
 fn the_bundled_pack_praises_more_the_stronger_it_is_guided() {
-    let pack = Pack::load(&PackSource::default(), &Device::Cpu, &mut |_, _| {}).unwrap();
+    let pack = Pack::load(&PackSource::default(), DeviceChoice::Cpu, &mut |_, _| {}).unwrap();
     // Token guidance alone, so that β is all there is.
     let settings = Settings { beams: 1, successors: 1, ..pack.manifest.defaults.clone() };
     let plan = Plan::new(Abilities::from(&pack), "This film", &settings, 6).unwrap();

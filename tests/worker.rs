@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::{StopReason, Trace};
 use ivg_playground::packs::PackSource;
-use ivg_playground::worker::protocol::{Command, Event, Request};
+use ivg_playground::worker::protocol::{Command, DeviceChoice, Event, Request, no_gpu_support};
 use ivg_playground::worker::{Link, spawn};
 
 fn loaded(dir: &Path) -> Link {
@@ -156,6 +156,28 @@ fn errors_are_sentences_and_the_worker_lives_on() {
     assert!(failure(&link).contains("pack.toml"));
     link.send(Command::Generate(5, request(3)));
     assert_eq!(until_done(&link).1.arms.len(), 2);
+}
+
+/// Asked for a GPU that there is not, the worker says so and computes on.
+#[test]
+fn a_gpu_that_is_not_there_is_told() {
+    let Some(reason) = no_gpu_support() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    support::write_pack(dir.path());
+    let link = spawn(|| {}).unwrap();
+    let told = |device| {
+        link.send(Command::UseDevice(device));
+        link.send(Command::LoadPack(PackSource::Folder(dir.path().to_owned())));
+        loop {
+            if let Event::Loaded(info) = link.wait().unwrap() {
+                assert!(info.device.starts_with("CPU, "), "{}", info.device);
+                return info.device_note;
+            }
+        }
+    };
+    assert!(told(DeviceChoice::Gpu).is_some_and(|note| note.contains(reason)));
+    assert_eq!(told(DeviceChoice::Auto), None);
+    assert_eq!(told(DeviceChoice::Cpu), None);
 }
 
 #[test]

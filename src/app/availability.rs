@@ -124,6 +124,7 @@ mod tests {
             defaults: Settings::default(),
             context_tokens: 512,
             device: "CPU".into(),
+            device_note: None,
             has_pair,
             has_value,
             has_judge: true,

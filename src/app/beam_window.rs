@@ -16,6 +16,7 @@ use super::session::Session;
 use super::slots::{Slot, slots};
 use super::theme::{Palette, RESPONSE_LINE, space, text};
 use crate::guidance::trace::ChunkTrace;
+use crate::words::seam;
 
 /// Width of the window when it first opens; it is as high as its text, up to a limit.
 const WIDTH: f32 = 440.0;
@@ -146,7 +147,9 @@ impl Beam<'_> {
         };
         let mut job = LayoutJob::default();
         let prompt = TextFormat { font_id: text::prompt(), ..plain(p.weak) };
-        job.append(&end_of(self.prompt), 0.0, prompt);
+        let spoken = self.spoken();
+        job.append(&end_of(self.prompt), 0.0, prompt.clone());
+        job.append(seam(self.prompt, &spoken), 0.0, prompt);
         for (t, (chunk, &i)) in self.chunks.iter().zip(self.line).enumerate() {
             let Some(candidate) = chunk.candidates.get(i) else { break };
             let mut format = plain(if t > self.at.chunk { p.ghost } else { p.text });
@@ -163,7 +166,7 @@ impl Beam<'_> {
             let bar = if t + 1 < self.line.len() { " |" } else { "" };
             job.append(&format!(" {}{bar}", value_words(candidate.value)), 0.0, value);
         }
-        let words = format!("{}{}", end_of(self.prompt), self.spoken());
+        let words = format!("{}{spoken}", end_of(self.prompt));
         ScrollArea::vertical().auto_shrink([false, true]).max_height(HIGHEST).show(ui, |ui| {
             ui.set_max_width(ui.available_width() - space::M);
             let shown = ui.add(Label::new(job).wrap());

@@ -14,6 +14,7 @@ mod changes;
 mod chunk_card;
 pub mod coloring;
 mod column_menu;
+mod download_dialog;
 mod figures;
 mod focus;
 mod icon;
@@ -48,7 +49,7 @@ use eframe::egui::{self, CentralPanel, Frame, Margin, Panel, Ui, Vec2, ViewportC
 
 use crate::guidance::settings::{Column, Settings};
 use crate::worker::Link;
-use crate::worker::protocol::{Event, PackInfo, PackSource, RunId};
+use crate::worker::protocol::{Command, DeviceChoice, Event, PackInfo, PackSource, RunId};
 
 use archive::Archive;
 use beam_window::BeamReader;
@@ -113,6 +114,9 @@ impl App {
         if let Some(lower) = options.lower {
             (preferences.lower, preferences.lower_hidden) = (lower, false);
         }
+        if let Some(device) = options.device {
+            preferences.device = device;
+        }
         if let Some(settings) = &options.settings {
             preferences.settings = settings.clone();
         }
@@ -142,7 +146,7 @@ impl App {
             help: false,
             below: Below::default(),
             reader: BeamReader::default(),
-            shelf: Shelf::default(),
+            shelf: Shelf::new(options.hub),
             in_use: None,
             coming: None,
             set_aside: None,
@@ -153,6 +157,9 @@ impl App {
         }
         if wants_example && !app.preferences.has_run {
             app.show_example();
+        }
+        if app.preferences.device != DeviceChoice::default() {
+            app.send(Command::UseDevice(app.preferences.device));
         }
         app.load_pack(options.pack);
         app
@@ -169,14 +176,18 @@ impl App {
     }
 
     /// Takes in what the worker has sent.
-    fn receive(&mut self) {
+    fn receive(&mut self, ctx: &egui::Context) {
         let events: Vec<_> = self.link.drain().collect();
         for event in events {
             match &event {
                 Event::Loaded(pack) => {
-                    self.in_use = self.coming.take();
+                    // The worker moves a pack by itself where a GPU is too small for it.
+                    self.in_use = self.coming.take().or(self.in_use.take());
                     self.meet(pack);
                     self.fit_columns(pack);
+                    if let Some(note) = &pack.device_note {
+                        self.notice(ctx, note.clone(), false);
+                    }
                 }
                 Event::LoadFailed(_) => self.coming = None,
                 _ => {}
@@ -274,7 +285,7 @@ impl App {
 
 impl eframe::App for App {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
-        self.receive();
+        self.receive(ctx);
         self.receive_from_disk(ctx);
         self.receive_from_library(ctx);
         self.pictures.watch(ctx);
@@ -300,6 +311,7 @@ impl eframe::App for App {
         shortcuts::help(ui, &mut self.help);
         self.dialog(ui);
         self.pack_form(ui);
+        self.download_dialog(ui);
         // Last, so that a run starts with what was entered in this very frame.
         let asked = self.focus.turn() || !actions.is_empty() || self.preferences.theme != before;
         actions.sort_by_key(|a| !matches!(a, Action::Edited(_)));

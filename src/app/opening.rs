@@ -12,7 +12,8 @@ use super::screenshot::{Camera, Outcome};
 use super::{App, Theme, icon};
 use crate::guidance::settings::Settings;
 use crate::worker::Link;
-use crate::worker::protocol::PackSource;
+use crate::worker::library::HubSettings;
+use crate::worker::protocol::{DeviceChoice, PackSource};
 
 /// The name in the title bar and of the folder that preferences are kept in.
 const NAME: &str = "IVG Playground";
@@ -68,6 +69,10 @@ pub struct Options {
     pub settings: Option<Settings>,
     /// Where runs are kept; none keeps nothing and saves nothing.
     pub folder: Option<PathBuf>,
+    /// Where the models compute; none: as chosen last.
+    pub device: Option<DeviceChoice>,
+    /// Where models are downloaded from; none: as the environment says.
+    pub hub: Option<HubSettings>,
     /// Show the recorded example to somebody who has not made a run yet.
     pub example: bool,
     /// What draws the window.
@@ -80,6 +85,8 @@ impl Options {
         Self {
             pack,
             prompt: None,
+            device: None,
+            hub: None,
             generate: false,
             screenshot: None,
             present: false,

@@ -1,11 +1,13 @@
 //! A pack being put together: which models play which role, to be written as a `pack.toml`.
 
-use eframe::egui::{ComboBox, Grid, Id, Modal, RichText, ScrollArea, TextEdit, Ui};
+use eframe::egui::{Align, ComboBox, Id, Layout, Modal, RichText, ScrollArea, TextEdit, Ui, vec2};
 
 use super::theme::{Palette, space, text};
 use super::widgets::{primary_button, secondary_button};
 use crate::guidance::settings::Settings;
-use crate::worker::library::{HubModel, MAIN, Manifest, PLACEHOLDER, PromptStyle, Role, Source};
+use crate::worker::library::{
+    HubModel, JudgeRole, MAIN, Manifest, PLACEHOLDER, Precision, PromptStyle, Role, Source,
+};
 
 /// What is typed so far.
 #[derive(Debug, Clone, PartialEq)]
@@ -16,6 +18,8 @@ pub struct PackForm {
     untuned: RoleForm,
     tuned: RoleForm,
     value: RoleForm,
+    /// The place of the judge.
+    judge: String,
     /// Where the sliders will start.
     defaults: Settings,
     /// Puts the caret into the first box with the first frame.
@@ -29,6 +33,8 @@ struct RoleForm {
     adapter: String,
     template: String,
     chat: bool,
+    system: String,
+    precision: Option<Precision>,
 }
 
 /// What a person decided.
@@ -47,11 +53,19 @@ impl Default for RoleForm {
             adapter: String::new(),
             template: PLACEHOLDER.to_owned(),
             chat: false,
+            system: String::new(),
+            precision: None,
         }
     }
 }
 
 const HINT: &str = "owner/model · owner/model:file.gguf · /a/folder · /a/file.gguf";
+const WIDTH: f32 = 640.0;
+/// Height of the window that the fields leave to the rest of the form and its margins.
+const AROUND: f32 = 230.0;
+/// Of the words before a box, and of a box to choose from.
+const LABEL: f32 = 84.0;
+const CHOICE: f32 = 148.0;
 
 impl PackForm {
     /// An empty form; the pack will start with these settings.
@@ -64,6 +78,7 @@ impl PackForm {
             untuned: role(),
             tuned: role(),
             value: role(),
+            judge: String::new(),
             defaults,
             is_new: true,
         }
@@ -85,16 +100,24 @@ impl PackForm {
             "" => "A pack of my own.",
             words => words,
         };
+        let untuned = self.untuned.role();
+        let tuned = self.tuned.role().map(|tuned| match &untuned {
+            // A pair reads one prompt and is held alike.
+            Some(Role { prompt, precision, .. }) => {
+                Role { prompt: prompt.clone(), precision: *precision, ..tuned }
+            }
+            None => tuned,
+        });
         let manifest = Manifest {
             name: self.name.trim().to_owned(),
             description: description.to_owned(),
             licence: None,
             url: None,
             base: self.base.role().ok_or("Base: say where the files are.")?,
-            untuned: self.untuned.role(),
-            tuned: self.tuned.role(),
+            untuned,
+            tuned,
             value: self.value.role(),
-            judge: None,
+            judge: source(&self.judge).map(|source| JudgeRole { source }),
             eval_prompts: None,
             examples: Vec::new(),
             stop: Vec::new(),
@@ -109,13 +132,16 @@ impl PackForm {
         let mut decision = None;
         let frame = eframe::egui::Frame::popup(ui.style()).inner_margin(space::L);
         let modal = Modal::new(Id::unique("pack form")).frame(frame).show(ui.ctx(), |ui| {
-            ui.set_width(640.0);
+            ui.set_width(WIDTH);
             ui.label(RichText::new("New pack").font(text::heading()));
             let words = "Which models play which role. Only the base is needed; without a pair \
                          β does not apply, without a value model λ by explicit values does not.";
             ui.label(RichText::new(words).color(Palette::of(ui).weak));
             ui.add_space(space::S);
-            ScrollArea::vertical().max_height(430.0).show(ui, |ui| self.fields(ui));
+            // One that shrinks with what is in it would move the buttons away from the pointer.
+            let height = (ui.ctx().content_rect().height() - AROUND).clamp(90.0, 470.0);
+            let fields = ScrollArea::vertical().max_height(height).auto_shrink(false);
+            fields.show(ui, |ui| self.fields(ui));
             ui.add_space(space::S);
             let made = self.manifest();
             let ink = Palette::of(ui).weak;
@@ -148,70 +174,113 @@ impl PackForm {
     }
 
     fn fields(&mut self, ui: &mut Ui) {
-        Grid::new("pack").num_columns(2).spacing([space::M, space::S]).show(ui, |ui| {
-            ui.label("Name");
-            let name = TextEdit::singleline(&mut self.name).desired_width(500.0);
-            let name = ui.add(name.hint_text("gpt2-xl-imdb")).accessible_name("Name of the pack");
-            if std::mem::take(&mut self.is_new) {
+        ui.spacing_mut().item_spacing.y = space::XS;
+        // Room for the bar that scrolls.
+        ui.set_max_width(WIDTH - space::L);
+        let is_new = std::mem::take(&mut self.is_new);
+        line(ui, "Name", |ui| {
+            let name = written(ui, &mut self.name, "gpt2-xl-imdb", "Name of the pack");
+            if is_new {
                 name.request_focus();
             }
-            ui.end_row();
-            ui.label("Description");
-            let edit = TextEdit::singleline(&mut self.description).desired_width(500.0);
-            ui.add(edit.hint_text("One sentence for people"))
-                .accessible_name("Description of the pack");
-            ui.end_row();
+        });
+        line(ui, "Description", |ui| {
+            let hint = "One sentence for people";
+            written(ui, &mut self.description, hint, "Description of the pack");
         });
         let roles = [
             ("Base", "The frozen model that is guided.", &mut self.base),
             ("Untuned", "The small model before preference tuning.", &mut self.untuned),
-            ("Tuned", "The same after it.", &mut self.tuned),
+            ("Tuned", "The same after it; reads and is held as untuned.", &mut self.tuned),
             ("Value", "Predicts the reward of a partial text.", &mut self.value),
         ];
         for (name, hint, role) in roles {
-            ui.add_space(space::S);
-            ui.horizontal(|ui| {
-                ui.label(RichText::new(name).font(text::group()));
-                let ink = Palette::of(ui).weak;
-                ui.label(RichText::new(hint).font(text::small()).color(ink));
-            });
+            heading(ui, name, hint);
             role.fields(ui, name);
         }
+        heading(ui, "Judge", "Measures finished texts and never guides.");
+        line(ui, "Files", |ui| {
+            let hint = "owner/model of a DistilBERT classifier · /a/folder";
+            written(ui, &mut self.judge, hint, "Judge: files");
+        });
     }
+}
+
+fn heading(ui: &mut Ui, name: &str, hint: &str) {
+    ui.add_space(space::S);
+    ui.horizontal(|ui| {
+        ui.label(RichText::new(name).font(text::group()));
+        let ink = Palette::of(ui).weak;
+        ui.label(RichText::new(hint).font(text::small()).color(ink));
+    });
+}
+
+/// Words, and what stands behind them up to the right edge.
+fn line(ui: &mut Ui, words: &str, contents: impl FnOnce(&mut Ui)) {
+    ui.horizontal(|ui| {
+        let size = vec2(LABEL, ui.spacing().interact_size.y);
+        ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
+            ui.set_min_width(LABEL);
+            ui.label(words);
+        });
+        contents(ui);
+    });
+}
+
+/// A box as wide as there is room.
+fn written(ui: &mut Ui, text: &mut String, hint: &str, name: &str) -> eframe::egui::Response {
+    let edit = TextEdit::singleline(text).desired_width(f32::INFINITY).hint_text(hint);
+    ui.add(edit).accessible_name(name)
 }
 
 impl RoleForm {
     fn fields(&mut self, ui: &mut Ui, name: &str) {
-        Grid::new(name).num_columns(2).spacing([space::M, space::XS]).show(ui, |ui| {
-            ui.label("Files");
-            let edit = TextEdit::singleline(&mut self.place).desired_width(500.0);
-            ui.add(edit.hint_text(HINT)).accessible_name(format!("{name}: files"));
-            ui.end_row();
-            if name == "Tuned" {
-                ui.label("Adapter");
-                let edit = TextEdit::singleline(&mut self.adapter).desired_width(500.0);
-                let edit = edit.hint_text("A LoRA folder on these files, or on untuned's");
-                ui.add(edit).accessible_name("Tuned: adapter");
-                ui.end_row();
-            }
-            if !self.is_empty() {
-                ui.label("Prompt");
-                ui.horizontal(|ui| {
-                    let shown = if self.chat { "Chat template" } else { "As written" };
-                    let choice = ComboBox::from_id_salt(name).selected_text(shown).width(130.0);
-                    let choice = choice.show_ui(ui, |ui| {
-                        ui.selectable_value(&mut self.chat, false, "As written");
-                        ui.selectable_value(&mut self.chat, true, "Chat template");
-                    });
-                    choice.response.accessible_name(format!("{name}: prompt"));
-                    if !self.chat {
-                        let edit = TextEdit::singleline(&mut self.template).desired_width(360.0);
-                        ui.add(edit).accessible_name(format!("{name}: template"));
-                    }
-                });
-                ui.end_row();
-            }
+        line(ui, "Files", |ui| {
+            written(ui, &mut self.place, HINT, &format!("{name}: files"));
         });
+        if name == "Tuned" {
+            line(ui, "Adapter", |ui| {
+                let hint = "A LoRA folder on these files, or on untuned's";
+                written(ui, &mut self.adapter, hint, "Tuned: adapter");
+            });
+            return;
+        }
+        if self.is_empty() {
+            return;
+        }
+        line(ui, "Prompt", |ui| self.prompt(ui, name));
+        line(ui, "Weights", |ui| {
+            let held = [
+                (None, "As the files suit"),
+                (Some(Precision::F32), "32 bits (f32)"),
+                (Some(Precision::Q8_0), "8 bits (q8_0)"),
+            ];
+            let shown = held.iter().find(|(held, _)| *held == self.precision);
+            let choice = ComboBox::from_id_salt((name, "weights"))
+                .selected_text(shown.map_or("", |(_, words)| words))
+                .width(CHOICE);
+            let choice = choice.show_ui(ui, |ui| {
+                for (held, words) in held {
+                    ui.selectable_value(&mut self.precision, held, words);
+                }
+            });
+            choice.response.accessible_name(format!("{name}: weights"));
+        });
+    }
+
+    fn prompt(&mut self, ui: &mut Ui, name: &str) {
+        let shown = if self.chat { "Chat template" } else { "As written" };
+        let choice = ComboBox::from_id_salt((name, "prompt")).selected_text(shown).width(CHOICE);
+        let choice = choice.show_ui(ui, |ui| {
+            ui.selectable_value(&mut self.chat, false, "As written");
+            ui.selectable_value(&mut self.chat, true, "Chat template");
+        });
+        choice.response.accessible_name(format!("{name}: prompt"));
+        if self.chat {
+            written(ui, &mut self.system, "System prompt, if any", &format!("{name}: system"));
+        } else {
+            written(ui, &mut self.template, PLACEHOLDER, &format!("{name}: template"));
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -223,7 +292,8 @@ impl RoleForm {
             return None;
         }
         let prompt = if self.chat {
-            PromptStyle::Chat { system: None }
+            let system = self.system.trim();
+            PromptStyle::Chat { system: (!system.is_empty()).then(|| system.to_owned()) }
         } else {
             PromptStyle::Template(self.template.clone())
         };
@@ -231,7 +301,7 @@ impl RoleForm {
             source: source(&self.place),
             trunk: None,
             adapter: source(&self.adapter),
-            precision: None,
+            precision: self.precision,
             prompt,
         })
     }
@@ -283,7 +353,17 @@ mod tests {
         form.untuned.place = "lvwerra/gpt2-imdb".into();
         assert!(form.manifest().is_err_and(|reason| reason.contains("pair")));
         form.tuned.adapter = "/adapters/dpo".into();
+        form.untuned.chat = true;
+        form.untuned.system = " Be brief. ".into();
+        form.untuned.precision = Some(Precision::Q8_0);
+        form.judge = "/judges/mine".into();
         let made = form.manifest().expect("complete");
+        // What is said of one half of the pair holds for both.
+        let tuned = made.tuned.clone().expect("a pair");
+        let system = Some("Be brief.".to_owned());
+        assert_eq!(tuned.prompt, PromptStyle::Chat { system });
+        assert_eq!(tuned.precision, Some(Precision::Q8_0));
+        assert!(made.judge.is_some());
         let text = made.to_toml().expect("written");
         assert_eq!(Manifest::parse(&text), Ok(made));
     }

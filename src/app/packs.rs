@@ -7,6 +7,7 @@ use eframe::egui::{Context, Ui};
 use super::App;
 use super::archive::shown;
 use super::availability::why_no_arm;
+use super::download_dialog;
 use super::pack_form::{Decision, PackForm};
 use super::panels::models::PackAction;
 use super::panels::side::Side;
@@ -45,6 +46,7 @@ impl App {
     }
 
     pub(super) fn act_on_packs(&mut self, ctx: &Context, action: PackAction) {
+        self.shelf.fresh = None;
         match action {
             PackAction::Look => {
                 // The first look is at what is here: it must not wait for a network.
@@ -57,7 +59,7 @@ impl App {
             }
             PackAction::Fetch(source) => {
                 self.session.error = None;
-                self.shelf.fetch(ctx, source);
+                self.shelf.want(ctx, source);
             }
             PackAction::StopFetching => self.shelf.stop(),
             PackAction::Forget(source) => {
@@ -65,9 +67,33 @@ impl App {
                 self.preferences.added_packs.retain(|folder| !is_it(folder));
                 self.shelf.look(ctx, &self.preferences.added_packs, false);
             }
+            PackAction::UseDevice(device) => {
+                self.preferences.device = device;
+                self.send(Command::UseDevice(device));
+                if let Some(source) = self.in_use.clone() {
+                    self.session.error = None;
+                    self.load_pack(source);
+                }
+            }
             PackAction::New => {
                 self.shelf.form = Some(PackForm::new(self.preferences.settings.clone()));
             }
+        }
+    }
+
+    /// The question before a large download.
+    pub(super) fn download_dialog(&mut self, ui: &Ui) {
+        let Some(source) = self.shelf.in_question.clone() else { return };
+        let free = self.shelf.free_memory_bytes;
+        let answer = match self.shelf.survey(&source) {
+            Some(survey) => download_dialog::show(ui, survey, free),
+            // It was taken off the list meanwhile.
+            None => Some(false),
+        };
+        let Some(answer) = answer else { return };
+        self.shelf.in_question = None;
+        if answer {
+            self.shelf.fetch(ui.ctx(), source);
         }
     }
 
@@ -103,8 +129,9 @@ impl App {
             path
         };
         if !self.preferences.added_packs.contains(&folder) {
-            self.preferences.added_packs.push(folder);
+            self.preferences.added_packs.push(folder.clone());
         }
+        self.shelf.fresh = Some(PackSource::Folder(folder));
         self.preferences.side = Side::Models;
         self.shelf.look(ctx, &self.preferences.added_packs, false);
     }
@@ -118,6 +145,7 @@ impl App {
     pub(super) fn receive_from_library(&mut self, ctx: &Context) {
         for outcome in self.shelf.receive() {
             match outcome {
+                Outcome::Measured(source) => self.shelf.want(ctx, source),
                 Outcome::Ready(source) => {
                     self.shelf.look(ctx, &self.preferences.added_packs, false);
                     self.load_pack(source);

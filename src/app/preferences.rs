@@ -9,7 +9,7 @@ use super::panels::side::Side;
 use super::presets::Preset;
 use super::theme::Theme;
 use crate::guidance::settings::{Arm, Column, Settings, limits};
-use crate::worker::protocol::PackInfo;
+use crate::worker::protocol::{DeviceChoice, PackInfo};
 
 /// Everything that is remembered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,6 +23,8 @@ pub struct Preferences {
     pub pack: Option<String>,
     /// Folders of packs that a person added.
     pub added_packs: Vec<PathBuf>,
+    /// Where the models compute.
+    pub device: DeviceChoice,
     /// The prompt as typed.
     pub prompt: String,
     /// Light, dark or what the desktop says.
@@ -54,6 +56,7 @@ impl Default for Preferences {
             columns: vec![Arm::Base.into(), Arm::Ivg.into()],
             pack: None,
             added_packs: Vec::new(),
+            device: DeviceChoice::default(),
             prompt: String::new(),
             theme: Theme::default(),
             coloring: Coloring::default(),

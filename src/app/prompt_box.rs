@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use eframe::egui::{Context, Event, Id, Margin, Response, RichText, ScrollArea, TextEdit, Ui};
 
 use super::theme::{Palette, space, text};
+use crate::words::counted;
 
 /// Longest prompt, in bytes: several times what the models' contexts hold.
 const MOST_BYTES: usize = 64 << 10;
@@ -33,8 +34,8 @@ pub fn why_too_long(text: &str) -> Option<String> {
     }
     let (kib, most) = (text.len().div_ceil(1024), MOST_BYTES >> 10);
     Some(format!(
-        "{kib} KiB in {} lines are too long for a prompt; {most} KiB in {MOST_LINES} lines fit.",
-        lines()
+        "{kib} KiB in {} are too long for a prompt; {most} KiB in {MOST_LINES} lines fit.",
+        counted(lines(), "line")
     ))
 }
 
@@ -110,7 +111,7 @@ mod tests {
         assert_eq!(why_too_long(&"a".repeat(MOST_BYTES)), None);
         assert_eq!(why_too_long(&"\n".repeat(MOST_LINES - 1)), None);
         let long = why_too_long(&"a".repeat(MOST_BYTES + 1));
-        assert!(long.is_some_and(|r| r.starts_with("65 KiB in 1 lines")));
+        assert!(long.is_some_and(|r| r.starts_with("65 KiB in 1 line are")));
         let lines = why_too_long(&"a\n".repeat(10_000));
         assert!(lines.is_some_and(|r| r.starts_with("20 KiB in 10001 lines")));
     }

@@ -14,6 +14,7 @@ use super::prompt_box::end_of;
 use super::session::ArmView;
 use super::theme::{Palette, RESPONSE_LINE, text};
 use crate::guidance::trace::{ChunkTrace, TokenTrace};
+use crate::words::seam;
 
 /// What is to be laid out.
 pub struct Page<'a> {
@@ -53,6 +54,11 @@ impl Page<'_> {
         let p = Palette::of(ui);
         let mut laid = Laid { job: LayoutJob::default(), pieces: Vec::new() };
         laid.append(&end_of(self.prompt), None, format(text::prompt(), p.weak));
+        laid.append(
+            seam(self.prompt, &self.view.report.text),
+            None,
+            format(text::prompt(), p.weak),
+        );
         let report = &self.view.report;
         match self.coloring {
             Coloring::Plain => {

@@ -5,13 +5,16 @@ use std::path::PathBuf;
 
 use eframe::egui::Context;
 
+use super::download_dialog::LARGE;
 use super::pack_form::PackForm;
-use crate::worker::library::{Ask, Hub, Library, Progress, Shelved, Survey, Told};
+use crate::worker::library::{Ask, Hub, HubSettings, Library, Progress, Shelved, Survey, Told};
 use crate::worker::protocol::PackSource;
 
 /// What came of a question, for the window.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
+    /// The size of a pack that a person wants is known.
+    Measured(PackSource),
     /// A pack is complete and is to be loaded.
     Ready(PackSource),
     /// A pack was written to this folder.
@@ -42,21 +45,42 @@ pub struct Shelf {
     pub is_looking: bool,
     /// The download in progress.
     pub fetching: Option<Fetching>,
+    /// A pack that is downloaded once the hub has said how large it is.
+    pub measuring: Option<PackSource>,
+    /// A pack so large that a person is asked first.
+    pub in_question: Option<PackSource>,
+    /// A pack that has just come onto the list, to be shown.
+    pub fresh: Option<PackSource>,
     /// A pack that is being put together.
     pub form: Option<PackForm>,
+    /// Where models are downloaded from; none: as the environment says.
+    hub: Option<HubSettings>,
     fetches: u64,
 }
 
 impl Shelf {
-    /// A shelf whose thread starts when it is first looked at.
-    pub fn new() -> Self {
-        Self::default()
+    /// A shelf whose thread starts when it is first looked at. Without a `hub`, the environment
+    /// names one.
+    pub fn new(hub: Option<HubSettings>) -> Self {
+        Self { hub, ..Self::default() }
     }
 
     /// Looks at the packs; `added` are folders of a person's own.
     pub fn look(&mut self, ctx: &Context, added: &[PathBuf], hub: bool) {
         self.is_looking = true;
         self.ask(ctx, Ask::Look { added: added.to_vec(), hub });
+    }
+
+    /// A person wants a pack that is not all here: how large it is comes first.
+    pub fn want(&mut self, ctx: &Context, source: PackSource) {
+        match self.survey(&source).and_then(Survey::missing_bytes) {
+            Some(missing) if missing >= LARGE => self.in_question = Some(source),
+            Some(_) => self.fetch(ctx, source),
+            None => {
+                self.measuring = Some(source.clone());
+                self.ask(ctx, Ask::Measure(source));
+            }
+        }
     }
 
     /// Downloads what a pack lacks; it is loaded afterwards.
@@ -104,6 +128,15 @@ impl Shelf {
                 self.is_looking = false;
                 None
             }
+            Told::Measured(measured) => {
+                self.measuring = None;
+                let shelved = self.packs.iter_mut().flatten();
+                let Shelved { source, survey } = measured.clone();
+                shelved.filter(|s| s.source == source).for_each(|s| *s = measured.clone());
+                // What the hub has not said, the card says.
+                let is_known = survey.is_ok_and(|survey| survey.missing_bytes().is_some());
+                is_known.then_some(Outcome::Measured(source))
+            }
             Told::Progress(progress) => {
                 if let Some(fetching) = &mut self.fetching {
                     fetching.progress = Some(progress);
@@ -133,12 +166,61 @@ impl Shelf {
     fn ask(&mut self, ctx: &Context, ask: Ask) {
         if self.library.is_none() {
             let ctx = ctx.clone();
-            let library = Library::spawn(Hub::from_env, move || ctx.request_repaint());
+            let hub = self.hub.clone();
+            let hub = move || hub.map_or_else(Hub::from_env, Hub::new);
+            let library = Library::spawn(hub, move || ctx.request_repaint());
             self.library = library.inspect_err(|e| tracing::warn!("no library of packs: {e}")).ok();
         }
         if !self.library.as_ref().is_some_and(|library| library.ask(ask)) {
             self.is_looking = false;
             self.fetching = None;
+            self.measuring = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::library::{Entry, Kind, Presence};
+
+    fn shelved(missing_bytes: Option<u64>) -> Shelved {
+        let model = Entry {
+            role: "base",
+            kind: Kind::Model,
+            same_as: None,
+            source: "a/b".into(),
+            presence: Presence::ToDownload,
+            file_bytes: missing_bytes,
+            missing_bytes,
+            parameters: None,
+            held_bytes: None,
+            licence: None,
+            problem: None,
+        };
+        let survey = Survey {
+            name: "large".into(),
+            description: String::new(),
+            licence: None,
+            folder: "/large".into(),
+            models: vec![model],
+        };
+        Shelved { source: PackSource::Folder("/large".into()), survey: Ok(survey) }
+    }
+
+    #[test]
+    fn a_large_download_is_asked_about_and_an_unknown_one_measured() {
+        let ctx = Context::default();
+        let source = PackSource::Folder("/large".into());
+        let mut shelf = Shelf { packs: Some(vec![shelved(None)]), ..Shelf::default() };
+        shelf.want(&ctx, source.clone());
+        assert_eq!((shelf.measuring.as_ref(), &shelf.in_question), (Some(&source), &None));
+        let outcome = shelf.take(Told::Measured(shelved(Some(LARGE))));
+        assert_eq!(outcome, Some(Outcome::Measured(source.clone())));
+        shelf.want(&ctx, source.clone());
+        assert!(shelf.measuring.is_none() && shelf.fetching.is_none());
+        assert_eq!(shelf.in_question, Some(source));
+        // What the hub has not said is not asked for again and again.
+        assert_eq!(shelf.take(Told::Measured(shelved(None))), None);
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ivg_playground::lab::bench::{BenchReport, bench};
-use ivg_playground::packs::PackSource;
+use ivg_playground::packs::Pack;
 
 /// How to measure.
 #[derive(clap::Args)]
@@ -17,16 +17,15 @@ pub struct Args {
 }
 
 /// Loads the pack, measures, prints.
-pub fn run(args: &Args, source: &PackSource) -> anyhow::Result<()> {
-    let pack = super::load_pack(source)?;
-    let report = bench(&pack, args.repetitions)?;
+pub fn run(args: &Args, pack: &Pack) -> anyhow::Result<()> {
+    let report = bench(pack, args.repetitions)?;
     let json = serde_json::to_string_pretty(&report)?;
     super::deliver(&json, args.json.as_deref(), || print(&report))?;
     Ok(())
 }
 
 fn print(r: &BenchReport) {
-    println!("pack {}, {} threads, medians of {} runs\n", r.pack, r.threads, r.repetitions);
+    println!("pack {}, {}, medians of {} runs\n", r.pack, r.device, r.repetitions);
     println!("{:<28}{:>12}", "", "tokens/s");
     println!("{:<28}{:>12.0}", "prefill, 128 tokens", r.prefill_tokens_per_second);
     for d in &r.decode {

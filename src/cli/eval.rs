@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use ivg_playground::lab::eval::{self, EvalArm, MAX_SEEDS, Plan, Record, Store, Summary};
-use ivg_playground::packs::{Pack, PackSource};
+use ivg_playground::packs::Pack;
+use ivg_playground::words::counted;
 
 use super::interrupt::stop_on_interrupt;
 use super::settings::SettingArgs;
@@ -44,9 +45,8 @@ pub struct Args {
 }
 
 /// Runs what is missing, and prints the table of what is there.
-pub fn run(args: &Args, source: &PackSource) -> anyhow::Result<()> {
-    let pack = super::load_pack(source)?;
-    let plan = plan(args, &pack)?;
+pub fn run(args: &Args, pack: &Pack) -> anyhow::Result<()> {
+    let plan = plan(args, pack)?;
     if pack.judge.is_none() {
         eprintln!("this pack has no judge: texts are made and measured, but not judged");
     }
@@ -55,7 +55,7 @@ pub fn run(args: &Args, source: &PackSource) -> anyhow::Result<()> {
     let bar = progress(&plan, records.len());
     let done = records.clone();
     let result =
-        eval::run(&pack, &plan, &done, &|| stopped.load(Ordering::Relaxed), &mut |record| {
+        eval::run(pack, &plan, &done, &|| stopped.load(Ordering::Relaxed), &mut |record| {
             if let Some(store) = &mut store {
                 store.append(&record)?;
             }
@@ -140,7 +140,8 @@ fn progress(plan: &Plan, done: usize) -> ProgressBar {
 
 fn print(summary: &Summary) {
     let Summary { pack, texts, prompts, seeds, .. } = summary;
-    println!("pack {pack}, {prompts} prompts, {seeds} seeds, {texts} texts\n");
+    let (prompts, seeds) = (counted(*prompts, "prompt"), counted(*seeds as usize, "seed"));
+    println!("pack {pack}, {prompts}, {seeds}, {}\n", counted(*texts, "text"));
     println!(
         "{:<28}{:>22}{:>10}{:>7}{:>7}{:>12}{:>9}{:>9}{:>8}",
         "",

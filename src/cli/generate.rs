@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, bail};
 use ivg_playground::guidance::settings::{Arm, Column, Settings};
 use ivg_playground::guidance::trace::{ArmTrace, Trace};
-use ivg_playground::packs::PackSource;
+use ivg_playground::packs::{DeviceChoice, PackSource};
 use ivg_playground::records::trace_file;
 use ivg_playground::worker::{
     self, Link,
@@ -33,8 +33,9 @@ pub struct Args {
 }
 
 /// Runs the arms on the same worker that the window uses.
-pub fn run(args: &Args, pack: PackSource) -> anyhow::Result<()> {
+pub fn run(args: &Args, pack: PackSource, device: DeviceChoice) -> anyhow::Result<()> {
     let link = worker::spawn(|| {}).context("cannot start the worker thread")?;
+    link.send(Command::UseDevice(device));
     let defaults = load(&link, pack)?;
     let arms = if args.arms.is_empty() { vec![Arm::Base, Arm::Ivg] } else { args.arms.clone() };
     let settings = args.settings.over(defaults);
@@ -67,7 +68,12 @@ fn load(link: &Link, pack: PackSource) -> anyhow::Result<Settings> {
         match event {
             Event::Downloading(progress) => bar.show(&progress),
             Event::Loading { .. } => bar.clear(),
-            Event::Loaded(info) => return Ok(info.defaults),
+            Event::Loaded(info) => {
+                if let Some(note) = &info.device_note {
+                    eprintln!("{note}");
+                }
+                return Ok(info.defaults);
+            }
             Event::LoadFailed(message) => {
                 bar.clear();
                 bail!(message);

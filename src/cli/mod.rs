@@ -14,10 +14,9 @@ mod window;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
-use candle_core::Device;
 use clap::{Parser, Subcommand};
 use ivg_playground::packs::hub::Hub;
-use ivg_playground::packs::{Pack, PackSource, Step};
+use ivg_playground::packs::{DeviceChoice, Pack, PackSource, Step};
 use tracing_subscriber::EnvFilter;
 
 use self::download_bar::DownloadBar;
@@ -36,6 +35,10 @@ struct Cli {
     /// Folder with a pack.toml, or name of a bundled pack, to use instead of the default one
     #[arg(long, global = true, value_name = "DIR")]
     pack: Option<PathBuf>,
+
+    /// Where the models compute: auto, cpu or gpu [default: auto, or as chosen in the window]
+    #[arg(long, global = true, value_name = "DEVICE")]
+    device: Option<DeviceChoice>,
 }
 
 #[derive(Subcommand)]
@@ -66,14 +69,15 @@ pub fn run() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     let named = cli.pack.as_deref().map(PackSource::named);
     let pack = named.clone().unwrap_or_default();
+    let device = cli.device.unwrap_or_default();
     match cli.command {
-        Some(Command::Generate(args)) => generate::run(&args, pack),
-        Some(Command::Eval(args)) => eval::run(&args, &pack),
-        Some(Command::Strip(args)) => strip::run(&args, &pack),
-        Some(Command::Bench(args)) => bench::run(&args, &pack),
+        Some(Command::Generate(args)) => generate::run(&args, pack, device),
+        Some(Command::Eval(args)) => eval::run(&args, &load_pack(&pack, device)?),
+        Some(Command::Strip(args)) => strip::run(&args, &load_pack(&pack, device)?),
+        Some(Command::Bench(args)) => bench::run(&args, &load_pack(&pack, device)?),
         Some(Command::Models(args)) => models::run(&args, named),
         #[cfg(feature = "window")]
-        None => window::run(cli.window, pack),
+        None => window::run(cli.window, pack, cli.device),
         #[cfg(not(feature = "window"))]
         None => Err(anyhow!(
             "built without the window; name a subcommand, such as: ivg-playground generate \
@@ -91,15 +95,19 @@ fn one_line(error: &clap::Error) -> anyhow::Error {
 }
 
 /// Loads a pack; what has to be downloaded first is shown on standard error.
-fn load_pack(source: &PackSource) -> anyhow::Result<Pack> {
+fn load_pack(source: &PackSource, device: DeviceChoice) -> anyhow::Result<Pack> {
     let mut bar = DownloadBar::new();
     let mut show = |step: Step<'_>| match step {
         Step::Downloading(progress) => bar.show(progress),
         Step::Reading { .. } => bar.clear(),
     };
-    let pack = Pack::load_from(source, &Device::Cpu, &Hub::from_env(), &|| false, &mut show);
+    let pack = Pack::load_from(source, device, &Hub::from_env(), &|| false, &mut show);
     bar.clear();
-    Ok(pack?)
+    let pack = pack?;
+    if let Some(note) = &pack.device_note {
+        eprintln!("{note}");
+    }
+    Ok(pack)
 }
 
 /// Writes `json` to the file that was named (`-` is standard output, and then nothing else is);

@@ -9,8 +9,8 @@ use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::lab::strip::{
     self, Abilities, Curve, Dial, MAX_REPEATS, Measure, Plan, Point, REPEATS, Strip,
 };
-use ivg_playground::packs::PackSource;
-use ivg_playground::words::{excerpt, plain, settings_line};
+use ivg_playground::packs::Pack;
+use ivg_playground::words::{counted, excerpt, plain, settings_line};
 use serde::Serialize;
 
 use super::interrupt::stop_on_interrupt;
@@ -51,16 +51,15 @@ struct Report<'a> {
 const EXCERPT: usize = 44;
 
 /// Makes every response, and prints what it is worth and what it costs.
-pub fn run(args: &Args, source: &PackSource) -> anyhow::Result<()> {
-    let pack = super::load_pack(source)?;
+pub fn run(args: &Args, pack: &Pack) -> anyhow::Result<()> {
     let settings = args.settings.over(pack.manifest.defaults.clone());
-    let plan = Plan::new(Abilities::from(&pack), &args.prompt, &settings, args.seeds)?;
+    let plan = Plan::new(Abilities::from(pack), &args.prompt, &settings, args.seeds)?;
     let stopped = stop_on_interrupt()?;
     let bar = ProgressBar::new(plan.len() as u64);
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} · {msg} · {eta} left");
     let bar = style.map_or(bar.clone(), |style| bar.with_style(style));
     let mut strip = Strip::new(plan.clone());
-    let complete = strip::run(&pack, &plan, &|| stopped.load(Ordering::Relaxed), &mut |sample| {
+    let complete = strip::run(pack, &plan, &|| stopped.load(Ordering::Relaxed), &mut |sample| {
         bar.set_message(sample.dial.words(sample.setting));
         bar.inc(1);
         strip.add(sample);
@@ -79,8 +78,8 @@ pub fn run(args: &Args, source: &PackSource) -> anyhow::Result<()> {
 fn print(pack: &str, strip: &Strip) {
     let plan = &strip.plan;
     let Plan { prompt, repeats, .. } = plan;
-    let seeds = if *repeats == 1 { "seed" } else { "seeds" };
-    println!("pack {pack}, {prompt:?}, {repeats} {seeds} from {}", plan.settings.seed);
+    let seeds = counted(*repeats as usize, "seed");
+    println!("pack {pack}, {prompt:?}, {seeds} from {}", plan.settings.seed);
     for curve in &strip.curves {
         print_curve(plan, curve);
     }

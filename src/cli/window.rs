@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 use ivg_playground::app::{self, Options, preferences};
-use ivg_playground::packs::PackSource;
+use ivg_playground::packs::{DeviceChoice, PackSource};
 use ivg_playground::worker;
 
 /// How the window opens.
@@ -85,7 +85,7 @@ fn size(text: &str) -> Result<[f32; 2], String> {
 }
 
 /// Opens the window and stays until it is closed.
-pub fn run(args: Args, pack: PackSource) -> anyhow::Result<()> {
+pub fn run(args: Args, pack: PackSource, device: Option<DeviceChoice>) -> anyhow::Result<()> {
     let is_picture = args.screenshot.is_some();
     let is_bundled = pack == PackSource::default();
     let options = Options {
@@ -105,6 +105,8 @@ pub fn run(args: Args, pack: PackSource) -> anyhow::Result<()> {
         }),
         size: args.size,
         settings: None,
+        device,
+        hub: None,
         // A picture shows what was asked for, and leaves no trace of itself.
         folder: if is_picture { None } else { app::history_folder() },
         example: is_bundled && !is_picture,

@@ -8,6 +8,7 @@ use thiserror::Error;
 use crate::guidance::settings::{Arm, Settings};
 use crate::guidance::{GuidanceError, Prefilled, Search};
 use crate::lm::{Lm, LmError};
+use crate::packs::device::device_name;
 use crate::packs::{Pack, PackError};
 
 /// Rows decoded together.
@@ -39,8 +40,8 @@ pub enum BenchError {
 pub struct BenchReport {
     /// Name of the pack.
     pub pack: String,
-    /// Threads of the processor that compute.
-    pub threads: usize,
+    /// What computes, such as "CPU, 2 threads".
+    pub device: String,
     /// Repetitions of each measurement.
     pub repetitions: usize,
     /// Prompt tokens per second of the base.
@@ -99,7 +100,7 @@ pub fn bench(pack: &Pack, repetitions: usize) -> Result<BenchReport, BenchError>
     };
     Ok(BenchReport {
         pack: pack.manifest.name.clone(),
-        threads: rayon::current_num_threads(),
+        device: device_name(&pack.device),
         repetitions,
         prefill_tokens_per_second: prefill,
         batch_gain: gain(&decode),

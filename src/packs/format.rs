@@ -39,12 +39,14 @@ pub(super) struct PackFile {
     defaults: Settings,
 }
 
-/// Where files are: exactly one of `path`, `folder` and `hub`.
+/// Where files are: exactly one of `path`, `bundled`, `folder` and `hub`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SourceTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bundled: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     folder: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,6 +64,8 @@ struct SourceTable {
 struct RoleTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<PathBuf>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bundled: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
     folder: Option<PathBuf>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -87,7 +91,7 @@ struct RoleTable {
 impl SourceTable {
     /// The one source that is named; none if nothing is.
     fn read(self) -> Result<Option<Source>, String> {
-        let Self { path, folder, hub, revision, file } = self;
+        let Self { path, bundled, folder, hub, revision, file } = self;
         if hub.is_none() {
             for (name, is_given) in [("revision", revision.is_some()), ("file", file.is_some())] {
                 if is_given {
@@ -95,16 +99,17 @@ impl SourceTable {
                 }
             }
         }
-        let source = match (path, folder, hub) {
-            (None, None, None) => return Ok(None),
-            (Some(path), None, None) => Source::Pack(path),
-            (None, Some(folder), None) => Source::Folder(folder),
-            (None, None, Some(id)) => {
-                let revision = revision.unwrap_or_else(|| MAIN.to_owned());
-                Source::Hub(HubModel { id, revision, file })
-            }
-            _ => return Err("path, folder and hub: name one of the three".to_owned()),
-        };
+        let hub = hub.map(|id| {
+            let revision = revision.unwrap_or_else(|| MAIN.to_owned());
+            Source::Hub(HubModel { id, revision, file })
+        });
+        let named =
+            [path.map(Source::Pack), bundled.map(Source::Bundled), folder.map(Source::Folder), hub];
+        let mut named = named.into_iter().flatten();
+        let Some(source) = named.next() else { return Ok(None) };
+        if named.next().is_some() {
+            return Err("path, bundled, folder and hub: name one of them".to_owned());
+        }
         source.check()?;
         Ok(Some(source))
     }
@@ -117,6 +122,7 @@ impl SourceTable {
         match source {
             None => Self::default(),
             Some(Source::Pack(path)) => Self { path: Some(path.clone()), ..Self::default() },
+            Some(Source::Bundled(path)) => Self { bundled: Some(path.clone()), ..Self::default() },
             Some(Source::Folder(path)) => Self { folder: Some(path.clone()), ..Self::default() },
             Some(Source::Hub(HubModel { id, revision, file })) => Self {
                 hub: Some(id.clone()),
@@ -131,10 +137,10 @@ impl SourceTable {
 impl RoleTable {
     /// The role, and whether its prompt was said and not taken for granted.
     fn read(self) -> Result<(Role, bool), String> {
-        let Self { path, folder, hub, revision, file, .. } = self;
+        let Self { path, bundled, folder, hub, revision, file, .. } = self;
         let Self { trunk, precision, template, chat, system, adapter, .. } = self;
         let is_said = template.is_some() || chat.is_some() || system.is_some();
-        let source = SourceTable { path, folder, hub, revision, file }.read()?;
+        let source = SourceTable { path, bundled, folder, hub, revision, file }.read()?;
         let adapter = adapter.map(SourceTable::required).transpose();
         let adapter = adapter.map_err(|reason| format!("adapter.{reason}"))?;
         if adapter.as_ref().is_some_and(Source::is_gguf) {
@@ -146,7 +152,7 @@ impl RoleTable {
 
     /// The table of a role that would read `taken` if nothing were said.
     fn write(role: &Role, taken: &PromptStyle) -> Self {
-        let SourceTable { path, folder, hub, revision, file } =
+        let SourceTable { path, bundled, folder, hub, revision, file } =
             SourceTable::write(role.source.as_ref());
         let (template, chat, system) = match &role.prompt {
             prompt if prompt == taken => (None, None, None),
@@ -157,6 +163,7 @@ impl RoleTable {
         let Role { trunk, precision, .. } = *role;
         Self {
             path,
+            bundled,
             folder,
             hub,
             revision,

@@ -1,12 +1,14 @@
 //! Model packs: which models play which role, and where their files come from.
 //!
 //! * [`Manifest`]: what a `pack.toml` says: [`Role`]s, each with a [`Source`].
+//! * [`device`]: where they compute.
 //! * [`hub`]: models by name, downloaded into the cache that other tools share.
 //! * [`Pack`]: the models themselves.
 //! * [`survey`] and [`check`](mod@check): what a pack needs and whether it is in order, without
 //!   loading it.
 
 pub mod check;
+pub mod device;
 mod error;
 mod format;
 pub mod hub;
@@ -25,6 +27,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
+pub use device::DeviceChoice;
 pub use error::PackError;
 pub use manifest::{MANIFEST, Manifest};
 pub use role::{JudgeRole, PLACEHOLDER, PromptStyle, Role, RoleFiles, Trunk};
@@ -32,6 +35,7 @@ pub use source::{HubModel, Local, MAIN, Source};
 
 pub use crate::lm::Precision;
 
+use self::device::{Loaded, load_on};
 use self::hub::{Hub, Progress, Watch};
 use self::loader::{Contents, Loader, PackFiles, gather};
 use crate::guidance::{GuidanceError, Models, Prompts, ValueGuide, ValuePrompt};
@@ -135,6 +139,10 @@ pub struct Pack {
     pub judge: Option<Judge>,
     /// The folder of its `pack.toml`.
     pub folder: PathBuf,
+    /// Where its models compute.
+    pub device: Device,
+    /// What is to be said of how the device was chosen: one sentence.
+    pub device_note: Option<String>,
     files: PackFiles,
     /// The chat template of every role that asks for one.
     chats: Vec<(&'static str, ChatTemplate)>,
@@ -148,7 +156,7 @@ impl Pack {
     /// As [`Pack::load_from`].
     pub fn load(
         source: &PackSource,
-        device: &Device,
+        device: DeviceChoice,
         progress: &mut dyn FnMut(&str, f32),
     ) -> Result<Self, PackError> {
         Self::load_from(source, device, &Hub::from_env(), &|| false, &mut |step| match step {
@@ -158,13 +166,14 @@ impl Pack {
     }
 
     /// Loads every model of the pack; those on `hub` are downloaded first, unless `cancelled` says
-    /// that nobody waits for them any more. `steps` hears what happens.
+    /// that nobody waits for them any more. `steps` hears what happens. What does not fit into the
+    /// memory of a GPU is loaded on the processor, see [`Pack::device_note`].
     ///
     /// # Errors
     /// The first file that is missing, damaged or does not fit the others.
     pub fn load_from(
         source: &PackSource,
-        device: &Device,
+        device: DeviceChoice,
         hub: &Hub,
         cancelled: &dyn Fn() -> bool,
         steps: &mut dyn FnMut(Step<'_>),
@@ -174,9 +183,10 @@ impl Pack {
         let mut watch = Watch { cancelled, progress: &mut progress };
         let files = gather(&manifest, &folder, hub, false, &mut watch)?;
         let mut reading = |role, share| steps(Step::Reading { role, share });
-        let loader = Loader::new(&manifest, &files, device, &mut reading);
-        let Contents { models, judge, chats } = loader.load()?;
-        Ok(Self { manifest, models, judge, folder, files, chats })
+        let loaded =
+            load_on(device, |device| Loader::new(&manifest, &files, device, &mut reading).load())?;
+        let Loaded { what: Contents { models, judge, chats }, device, note: device_note } = loaded;
+        Ok(Self { manifest, models, judge, folder, device, device_note, files, chats })
     }
 
     /// Downloads what the pack needs from `hub` and loads nothing. `update` asks for newer commits
@@ -197,7 +207,8 @@ impl Pack {
     /// The gold reward of a finished text; none for a pack without a judge.
     pub fn gold_reward(&self, prompt: &str, response: &str) -> Option<f32> {
         let judge = self.judge.as_ref()?;
-        Some(judge.gold_reward(&format!("{prompt}{response}")))
+        let judged = judge.gold_reward(&format!("{prompt}{response}"));
+        judged.inspect_err(|e| tracing::warn!("the judge failed: {e}")).ok()
     }
 
     /// Checksum of the files of every role, one after another: packs of one name and other

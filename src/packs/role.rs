@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::asset_roots;
 use super::error::PackError;
 use super::hub::{Need, Order};
 use super::source::{Local, Source, expanded, inside};
@@ -106,6 +107,14 @@ impl RoleFiles {
     }
 }
 
+/// A place inside a pack that came with the program.
+fn bundled(path: &Path) -> (PathBuf, Result<PathBuf, String>) {
+    let roots = asset_roots();
+    let first = roots.first().cloned().unwrap_or_default();
+    let root = roots.into_iter().find(|root| root.join(path).exists()).unwrap_or(first);
+    (root.join(path), inside(&root, path))
+}
+
 /// One thing a role needs, and what must be in it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Part<'a> {
@@ -120,7 +129,7 @@ impl<'a> Part<'a> {
         let need = |source: &Source| match source {
             _ if role.trunk.is_some() => Need::Head,
             Source::Hub(model) => model.file.clone().map_or(Need::Model, Need::Gguf),
-            Source::Pack(_) | Source::Folder(_) => Need::Model,
+            Source::Pack(_) | Source::Bundled(_) | Source::Folder(_) => Need::Model,
         };
         let weights = role.source.iter().map(move |source| (source, need(source)));
         let adapter = role.adapter.iter().map(|source| (source, Need::Adapter));
@@ -153,6 +162,7 @@ impl<'a> Part<'a> {
         let (path, found) = match self.source {
             Source::Hub(_) => return Ok(None),
             Source::Pack(path) => (pack.join(path), inside(pack, path)),
+            Source::Bundled(path) => bundled(path),
             Source::Folder(path) => (path.clone(), expanded(path)),
         };
         let failed = |reason| PackError::Place { role: self.role, path, reason };
@@ -167,6 +177,7 @@ impl<'a> Part<'a> {
         }
         let reason = match self.source {
             Source::Pack(_) => "is not there; check that the pack folder is complete",
+            Source::Bundled(_) => "is not there; check that the program's folder is complete",
             _ => "is not there; correct the path in pack.toml",
         };
         Err(PackError::Place { role: self.role, path: found, reason: reason.to_owned() })

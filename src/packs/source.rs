@@ -11,6 +11,8 @@ pub const MAIN: &str = "main";
 pub enum Source {
     /// A folder, or a `.gguf` file, inside the pack.
     Pack(PathBuf),
+    /// The same inside a pack that came with the program: `imdb/judge`.
+    Bundled(PathBuf),
     /// A folder, or a `.gguf` file, anywhere on this machine. `~/` stands for the home folder.
     Folder(PathBuf),
     /// A model on the Hugging Face hub.
@@ -75,6 +77,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pack(path) => write!(f, "pack: {}", path.display()),
+            Self::Bundled(path) => write!(f, "bundled: {}", path.display()),
             Self::Folder(path) => write!(f, "folder: {}", path.display()),
             Self::Hub(model) => write!(f, "hub: {model}"),
         }
@@ -95,13 +98,19 @@ impl Source {
     /// Refuses what cannot be a source.
     ///
     /// # Errors
-    /// The field (`path`, `folder`, `hub`, `revision`, `file`) and what is wrong with it.
+    /// The field (`path`, `bundled`, `folder`, `hub`, `revision`, `file`) and what is wrong with it.
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
             Self::Pack(path) if is_plain(path) => Ok(()),
             Self::Pack(_) => Err("path must name a folder or a .gguf file inside the pack; \
                                   for one elsewhere on this machine write folder"
                 .to_owned()),
+            Self::Bundled(path) if is_plain(path) && path.components().count() > 1 => Ok(()),
+            Self::Bundled(_) => {
+                Err("bundled must name a pack that came with the program and what \
+                                     is in it, such as imdb/judge"
+                    .to_owned())
+            }
             Self::Folder(path) if path.is_absolute() || path.starts_with("~") => Ok(()),
             Self::Folder(_) => Err("folder must begin with / or ~/; \
                                     for one inside the pack write path"
@@ -113,7 +122,7 @@ impl Source {
     /// Whether the source is one `.gguf` file.
     pub fn is_gguf(&self) -> bool {
         match self {
-            Self::Pack(path) | Self::Folder(path) => is_gguf(path),
+            Self::Pack(path) | Self::Bundled(path) | Self::Folder(path) => is_gguf(path),
             Self::Hub(model) => model.file.is_some(),
         }
     }
@@ -219,6 +228,11 @@ mod tests {
     fn a_folder_says_where_it_is() {
         let folder = |p: &str| Source::Folder(p.into()).check();
         assert!(folder("/a/b").is_ok() && folder("~/models").is_ok());
+        let bundled = |p: &str| Source::Bundled(p.into()).check();
+        assert!(bundled("imdb/judge").is_ok());
+        for bad in ["imdb", "../imdb/judge", "/imdb/judge", ""] {
+            assert!(bundled(bad).expect_err("refused").contains("came with"), "{bad}");
+        }
         assert!(folder("a/b").expect_err("refused").contains("path"));
         assert!(Source::Pack("a/../b".into()).check().expect_err("refused").contains("inside"));
     }

@@ -7,7 +7,7 @@ use super::figures::{self, FIGURES, NONE, decimals, signed};
 use super::svg::{self, Look};
 use crate::guidance::settings::ValueSource;
 use crate::guidance::trace::{ArmTrace, TokenTrace, Trace};
-use crate::words::{minus, titles_of};
+use crate::words::{minus, seam, titles_of};
 
 const STYLE: &str = include_str!("report.css");
 /// Advantage with the strongest colour, in nats, as in the window.
@@ -83,11 +83,12 @@ impl Report<'_> {
             let _ = write!(
                 out,
                 "<article class=\"c{}\">\n<h2>{}{title}</h2>\n<p class=\"line\">{}</p>\n\
-                 <p class=\"text\"><bdi dir=\"auto\"><span class=\"prompt\">{}</span>",
+                 <p class=\"text\"><bdi dir=\"auto\"><span class=\"prompt\">{}{}</span>",
                 look.colour,
                 svg::key(look),
                 escaped(&figures::line(arm)),
                 escaped(&self.repeated_prompt()),
+                seam(&self.trace.prompt, &arm.text),
             );
             arm.tokens.iter().for_each(|token| span(out, token));
             let _ = write!(

@@ -64,8 +64,8 @@ pub enum RecordError {
     },
     /// A file of a program from the future.
     #[error(
-        "{} was written by version {program} of this program, newer than this one ({}); update \
-         it to open the file", .path.display(), env!("CARGO_PKG_VERSION")
+        "{} is of a newer form than this program ({}) reads, written by {program}; update the \
+         program to open it", .path.display(), env!("CARGO_PKG_VERSION")
     )]
     Newer {
         /// The file.

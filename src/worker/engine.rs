@@ -4,16 +4,19 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
-use candle_core::Device;
 use thiserror::Error;
 
 use super::link::{Link, WorkerEnd, link};
-use super::protocol::{Command, Cost, Event, PackInfo, PackSource, Request, RoleInfo, RunId};
+use super::protocol::{
+    Command, Cost, DeviceChoice, Event, PackInfo, PackSource, Request, RoleInfo, RunId,
+    SweepRequest,
+};
 use super::sweep::sweep;
 use crate::guidance::settings::Column;
 use crate::guidance::trace::{TRACE_VERSION, Trace};
 use crate::guidance::{GuidanceError, Prefilled, Search};
 use crate::lab::strip::StripError;
+use crate::packs::device::{device_name, is_out_of_memory};
 use crate::packs::hub::Hub;
 use crate::packs::{Pack, PackError, Step};
 
@@ -48,21 +51,22 @@ pub fn spawn(wake: impl Fn() + Send + 'static) -> std::io::Result<Link> {
 
 struct Engine {
     end: WorkerEnd,
-    device: Device,
-    pack: Option<Pack>,
+    device: DeviceChoice,
+    pack: Option<(PackSource, Pack)>,
 }
 
 impl Engine {
     fn new(end: WorkerEnd) -> Self {
-        Self { end, device: Device::Cpu, pack: None }
+        Self { end, device: DeviceChoice::default(), pack: None }
     }
 
     fn run(mut self) {
         while let Some(command) = self.end.next() {
             match command {
-                Command::LoadPack(source) => self.load(&source),
+                Command::UseDevice(device) => self.device = device,
+                Command::LoadPack(source) => self.load(&source, self.device, None),
                 Command::Generate(run, request) => self.generate(run, &request),
-                Command::Sweep(run, plan) => sweep(&self.end, self.pack.as_ref(), run, &plan),
+                Command::Sweep(run, plan) => self.sweep(run, &plan),
                 // A run that could be stopped has read the flag already.
                 Command::Stop(_) => {}
                 Command::Shutdown => return,
@@ -70,8 +74,9 @@ impl Engine {
         }
     }
 
-    fn load(&mut self, source: &PackSource) {
-        let (end, device) = (&self.end, &self.device);
+    /// `note` is said where loading itself has nothing to say of the device.
+    fn load(&mut self, source: &PackSource, device: DeviceChoice, note: Option<String>) {
+        let end = &self.end;
         let mut report = |step: Step<'_>| {
             end.send(match step {
                 Step::Downloading(progress) => Event::Downloading(progress.clone()),
@@ -85,9 +90,10 @@ impl Engine {
         let hub = Hub::from_env();
         let loaded = guard(|| Ok(Pack::load_from(source, device, &hub, &cancelled, &mut report)?));
         match loaded {
-            Ok(pack) => {
-                self.end.send(Event::Loaded(describe(&pack, &self.device)));
-                self.pack = Some(pack);
+            Ok(mut pack) => {
+                pack.device_note = pack.device_note.or(note);
+                self.end.send(Event::Loaded(describe(&pack)));
+                self.pack = Some((source.clone(), pack));
             }
             Err(e) => {
                 self.end.send(Event::LoadFailed(e.to_string()));
@@ -95,16 +101,55 @@ impl Engine {
         }
     }
 
-    fn generate(&self, run: RunId, request: &Request) {
+    fn generate(&mut self, run: RunId, request: &Request) {
         if let Err(e) = guard(|| self.run_arms(run, request)) {
             tracing::warn!(run, error = %e, "run failed");
-            self.end.send(Event::Failed { run, message: e.to_string() });
+            let message = self.told(&e);
+            self.end.send(Event::Failed { run, message });
+            self.leave_full_gpu(&e);
+        }
+    }
+
+    fn sweep(&mut self, run: RunId, request: &SweepRequest) {
+        let pack = self.pack.as_ref().map(|(_, pack)| pack);
+        if let Err(e) = guard(|| sweep(&self.end, pack.ok_or(WorkerError::NoPack)?, run, request)) {
+            tracing::warn!(run, error = %e, "sweep failed");
+            let message = self.told(&e);
+            self.end.send(Event::SweepFailed { run, message });
+            self.leave_full_gpu(&e);
+        }
+    }
+
+    /// Whether a run has ended because the GPU's memory is used up.
+    fn has_filled_gpu(&self, error: &WorkerError) -> bool {
+        let on_gpu = self.pack.as_ref().is_some_and(|(_, pack)| !pack.device.is_cpu());
+        on_gpu && is_out_of_memory(error)
+    }
+
+    fn told(&self, error: &WorkerError) -> String {
+        if self.has_filled_gpu(error) {
+            return "the GPU's memory is used up; the models move to the processor, then generate \
+                    again"
+                .to_owned();
+        }
+        error.to_string()
+    }
+
+    /// Moves the pack to the processor where a run has shown that the GPU is too small for it.
+    fn leave_full_gpu(&mut self, error: &WorkerError) {
+        if !self.has_filled_gpu(error) {
+            return;
+        }
+        if let Some((source, pack)) = self.pack.take() {
+            drop(pack);
+            let note = "The processor computes: the GPU's memory is too small for such runs.";
+            self.load(&source, DeviceChoice::Cpu, Some(note.to_owned()));
         }
     }
 
     /// Steps the arms in turn, so that all columns grow together.
     fn run_arms(&self, run: RunId, request: &Request) -> Result<(), WorkerError> {
-        let pack = self.pack.as_ref().ok_or(WorkerError::NoPack)?;
+        let (_, pack) = self.pack.as_ref().ok_or(WorkerError::NoPack)?;
         if request.columns.is_empty() {
             return Err(WorkerError::NoArms);
         }
@@ -177,7 +222,7 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .to_owned()
 }
 
-fn describe(pack: &Pack, device: &Device) -> PackInfo {
+fn describe(pack: &Pack) -> PackInfo {
     let roles = pack.sizes().into_iter();
     PackInfo {
         name: pack.manifest.name.clone(),
@@ -186,20 +231,10 @@ fn describe(pack: &Pack, device: &Device) -> PackInfo {
         examples: pack.manifest.examples.clone(),
         defaults: pack.manifest.defaults.clone(),
         context_tokens: pack.context_tokens(),
-        device: device_name(device),
+        device: device_name(&pack.device),
+        device_note: pack.device_note.clone(),
         has_pair: pack.models.pair.is_some(),
         has_value: pack.models.value.is_some(),
         has_judge: pack.judge.is_some(),
-    }
-}
-
-fn device_name(device: &Device) -> String {
-    match device {
-        Device::Cpu => {
-            let threads = rayon::current_num_threads();
-            format!("CPU, {threads} thread{}", if threads == 1 { "" } else { "s" })
-        }
-        Device::Cuda(_) => "GPU (CUDA)".to_owned(),
-        Device::Metal(_) => "GPU (Metal)".to_owned(),
     }
 }

@@ -9,11 +9,12 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::engine::{WorkerError, guard};
 use crate::packs::hub::Watch;
-pub use crate::packs::hub::{Hub, Progress};
+pub use crate::packs::hub::{Hub, HubSettings, Progress};
 use crate::packs::size::free_memory_bytes;
 pub use crate::packs::survey::{Entry, Kind, Presence, Survey};
 pub use crate::packs::{
-    HubModel, MAIN, MANIFEST, Manifest, PLACEHOLDER, PackSource, PromptStyle, Role, Source,
+    HubModel, JudgeRole, MAIN, MANIFEST, Manifest, PLACEHOLDER, PackSource, Precision, PromptStyle,
+    Role, Source,
 };
 use crate::packs::{Pack, PackError};
 
@@ -28,6 +29,8 @@ pub enum Ask {
         /// Whether to ask the hub.
         hub: bool,
     },
+    /// Ask the hub what a download of this pack would fetch.
+    Measure(PackSource),
     /// Download what a pack lacks. Numbered, so that this very one can be stopped.
     Fetch(u64, PackSource),
     /// Write a pack down in this folder, which is made if it is not there.
@@ -44,6 +47,8 @@ pub enum Told {
         /// Memory that is free, in bytes, where the system says.
         free_memory_bytes: Option<u64>,
     },
+    /// What a download of one pack would fetch.
+    Measured(Shelved),
     /// Files of a pack arrive.
     Progress(Progress),
     /// A pack is complete.
@@ -147,6 +152,10 @@ impl Desk {
     fn answer(&self, ask: Ask) {
         match ask {
             Ask::Look { added, hub } => self.look(added, hub),
+            Ask::Measure(source) => {
+                let measured = self.survey(source, true);
+                self.tell(Told::Measured(measured));
+            }
             Ask::Fetch(fetch, source) => self.fetch(fetch, source),
             Ask::Save(folder, manifest) => {
                 let saved = std::fs::create_dir_all(&folder)
@@ -165,14 +174,15 @@ impl Desk {
         let mut bundled = PackSource::bundled().into_iter();
         let first = bundled.next().into_iter();
         let sources = first.chain(added.into_iter().map(PackSource::Folder)).chain(bundled);
+        let packs = sources.map(|source| self.survey(source, ask_hub)).collect();
+        self.tell(Told::Packs { packs, free_memory_bytes: free_memory_bytes() });
+    }
+
+    fn survey(&self, source: PackSource, ask_hub: bool) -> Shelved {
         // The window closing ends it; another question does not.
         let cancelled = || self.is_stopped(u64::MAX);
-        let packs = sources.map(|source| {
-            let survey = guard(|| Ok(Survey::new(&source, &self.hub, ask_hub, &cancelled)?));
-            Shelved { source, survey: survey.map_err(|e| e.to_string()) }
-        });
-        let packs = packs.collect();
-        self.tell(Told::Packs { packs, free_memory_bytes: free_memory_bytes() });
+        let survey = guard(|| Ok(Survey::new(&source, &self.hub, ask_hub, &cancelled)?));
+        Shelved { source, survey: survey.map_err(|e| e.to_string()) }
     }
 
     fn fetch(&self, fetch: u64, source: PackSource) {

@@ -52,7 +52,7 @@ impl Link {
                 self.raise_stop(run.saturating_sub(1));
             }
             Command::Shutdown => self.raise_stop(RunId::MAX),
-            Command::LoadPack(_) => {}
+            Command::UseDevice(_) | Command::LoadPack(_) => {}
         }
         self.commands.try_send(command).is_ok()
     }

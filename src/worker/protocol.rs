@@ -4,8 +4,9 @@ use crate::guidance::settings::{Column, Settings};
 use crate::guidance::trace::{ArmTrace, ChunkTrace, TokenTrace, Trace};
 use crate::lab::strip::Abilities;
 pub use crate::lab::strip::{Plan as SweepRequest, Sample};
-pub use crate::packs::PackSource;
+pub use crate::packs::device::no_gpu_support;
 pub use crate::packs::hub::Progress;
+pub use crate::packs::{DeviceChoice, PackSource};
 
 /// Stamped on every event of a run; grows by one a run.
 pub type RunId = u64;
@@ -24,6 +25,8 @@ pub struct Request {
 /// From the window to the worker.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
+    /// Where the packs that are loaded from now on compute.
+    UseDevice(DeviceChoice),
     /// Load a pack; the one before stays in use if this fails.
     LoadPack(PackSource),
     /// Start a run; a run in progress is stopped first.
@@ -151,8 +154,10 @@ pub struct PackInfo {
     pub defaults: Settings,
     /// Longest prompt + response, in tokens, that every role can read.
     pub context_tokens: usize,
-    /// Device in words, such as "CPU (2 threads)".
+    /// Device in words, such as "CPU, 2 threads".
     pub device: String,
+    /// What is to be said of how it was chosen: one sentence.
+    pub device_note: Option<String>,
     /// Has a tuned/untuned pair: token guidance applies.
     pub has_pair: bool,
     /// Has a value model: explicit chunk guidance applies.

@@ -1,6 +1,6 @@
 //! One prompt at many strengths, on the worker's thread.
 
-use super::engine::{WorkerError, guard};
+use super::engine::WorkerError;
 use super::link::WorkerEnd;
 use super::protocol::{Event, RunId, SweepRequest};
 use crate::lab::strip;
@@ -8,21 +8,20 @@ use crate::packs::Pack;
 
 /// Makes every response of the request and reports each as it is finished. A stop is read between
 /// any two forward passes.
-pub(super) fn sweep(end: &WorkerEnd, pack: Option<&Pack>, run: RunId, request: &SweepRequest) {
-    let worked = guard(|| {
-        let pack = pack.ok_or(WorkerError::NoPack)?;
-        let is_stopped = || end.is_stopped(run);
-        let mut report = |sample| {
-            end.send(Event::SweepPoint { run, sample: Box::new(sample) });
-        };
-        Ok(strip::run(pack, request, &is_stopped, &mut report)?)
-    });
-    let event = match worked {
-        Ok(complete) => Event::SweepDone { run, stopped: !complete },
-        Err(e) => {
-            tracing::warn!(run, error = %e, "sweep failed");
-            Event::SweepFailed { run, message: e.to_string() }
-        }
+///
+/// # Errors
+/// What the strip reports; its points so far have been sent.
+pub(super) fn sweep(
+    end: &WorkerEnd,
+    pack: &Pack,
+    run: RunId,
+    request: &SweepRequest,
+) -> Result<(), WorkerError> {
+    let is_stopped = || end.is_stopped(run);
+    let mut report = |sample| {
+        end.send(Event::SweepPoint { run, sample: Box::new(sample) });
     };
-    end.send(event);
+    let complete = strip::run(pack, request, &is_stopped, &mut report)?;
+    end.send(Event::SweepDone { run, stopped: !complete });
+    Ok(())
 }

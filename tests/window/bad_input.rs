@@ -47,7 +47,7 @@ fn a_megabyte_is_not_pasted_says_so_and_costs_no_time() {
     let mut bench = Bench::ready();
     let took = paste(&mut bench, &"All work and no play. ".repeat((1 << 20) / 22));
     assert!(took < ONCE, "{took:?}");
-    assert!(bench.reads("Nothing was pasted: 1024 KiB in 1 lines are too long for a prompt;"));
+    assert!(bench.reads("Nothing was pasted: 1024 KiB in 1 line are too long for a prompt;"));
     assert_eq!(prompt(&bench), "This movie was", "nothing is cut, nothing is lost");
     assert!(frame(&mut bench) < RESPONSIVE);
     // What fits is pasted.

@@ -148,7 +148,7 @@ fn a_trace_dropped_on_the_window_opens() {
 /// Files that cannot be opened, and a part of the sentence about each.
 fn bad(json: &str) -> Vec<(&'static str, String, &'static str)> {
     vec![
-        ("newer", json.replacen("\"version\": 1", "\"version\": 9", 1), "newer than this one"),
+        ("newer", json.replacen("\"version\": 1", "\"version\": 9", 1), "update the program"),
         ("cut", json[..json.len() / 2].to_owned(), "it is cut off"),
         ("edited", json.replacen("\"beta\": 2.0", "\"beta\": 99.0", 1), "choose -3 to 3"),
         ("text", json.replacen(" dull, he said.", " dull, she said.", 1), "column 1"),

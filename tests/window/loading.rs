@@ -30,7 +30,7 @@ fn the_pack_asked_for_is_loaded_and_shown() {
     bench.engine.send(Event::Loaded(pack()));
     bench.window.run();
     assert!(bench.shows("Ready"));
-    assert!(bench.shows("CPU (2 threads)"));
+    assert!(bench.shows("CPU, 2 threads"));
     assert!(!bench.shows("Loading 40% · value model"));
 }
 

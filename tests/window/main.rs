@@ -6,6 +6,7 @@ mod bad_input;
 mod changes;
 mod chunks;
 mod columns;
+mod downloads;
 mod endurance;
 mod engine;
 mod example;
@@ -20,6 +21,9 @@ mod loading;
 mod models;
 mod presets;
 mod runs;
+#[path = "../hub/server.rs"]
+#[allow(dead_code, clippy::unwrap_used)]
+mod server;
 mod settings;
 mod snapshots;
 mod stage;

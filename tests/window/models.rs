@@ -7,7 +7,9 @@ use eframe::egui::{Key, Modifiers, Role};
 use egui_kittest::kittest::Queryable;
 use ivg_playground::app::panels::side::Side;
 use ivg_playground::packs::{Manifest, Source};
-use ivg_playground::worker::protocol::{Command, Event, PackInfo, PackSource};
+use ivg_playground::worker::protocol::{
+    Command, DeviceChoice, Event, PackInfo, PackSource, no_gpu_support,
+};
 
 use crate::engine::pack;
 use crate::harness::Bench;
@@ -46,6 +48,33 @@ fn packs_are_listed_and_one_is_loaded() {
     assert!(!bench.shows("Load: imdb"), "it is loaded");
     bench.key(Modifiers::COMMAND, Key::M);
     assert_eq!(bench.window.state().preferences().side, Side::Settings);
+}
+
+/// The pack in use is loaded again where a person wants it to compute.
+#[test]
+fn the_device_is_chosen_and_the_pack_moves_to_it() {
+    let mut bench = listed();
+    bench.click("Load: imdb");
+    bench.engine.command();
+    bench.engine.send(Event::Loaded(PackInfo { name: "imdb".into(), ..pack() }));
+    bench.window.run();
+    let can_gpu = no_gpu_support().is_none();
+    assert_eq!(bench.is_disabled(Role::Button, "GPU"), !can_gpu);
+    bench.click("CPU");
+    assert_eq!(bench.engine.command(), Command::UseDevice(DeviceChoice::Cpu));
+    let source = PackSource::Bundled("imdb".into());
+    assert_eq!(bench.engine.command(), Command::LoadPack(source.clone()));
+    assert_eq!(bench.window.state().preferences().device, DeviceChoice::Cpu);
+    // What is to be said of it is said.
+    let device_note = Some("The processor computes: the GPU's memory is too small.".to_owned());
+    bench.engine.send(Event::Loaded(PackInfo { name: "imdb".into(), device_note, ..pack() }));
+    bench.window.run();
+    assert!(bench.reads("the GPU's memory is too small"));
+    assert!(bench.shows("in use"));
+    // Chosen once more, it changes nothing.
+    bench.click("CPU");
+    bench.click("Automatic");
+    assert_eq!(bench.engine.command(), Command::UseDevice(DeviceChoice::Auto));
 }
 
 #[test]

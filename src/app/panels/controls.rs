@@ -173,7 +173,11 @@ impl Controls<'_> {
         let hint = "Tokens sampled between two choices.";
         let scale = decades(&limits::CHUNK_TOKENS, *limits::CHUNK_TOKENS.end());
         let chunk = Setting::new("Chunk length L", hint, scale, standard.chunk_tokens as f64);
-        edit |= chunk.words(tokens, tokens_number).show_usize(ui, &mut s.chunk_tokens);
+        let chunk = chunk.words(tokens, tokens_number).why_not(why);
+        edit |= chunk.show_usize(ui, &mut s.chunk_tokens);
+        if why.is_some() {
+            return edit;
+        }
         let rows = s.beams * s.successors;
         let words = if rows + s.beams.min(s.successors) > most {
             format!("W·K = {rows} rows, the most that decode together.")

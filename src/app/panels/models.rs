@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use eframe::egui::{
-    Align, Button, Color32, Frame, Label, Layout, Popup, ProgressBar, RichText, ScrollArea, Stroke,
-    Ui, vec2,
+    Align, Button, Color32, Frame, Id, Label, Layout, Popup, ProgressBar, Response, RichText,
+    ScrollArea, Stroke, Ui, vec2,
 };
 
 use super::Action;
@@ -17,7 +17,7 @@ use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{Icon, chip, icon_button, menu, pill};
 use crate::words::{bytes, sentence};
 use crate::worker::library::{Entry, Kind, Presence, Shelved, Survey};
-use crate::worker::protocol::PackSource;
+use crate::worker::protocol::{DeviceChoice, PackSource, no_gpu_support};
 
 /// Width of the column of roles, and height of a row of it.
 const ROLE_WIDTH: f32 = 92.0;
@@ -38,6 +38,8 @@ pub enum PackAction {
     Forget(PackSource),
     /// Put one together.
     New,
+    /// Compute there from now on.
+    UseDevice(DeviceChoice),
 }
 
 /// The list.
@@ -48,6 +50,8 @@ pub struct ModelsList<'a> {
     pub session: &'a Session,
     /// Which is in use, if one is.
     pub in_use: Option<&'a PackSource>,
+    /// Where the models are to compute.
+    pub device: DeviceChoice,
 }
 
 impl ModelsList<'_> {
@@ -76,6 +80,7 @@ impl ModelsList<'_> {
             }
         });
         ui.add_space(space::XS);
+        self.devices(ui, actions);
         let Some(packs) = &self.shelf.packs else {
             ui.label(RichText::new("Looking…").color(p.weak));
             return;
@@ -87,18 +92,51 @@ impl ModelsList<'_> {
                 small(ui, &format!("{} of memory are free.", bytes(free)), p.weak);
             }
             for shelved in packs {
+                let is_fresh = self.shelf.fresh.as_ref() == Some(&shelved.source);
+                let edge = if is_fresh { p.accent } else { p.border };
                 let frame = Frame::new()
                     .fill(p.inset)
-                    .stroke(Stroke::new(1.0, p.border))
+                    .stroke(Stroke::new(1.0, edge))
                     .corner_radius(space::RADIUS)
                     .inner_margin(space::M);
-                frame.show(ui, |ui| {
+                let card = frame.show(ui, |ui| {
                     ui.set_width(ui.available_width());
                     ui.spacing_mut().item_spacing = vec2(space::XS, 3.0);
                     self.card(ui, shelved, actions);
                 });
+                if is_fresh {
+                    show_once(&card.response, &shelved.source);
+                }
             }
         });
+    }
+
+    /// Where the models compute, to choose.
+    fn devices(&self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        ui.horizontal_wrapped(|ui| {
+            ui.spacing_mut().item_spacing.x = space::XS;
+            small(ui, "Compute on", Palette::of(ui).weak);
+            for device in DeviceChoice::ALL {
+                let (words, hint) = match device {
+                    DeviceChoice::Auto => ("Automatic", "The GPU if there is one, else the CPU."),
+                    DeviceChoice::Cpu => ("CPU", "The processor, even if there is a GPU."),
+                    DeviceChoice::Gpu => ("GPU", "What does not fit its memory goes to the CPU."),
+                };
+                let reason = no_gpu_support().filter(|_| device == DeviceChoice::Gpu);
+                let is_chosen = self.device == device;
+                let chip = ui.add_enabled_ui(reason.is_none(), |ui| chip(ui, words, is_chosen));
+                let chip = chip.inner.on_hover_text(hint);
+                let chip = chip.on_disabled_hover_text(sentence(reason.unwrap_or_default()));
+                if chip.clicked() && !is_chosen {
+                    actions.push(Action::Pack(PackAction::UseDevice(device)));
+                }
+            }
+        });
+        let note = self.session.pack.as_ref().and_then(|pack| pack.device_note.as_ref());
+        if let Some(note) = note {
+            small(ui, note, Palette::of(ui).danger);
+        }
+        ui.add_space(space::XS);
     }
 
     fn card(&self, ui: &mut Ui, shelved: &Shelved, actions: &mut Vec<Action>) {
@@ -167,11 +205,15 @@ impl ModelsList<'_> {
             }
             return;
         }
+        if self.shelf.measuring.as_ref() == Some(source) {
+            small(ui, "Asking the hub how large it is…", Palette::of(ui).weak);
+            return;
+        }
         let missing = survey.models.iter().any(|model| model.presence == Presence::ToDownload);
         let broken = survey.models.iter().any(|model| model.presence == Presence::Broken);
         let reason = if broken {
             Some("A model is not where the pack says.")
-        } else if self.shelf.fetching.is_some() && missing {
+        } else if (self.shelf.fetching.is_some() || self.shelf.measuring.is_some()) && missing {
             Some("Another pack is being downloaded.")
         } else if self.session.loading.is_some() {
             Some("Another pack is being loaded.")
@@ -190,6 +232,19 @@ impl ModelsList<'_> {
         if button.on_disabled_hover_text(reason.unwrap_or_default()).clicked() {
             actions.push(Action::Pack(action));
         }
+    }
+}
+
+/// Scrolls to a card that has just come onto the list; a person may scroll away from it.
+fn show_once(card: &Response, source: &PackSource) {
+    let shown = Id::unique("the pack that was scrolled to");
+    let was_shown = card.ctx.data_mut(|data| {
+        let before = data.get_temp::<PackSource>(shown);
+        data.insert_temp(shown, source.clone());
+        before.as_ref() == Some(source)
+    });
+    if !was_shown {
+        card.scroll_to_me(Some(Align::Center));
     }
 }
 

@@ -76,7 +76,8 @@ impl SideBar<'_> {
                 if shelf.packs.is_none() && !shelf.is_looking {
                     actions.push(Action::Pack(PackAction::Look));
                 }
-                return ModelsList { shelf, session, in_use }.show(ui, actions);
+                let device = preferences.device;
+                return ModelsList { shelf, session, in_use, device }.show(ui, actions);
             }
             if preferences.side == Side::History {
                 let can_compare = session.run.as_ref().is_some_and(|r| !r.is_active());

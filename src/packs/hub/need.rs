@@ -27,7 +27,7 @@ pub enum Need {
     Head,
     /// A PEFT LoRA adapter.
     Adapter,
-    /// A gold judge: configuration and safetensors.
+    /// A gold judge: configuration and weights.
     Judge,
 }
 
@@ -54,9 +54,8 @@ impl Need {
         let mut files: Vec<String> = fixed.iter().map(|name| (*name).to_owned()).collect();
         if matches!(self, Self::Model | Self::Head | Self::Judge) {
             let forms: &[&str] = match self {
-                Self::Model => &[WEIGHTS, INDEX, PICKLED],
                 Self::Head => &[WEIGHTS],
-                _ => &[WEIGHTS, INDEX],
+                _ => &[WEIGHTS, INDEX, PICKLED],
             };
             let weights = forms.iter().copied().find(|name| has(name));
             files.push(weights.ok_or(WEIGHTS)?.to_owned());
@@ -73,7 +72,7 @@ impl Need {
                 "special_tokens_map.json",
                 "chat_template.jinja",
             ],
-            Self::Judge => &["tokenizer.json", "tokenizer_config.json"],
+            Self::Judge => &["tokenizer.json", "vocab.txt"],
             Self::Gguf(_) | Self::Head | Self::Adapter => &[],
         }
     }

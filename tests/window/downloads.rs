@@ -1,0 +1,104 @@
+//! Downloads from the list of packs: asked about, stopped, taken up again. The hub is a server of
+//! our own on the loopback.
+
+use std::cell::RefCell;
+use std::path::Path;
+use std::time::Duration;
+
+use eframe::egui::{Key, Modifiers};
+use ivg_playground::app::Options;
+use ivg_playground::app::panels::side::Side;
+use ivg_playground::app::preferences::Preferences;
+use ivg_playground::worker::library::HubSettings;
+use ivg_playground::worker::protocol::{Command, PackSource};
+
+use crate::engine::pack;
+use crate::harness::{Bench, options};
+use crate::server::{Act, Server};
+
+/// A pack whose base is on the hub, and a window that lists it.
+fn listed(dir: &Path, server: &Server) -> Bench {
+    let weights: Vec<u8> =
+        (0..60_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    server.add(
+        "tiny/base",
+        &[
+            ("config.json", b"{}"),
+            ("model.safetensors", &weights),
+            ("tokenizer.json", b"{\"a\":1}"),
+        ],
+    );
+    let text = "name = \"far\"\ndescription = \"On the hub\"\n[base]\nhub = \"tiny/base\"\n";
+    std::fs::write(dir.join("pack.toml"), text).expect("a pack");
+    let hub = HubSettings {
+        endpoint: server.address.clone(),
+        cache: Some(dir.join("cache")),
+        stall_timeout: Duration::from_secs(60),
+        retries: 0,
+        ..HubSettings::default()
+    };
+    let stored = Preferences {
+        added_packs: vec![dir.to_owned()],
+        side: Side::Models,
+        prompt: "This movie was".into(),
+        ..Preferences::default()
+    };
+    let mut bench = Bench::open(Options { hub: Some(hub), ..options() }, stored, pack());
+    bench.wait("the card", |b| b.shows("Download and load: far"));
+    bench
+}
+
+/// What the window sends next, however long the hub takes.
+fn command(bench: &mut Bench) -> Command {
+    let sent = RefCell::new(None);
+    bench.wait("a command", |b| {
+        let next = b.engine.next();
+        let is_there = next.is_some();
+        sent.replace(next);
+        is_there
+    });
+    sent.take().expect("a command")
+}
+
+#[test]
+fn a_pack_is_measured_downloaded_and_loaded() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::good();
+    let mut bench = listed(dir.path(), &server);
+    assert!(server.log().is_empty(), "nothing is asked before somebody wants it");
+    bench.click("Download and load: far");
+    let source = PackSource::Folder(dir.path().to_owned());
+    assert_eq!(command(&mut bench), Command::LoadPack(source));
+    assert_eq!(server.starts("model.safetensors"), [None]);
+    bench.wait("the new look", |b| b.reads("here"));
+}
+
+#[test]
+fn a_download_that_was_stopped_goes_on_where_it_was() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::scripted(|request, before| {
+        let is_weights = request.file() == "model.safetensors" && request.method == "GET";
+        if is_weights && before == 0 { Act::Stall } else { Act::Serve }
+    });
+    let mut bench = listed(dir.path(), &server);
+    bench.click("Download and load: far");
+    bench.wait("half of it", |b| b.shows("Stop") && b.reads("base model · 30 kB of 60 kB"));
+    bench.click("Stop");
+    bench.wait("the end of it", |b| !b.shows("Stop"));
+    // Its size is known now.
+    bench.click("Download 60 kB and load: far");
+    assert!(matches!(command(&mut bench), Command::LoadPack(_)));
+    assert_eq!(server.starts("model.safetensors"), [None, Some(30_000)]);
+}
+
+#[test]
+fn a_hub_that_does_not_answer_is_told_on_the_card() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::scripted(|_, _| Act::Status("503 Service Unavailable"));
+    let mut bench = listed(dir.path(), &server);
+    bench.click("Download and load: far");
+    bench.wait("the reason", |b| b.reads("503"));
+    assert!(bench.shows("Download and load: far"), "to be tried again");
+    bench.key(Modifiers::COMMAND, Key::M);
+    assert_eq!(bench.window.state().preferences().side, Side::Settings);
+}
