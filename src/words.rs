@@ -16,11 +16,21 @@ pub fn seam(prompt: &str, response: &str) -> &'static str {
     let (Some(last), Some(first)) = (prompt.chars().next_back(), response.chars().next()) else {
         return "";
     };
-    let is_closed = ['.', '?', '!', '…', ':', '"', '”', ')'].contains(&last);
-    let starts_anew = first.is_uppercase() && last.is_lowercase();
-    let is_text = first.is_alphanumeric() || ['*', '#', '-', '"', '“', '`'].contains(&first);
+    let is_closed = ['.', '?', '!', '…', ':', '”'].contains(&last);
+    let is_text = first.is_alphabetic() || ['*', '#', '-', '"', '“', '`'].contains(&first);
+    // Names go on with a capital: Mc·Donald, You·Tube.
+    let word = prompt.chars().rev().take_while(|c| c.is_lowercase()).count();
+    let starts_anew = first.is_uppercase() && word >= LONG_WORD;
     if starts_anew || (is_closed && is_text) { "\n\n" } else { "" }
 }
+
+/// Prompt and response as people read them.
+pub fn joined(prompt: &str, response: &str) -> String {
+    format!("{prompt}{}{response}", seam(prompt, response))
+}
+
+/// Letters behind which a capital begins something new.
+const LONG_WORD: usize = 4;
 
 /// A number with as many decimals as it needs, three at most.
 pub fn plain(value: f64) -> String {
@@ -142,7 +152,7 @@ mod tests {
     #[test]
     fn an_answer_is_a_paragraph_of_its_own_and_a_continuation_is_not() {
         for (prompt, response) in
-            [("Why is the sky blue?", "The"), ("Tell me about Paris", "Paris is"), ("Go:", "1. a")]
+            [("Why is the sky blue?", "The"), ("Tell me about Paris", "Paris is"), ("Go:", "- a")]
         {
             assert_eq!(seam(prompt, response), "\n\n", "{prompt}");
         }
@@ -154,6 +164,10 @@ mod tests {
             ("The end.", ""),
             ("", "The"),
             ("Ten (", "or eleven"),
+            ("The critic wrote: \"", "A masterpiece"),
+            ("It cost $3.", "50"),
+            ("Mc", "Donald"),
+            ("See it on You", "Tube"),
         ] {
             assert_eq!(seam(prompt, response), "", "{prompt}");
         }

@@ -56,7 +56,7 @@ fn every_field_is_understood() {
 fn what_cannot_be_is_refused_by_field() {
     let cases = [
         ("stop = [\"\"]\n[base]\npath = \"a\"", "stop: an empty text"),
-        ("[base]\n", "base.path, folder or hub: say where"),
+        ("[base]\n", "base.path, bundled, folder or hub: say where"),
         ("[base]\npath = \"a\"\nhub = \"a/b\"", "base.path, bundled, folder and hub: name one"),
         ("[base]\npath = \"a\"\nfolder = \"/a\"", "base.path, bundled, folder and hub: name one"),
         ("[base]\npath = \"../a\"", "base.path must name"),
@@ -72,10 +72,10 @@ fn what_cannot_be_is_refused_by_field() {
         ("[base]\npath = \"a\"\ntemplate = \"x\"", "base.template must contain {prompt}"),
         ("[base]\npath = \"a\"\nsystem = \"x\"", "base.system belongs to a chat"),
         ("[base]\npath = \"a\"\nchat = true\ntemplate = \"x {prompt}\"", "base.template and chat"),
-        ("[base]\npath = \"a\"\nadapter = {}", "base.adapter.path, folder or hub"),
+        ("[base]\npath = \"a\"\nadapter = {}", "base.adapter.path, bundled, folder or hub"),
         ("[base]\npath = \"a\"\nadapter = { path = \"../x\" }", "base.adapter.path must name"),
         ("[base]\npath = \"a\"\nadapter = { path = \"x.gguf\" }", "base.adapter must be a PEFT"),
-        ("[base]\nadapter = { path = \"x\" }", "base.path, folder or hub: say where"),
+        ("[base]\nadapter = { path = \"x\" }", "base.path, bundled, folder or hub: say where"),
         ("[base]\npath = \"a\"\nprecision = \"q4\"", "unknown variant `q4`"),
         ("[base]\npath = \"a\"\npth = \"b\"", "line 5: unknown field `pth`"),
         ("[base]\npath = \"a\"\n[judge]\npath = \"j.gguf\"", "judge.path must name a folder"),
@@ -99,7 +99,9 @@ fn a_pair_is_a_pair() {
         refused(&format!("[base]\npath = \"a\"\n[untuned]\n{untuned}\n[tuned]\n{tuned}"))
     };
     let no_place = pair("path = \"u\"", "");
-    assert!(no_place.contains("tuned.path, folder or hub") && no_place.contains("adapter"));
+    assert!(
+        no_place.contains("tuned.path, bundled, folder or hub") && no_place.contains("adapter")
+    );
     assert!(pair("adapter = { path = \"l\" }", "path = \"t\"").contains("untuned.path"));
     let templates = pair("path = \"u\"\ntemplate = \"a {prompt}\"", "path = \"t\"\nchat = true");
     assert!(templates.contains("must read the same prompt"), "{templates}");
@@ -224,10 +226,10 @@ prop_compose! {
 prop_compose! {
     fn manifest()(
         name in "\\PC{0,8}x", description in any::<String>(), licence in option::of(any::<String>()),
-        url in option::of(any::<String>()), base in role(), pair in option::of(pair()),
-        value in option::of(role()), judge in option::of(folder_source()),
+        url in option::of(any::<String>()), base in role().boxed(), pair in option::of(pair()).boxed(),
+        value in option::of(role()).boxed(), judge in option::of(folder_source()),
         prompts in option::of(word()), examples in prop::collection::vec(any::<String>(), 0..3),
-        trunk in prop_oneof![Just(Trunk::Base), Just(Trunk::Untuned), Just(Trunk::Tuned)],
+        trunk in prop_oneof![Just(Trunk::Base), Just(Trunk::Untuned), Just(Trunk::Tuned)].boxed(),
         on_trunk in any::<bool>(), seed in 0..=i64::MAX as u64, beta in -3f32..3.0, is_soft in any::<bool>()
     ) -> Manifest {
         let (untuned, tuned) = pair.unzip();

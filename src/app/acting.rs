@@ -352,7 +352,8 @@ impl App {
 
     /// What was asked for by keys.
     pub(super) fn shortcuts(&mut self, ui: &Ui) -> Vec<Action> {
-        if self.archive.dialog.is_some() {
+        // What is asked is answered first.
+        if self.archive.dialog.is_some() || self.shelf.asks() {
             return Vec::new();
         }
         let has_popup = eframe::egui::Popup::is_any_open(ui.ctx());

@@ -117,6 +117,7 @@ mod tests {
 
     fn pack(has_pair: bool, has_value: bool) -> PackInfo {
         PackInfo {
+            source: crate::worker::protocol::PackSource::default(),
             name: "test".into(),
             description: String::new(),
             roles: Vec::new(),

@@ -16,7 +16,7 @@ use super::session::Session;
 use super::slots::{Slot, slots};
 use super::theme::{Palette, RESPONSE_LINE, space, text};
 use crate::guidance::trace::ChunkTrace;
-use crate::words::seam;
+use crate::words::{joined, seam};
 
 /// Width of the window when it first opens; it is as high as its text, up to a limit.
 const WIDTH: f32 = 440.0;
@@ -124,7 +124,7 @@ impl Beam<'_> {
             let copy = ui.button("Copy").on_hover_text("Copies the prompt and this beam.");
             let beam = || beam_text(self.chunks, at.chunk, at.candidate);
             if copy.clicked() {
-                ui.copy_text(format!("{}{}", self.prompt, beam()));
+                ui.copy_text(joined(self.prompt, &beam()));
             }
             let go_on = ui.button("Continue from here");
             let hint = "Starts a run whose prompt is the prompt and this beam, to its end here.";
@@ -166,7 +166,7 @@ impl Beam<'_> {
             let bar = if t + 1 < self.line.len() { " |" } else { "" };
             job.append(&format!(" {}{bar}", value_words(candidate.value)), 0.0, value);
         }
-        let words = format!("{}{spoken}", end_of(self.prompt));
+        let words = joined(&end_of(self.prompt), &spoken);
         ScrollArea::vertical().auto_shrink([false, true]).max_height(HIGHEST).show(ui, |ui| {
             ui.set_max_width(ui.available_width() - space::M);
             let shown = ui.add(Label::new(job).wrap());

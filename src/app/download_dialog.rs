@@ -7,9 +7,6 @@ use super::widgets::{primary_button, secondary_button};
 use crate::words::bytes;
 use crate::worker::library::Survey;
 
-/// From this size on a download is asked about, in bytes.
-pub const LARGE: u64 = 1_000_000_000;
-
 /// Shows what it costs; gives the answer once there is one.
 pub fn show(ui: &Ui, survey: &Survey, free: Option<u64>) -> Option<bool> {
     let mut answer = None;

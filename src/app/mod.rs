@@ -55,7 +55,7 @@ use archive::Archive;
 use beam_window::BeamReader;
 use focus::Focus;
 use opening::SIZE;
-pub use opening::{AppError, Options, Renderer, history_folder, run};
+pub use opening::{AppError, LARGE_DOWNLOAD_BYTES, Options, Renderer, history_folder, run};
 use panels::Action;
 use panels::lower::Below;
 use preferences::Preferences;
@@ -104,22 +104,7 @@ impl App {
     pub fn new(ctx: &egui::Context, link: Link, options: Options, stored: Preferences) -> Self {
         theme::install(ctx);
         let wants_example = options.example && options.prompt.is_none() && !options.generate;
-        let mut preferences = stored;
-        if let Some(prompt) = options.prompt {
-            preferences.prompt = prompt;
-        }
-        if let Some(theme) = options.theme {
-            preferences.theme = theme;
-        }
-        if let Some(lower) = options.lower {
-            (preferences.lower, preferences.lower_hidden) = (lower, false);
-        }
-        if let Some(device) = options.device {
-            preferences.device = device;
-        }
-        if let Some(settings) = &options.settings {
-            preferences.settings = settings.clone();
-        }
+        let preferences = options.over(stored);
         ctx.set_theme(preferences.theme.preference());
         ctx.set_zoom_factor(preferences.zoom);
         let loading = session::Loading { what: "looking for the models".into(), fraction: 0.0 };
@@ -146,7 +131,7 @@ impl App {
             help: false,
             below: Below::default(),
             reader: BeamReader::default(),
-            shelf: Shelf::new(options.hub),
+            shelf: Shelf::new(options.hub, options.large_download_bytes),
             in_use: None,
             coming: None,
             set_aside: None,
@@ -181,8 +166,10 @@ impl App {
         for event in events {
             match &event {
                 Event::Loaded(pack) => {
-                    // The worker moves a pack by itself where a GPU is too small for it.
-                    self.in_use = self.coming.take().or(self.in_use.take());
+                    // It may be another than the one asked for last: the worker takes them in
+                    // turn, and moves one by itself where a GPU is too small for it.
+                    self.in_use = Some(pack.source.clone());
+                    self.coming = self.coming.take().filter(|coming| *coming != pack.source);
                     self.meet(pack);
                     self.fit_columns(pack);
                     if let Some(note) = &pack.device_note {

@@ -73,13 +73,39 @@ pub struct Options {
     pub device: Option<DeviceChoice>,
     /// Where models are downloaded from; none: as the environment says.
     pub hub: Option<HubSettings>,
+    /// From this size on a download is asked about.
+    pub large_download_bytes: u64,
     /// Show the recorded example to somebody who has not made a run yet.
     pub example: bool,
     /// What draws the window.
     pub renderer: Renderer,
 }
 
+/// A gigabyte is worth a question.
+pub const LARGE_DOWNLOAD_BYTES: u64 = 1_000_000_000;
+
 impl Options {
+    /// What was stored, but for what is asked for now.
+    pub(super) fn over(&self, stored: Preferences) -> Preferences {
+        let mut preferences = stored;
+        if let Some(prompt) = &self.prompt {
+            preferences.prompt.clone_from(prompt);
+        }
+        if let Some(theme) = self.theme {
+            preferences.theme = theme;
+        }
+        if let Some(lower) = self.lower {
+            (preferences.lower, preferences.lower_hidden) = (lower, false);
+        }
+        if let Some(device) = self.device {
+            preferences.device = device;
+        }
+        if let Some(settings) = &self.settings {
+            preferences.settings = settings.clone();
+        }
+        preferences
+    }
+
     /// Everything as in the last session, with this pack.
     pub fn new(pack: PackSource) -> Self {
         Self {
@@ -87,6 +113,7 @@ impl Options {
             prompt: None,
             device: None,
             hub: None,
+            large_download_bytes: LARGE_DOWNLOAD_BYTES,
             generate: false,
             screenshot: None,
             present: false,

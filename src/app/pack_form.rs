@@ -279,7 +279,10 @@ impl RoleForm {
         if self.chat {
             written(ui, &mut self.system, "System prompt, if any", &format!("{name}: system"));
         } else {
-            written(ui, &mut self.template, PLACEHOLDER, &format!("{name}: template"));
+            // A template may run over several lines.
+            let edit = TextEdit::multiline(&mut self.template).desired_rows(1);
+            let edit = edit.desired_width(f32::INFINITY).hint_text(PLACEHOLDER);
+            ui.add(edit).accessible_name(format!("{name}: template"));
         }
     }
 

@@ -65,12 +65,13 @@ impl App {
             PackAction::Forget(source) => {
                 let is_it = |folder: &PathBuf| PackSource::Folder(folder.clone()) == source;
                 self.preferences.added_packs.retain(|folder| !is_it(folder));
+                self.shelf.forget(&source);
                 self.shelf.look(ctx, &self.preferences.added_packs, false);
             }
             PackAction::UseDevice(device) => {
                 self.preferences.device = device;
                 self.send(Command::UseDevice(device));
-                if let Some(source) = self.in_use.clone() {
+                if let Some(source) = self.coming.clone().or_else(|| self.in_use.clone()) {
                     self.session.error = None;
                     self.load_pack(source);
                 }
@@ -83,6 +84,9 @@ impl App {
 
     /// The question before a large download.
     pub(super) fn download_dialog(&mut self, ui: &Ui) {
+        if self.archive.dialog.is_some() {
+            return;
+        }
         let Some(source) = self.shelf.in_question.clone() else { return };
         let free = self.shelf.free_memory_bytes;
         let answer = match self.shelf.survey(&source) {

@@ -54,11 +54,10 @@ impl Page<'_> {
         let p = Palette::of(ui);
         let mut laid = Laid { job: LayoutJob::default(), pieces: Vec::new() };
         laid.append(&end_of(self.prompt), None, format(text::prompt(), p.weak));
-        laid.append(
-            seam(self.prompt, &self.view.report.text),
-            None,
-            format(text::prompt(), p.weak),
-        );
+        // While a text begins, what is left of the run before holds its place.
+        let text = &self.view.report.text;
+        let first = if text.is_empty() { self.view.ghost_tail() } else { text };
+        laid.append(seam(self.prompt, first), None, format(text::prompt(), p.weak));
         let report = &self.view.report;
         match self.coloring {
             Coloring::Plain => {

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use eframe::egui::Context;
 
-use super::download_dialog::LARGE;
 use super::pack_form::PackForm;
 use crate::worker::library::{Ask, Hub, HubSettings, Library, Progress, Shelved, Survey, Told};
 use crate::worker::protocol::PackSource;
@@ -55,14 +54,16 @@ pub struct Shelf {
     pub form: Option<PackForm>,
     /// Where models are downloaded from; none: as the environment says.
     hub: Option<HubSettings>,
+    /// From this size on a download is asked about, in bytes.
+    large: u64,
     fetches: u64,
 }
 
 impl Shelf {
     /// A shelf whose thread starts when it is first looked at. Without a `hub`, the environment
-    /// names one.
-    pub fn new(hub: Option<HubSettings>) -> Self {
-        Self { hub, ..Self::default() }
+    /// names one. Downloads of `large` bytes and more are asked about.
+    pub fn new(hub: Option<HubSettings>, large: u64) -> Self {
+        Self { hub, large, ..Self::default() }
     }
 
     /// Looks at the packs; `added` are folders of a person's own.
@@ -74,7 +75,7 @@ impl Shelf {
     /// A person wants a pack that is not all here: how large it is comes first.
     pub fn want(&mut self, ctx: &Context, source: PackSource) {
         match self.survey(&source).and_then(Survey::missing_bytes) {
-            Some(missing) if missing >= LARGE => self.in_question = Some(source),
+            Some(missing) if missing >= self.large => self.in_question = Some(source),
             Some(_) => self.fetch(ctx, source),
             None => {
                 self.measuring = Some(source.clone());
@@ -89,6 +90,20 @@ impl Shelf {
         let fetching = Fetching { source: source.clone(), progress: None, number: self.fetches };
         self.fetching = Some(fetching);
         self.ask(ctx, Ask::Fetch(self.fetches, source));
+    }
+
+    /// Whether a form or a question of the shelf's lies over the window.
+    pub fn asks(&self) -> bool {
+        self.form.is_some() || self.in_question.is_some()
+    }
+
+    /// A pack that goes off the list is neither measured nor fetched.
+    pub fn forget(&mut self, source: &PackSource) {
+        self.measuring.take_if(|measuring| measuring == source);
+        self.in_question.take_if(|asked| asked == source);
+        if self.fetching.as_ref().is_some_and(|fetching| fetching.source == *source) {
+            self.stop();
+        }
     }
 
     /// Stops the download.
@@ -129,13 +144,13 @@ impl Shelf {
                 None
             }
             Told::Measured(measured) => {
-                self.measuring = None;
-                let shelved = self.packs.iter_mut().flatten();
-                let Shelved { source, survey } = measured.clone();
-                shelved.filter(|s| s.source == source).for_each(|s| *s = measured.clone());
+                let is_wanted = self.measuring.take_if(|wanted| *wanted == measured.source);
+                let mut shelved = self.packs.iter_mut().flatten();
+                let shelved = shelved.find(|shelved| shelved.source == measured.source)?;
+                *shelved = measured;
                 // What the hub has not said, the card says.
-                let is_known = survey.is_ok_and(|survey| survey.missing_bytes().is_some());
-                is_known.then_some(Outcome::Measured(source))
+                let known = shelved.survey.as_ref().is_ok_and(|s| s.missing_bytes().is_some());
+                is_wanted.filter(|_| known).map(Outcome::Measured)
             }
             Told::Progress(progress) => {
                 if let Some(fetching) = &mut self.fetching {
@@ -212,15 +227,21 @@ mod tests {
     fn a_large_download_is_asked_about_and_an_unknown_one_measured() {
         let ctx = Context::default();
         let source = PackSource::Folder("/large".into());
-        let mut shelf = Shelf { packs: Some(vec![shelved(None)]), ..Shelf::default() };
+        let mut shelf = Shelf { packs: Some(vec![shelved(None)]), ..Shelf::new(None, 10) };
         shelf.want(&ctx, source.clone());
         assert_eq!((shelf.measuring.as_ref(), &shelf.in_question), (Some(&source), &None));
-        let outcome = shelf.take(Told::Measured(shelved(Some(LARGE))));
+        let outcome = shelf.take(Told::Measured(shelved(Some(10))));
         assert_eq!(outcome, Some(Outcome::Measured(source.clone())));
         shelf.want(&ctx, source.clone());
         assert!(shelf.measuring.is_none() && shelf.fetching.is_none());
         assert_eq!(shelf.in_question, Some(source));
         // What the hub has not said is not asked for again and again.
+        shelf.in_question = None;
+        shelf.measuring = Some(PackSource::Folder("/large".into()));
         assert_eq!(shelf.take(Told::Measured(shelved(None))), None);
+        // Nor is what went off the list meanwhile.
+        shelf.measuring = Some(PackSource::Folder("/large".into()));
+        shelf.forget(&PackSource::Folder("/large".into()));
+        assert_eq!(shelf.take(Told::Measured(shelved(Some(1)))), None);
     }
 }

@@ -8,6 +8,7 @@ use ivg_playground::guidance::settings::{Arm, Column, Settings};
 use ivg_playground::guidance::trace::{ArmTrace, Trace};
 use ivg_playground::packs::{DeviceChoice, PackSource};
 use ivg_playground::records::trace_file;
+use ivg_playground::words::joined;
 use ivg_playground::worker::{
     self, Link,
     protocol::{Command, Event, Request},
@@ -100,7 +101,7 @@ fn print(trace: &Trace) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for arm in &trace.arms {
         writeln!(out, "── {} {}", arm.name, figures(arm))?;
-        writeln!(out, "{}{}\n", trace.prompt, arm.text)?;
+        writeln!(out, "{}\n", joined(&trace.prompt, &arm.text))?;
     }
     Ok(())
 }

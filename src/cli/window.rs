@@ -107,6 +107,7 @@ pub fn run(args: Args, pack: PackSource, device: Option<DeviceChoice>) -> anyhow
         settings: None,
         device,
         hub: None,
+        large_download_bytes: app::LARGE_DOWNLOAD_BYTES,
         // A picture shows what was asked for, and leaves no trace of itself.
         folder: if is_picture { None } else { app::history_folder() },
         example: is_bundled && !is_picture,

@@ -175,16 +175,6 @@ pub(super) struct Logits {
 }
 
 impl Logits {
-    /// These rows in this order.
-    pub(super) fn rows(&self, rows: &[usize]) -> Self {
-        let v = self.vocab_size;
-        let pick = |pass: &Vec<f32>| -> Vec<f32> {
-            rows.iter().flat_map(|&r| &pass[r * v..(r + 1) * v]).copied().collect()
-        };
-        let passes = self.passes.iter().map(pick).collect();
-        Self { passes, of_role: self.of_role.clone(), vocab_size: v }
-    }
-
     /// The logits of row `r`.
     pub(super) fn row(&self, r: usize) -> RowLogits<'_> {
         let of = |role: usize| {
@@ -198,7 +188,8 @@ impl Logits {
 pub(super) struct Advance {
     /// For the token after it.
     pub logits: Logits,
-    /// V of every row up to it; empty where the value model has a pass of its own.
+    /// V of every row up to it; empty where the value model has a pass of its own, or has read it
+    /// before.
     pub values: Vec<f32>,
     /// How many forward passes that took.
     pub forward_passes: usize,
@@ -208,13 +199,16 @@ pub(super) struct Advance {
 pub(super) struct TokenCaches {
     caches: Vec<Cache>,
     passes: Passes,
+    /// The states `[rows, hidden]` of the last token, where the value's pass has read it already
+    /// and the others have not.
+    ahead: Option<Tensor>,
 }
 
 impl TokenCaches {
     /// A copy that grows on its own; the prompt stays shared.
     pub(super) fn copy(&self) -> Result<Self, GuidanceError> {
         let caches = self.caches.iter().map(copy_cache).collect::<Result<_, _>>()?;
-        Ok(Self { caches, passes: self.passes.clone() })
+        Ok(Self { caches, passes: self.passes.clone(), ahead: self.ahead.clone() })
     }
 
     /// These rows in this order, repeats allowed.
@@ -226,26 +220,31 @@ impl TokenCaches {
         for cache in &mut self.caches {
             *cache = cache.fork(rows)?;
         }
+        if let Some(ahead) = &mut self.ahead {
+            let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
+            *ahead = ahead.index_select(&Tensor::new(rows, ahead.device())?, 0)?;
+        }
         Ok(())
     }
 
-    /// Whether [`TokenCaches::advance`] values what it reads.
+    /// Whether one of the passes gives the values.
     pub(super) fn values(&self) -> bool {
         self.passes.of_value.is_some()
     }
 
-    /// Appends one token to every row for its value alone: the caches of the other passes are left
-    /// behind, and no token can follow. Gives the values and how many passes that took.
-    pub(super) fn read_to_the_end(
+    /// Reads one more token of every row with the pass that gives the values, and only with it:
+    /// the others follow with [`TokenCaches::advance`], for the rows that are left by then. Gives V
+    /// of every row.
+    pub(super) fn read_ahead(
         &mut self,
         models: &Models,
         tokens: &[u32],
-    ) -> Result<(Vec<f32>, usize), GuidanceError> {
-        let Some(pass) = self.passes.of_value else { return Ok((Vec::new(), 0)) };
-        let rows: Vec<&[u32]> = tokens.chunks(1).collect();
-        let lm = models.token_models()[self.passes.made_by[pass]];
-        let hidden = lm.forward(&mut self.caches[pass], &rows)?;
-        Ok((last_values(models, &hidden, &rows)?, 1))
+    ) -> Result<Vec<f32>, GuidanceError> {
+        let Some(pass) = self.passes.of_value else { return Ok(Vec::new()) };
+        let states = self.read(models, pass, tokens)?;
+        let values = last_values(models, &states)?;
+        self.ahead = Some(states);
+        Ok(values)
     }
 
     /// Appends one token to every row.
@@ -254,33 +253,49 @@ impl TokenCaches {
         models: &Models,
         tokens: &[u32],
     ) -> Result<Advance, GuidanceError> {
-        let rows: Vec<&[u32]> = tokens.chunks(1).collect();
         let lms = models.token_models();
         let (mut passes, mut values) = (Vec::with_capacity(self.caches.len()), Vec::new());
-        for (pass, cache) in self.caches.iter_mut().enumerate() {
-            let lm = lms[self.passes.made_by[pass]];
-            let hidden = lm.forward(cache, &rows)?;
-            if self.passes.of_value == Some(pass) {
-                values = last_values(models, &hidden, &rows)?;
-            }
-            passes.push(host_logits(lm, &hidden.i((.., 0))?, models.vocab_size)?);
+        let mut forward_passes = 0;
+        for pass in 0..self.caches.len() {
+            let gives_values = self.passes.of_value == Some(pass);
+            let ahead = self.ahead.take_if(|_| gives_values);
+            let states = match ahead {
+                Some(states) => states,
+                None => {
+                    forward_passes += 1;
+                    let states = self.read(models, pass, tokens)?;
+                    if gives_values {
+                        values = last_values(models, &states)?;
+                    }
+                    states
+                }
+            };
+            passes.push(host_logits(lms[self.passes.made_by[pass]], &states, models.vocab_size)?);
         }
-        let forward_passes = passes.len();
         let of_role = self.passes.of_role.clone();
         let logits = Logits { passes, of_role, vocab_size: models.vocab_size };
         Ok(Advance { logits, values, forward_passes })
     }
+
+    /// One pass over one new token of every row: its states `[rows, hidden]`.
+    fn read(
+        &mut self,
+        models: &Models,
+        pass: usize,
+        tokens: &[u32],
+    ) -> Result<Tensor, GuidanceError> {
+        let rows: Vec<&[u32]> = tokens.chunks(1).collect();
+        let lm = models.token_models()[self.passes.made_by[pass]];
+        Ok(lm.forward(&mut self.caches[pass], &rows)?.i((.., 0))?)
+    }
 }
 
-/// V of every row, from the states of its one new token, `[rows, 1, hidden]`.
-fn last_values(
-    models: &Models,
-    hidden: &Tensor,
-    rows: &[&[u32]],
-) -> Result<Vec<f32>, GuidanceError> {
-    let Some(guide) = &models.value else { return Ok(Vec::new()) };
-    let value = |(row, token): (usize, &&[u32])| Ok(guide.model.value(&hidden.i(row)?, token)?);
-    rows.iter().enumerate().map(value).collect()
+/// V of every row, from the states after its last token, `[rows, hidden]`.
+fn last_values(models: &Models, states: &Tensor) -> Result<Vec<f32>, GuidanceError> {
+    match &models.value {
+        Some(guide) => Ok(guide.model.values(states)?),
+        None => Ok(Vec::new()),
+    }
 }
 
 fn copy_cache(cache: &Cache) -> Result<Cache, GuidanceError> {
@@ -335,7 +350,7 @@ impl Prefilled {
             caches.push(cache);
             let last = hidden.narrow(0, prompt.len() - 1, 1)?;
             if let Some(guide) = models.value.as_ref().filter(|_| passes.of_value == Some(pass)) {
-                value = Some(guide.model.value(&last, &prompt[prompt.len() - 1..])?);
+                value = guide.model.values(&last)?.first().copied();
             }
             logits.push(host_logits(lm, &last, models.vocab_size)?);
         }
@@ -350,7 +365,7 @@ impl Prefilled {
                 of_role: passes.of_role.clone(),
                 vocab_size: models.vocab_size,
             },
-            caches: TokenCaches { caches, passes },
+            caches: TokenCaches { caches, passes, ahead: None },
             value,
             value_rows,
             value_prompt: prompts.value.clone(),

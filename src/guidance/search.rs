@@ -90,7 +90,12 @@ impl<'m> Search<'m> {
             live: vec![0],
             caches: prompt.caches.copy()?,
             logits: Some(prompt.logits.clone()),
-            value_rows: prompt.value_rows.as_ref().map(ValueRows::copy).transpose()?,
+            value_rows: match settings.value_source {
+                ValueSource::Explicit => prompt.value_rows.as_ref().map(ValueRows::copy),
+                // Nobody asks the value model.
+                ValueSource::Implicit => None,
+            }
+            .transpose()?,
             value_prompt: prompt.value_prompt.clone(),
             position: 0,
             chunks: Vec::new(),
@@ -133,7 +138,7 @@ impl<'m> Search<'m> {
             self.rows[self.leader].last_token_of_step(self.position, &self.models.tokenizer);
         let chunk_is_full = self.position.is_multiple_of(self.settings.chunk_tokens);
         let is_over = self.live.is_empty() || self.position >= self.budget;
-        let chunk = if chunk_is_full || is_over { Some(self.close_chunk(!is_over)?) } else { None };
+        let chunk = if chunk_is_full || is_over { Some(self.close_chunk()?) } else { None };
         self.is_done = self.live.is_empty() || self.position >= self.budget;
         self.elapsed_ms += started.elapsed().as_secs_f64() * 1e3;
         Ok(Step { token, chunk })
@@ -149,7 +154,7 @@ impl<'m> Search<'m> {
         let is_mid_chunk = !self.position.is_multiple_of(self.settings.chunk_tokens);
         if was_stopped && is_mid_chunk {
             let started = Instant::now();
-            self.close_chunk(false)?;
+            self.close_chunk()?;
             self.elapsed_ms += started.elapsed().as_secs_f64() * 1e3;
         }
         let row = &self.rows[self.leader];
@@ -182,14 +187,9 @@ impl<'m> Search<'m> {
 
     /// Logits for the next token of every cache row.
     fn next_logits(&mut self) -> Result<Logits, GuidanceError> {
-        match self.logits.take() {
-            Some(known) => Ok(known),
-            None => self.read_last(),
+        if let Some(known) = self.logits.take() {
+            return Ok(known);
         }
-    }
-
-    /// Reads the last token of every live row, and values the row where the pass does so.
-    fn read_last(&mut self) -> Result<Logits, GuidanceError> {
         let last = self.last_ids();
         let Advance { logits, values, forward_passes } = self.caches.advance(self.models, &last)?;
         self.forward_passes += forward_passes;
@@ -282,13 +282,9 @@ impl<'m> Search<'m> {
         Ok(())
     }
 
-    /// Values every candidate, selects the survivors and keeps only those. `goes_on`: another
-    /// chunk follows.
-    fn close_chunk(
-        &mut self,
-        goes_on: bool,
-    ) -> Result<(ChunkTrace, Vec<TokenTrace>), GuidanceError> {
-        self.value_by_pass(goes_on)?;
+    /// Values every candidate, selects the survivors and keeps only those.
+    fn close_chunk(&mut self) -> Result<(ChunkTrace, Vec<TokenTrace>), GuidanceError> {
+        self.value_by_pass()?;
         let value_rows = self.value_candidates()?;
         let selection = self.select();
         let candidates = self.rows.iter().enumerate().map(|(i, row)| Candidate {
@@ -313,18 +309,13 @@ impl<'m> Search<'m> {
 
     /// Where the value head reads the states of another role's pass: reads what the live rows end
     /// with. The others have ended, and were valued when their last text was read.
-    fn value_by_pass(&mut self, goes_on: bool) -> Result<(), GuidanceError> {
-        if !self.caches.values() || self.live.is_empty() || self.logits.is_some() {
-            return Ok(());
+    fn value_by_pass(&mut self) -> Result<(), GuidanceError> {
+        let is_wanted = self.settings.value_source == ValueSource::Explicit;
+        if is_wanted && self.caches.values() && !self.live.is_empty() {
+            let values = self.caches.read_ahead(self.models, &self.last_ids())?;
+            self.forward_passes += 1;
+            self.set_values(values);
         }
-        if goes_on {
-            self.logits = Some(self.read_last()?);
-            return Ok(());
-        }
-        let last = self.last_ids();
-        let (values, passes) = self.caches.read_to_the_end(self.models, &last)?;
-        self.forward_passes += passes;
-        self.set_values(values);
         Ok(())
     }
 
@@ -392,7 +383,6 @@ impl<'m> Search<'m> {
         }
         if !live.is_empty() {
             self.caches.fork(&cache_rows)?;
-            self.logits = self.logits.take().map(|logits| logits.rows(&cache_rows));
             if let Some(read) = &mut self.value_rows {
                 *read = read.fork(&value_cache_rows)?;
             }

@@ -4,6 +4,9 @@
 //! ```text
 //! logits = W₂ relu(W₁ h_[CLS] + b₁) + b₂,   gold reward = logit(positive) − logit(negative)
 //! ```
+//!
+//! candle's encoder bends with the tanh form of GELU where the published one has the exact form: the
+//! log-odds differ in the third digit.
 
 use std::fmt;
 use std::path::Path;
@@ -69,14 +72,18 @@ impl DistilBert {
             let reason = "field 'max_position_embeddings' leaves no room for a text";
             return Err(invalid("config.json", reason.to_owned()));
         }
-        let tokenizer = tokenizer(folder)?;
+        let mut tokenizer = tokenizer(folder)?;
+        // Whole texts, one at a time: what a file says of padding and cutting is for training.
+        tokenizer.with_padding(None);
+        tokenizer.with_truncation(None).map_err(|e| invalid("tokenizer.json", e.to_string()))?;
         let weights = Weights::load(folder, &Device::Cpu)?;
         let linear = |name: &str, outputs: usize| -> Result<Linear, LmError> {
             let weight = weights.get(&format!("{name}.weight"), &[outputs, config.dim])?;
             Ok(Linear::new(weight, Some(weights.get(&format!("{name}.bias"), &[outputs])?)))
         };
         let (first, second) = (linear("pre_classifier", config.dim)?, linear("classifier", 2)?);
-        let tensors = VarBuilder::from_tensors(weights.all()?, DType::F32, &Device::Cpu);
+        let tensors =
+            VarBuilder::from_tensors(weights.under("distilbert.")?, DType::F32, &Device::Cpu);
         let encoder = DistilBertModel::load(tensors.pp("distilbert"), &config).map_err(|e| {
             // A backtrace may follow.
             let text = e.to_string();

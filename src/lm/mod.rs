@@ -26,6 +26,7 @@ mod tokenizer;
 mod value;
 mod weights;
 
+pub use adapter::check_adapter;
 pub use arch::Architecture;
 pub use cache::Cache;
 pub use chat::ChatTemplate;

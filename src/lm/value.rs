@@ -72,6 +72,14 @@ impl ValueModel {
         Ok(Self { trunk: trunk.clone(), head })
     }
 
+    /// Whether a folder holds a head, as [`ValueModel::load`] finds it, for a trunk of this shape.
+    ///
+    /// # Errors
+    /// When the folder has no such head or it is of another shape.
+    pub fn check_head(config: &LmConfig, dir: &Path) -> Result<()> {
+        Head::find(config, &Weights::load(dir, &Device::Cpu)?).map(drop)
+    }
+
     /// The model under the head; its [`Lm::prefill`] and [`Lm::forward`] give hidden states.
     pub fn trunk(&self) -> &Lm {
         &self.trunk
@@ -84,6 +92,27 @@ impl ValueModel {
             Head::State { .. } => 1,
             Head::NextToken { .. } => 2,
         }
+    }
+
+    /// The values of texts from the states after their last tokens, `[rows, hidden]`, for a head
+    /// that needs one token alone.
+    ///
+    /// # Errors
+    /// When the shape is another, or the head needs more.
+    pub fn values(&self, states: &Tensor) -> Result<Vec<f32>> {
+        let Head::State { weight, bias } = &self.head else {
+            return Err(LmError::Call("a head of next tokens needs the last two".to_owned()));
+        };
+        let width = self.trunk.config().hidden_size;
+        match states.dims() {
+            [_, found] if *found == width => {}
+            other => {
+                let problem = format!("states {other:?} given, rows of width {width} needed");
+                return Err(LmError::Call(problem));
+            }
+        }
+        let rows: Vec<Vec<f32>> = states.to_vec2()?;
+        Ok(rows.iter().map(|state| dot(state, weight) + bias).collect())
     }
 
     /// The value of a text from the hidden states of its last tokens, `[T, hidden]`, and those

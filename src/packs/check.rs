@@ -1,24 +1,19 @@
-//! Whether a pack is in order, looked at without loading its models.
+//! Whether a pack is in order, looked at without loading its models; a judge, which is small, is
+//! loaded.
 
 use std::fmt;
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::hub::{Hub, is_sound};
 use super::loader::chat_template;
 use super::manifest::Manifest;
-use super::role::{Part, Role, RoleFiles};
+use super::role::{Part, Role, RoleFiles, Trunk};
 use super::size::{free_memory_bytes, measure};
 use super::source::{Local, Source};
-use super::text::read_text;
 use super::{PackError, PackSource};
 use crate::judge::Judge;
-use crate::lm::{GgufFile, LmConfig, Precision, Tokenizer};
+use crate::lm::{GgufFile, LmConfig, LmError, Precision, Tokenizer, ValueModel, check_adapter};
 use crate::words;
-
-/// Longest configuration that is read.
-const MAX_JSON_BYTES: u64 = 64 << 20;
 
 /// One thing that was looked at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +45,7 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Looks at everything that loading would look at, and at the checksums of what came from the
+/// Looks at everything but the weights themselves that loading would look at, and at the checksums of what came from the
 /// hub. Makes no request. `cancelled` ends the reading of large files.
 pub fn check(source: &PackSource, hub: &Hub, cancelled: &dyn Fn() -> bool) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
@@ -105,6 +100,7 @@ impl Inspector<'_> {
             findings.note(format!("eval_prompts: {} is not there, for `eval`", file.display()));
         }
         let mut base = None;
+        let mut found: Vec<(&'static str, RoleFiles)> = Vec::new();
         let mut held = Held { bytes: Some(0), models: Vec::new() };
         for (name, role) in self.manifest.roles() {
             let Some(files) = self.files(name, role, findings) else {
@@ -112,7 +108,9 @@ impl Inspector<'_> {
                 continue;
             };
             self.sizes(name, role, &files, &mut held, findings);
-            let Some(tokenizer) = self.model(name, role, &files, findings) else { continue };
+            found.push((name, files));
+            additions(name, role, &found, findings);
+            let Some(tokenizer) = model(name, role, &found, findings) else { continue };
             match &base {
                 None if name == "base" => base = Some(tokenizer),
                 None => {}
@@ -211,50 +209,6 @@ impl Inspector<'_> {
         }
     }
 
-    /// Whether configuration and tokenizer can be read; gives the tokenizer.
-    fn model(
-        &self,
-        name: &'static str,
-        role: &Role,
-        files: &RoleFiles,
-        findings: &mut Findings,
-    ) -> Option<Tokenizer> {
-        if let Some(adapter) = &files.adapter
-            && let Err(problem) = check_adapter(adapter)
-        {
-            findings.fault(format!("{name}: {problem}"));
-        }
-        // An adapter alone and a head have their model's everything else.
-        let local = files.weights.as_ref().filter(|_| role.trunk.is_none())?;
-        match chat_template(name, role, files) {
-            Ok(Some(_)) => findings.good(format!("{name}: a chat template")),
-            Ok(None) => {}
-            Err(e) => findings.fault(e.to_string()),
-        }
-        let config = match local {
-            Local::Folder(folder) => LmConfig::load(folder),
-            Local::Gguf(file) => GgufFile::open(file).and_then(|gguf| gguf.config()),
-        };
-        match config {
-            Ok(config) => findings.good(format!(
-                "{name}: configuration, {} layers of {}, context {} tokens",
-                config.layers, config.hidden_size, config.context_tokens
-            )),
-            Err(e) => findings.fault(format!("{name}: {e}")),
-        }
-        match Tokenizer::load(local.path()) {
-            Ok(tokenizer) => {
-                let size = tokenizer.vocab_size();
-                findings.good(format!("{name}: tokenizer, {size} tokens"));
-                Some(tokenizer)
-            }
-            Err(e) => {
-                findings.fault(format!("{name}: {e}"));
-                None
-            }
-        }
-    }
-
     fn judge(&self, held: &mut Held, findings: &mut Findings) {
         let Some(judge) = &self.manifest.judge else { return };
         let part = Part::judge(&judge.source);
@@ -268,6 +222,80 @@ impl Inspector<'_> {
         match Judge::load(local.path()) {
             Ok(_) => findings.good("judge: loads".to_owned()),
             Err(e) => findings.fault(PackError::from(e).to_string()),
+        }
+    }
+}
+
+/// The files of the model that a role stands on: its own, its trunk's, or for an adapter alone those of
+/// the untuned model.
+fn stands_on<'f>(
+    name: &'static str,
+    role: &Role,
+    found: &'f [(&'static str, RoleFiles)],
+) -> Option<&'f RoleFiles> {
+    let of =
+        |name: &'static str| found.iter().find(|(other, _)| *other == name).map(|(_, files)| files);
+    let files = of(role.trunk.map_or(name, Trunk::role))?;
+    if files.weights.is_some() { Some(files) } else { of("untuned") }
+}
+
+fn config(files: &RoleFiles) -> Option<Result<LmConfig, LmError>> {
+    Some(match files.weights.as_ref()? {
+        Local::Folder(folder) => LmConfig::load(folder),
+        Local::Gguf(file) => GgufFile::open(file).and_then(|gguf| gguf.config()),
+    })
+}
+
+/// Whether what stands on a model, an adapter or a head, is of its shape. A fault of the model itself
+/// has been said where it stands.
+fn additions(
+    name: &'static str,
+    role: &Role,
+    found: &[(&'static str, RoleFiles)],
+    findings: &mut Findings,
+) {
+    let Some((_, own)) = found.last() else { return };
+    let Some(Ok(config)) = stands_on(name, role, found).and_then(config) else { return };
+    if let Some(Err(e)) = own.adapter.as_ref().map(|adapter| check_adapter(adapter, &config)) {
+        findings.fault(format!("{name}: {e}"));
+    }
+    if let (Some(_), Some(Local::Folder(folder))) = (role.trunk, &own.weights)
+        && let Err(e) = ValueModel::check_head(&config, folder)
+    {
+        findings.fault(format!("{name}: {e}"));
+    }
+}
+
+/// Whether template, configuration and tokenizer can be read; gives the tokenizer of a model of its own.
+fn model(
+    name: &'static str,
+    role: &Role,
+    found: &[(&'static str, RoleFiles)],
+    findings: &mut Findings,
+) -> Option<Tokenizer> {
+    match chat_template(name, role, stands_on(name, role, found)?) {
+        Ok(Some(_)) => findings.good(format!("{name}: a chat template")),
+        Ok(None) => {}
+        Err(e) => findings.fault(e.to_string()),
+    }
+    // An adapter alone and a head have their model's everything else.
+    let (_, files) = found.last().filter(|_| role.trunk.is_none())?;
+    match config(files)? {
+        Ok(config) => findings.good(format!(
+            "{name}: configuration, {} layers of {}, context {} tokens",
+            config.layers, config.hidden_size, config.context_tokens
+        )),
+        Err(e) => findings.fault(format!("{name}: {e}")),
+    }
+    match Tokenizer::load(files.weights.as_ref()?.path()) {
+        Ok(tokenizer) => {
+            let size = tokenizer.vocab_size();
+            findings.good(format!("{name}: tokenizer, {size} tokens"));
+            Some(tokenizer)
+        }
+        Err(e) => {
+            findings.fault(format!("{name}: {e}"));
+            None
         }
     }
 }
@@ -325,25 +353,6 @@ fn millions(parameters: u64) -> String {
     format!("{:.1} M parameters", parameters as f64 / 1e6)
 }
 
-fn read_json(file: &Path) -> Result<Value, String> {
-    let failed = |e: &dyn fmt::Display| format!("{}: {e}; download it again", file.display());
-    let text = read_text(file, MAX_JSON_BYTES).map_err(|e| failed(&e))?;
-    serde_json::from_str(&text).map_err(|e| failed(&e))
-}
-
-fn check_adapter(folder: &Path) -> Result<(), String> {
-    let file = folder.join("adapter_config.json");
-    let json = read_json(&file)?;
-    match json.get("peft_type").and_then(Value::as_str) {
-        Some("LORA") => Ok(()),
-        Some(other) => Err(format!(
-            "{}: field 'peft_type' is '{other}'; only LORA adapters are known",
-            file.display()
-        )),
-        None => Err(format!("{}: field 'peft_type' is missing", file.display())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -352,18 +361,5 @@ mod tests {
     fn verdicts_line_up() {
         assert_eq!(format!("{:<6}|", Verdict::Good), "ok    |");
         assert_eq!(format!("{:<6}|", Verdict::Fault), "fault |");
-    }
-
-    #[test]
-    fn an_adapter_says_what_it_is() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let says = |content: &str| {
-            std::fs::write(dir.path().join("adapter_config.json"), content).expect("written");
-            check_adapter(dir.path()).err().unwrap_or_default()
-        };
-        assert_eq!(says("{\"peft_type\":\"LORA\"}"), "");
-        assert!(says("{\"peft_type\":\"IA3\"}").contains("'IA3'"));
-        assert!(says("{}").contains("missing"));
-        assert!(says("{").contains("adapter_config.json"));
     }
 }

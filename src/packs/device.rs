@@ -49,7 +49,7 @@ impl FromStr for DeviceChoice {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|choice| choice.name() == text);
-        found.ok_or_else(|| "auto, cpu and gpu are known".to_owned())
+        found.ok_or_else(|| "choose auto, cpu or gpu".to_owned())
     }
 }
 
@@ -76,7 +76,7 @@ fn gpu() -> Result<Device, String> {
     match catch_unwind(open) {
         Ok(Ok(device)) => Ok(device),
         Ok(Err(e)) => Err(format!("no GPU answers ({e}); look at its driver")),
-        Err(_) => Err("no GPU driver was found".to_owned()),
+        Err(_) => Err("no GPU driver was found; install the one of your GPU's maker".to_owned()),
     }
 }
 
@@ -85,6 +85,7 @@ pub(super) struct Loaded<T> {
     pub what: T,
     pub device: Device,
     pub note: Option<String>,
+    pub was_too_large: bool,
 }
 
 /// Loads on the device that `choice` asks for; what does not fit into a GPU's memory is loaded on
@@ -113,11 +114,12 @@ fn or_on_processor<T>(
     mut load: impl FnMut(&Device) -> Result<T, PackError>,
 ) -> Result<Loaded<T>, PackError> {
     match load(&device) {
-        Ok(what) => Ok(Loaded { what, device, note }),
+        Ok(what) => Ok(Loaded { what, device, note, was_too_large: false }),
         Err(e) if !device.is_cpu() && is_out_of_memory(&e) => {
             let what = load(&Device::Cpu)?;
             let note = "The processor computes: the GPU's memory is too small for this pack.";
-            Ok(Loaded { what, device: Device::Cpu, note: Some(note.to_owned()) })
+            let note = Some(note.to_owned());
+            Ok(Loaded { what, device: Device::Cpu, note, was_too_large: true })
         }
         Err(e) => Err(e),
     }
@@ -172,7 +174,9 @@ mod tests {
             asked.push(device_name(device));
             if device.is_cpu() { Ok(7) } else { Err(model_error("CUDA_ERROR_OUT_OF_MEMORY")) }
         });
-        let Ok(Loaded { what: 7, device: Device::Cpu, note: Some(note) }) = loaded else {
+        let Ok(Loaded { what: 7, device: Device::Cpu, note: Some(note), was_too_large: true }) =
+            loaded
+        else {
             panic!()
         };
         assert!(note.contains("too small"), "{note}");

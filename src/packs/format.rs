@@ -115,7 +115,8 @@ impl SourceTable {
     }
 
     fn required(self) -> Result<Source, String> {
-        self.read()?.ok_or_else(|| "path, folder or hub: say where the files are".to_owned())
+        self.read()?
+            .ok_or_else(|| "path, bundled, folder or hub: say where the files are".to_owned())
     }
 
     fn write(source: Option<&Source>) -> Self {
@@ -222,12 +223,7 @@ impl TryFrom<PackFile> for Manifest {
         });
         let value = optional("value", file.value)?.map(|(mut role, is_said)| {
             // A head reads what its trunk reads, if nothing else is said.
-            let trunk = match role.trunk {
-                Some(Trunk::Base) => Some(&base),
-                Some(Trunk::Untuned) => untuned.as_ref(),
-                Some(Trunk::Tuned) => tuned.as_ref(),
-                None => None,
-            };
+            let trunk = role.trunk.and_then(|t| t.of(&base, untuned.as_ref(), tuned.as_ref()));
             if let (Some(trunk), false) = (trunk, is_said) {
                 role.prompt = trunk.prompt.clone();
             }
@@ -261,11 +257,8 @@ impl From<&Manifest> for PackFile {
         let prompt_of = |role: Option<&Role>| role.map_or(plain.clone(), |r| r.prompt.clone());
         let tuned = |role: &Role| RoleTable::write(role, &prompt_of(manifest.untuned.as_ref()));
         let value = |role: &Role| {
-            let trunk = role.trunk.and_then(|trunk| match trunk {
-                Trunk::Base => Some(&manifest.base),
-                Trunk::Untuned => manifest.untuned.as_ref(),
-                Trunk::Tuned => manifest.tuned.as_ref(),
-            });
+            let (untuned, tuned) = (manifest.untuned.as_ref(), manifest.tuned.as_ref());
+            let trunk = role.trunk.and_then(|trunk| trunk.of(&manifest.base, untuned, tuned));
             RoleTable::write(role, &prompt_of(trunk))
         };
         Self {

@@ -80,7 +80,7 @@ fn weights<'f>(name: &'static str, files: &'f RoleFiles) -> Result<&'f Path, Pac
         role: name,
         path: PathBuf::new(),
         // `Manifest` has refused this; whoever makes one by hand is told as well.
-        reason: "no files are named; write path, folder or hub".to_owned(),
+        reason: "no files are named; write path, bundled, folder or hub".to_owned(),
     })
 }
 
@@ -118,15 +118,22 @@ fn load_lm(
     Ok((lm, Tokenizer::load(path).map_err(failed)?))
 }
 
-/// The value model of a role that has a trunk of its own, and its tokenizer.
+/// The value model of a role that has files of its own, and its tokenizer.
 fn load_value(
     role: &Role,
     files: &RoleFiles,
+    loaded: &[Loaded],
     device: &Device,
 ) -> Result<(ValueModel, Tokenizer), PackError> {
     let path = weights("value", files)?;
     let failed = |source| PackError::Model { role: "value", source };
-    let mut model = ValueModel::load_as(path, role.precision, device).map_err(failed)?;
+    let known = loaded.iter().find(|l| l.path == path && l.precision == role.precision);
+    let mut model = match known {
+        // A file that holds everything has no head beside it.
+        Some(known) if path.is_dir() => ValueModel::on_trunk(&known.lm, path),
+        _ => ValueModel::load_as(path, role.precision, device),
+    }
+    .map_err(failed)?;
     if let Some(adapter) = &files.adapter {
         let trunk = model.trunk().with_adapter(adapter).map_err(failed)?;
         model = ValueModel::on_trunk(&trunk, path).map_err(failed)?;
@@ -240,7 +247,7 @@ impl<'a> Loader<'a> {
 
     /// A value model of another vocabulary reads text.
     fn value(&self, role: &Role, base: (&Lm, &Tokenizer)) -> Result<ValueGuide, PackError> {
-        let (model, tokenizer) = load_value(role, &self.files("value"), self.device)?;
+        let (model, tokenizer) = load_value(role, &self.files("value"), &self.loaded, self.device)?;
         let shared = base.1.common_vocabulary(&tokenizer);
         let reads_tokens =
             shared.is_ok_and(|_| base.1.vocab_size() <= model.trunk().config().vocab_size);
@@ -249,11 +256,7 @@ impl<'a> Loader<'a> {
 
     /// A value head on a model that is loaded already, whose tokens it reads.
     fn head(&self, trunk: Trunk, base: &Lm, pair: Option<&Pair>) -> Result<ValueGuide, PackError> {
-        let lm = match trunk {
-            Trunk::Base => Some(base),
-            Trunk::Untuned => pair.map(|pair| &pair.untuned),
-            Trunk::Tuned => pair.map(|pair| &pair.tuned),
-        };
+        let lm = trunk.of(base, pair.map(|pair| &pair.untuned), pair.map(|pair| &pair.tuned));
         let files = self.files("value");
         let folder = weights("value", &files)?;
         // `Manifest` has refused a trunk that there is not.

@@ -173,10 +173,12 @@ impl Manifest {
         }
         match (name, &role.adapter) {
             ("tuned", Some(_)) => Ok(()),
-            ("tuned", None) => Err("path, folder or hub: say where the files are, or name an \
+            ("tuned", None) => {
+                Err("path, bundled, folder or hub: say where the files are, or name an \
                                     adapter for untuned's weights"
-                .to_owned()),
-            _ => Err("path, folder or hub: say where the files are".to_owned()),
+                    .to_owned())
+            }
+            _ => Err("path, bundled, folder or hub: say where the files are".to_owned()),
         }
     }
 
@@ -188,7 +190,8 @@ impl Manifest {
         }
         let there = ["base", "untuned", "tuned"];
         if !self.roles().any(|(other, _)| there.contains(&other) && other == trunk.role()) {
-            return Err(format!("trunk: the pack has no {}", trunk.role()));
+            let role = trunk.role();
+            return Err(format!("trunk: the pack has no {role}; name a role that it has"));
         }
         if role.precision.is_some() || role.adapter.is_some() {
             let owner = trunk.role();

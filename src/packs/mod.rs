@@ -143,6 +143,8 @@ pub struct Pack {
     pub device: Device,
     /// What is to be said of how the device was chosen: one sentence.
     pub device_note: Option<String>,
+    /// Whether a GPU's memory had no room for it.
+    pub was_too_large: bool,
     files: PackFiles,
     /// The chat template of every role that asks for one.
     chats: Vec<(&'static str, ChatTemplate)>,
@@ -185,8 +187,19 @@ impl Pack {
         let mut reading = |role, share| steps(Step::Reading { role, share });
         let loaded =
             load_on(device, |device| Loader::new(&manifest, &files, device, &mut reading).load())?;
-        let Loaded { what: Contents { models, judge, chats }, device, note: device_note } = loaded;
-        Ok(Self { manifest, models, judge, folder, device, device_note, files, chats })
+        let Loaded { what, device, note: device_note, was_too_large } = loaded;
+        let Contents { models, judge, chats } = what;
+        Ok(Self {
+            manifest,
+            models,
+            judge,
+            folder,
+            device,
+            device_note,
+            was_too_large,
+            files,
+            chats,
+        })
     }
 
     /// Downloads what the pack needs from `hub` and loads nothing. `update` asks for newer commits
@@ -211,16 +224,26 @@ impl Pack {
         judged.inspect_err(|e| tracing::warn!("the judge failed: {e}")).ok()
     }
 
-    /// Checksum of the files of every role, one after another: packs of one name and other
-    /// weights give other texts.
+    /// Checksum of how every role reads and is held, of the kind of device, and of the files of every
+    /// role, one after another: packs of one name and other weights or prompts give other texts.
     ///
     /// # Errors
     /// A file that can no longer be read.
     pub fn fingerprint(&self) -> Result<u32, PackError> {
         let mut hasher = crc32fast::Hasher::new();
         let is_model = |file: &PathBuf| {
-            file.extension().is_some_and(|e| e == "safetensors" || e == "json" || e == "gguf")
+            let kinds = ["safetensors", "json", "gguf", "bin", "txt", "jinja"];
+            file.extension().is_some_and(|e| kinds.iter().any(|kind| e == *kind))
         };
+        for (name, role) in self.manifest.roles() {
+            let Role { prompt, precision, trunk, .. } = role;
+            hasher.update(format!("{name} {prompt:?} {precision:?} {trunk:?}").as_bytes());
+        }
+        hasher.update(format!("{:?}", self.manifest.stop).as_bytes());
+        hasher.update(match self.device {
+            Device::Cpu => b"cpu",
+            Device::Cuda(_) | Device::Metal(_) => b"gpu",
+        });
         for (role, files) in &self.files {
             for local in files.all() {
                 hasher.update(role.as_bytes());

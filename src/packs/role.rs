@@ -51,6 +51,15 @@ impl Trunk {
             Self::Tuned => "tuned",
         }
     }
+
+    /// The one of three that it names.
+    pub(super) fn of<T>(self, base: T, untuned: Option<T>, tuned: Option<T>) -> Option<T> {
+        match self {
+            Self::Base => Some(base),
+            Self::Untuned => untuned,
+            Self::Tuned => tuned,
+        }
+    }
 }
 
 /// How a typed prompt is put to a model.

@@ -27,10 +27,10 @@ pub fn measure(local: &Local, precision: Option<Precision>) -> Result<Size, Stri
     let folder = match local {
         Local::Gguf(file) => {
             // Its errors name the file.
-            let parameters = GgufFile::open(file).map_err(|e| e.to_string())?.parameters();
+            let gguf = GgufFile::open(file).map_err(|e| e.to_string())?;
             let there = std::fs::metadata(file).map_err(|e| named(file, e.to_string()))?;
             let precision = precision.unwrap_or(Precision::Q8_0);
-            let held_bytes = held_bytes(parameters, precision);
+            let (parameters, held_bytes) = (gguf.parameters(), gguf.held_bytes(precision));
             return Ok(Size { parameters, held_bytes, disk_bytes: there.len() });
         }
         Local::Folder(folder) => folder,
@@ -47,12 +47,12 @@ pub fn measure(local: &Local, precision: Option<Precision>) -> Result<Size, Stri
     let bytes = |file: &PathBuf| std::fs::metadata(file).map_or(0, |there| there.len());
     Ok(Size {
         parameters,
-        held_bytes: held_bytes(parameters, precision),
+        held_bytes: weights.held_bytes(precision),
         disk_bytes: files.iter().filter(is_ours).map(bytes).sum(),
     })
 }
 
-/// Bytes that `parameters` weights take.
+/// Bytes that `parameters` weights take, as far as their number says: rows may be padded.
 pub(super) fn held_bytes(parameters: u64, precision: Precision) -> u64 {
     match precision {
         Precision::F32 => parameters.saturating_mul(4),

@@ -112,17 +112,18 @@ impl Survey {
 
     /// Bytes of all weights in memory; none if one of them is not known.
     pub fn held_bytes(&self) -> Option<u64> {
-        self.own().map(|model| model.held_bytes).sum()
+        let own = self.models.iter().filter(|model| model.same_as.is_none());
+        own.map(|model| model.held_bytes).sum()
     }
 
     /// Bytes that a download would fetch; none if they are not all known.
     pub fn missing_bytes(&self) -> Option<u64> {
-        self.own().map(|model| model.missing_bytes).sum()
-    }
-
-    /// Everything once.
-    fn own(&self) -> impl Iterator<Item = &Entry> {
-        self.models.iter().filter(|model| model.same_as.is_none())
+        // However it is held, it is fetched once.
+        let is_first = |(at, model): (usize, &Entry)| {
+            let same = |other: &Entry| other.source == model.source && other.kind == model.kind;
+            (!self.models[..at].iter().any(same)).then_some(model.missing_bytes)
+        };
+        self.models.iter().enumerate().filter_map(is_first).sum()
     }
 }
 

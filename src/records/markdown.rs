@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::escape::{markdown as escaped, one_line, visible};
 use super::figures::{FIGURES, line};
 use crate::guidance::trace::Trace;
-use crate::words::{seam, titles_of};
+use crate::words::{joined, titles_of};
 
 /// The report: prompt, figures, every text as a quoted block, and what it was made with.
 pub fn markdown(trace: &Trace) -> String {
@@ -18,8 +18,7 @@ pub fn markdown(trace: &Trace) -> String {
     for (arm, title) in trace.arms.iter().zip(&titles) {
         // Writing to a string cannot fail.
         let _ = write!(out, "\n### {}\n\n{} · {}\n\n", title, line(arm), arm.stop_reason.label());
-        let seam = seam(&trace.prompt, &arm.text);
-        quote(&mut out, &format!("{}{seam}{}", trace.prompt, arm.text));
+        quote(&mut out, &joined(&trace.prompt, &arm.text));
     }
     let made_with = format!(
         "Pack {} · seed {} · IVG Playground {}",

@@ -74,8 +74,28 @@ impl Engine {
         }
     }
 
-    /// `note` is said where loading itself has nothing to say of the device.
+    /// `note` is said where loading itself has nothing to say of the device. The pack before stays
+    /// in use until the new one is there, but for a GPU that has no room for both.
     fn load(&mut self, source: &PackSource, device: DeviceChoice, note: Option<String>) {
+        let mut loaded = self.attempt(source, device);
+        let is_cramped = matches!(&loaded, Ok(pack) if pack.device.is_cpu() && pack.was_too_large);
+        if is_cramped && self.pack.as_ref().is_some_and(|(_, pack)| !pack.device.is_cpu()) {
+            self.pack = None;
+            loaded = self.attempt(source, device);
+        }
+        match loaded {
+            Ok(mut pack) => {
+                pack.device_note = pack.device_note.or(note);
+                self.end.send(Event::Loaded(describe(source, &pack)));
+                self.pack = Some((source.clone(), pack));
+            }
+            Err(e) => {
+                self.end.send(Event::LoadFailed(e.to_string()));
+            }
+        }
+    }
+
+    fn attempt(&self, source: &PackSource, device: DeviceChoice) -> Result<Pack, WorkerError> {
         let end = &self.end;
         let mut report = |step: Step<'_>| {
             end.send(match step {
@@ -88,17 +108,7 @@ impl Engine {
         // Whoever closes the window does not wait for a download.
         let cancelled = || end.is_stopped(RunId::MAX);
         let hub = Hub::from_env();
-        let loaded = guard(|| Ok(Pack::load_from(source, device, &hub, &cancelled, &mut report)?));
-        match loaded {
-            Ok(mut pack) => {
-                pack.device_note = pack.device_note.or(note);
-                self.end.send(Event::Loaded(describe(&pack)));
-                self.pack = Some((source.clone(), pack));
-            }
-            Err(e) => {
-                self.end.send(Event::LoadFailed(e.to_string()));
-            }
-        }
+        guard(|| Ok(Pack::load_from(source, device, &hub, &cancelled, &mut report)?))
     }
 
     fn generate(&mut self, run: RunId, request: &Request) {
@@ -128,8 +138,8 @@ impl Engine {
 
     fn told(&self, error: &WorkerError) -> String {
         if self.has_filled_gpu(error) {
-            return "the GPU's memory is used up; the models move to the processor, then generate \
-                    again"
+            return "the GPU's memory is used up; the models move to the processor: generate again \
+                    then, or start with --device cpu"
                 .to_owned();
         }
         error.to_string()
@@ -140,8 +150,7 @@ impl Engine {
         if !self.has_filled_gpu(error) {
             return;
         }
-        if let Some((source, pack)) = self.pack.take() {
-            drop(pack);
+        if let Some(source) = self.pack.as_ref().map(|(source, _)| source.clone()) {
             let note = "The processor computes: the GPU's memory is too small for such runs.";
             self.load(&source, DeviceChoice::Cpu, Some(note.to_owned()));
         }
@@ -222,9 +231,10 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
         .to_owned()
 }
 
-fn describe(pack: &Pack) -> PackInfo {
+fn describe(source: &PackSource, pack: &Pack) -> PackInfo {
     let roles = pack.sizes().into_iter();
     PackInfo {
+        source: source.clone(),
         name: pack.manifest.name.clone(),
         description: pack.manifest.description.clone(),
         roles: roles.map(|(role, parameters)| RoleInfo { role: role.into(), parameters }).collect(),

@@ -142,6 +142,8 @@ pub struct Cost {
 /// What the window needs to know of a loaded pack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackInfo {
+    /// Where it was loaded from.
+    pub source: PackSource,
     /// Name, for people and files.
     pub name: String,
     /// One sentence.

@@ -1,7 +1,11 @@
 """Makes `smollm2.json`: greedy continuations by llama.cpp of a published GGUF file.
 
-    pip install xllamacpp
+    pip install xllamacpp gguf
     python tests/goldens/llama_cpp.py SmolLM2-135M-Instruct.Q4_1.gguf
+
+Twice: as llama.cpp reads the file, whose blocks it multiplies with activations that it has rounded
+to 8 bits, and (`f32`) after the weights were written out in f32, keys and values in f32 too, which leaves
+nothing but the order of the sums to differ.
 
 For each prompt the ids of 64 greedy tokens, and at each of them how far the second best
 token's logit lay below the best's. The file itself is not part of this repository
@@ -11,7 +15,9 @@ token's logit lay below the best's. The file itself is not part of this reposito
 import json
 import pathlib
 import sys
+import tempfile
 
+import gguf
 import xllamacpp
 
 HERE = pathlib.Path(__file__).parent
@@ -30,26 +36,59 @@ PROMPTS = [
 ]
 
 
-def main():
+def write_as(kind, source, target):
+    """The same model with its matrices in another form: `F32`, `Q4_0`, `Q8_0`."""
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
+    for field in reader.fields.values():
+        if field.name.startswith("GGUF.") or field.name in ("general.architecture", "general.file_type"):
+            continue
+        inner = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(field.name, field.contents(), field.types[0], sub_type=inner)
+    kind = gguf.GGMLQuantizationType[kind]
+    for tensor in reader.tensors:
+        full = gguf.dequantize(tensor.data, tensor.tensor_type).astype("float32")
+        if full.ndim == 1 or kind == gguf.GGMLQuantizationType.F32:
+            writer.add_tensor(tensor.name, full)
+        else:
+            # Embeddings in four bits would be another model.
+            its = gguf.GGMLQuantizationType.Q8_0 if tensor.name == "token_embd.weight" else kind
+            writer.add_tensor(tensor.name, gguf.quantize(full, its), raw_dtype=its)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def continuations(path, in_f32):
     params = xllamacpp.CommonParams()
-    params.model.path = sys.argv[1]
+    params.model.path = str(path)
     params.n_ctx = 512
     params.n_parallel = 1
     params.warmup = False
     params.cpuparams.n_threads = 2
+    if in_f32:
+        params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
     server = xllamacpp.Server(params)
-    cases = []
     for prompt in PROMPTS:
         answer = server.handle_completions({
             "prompt": prompt, "n_predict": TOKENS, "temperature": 0.0, "logprobs": 2, "top_k": 0, "top_p": 1.0,
             "min_p": 0.0, "repeat_penalty": 1.0, "return_tokens": True, "cache_prompt": False, "ignore_eos": True})
         steps = answer["choices"][0]["logprobs"]["content"]
         best_two = [sorted((p["logprob"] for p in step["top_logprobs"]), reverse=True)[:2] for step in steps]
-        cases.append({
+        yield {
             "prompt": prompt,
+            "f32": in_f32,
             "ids": [step["id"] for step in steps],
             "margins": [round(a - b, 4) for a, b in best_two],
-        })
+        }
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        full = pathlib.Path(folder) / "f32.gguf"
+        write_as("F32", sys.argv[1], full)
+        cases = [*continuations(sys.argv[1], False), *continuations(full, True)]
     lines = ",\n".join(json.dumps(case) for case in cases)
     (HERE / "smollm2.json").write_text(f"[\n{lines}\n]\n")
 

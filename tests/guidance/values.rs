@@ -2,7 +2,7 @@
 //! a pass, vocabularies of which a part is common.
 
 use candle_core::Device;
-use ivg_playground::guidance::settings::{Arm, Settings};
+use ivg_playground::guidance::settings::{Arm, Settings, ValueSource};
 use ivg_playground::guidance::trace::StopReason;
 use ivg_playground::guidance::{Models, Pair, Prefilled, Search, ValueGuide};
 use ivg_playground::lm::{Lm, Tokenizer, ValueModel};
@@ -89,7 +89,8 @@ fn a_head_on_a_guides_model_shares_its_pass() {
         let tuned = lm(3);
         Models { pair: Some(Pair { untuned, tuned }), ..models }
     };
-    for (base, ends_soon) in [(lm(1), false), (brief_lm(1), true)] {
+    let mut ended = 0;
+    for base in [lm(1), brief_lm(1)] {
         for (arm, beams, successors, chunk_tokens, seed) in
             [(Arm::Base, 1, 1, 4, 1), (Arm::Ivg, 3, 2, 4, 2), (Arm::Chunk, 2, 3, 1, 3)]
         {
@@ -99,17 +100,56 @@ fn a_head_on_a_guides_model_shares_its_pass() {
             let shared = run(&together(base.clone()), arm, &settings);
             let alone = run(&apart(base.clone()), arm, &settings);
             assert_eq!(ids(&shared), ids(&alone));
-            // Where every survivor has just ended, the others were read for nothing.
-            assert!(ends_soon || shared.forward_passes < alone.forward_passes);
+            assert!(shared.forward_passes < alone.forward_passes);
             assert!((shared.value.unwrap() - alone.value.unwrap()).abs() < 1e-5);
             assert_eq!(shared.chunks.len(), alone.chunks.len());
             for (a, b) in shared.chunks.iter().zip(&alone.chunks) {
                 assert_eq!((a.leader, a.end_token), (b.leader, b.end_token));
                 for (a, b) in a.candidates.iter().zip(&b.candidates) {
+                    ended += usize::from(a.ended);
                     assert_eq!((&a.text, a.survived), (&b.text, b.survived));
                     assert!((a.value.unwrap() - b.value.unwrap()).abs() < 1e-5);
                 }
             }
+        }
+    }
+    assert!(ended > 0, "some must end inside a chunk");
+}
+
+/// Stopped in the middle of a chunk, after texts that end responses, by values that nobody asks
+/// the head for: the same numbers all the same.
+#[test]
+fn a_shared_pass_is_in_step_wherever_a_run_ends() {
+    let stops = vec!["e".to_owned()];
+    let apart = || {
+        let untuned = value_guide(4).model.trunk().clone();
+        let pair = Some(Pair { untuned, tuned: lm(3) });
+        Models { pair, stops: stops.clone(), ..models() }
+    };
+    let together = || {
+        let models = apart();
+        let untuned = models.value.as_ref().unwrap().model.trunk().clone();
+        Models { pair: Some(Pair { untuned, tuned: lm(3) }), ..models }
+    };
+    let implicit = Settings { value_source: ValueSource::Implicit, ..small() };
+    for (arm, settings) in
+        [(Arm::Ivg, small()), (Arm::BestOfN, small()), (Arm::Ivg, implicit), (Arm::Base, small())]
+    {
+        for steps in [1, 4, 6, 14] {
+            let run = |models: &Models| {
+                let prefilled = Prefilled::new(models, &prompts_of(models, PROMPT)).unwrap();
+                let mut search = Search::new(models, &prefilled, arm, &settings).unwrap();
+                for _ in 0..steps {
+                    if !search.is_done() {
+                        search.step().unwrap();
+                    }
+                }
+                search.finish().unwrap()
+            };
+            let (shared, alone) = (run(&together()), run(&apart()));
+            assert_eq!(ids(&shared), ids(&alone), "{arm} {steps}");
+            assert_eq!(shared.stop_reason, alone.stop_reason);
+            assert!((shared.value.unwrap() - alone.value.unwrap()).abs() < 1e-5, "{arm} {steps}");
         }
     }
 }

@@ -141,3 +141,60 @@ fn every_preset_loads_from_models_of_its_kind_and_generates() {
         assert_eq!(trace.value.is_some(), pack.models.value.is_some(), "{name}");
     }
 }
+
+/// The guide of SmolLM2 comes along and fits no tiny model: an adapter and a head of the stand-in's
+/// shape take its place, everything else is as the packs say.
+#[test]
+fn the_guide_of_smollm2_stands_on_one_model() {
+    for name in ["smollm2", "smollm2-360m-reviews", "smollm2-1.7b-reviews"] {
+        let (_, mut manifest) = PackSource::Bundled(name.into()).open().unwrap();
+        for (_, role) in manifest.roles() {
+            let read = role.fill("X");
+            assert!(read.contains("<|im_end|>\n<|im_start|>assistant\nX"), "{name}: {read:?}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        small_guide(dir.path());
+        manifest.tuned.as_mut().unwrap().adapter = Some(Source::Pack("tuned".into()));
+        manifest.value.as_mut().unwrap().source = Some(Source::Pack("value".into()));
+        manifest.eval_prompts = None;
+        manifest.write(dir.path()).unwrap();
+        let server = Server::good();
+        for role in [&manifest.base, manifest.untuned.as_ref().unwrap()] {
+            let Some(Source::Hub(model)) = &role.source else { panic!() };
+            let files = stand_in(&model.id);
+            let files: Vec<(&str, &[u8])> =
+                files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
+            server.add(&model.id, &files);
+        }
+        let hub = Hub::new(settings(&server.address, &dir.path().join("hub")));
+        let source = PackSource::Folder(dir.path().to_owned());
+        let pack = Pack::load_from(&source, DeviceChoice::Cpu, &hub, &|| false, &mut |_| {});
+        let pack = pack.unwrap_or_else(|e| panic!("{name}: {e}"));
+        let pair = pack.models.pair.as_ref().unwrap();
+        assert_eq!(pack.models.base.is_same(&pair.untuned), name == "smollm2");
+        assert!(pack.models.value.as_ref().unwrap().model.trunk().is_same(&pair.untuned));
+        assert!(pack.gold_reward("A wonderful film", ", moving and superb").unwrap() > 0.0);
+    }
+}
+
+/// An adapter on the first queries, and a head, for the stand-in.
+fn small_guide(dir: &Path) {
+    for name in ["tuned", "value"] {
+        fs::create_dir(dir.join(name)).unwrap();
+    }
+    let ramp = |rows: usize, columns: usize| {
+        let values: Vec<f32> = (0..rows * columns).map(|i| (i % 7) as f32 / 7.0 - 0.4).collect();
+        Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap()
+    };
+    let at = "base_model.model.model.layers.0.self_attn.q_proj";
+    let adapter = HashMap::from([
+        (format!("{at}.lora_A.weight"), ramp(2, 32)),
+        (format!("{at}.lora_B.weight"), ramp(32, 2)),
+    ]);
+    let file = dir.join("tuned/adapter_model.safetensors");
+    candle_core::safetensors::save(&adapter, file).unwrap();
+    let config = r#"{"peft_type": "LORA", "r": 2, "lora_alpha": 4}"#;
+    fs::write(dir.join("tuned/adapter_config.json"), config).unwrap();
+    let head = HashMap::from([("score.weight".to_owned(), ramp(1, 32))]);
+    candle_core::safetensors::save(&head, dir.join("value/model.safetensors")).unwrap();
+}

@@ -17,7 +17,7 @@ use crate::harness::{Bench, options};
 use crate::server::{Act, Server};
 
 /// A pack whose base is on the hub, and a window that lists it.
-fn listed(dir: &Path, server: &Server) -> Bench {
+fn listed(dir: &Path, server: &Server, large: u64) -> Bench {
     let weights: Vec<u8> =
         (0..60_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     server.add(
@@ -37,13 +37,18 @@ fn listed(dir: &Path, server: &Server) -> Bench {
         retries: 0,
         ..HubSettings::default()
     };
+    open(dir, hub, large)
+}
+
+fn open(dir: &Path, hub: HubSettings, large_download_bytes: u64) -> Bench {
     let stored = Preferences {
         added_packs: vec![dir.to_owned()],
         side: Side::Models,
         prompt: "This movie was".into(),
         ..Preferences::default()
     };
-    let mut bench = Bench::open(Options { hub: Some(hub), ..options() }, stored, pack());
+    let options = Options { hub: Some(hub), large_download_bytes, ..options() };
+    let mut bench = Bench::open(options, stored, pack());
     bench.wait("the card", |b| b.shows("Download and load: far"));
     bench
 }
@@ -64,13 +69,13 @@ fn command(bench: &mut Bench) -> Command {
 fn a_pack_is_measured_downloaded_and_loaded() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::good();
-    let mut bench = listed(dir.path(), &server);
+    let mut bench = listed(dir.path(), &server, u64::MAX);
     assert!(server.log().is_empty(), "nothing is asked before somebody wants it");
     bench.click("Download and load: far");
     let source = PackSource::Folder(dir.path().to_owned());
     assert_eq!(command(&mut bench), Command::LoadPack(source));
     assert_eq!(server.starts("model.safetensors"), [None]);
-    bench.wait("the new look", |b| b.reads("here"));
+    bench.wait("the new look", |b| b.shows("Load: far"));
 }
 
 #[test]
@@ -80,11 +85,13 @@ fn a_download_that_was_stopped_goes_on_where_it_was() {
         let is_weights = request.file() == "model.safetensors" && request.method == "GET";
         if is_weights && before == 0 { Act::Stall } else { Act::Serve }
     });
-    let mut bench = listed(dir.path(), &server);
+    let mut bench = listed(dir.path(), &server, u64::MAX);
     bench.click("Download and load: far");
-    bench.wait("half of it", |b| b.shows("Stop") && b.reads("base model · 30 kB of 60 kB"));
-    bench.click("Stop");
-    bench.wait("the end of it", |b| !b.shows("Stop"));
+    bench.wait("half of it", |b| {
+        b.shows("Stop the download") && b.reads("base model · 30 kB of 60 kB")
+    });
+    bench.click("Stop the download");
+    bench.wait("the end of it", |b| !b.shows("Stop the download"));
     // Its size is known now.
     bench.click("Download 60 kB and load: far");
     assert!(matches!(command(&mut bench), Command::LoadPack(_)));
@@ -95,10 +102,36 @@ fn a_download_that_was_stopped_goes_on_where_it_was() {
 fn a_hub_that_does_not_answer_is_told_on_the_card() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::scripted(|_, _| Act::Status("503 Service Unavailable"));
-    let mut bench = listed(dir.path(), &server);
+    let mut bench = listed(dir.path(), &server, u64::MAX);
     bench.click("Download and load: far");
     bench.wait("the reason", |b| b.reads("503"));
     assert!(bench.shows("Download and load: far"), "to be tried again");
     bench.key(Modifiers::COMMAND, Key::M);
     assert_eq!(bench.window.state().preferences().side, Side::Settings);
+}
+
+/// The answer decides, whichever way it is given; meanwhile keys do nothing behind the question.
+#[test]
+fn a_large_download_waits_for_an_answer() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::good();
+    let mut bench = listed(dir.path(), &server, 10_000);
+    for how in ["Cancel", "Escape"] {
+        let name =
+            if how == "Cancel" { "Download and load: far" } else { "Download 60 kB and load: far" };
+        bench.click(name);
+        bench.wait("the question", |b| b.shows("Download 60 kB?"));
+        assert!(bench.reads("far needs them."));
+        bench.key(Modifiers::COMMAND, Key::M);
+        assert_eq!(bench.window.state().preferences().side, Side::Models);
+        match how {
+            "Cancel" => bench.click("Cancel"),
+            _ => bench.key(Modifiers::NONE, Key::Escape),
+        }
+        assert!(!bench.shows("Download 60 kB?"), "{how}");
+    }
+    assert!(server.starts("model.safetensors").is_empty());
+    bench.click("Download 60 kB and load: far");
+    bench.click("Download");
+    assert!(matches!(command(&mut bench), Command::LoadPack(_)));
 }

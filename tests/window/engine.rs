@@ -8,7 +8,9 @@ use ivg_playground::guidance::trace::{
     Alternative, ArmTrace, Candidate, ChunkTrace, StopReason, TRACE_VERSION, TokenTrace, Trace,
 };
 use ivg_playground::lab::strip::{Dial, Sample};
-use ivg_playground::worker::protocol::{Command, Cost, Event, PackInfo, Request, RoleInfo, RunId};
+use ivg_playground::worker::protocol::{
+    Command, Cost, Event, PackInfo, PackSource, Request, RoleInfo, RunId,
+};
 use ivg_playground::worker::{Link, WorkerEnd, link};
 
 /// The worker's end, played by a test.
@@ -29,6 +31,7 @@ pub fn engine(wake: impl Fn() + Send + 'static) -> (Link, Engine) {
 pub fn pack() -> PackInfo {
     let role = |role: &str, parameters| RoleInfo { role: role.into(), parameters };
     PackInfo {
+        source: PackSource::Bundled("imdb-sentiment".into()),
         name: "imdb-sentiment".into(),
         description: "Small models trained on film reviews, guided towards praise.".into(),
         roles: vec![

@@ -22,6 +22,11 @@ fn listed() -> Bench {
     bench
 }
 
+/// The pack that comes along.
+fn imdb() -> PackInfo {
+    PackInfo { source: PackSource::Bundled("imdb".into()), name: "imdb".into(), ..pack() }
+}
+
 fn write_pack(folder: &Path, name: &str) {
     let text =
         format!("name = \"{name}\"\ndescription = \"For a test\"\n[base]\npath = \"not-there\"\n");
@@ -42,7 +47,7 @@ fn packs_are_listed_and_one_is_loaded() {
     bench.engine.send(Event::Loading { what: "base model".into(), fraction: 0.1 });
     bench.window.run();
     assert!(bench.is_disabled(Role::Button, "Load: imdb"), "one at a time");
-    bench.engine.send(Event::Loaded(PackInfo { name: "imdb".into(), ..pack() }));
+    bench.engine.send(Event::Loaded(imdb()));
     bench.window.run();
     assert!(bench.shows("in use"));
     assert!(!bench.shows("Load: imdb"), "it is loaded");
@@ -56,7 +61,7 @@ fn the_device_is_chosen_and_the_pack_moves_to_it() {
     let mut bench = listed();
     bench.click("Load: imdb");
     bench.engine.command();
-    bench.engine.send(Event::Loaded(PackInfo { name: "imdb".into(), ..pack() }));
+    bench.engine.send(Event::Loaded(imdb()));
     bench.window.run();
     let can_gpu = no_gpu_support().is_none();
     assert_eq!(bench.is_disabled(Role::Button, "GPU"), !can_gpu);
@@ -67,7 +72,7 @@ fn the_device_is_chosen_and_the_pack_moves_to_it() {
     assert_eq!(bench.window.state().preferences().device, DeviceChoice::Cpu);
     // What is to be said of it is said.
     let device_note = Some("The processor computes: the GPU's memory is too small.".to_owned());
-    bench.engine.send(Event::Loaded(PackInfo { name: "imdb".into(), device_note, ..pack() }));
+    bench.engine.send(Event::Loaded(PackInfo { device_note, ..imdb() }));
     bench.window.run();
     assert!(bench.reads("the GPU's memory is too small"));
     assert!(bench.shows("in use"));
@@ -75,6 +80,25 @@ fn the_device_is_chosen_and_the_pack_moves_to_it() {
     bench.click("CPU");
     bench.click("Automatic");
     assert_eq!(bench.engine.command(), Command::UseDevice(DeviceChoice::Auto));
+}
+
+/// A pack that is still coming is the one that moves, and one that the worker has moved by itself is
+/// not taken for it.
+#[test]
+fn a_pack_that_is_coming_is_the_one_that_moves() {
+    let mut bench = listed();
+    bench.click("Load: imdb");
+    let coming = PackSource::Bundled("imdb".into());
+    assert_eq!(bench.engine.command(), Command::LoadPack(coming.clone()));
+    bench.click("CPU");
+    assert_eq!(bench.engine.command(), Command::UseDevice(DeviceChoice::Cpu));
+    assert_eq!(bench.engine.command(), Command::LoadPack(coming));
+    bench.engine.send(Event::Loaded(pack()));
+    bench.window.run();
+    assert!(!bench.shows("in use"), "what came is none of the bundled ones");
+    bench.engine.send(Event::Loaded(imdb()));
+    bench.window.run();
+    assert!(bench.shows("in use"));
 }
 
 #[test]

@@ -200,7 +200,8 @@ impl ModelsList<'_> {
                 ui.add(bar).on_hover_text(format!("{:.0}%", share * 100.0));
             });
             small(ui, &words, Palette::of(ui).weak);
-            if ui.button("Stop").on_hover_text("What has arrived is kept.").clicked() {
+            let stop = ui.button("Stop").accessible_name("Stop the download");
+            if stop.on_hover_text("What has arrived is kept.").clicked() {
                 actions.push(Action::Pack(PackAction::StopFetching));
             }
             return;

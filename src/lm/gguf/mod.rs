@@ -12,7 +12,7 @@ use serde_json::Value;
 pub(super) use self::header::{Entry, Meta};
 use super::config::LmConfig;
 use super::error::{LmError, Result};
-use super::weights::damaged;
+use super::weights::{Precision, damaged, held_bytes};
 
 /// A GGUF file whose header has been read and checked.
 pub struct GgufFile {
@@ -66,6 +66,12 @@ impl GgufFile {
     pub fn parameters(&self) -> u64 {
         let count = |entry: &Entry| entry.shape.iter().map(|side| *side as u64).product::<u64>();
         self.tensors.values().map(count).sum()
+    }
+
+    /// Bytes that all tensors take once they are held as `precision` says.
+    pub fn held_bytes(&self, precision: Precision) -> u64 {
+        let of = |entry: &Entry| held_bytes(&entry.shape, precision);
+        self.tensors.values().map(of).fold(0, u64::saturating_add)
     }
 
     /// The text of a token that the file names, such as `bos_token_id`; empty where it does not.

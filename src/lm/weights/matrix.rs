@@ -5,6 +5,7 @@ use std::sync::Arc;
 use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{D, Device, Tensor};
 
+use super::Precision;
 use crate::lm::error::{LmError, Result};
 
 /// Rows are padded with zeros to a multiple of this: candle's vector kernels take no others.
@@ -30,6 +31,21 @@ pub(in crate::lm) struct Quantised {
 pub(in crate::lm) const BLOCK: usize = 32;
 /// Bytes a block.
 pub(in crate::lm) const BLOCK_BYTES: usize = 34;
+
+/// Bytes that a tensor of this shape takes once it is held as `precision` says; rows are padded, and
+/// what is no matrix stays f32. A shape too large for its product to be counted counts as the largest.
+pub(in crate::lm) fn held_bytes(shape: &[usize], precision: Precision) -> u64 {
+    let product = |sides: &[usize]| {
+        sides.iter().fold(1_u64, |product, &side| product.saturating_mul(side as u64))
+    };
+    match (precision, shape) {
+        (Precision::Q8_0, [outputs, inputs]) => {
+            let blocks = inputs.div_ceil(ALIGNED).saturating_mul(ALIGNED / BLOCK);
+            product(&[*outputs, blocks, BLOCK_BYTES])
+        }
+        _ => product(shape).saturating_mul(4),
+    }
+}
 
 impl Matrix {
     /// Matrices of the same inputs, one below the other.

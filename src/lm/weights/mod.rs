@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 
 use self::gguf::Tensors;
-pub(super) use self::matrix::{BLOCK, BLOCK_BYTES, Matrix, Quantised};
+pub(super) use self::matrix::{BLOCK, BLOCK_BYTES, Matrix, Quantised, held_bytes};
 pub(super) use self::parts::{
     AttentionWeights, BlockWeights, Gated, Linear, LowRank, Mlp, Norm, Outer,
 };
@@ -139,16 +139,24 @@ impl Weights {
         self.names().into_iter().map(|name| of(name) as u64).sum()
     }
 
-    /// Every tensor in f32, for a model of the tensor library's own.
+    /// Bytes that all tensors take once they are held as `precision` says.
+    pub fn held_bytes(&self, precision: Precision) -> u64 {
+        let of = |name: &str| held_bytes(&self.shape(name).unwrap_or_default(), precision);
+        self.names().into_iter().map(of).fold(0, u64::saturating_add)
+    }
+
+    /// Every tensor whose name begins with `prefix`, in f32, for a model of the tensor library's.
     ///
     /// # Errors
     /// As [`Weights::get`].
-    pub fn all(&self) -> Result<HashMap<String, Tensor>> {
+    pub fn under(&self, prefix: &str) -> Result<HashMap<String, Tensor>> {
         let read = |name: &str| {
             let shape = self.shape(name).unwrap_or_default();
             Ok((name.to_owned(), self.get(name, &shape)?))
         };
-        self.names().into_iter().map(read).collect()
+        // Stored tables of positions, such as `position_ids`, are whole numbers and no weights.
+        let is_weight = |name: &&str| name.starts_with(prefix) && !name.ends_with("position_ids");
+        self.names().into_iter().filter(is_weight).map(read).collect()
     }
 
     /// The names there are; those of a GGUF file are its own.

@@ -1,0 +1,65 @@
+"""Step 5: write the adapter and the value head into the pack, and check them.
+
+The adapter is stored in bf16, in the files that PEFT writes, and read back: the log probabilities of some
+responses must be what they were, but for the rounding. The head is copied as it is.
+"""
+
+import argparse
+import json
+import pathlib
+import shutil
+
+import torch
+from safetensors.torch import load_file, save_file
+
+import common
+
+WIDTH = 128
+
+
+@torch.no_grad()
+def log_probs(source, adapter, samples):
+    model, tokenizer = common.load(source)
+    weight = model.get_input_embeddings().weight
+    model = common.put_adapter(model, adapter)
+    trunk = common.trunk(model)
+    states = lambda ids: trunk(input_ids=ids, use_cache=False).last_hidden_state
+    prompts = common.prompt_ids(tokenizer, [s["prompt"] for s in samples])
+    responses = [s["response"] for s in samples]
+    return common.response_log_probs(states, weight, tokenizer, prompts, responses, WIDTH)
+
+
+def write_adapter(source, target):
+    target.mkdir(parents=True, exist_ok=True)
+    config = json.loads((source / "adapter_config.json").read_text())
+    # Where it was made is nobody's business, and not where it will be used.
+    config["base_model_name_or_path"] = "HuggingFaceTB/SmolLM2-135M-Instruct"
+    config["inference_mode"] = True
+    config["target_modules"] = sorted(config["target_modules"])
+    (target / "adapter_config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+    tensors = load_file(source / "adapter_model.safetensors")
+    tensors = {n: t.bfloat16().contiguous() for n, t in tensors.items()}
+    save_file(tensors, target / "adapter_model.safetensors", metadata={"format": "pt"})
+    return sum(t.numel() for t in tensors.values())
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=pathlib.Path, required=True)
+    parser.add_argument("--model", type=pathlib.Path, required=True, help="GGUF file or folder")
+    parser.add_argument("--pack", type=pathlib.Path, required=True)
+    args = parser.parse_args()
+    samples = common.read_lines(args.work / "samples.jsonl.gz")[:8]
+    count = write_adapter(args.work / "tuned", args.pack / "tuned")
+    (args.pack / "value").mkdir(exist_ok=True)
+    shutil.copyfile(args.work / "value.safetensors", args.pack / "value" / "model.safetensors")
+    before = log_probs(args.model, args.work / "tuned", samples)
+    after = log_probs(args.model, args.pack / "tuned", samples)
+    print(f"adapter: {count} weights, log probabilities differ by {(before - after).abs().max():.3f} at most")
+    assert (before - after).abs().max() < 2.0, "the adapter is not what it was"
+    for name in ("reward", "dpo", "value"):
+        shutil.copyfile(args.work / f"{name}.json", args.pack / "recipe" / f"{name}_results.json")
+
+
+if __name__ == "__main__":
+    main()
