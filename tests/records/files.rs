@@ -60,7 +60,7 @@ fn the_future_is_refused_by_name() {
         // What it means is not known here.
         v["arms"] = json!("elsewhere");
     });
-    assert!(words.contains("written by version 9.1.0") && words.contains("update"), "{words}");
+    assert!(words.contains("written by 9.1.0") && words.contains("update"), "{words}");
 }
 
 #[test]
