@@ -75,7 +75,12 @@ fn gpu() -> Result<Device, String> {
     // Without a driver, the bindings panic instead of telling.
     match catch_unwind(open) {
         Ok(Ok(device)) => Ok(device),
-        Ok(Err(e)) => Err(format!("no GPU answers ({e}); look at its driver")),
+        Ok(Err(e)) => {
+            // A backtrace may follow.
+            let text = e.to_string();
+            let words = text.lines().next().unwrap_or_default();
+            Err(format!("no GPU answers ({words}); look at its driver"))
+        }
         Err(_) => Err("no GPU driver was found; install the one of your GPU's maker".to_owned()),
     }
 }
