@@ -44,6 +44,8 @@ use crate::lm::ChatTemplate;
 
 /// Name of the pack that the program starts with.
 pub const DEFAULT_PACK: &str = "imdb";
+/// Those that are listed first: what comes whole, then what comes with its guide.
+const LISTED_FIRST: [&str; 2] = [DEFAULT_PACK, "smollm2"];
 
 /// Which pack to load.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,14 +77,16 @@ impl PackSource {
         found.ok_or_else(|| PackError::NotBundled { name: name.clone(), looked })
     }
 
-    /// Every pack that came with the program: the one it starts with, then the others by name.
+    /// Every pack that came with the program: the one it starts with, the one whose guide comes along,
+    /// then the others by name.
     pub fn bundled() -> Vec<Self> {
         let folders = asset_roots().into_iter().filter_map(|root| std::fs::read_dir(root).ok());
         let entries = folders.flat_map(Iterator::flatten);
         let packs = entries.filter(|entry| entry.path().join(MANIFEST).is_file());
         let mut names: Vec<String> =
             packs.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        names.sort_by_key(|name| (name != DEFAULT_PACK, name.clone()));
+        let place = |name: &String| LISTED_FIRST.iter().position(|first| first == name);
+        names.sort_by_key(|name| (place(name).unwrap_or(LISTED_FIRST.len()), name.clone()));
         names.dedup();
         names.into_iter().map(Self::Bundled).collect()
     }
