@@ -9,6 +9,11 @@ pub fn counted(count: usize, thing: &str) -> String {
     if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
+/// A number of weights, such as "13.1 M"; few are counted.
+pub fn weights(count: u64) -> String {
+    if count < 50_000 { count.to_string() } else { format!("{:.1} M", count as f64 / 1e6) }
+}
+
 /// What stands between a prompt and its response for people: nothing where the response goes on
 /// with the prompt, a new paragraph where it answers it. Which of the two it is shows at the seam:
 /// a text that goes on brings its own space.
@@ -148,6 +153,11 @@ pub fn settings_line(arm: Arm, applied: &Settings) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn few_weights_are_counted() {
+        assert_eq!((weights(577), weights(13_107_200)), ("577".into(), "13.1 M".into()));
+    }
 
     #[test]
     fn an_answer_is_a_paragraph_of_its_own_and_a_continuation_is_not() {

@@ -9,7 +9,7 @@ use ivg_playground::packs::hub::{Hub, Watch};
 use ivg_playground::packs::size::free_memory_bytes;
 use ivg_playground::packs::survey::{Entry, Kind, Presence, Survey};
 use ivg_playground::packs::{Pack, PackSource};
-use ivg_playground::words::bytes;
+use ivg_playground::words::{bytes, weights};
 use serde::Serialize;
 
 use super::download_bar::DownloadBar;
@@ -129,7 +129,7 @@ fn print_model(model: &Entry) {
     println!(
         "  {role:<16}{presence:<12}{:>9}{:>12}{:>9}   {}{}",
         size(model.file_bytes),
-        model.parameters.map_or_else(unknown, |count| format!("{:.1} M", count as f64 / 1e6)),
+        model.parameters.map_or_else(unknown, weights),
         size(model.held_bytes),
         model.source,
         model.licence.as_ref().map_or(String::new(), |licence| format!(" ({licence})")),

@@ -195,7 +195,7 @@ impl Inspector<'_> {
             };
             match measure(&local, precision) {
                 Ok(size) => {
-                    let count = millions(size.parameters);
+                    let count = format!("{} parameters", words::weights(size.parameters));
                     let bytes = words::bytes(size.held_bytes);
                     let is_new = held.add(local, precision, size.held_bytes);
                     let again = if is_new { "" } else { ", held once for several roles" };
@@ -347,10 +347,6 @@ fn memory(held: Option<u64>, findings: &mut Findings) {
     } else {
         findings.note(format!("{text}; expect to wait, or choose smaller models"));
     }
-}
-
-fn millions(parameters: u64) -> String {
-    format!("{:.1} M parameters", parameters as f64 / 1e6)
 }
 
 #[cfg(test)]

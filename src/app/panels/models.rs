@@ -15,7 +15,7 @@ use crate::app::session::Session;
 use crate::app::shelf::Shelf;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{Icon, chip, icon_button, menu, pill};
-use crate::words::{bytes, sentence};
+use crate::words::{bytes, sentence, weights};
 use crate::worker::library::{Entry, Kind, Presence, Shelved, Survey};
 use crate::worker::protocol::{DeviceChoice, PackSource, no_gpu_support};
 
@@ -284,7 +284,7 @@ fn model(ui: &mut Ui, entry: &Entry) {
         Presence::ToDownload => "to download",
         Presence::Broken => "not found",
     };
-    let parameters = entry.parameters.map(|count| format!("{:.1} M", count as f64 / 1e6));
+    let parameters = entry.parameters.map(weights);
     let size = entry.file_bytes.map(bytes);
     let parts: Vec<String> = match entry.same_as {
         Some(other) => vec![format!("same model as {other}")],
