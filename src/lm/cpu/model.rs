@@ -14,7 +14,7 @@ use crate::lm::cache::{Blocks, Cache, Owner, Row, Store};
 use crate::lm::config::LmConfig;
 use crate::lm::error::{LmError, Result};
 use crate::lm::rope::{Ropes, Turns};
-use crate::lm::weights::Picker;
+use crate::lm::weights::{Matrix, Outer, Picker};
 
 /// A model whose weights are packed for the products of a decoding step. Copies share them.
 #[derive(Clone)]
@@ -43,13 +43,14 @@ pub(super) struct Batch {
 
 impl Model {
     pub fn new(config: &LmConfig, pick: &Picker<'_>) -> Result<Self> {
-        // One block after another: what a block was made of is gone before the next is read.
+        // The largest matrices first, while nothing else is held, and what they were made of is gone
+        // before a block is read; likewise from block to block.
+        let Outer { embedding, positions, norm, head } = pick.outer()?;
+        let held = |matrix: Matrix| Weight::new(&matrix);
+        let (embedding, head) = (held(embedding)?, head.map(held).transpose()?);
         let blocks = (0..config.layers).map(|layer| Block::new(&pick.block(layer)?, config));
         let blocks = blocks.collect::<Result<_>>()?;
-        let outer = pick.outer()?;
-        let embedding = Weight::new(&outer.embedding)?;
-        let head = outer.head.as_ref().map(Weight::new).transpose()?;
-        let positions = match outer.positions {
+        let positions = match positions {
             Some(positions) => Some(positions.flatten_all()?.to_vec1::<f32>()?.into()),
             None => None,
         };
@@ -59,7 +60,7 @@ impl Model {
             embedding,
             positions,
             blocks,
-            norm: Norm::new(&outer.norm, config)?,
+            norm: Norm::new(&norm, config)?,
             ropes: Ropes::new(config).map(Arc::new),
         })
     }

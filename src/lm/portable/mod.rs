@@ -36,11 +36,12 @@ pub(super) struct Model {
 
 impl Model {
     pub fn new(config: &LmConfig, pick: &Picker<'_>, device: &Device) -> Result<Self> {
-        let blocks = (0..config.layers).map(|layer| Block::new(pick.block(layer)?, config));
-        let blocks = blocks.collect::<Result<_>>()?;
+        // The largest matrices first, while nothing else is held.
         let outer = pick.outer()?;
         let embedding = Weight::new(&outer.embedding)?;
         let head = outer.head.as_ref().map(Weight::new).transpose()?;
+        let blocks = (0..config.layers).map(|layer| Block::new(pick.block(layer)?, config));
+        let blocks = blocks.collect::<Result<_>>()?;
         Ok(Self {
             config: config.clone(),
             head: head.or_else(|| config.tied.then(|| embedding.clone())),
