@@ -26,5 +26,6 @@ pub mod lab;
 pub mod lm;
 pub mod packs;
 pub mod records;
+mod text;
 pub mod words;
 pub mod worker;

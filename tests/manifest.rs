@@ -226,7 +226,8 @@ prop_compose! {
 prop_compose! {
     fn manifest()(
         name in "\\PC{0,8}x", description in any::<String>(), licence in option::of(any::<String>()),
-        url in option::of(any::<String>()), base in role().boxed(), pair in option::of(pair()).boxed(),
+        url in option::of(any::<String>()), base in role().boxed(),
+        pair in option::of(pair()).boxed(),
         value in option::of(role()).boxed(), judge in option::of(folder_source()),
         prompts in option::of(word()), examples in prop::collection::vec(any::<String>(), 0..3),
         trunk in prop_oneof![Just(Trunk::Base), Just(Trunk::Untuned), Just(Trunk::Tuned)].boxed(),

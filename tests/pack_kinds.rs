@@ -138,6 +138,9 @@ fn a_value_head_may_stand_on_another_role_s_model() {
         model.value(&hidden, &[3, 50, 7]).unwrap()
     };
     assert_eq!(value(&pack), value(&apart));
+    // A whole value model of files that another role has is that role's model too.
+    let trunk = apart.models.value.as_ref().unwrap().model.trunk();
+    assert!(trunk.is_same(&apart.models.pair.as_ref().unwrap().untuned));
     // Looked at without loading, nothing is counted twice.
     let source = PackSource::Folder(dir.path().to_owned());
     pack.manifest.write(dir.path()).unwrap();
@@ -166,6 +169,39 @@ fn a_value_head_may_stand_on_another_role_s_model() {
     let message = load(dir.path(), &roles("{ path = \"head\", trunk = \"untuned\" }"));
     let message = message.err().unwrap();
     assert!(message.contains("value model") && message.contains("score.weight"), "{message}");
+    // So says who looks without loading, and likewise of an adapter of another shape.
+    let faults = || -> Vec<String> {
+        let all = check(&source, &hub, &|| false).into_iter();
+        all.filter(|f| f.verdict == Verdict::Fault).map(|f| f.text).collect()
+    };
+    assert!(faults().iter().any(|f| f.starts_with("value: ") && f.contains("score.weight")));
+    write_adapter(&dir.path().join("lora"));
+    fs::write(
+        dir.path().join("pack.toml"),
+        "name = \"x\"\ndescription = \"\"\nbase = { path = \"base\", adapter = { path = \"lora\" } }",
+    )
+    .unwrap();
+    assert_eq!(faults(), Vec::<String>::new());
+    let file = dir.path().join("lora/adapter_model.safetensors");
+    let mut tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
+    let name = "base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight".to_owned();
+    tensors.insert(name, Tensor::zeros((31, 2), candle_core::DType::F32, &Device::Cpu).unwrap());
+    candle_core::safetensors::save(&tensors, &file).unwrap();
+    let faults = faults();
+    assert!(faults.iter().any(|f| f.starts_with("base: ") && f.contains("lora_B")), "{faults:?}");
+}
+
+/// What a role reads and how it is held decides what an eval gives, as its weights do.
+#[test]
+fn another_template_or_precision_is_another_pack() {
+    let dir = folders();
+    let print = |base: &str| {
+        load(dir.path(), &format!("base = {{ path = \"base\"{base} }}")).unwrap().fingerprint()
+    };
+    let plain = print("").unwrap();
+    assert_eq!(print("").unwrap(), plain);
+    assert_ne!(print(", template = \"Review: {prompt}\"").unwrap(), plain);
+    assert_ne!(print(", precision = \"q8_0\"").unwrap(), plain);
 }
 
 /// A judge out of another pack that came with the program.

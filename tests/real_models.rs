@@ -29,8 +29,8 @@ fn file() -> PathBuf {
     PathBuf::from(file)
 }
 
-/// The likeliest token that ends nothing (the goldens go on where a text would end), and how far the
-/// logit of the second lies below its own.
+/// The likeliest token that ends nothing (the goldens go on where a text would end), and how far
+/// the logit of the second lies below its own.
 fn best_two(logits: &Tensor, ends: &[u32]) -> (u32, f32) {
     let mut logits: Vec<f32> = logits.flatten_all().unwrap().to_vec1().unwrap();
     for &end in ends {

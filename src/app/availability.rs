@@ -114,10 +114,11 @@ pub fn why_no_run(preferences: &Preferences, pack: Option<&PackInfo>) -> Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::worker::protocol::PackSource;
 
     fn pack(has_pair: bool, has_value: bool) -> PackInfo {
         PackInfo {
-            source: crate::worker::protocol::PackSource::default(),
+            source: PackSource::default(),
             name: "test".into(),
             description: String::new(),
             roles: Vec::new(),

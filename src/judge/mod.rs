@@ -15,6 +15,7 @@ use thiserror::Error;
 use self::distilbert::DistilBert;
 use self::ngrams::Ngrams;
 use crate::lm::LmError;
+use crate::text::read_text;
 
 /// Longest `config.json` that is read.
 const MAX_BYTES: u64 = 1 << 20;
@@ -66,8 +67,8 @@ impl Judge {
             Some("distilbert") => Kind::DistilBert(DistilBert::load(folder, &config)?),
             Some(other) => {
                 let reason = format!(
-                    "a judge of the family '{other}' is not known; choose a DistilBERT classifier of \
-                     two labels"
+                    "a judge of the family '{other}' is not known; choose a DistilBERT classifier \
+                     of two labels"
                 );
                 return Err(JudgeError::Invalid { file, reason });
             }
@@ -90,11 +91,8 @@ impl Judge {
 }
 
 fn read_config(file: &Path) -> Result<Value, JudgeError> {
-    let unreadable = |source| JudgeError::Unreadable { file: file.to_owned(), source };
-    let invalid = |reason| JudgeError::Invalid { file: file.to_owned(), reason };
-    if std::fs::metadata(file).map_err(unreadable)?.len() > MAX_BYTES {
-        return Err(invalid("is larger than any configuration; download it again".to_owned()));
-    }
-    let text = std::fs::read_to_string(file).map_err(unreadable)?;
-    serde_json::from_str(&text).map_err(|e| invalid(e.to_string()))
+    let text = read_text(file, MAX_BYTES)
+        .map_err(|source| JudgeError::Unreadable { file: file.to_owned(), source })?;
+    serde_json::from_str(&text)
+        .map_err(|e| JudgeError::Invalid { file: file.to_owned(), reason: e.to_string() })
 }

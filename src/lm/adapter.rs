@@ -81,8 +81,8 @@ impl Adapter {
 /// Whether a folder holds an adapter for a model of this shape.
 ///
 /// # Errors
-/// A sentence naming the file and the setting that is not supported, or the tensor that is missing, of
-/// another shape, or not one of such a model.
+/// A sentence naming the file and the setting that is not supported, or the tensor that is missing,
+/// of another shape, or not one of such a model.
 pub fn check_adapter(dir: &Path, config: &LmConfig) -> Result<()> {
     Adapter::load(dir, config).map(drop)
 }

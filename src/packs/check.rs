@@ -5,14 +5,14 @@ use std::fmt;
 use std::path::Path;
 
 use super::hub::{Hub, is_sound};
-use super::loader::chat_template;
+use super::loader::{PackFiles, chat_template, share_weights};
 use super::manifest::Manifest;
 use super::role::{Part, Role, RoleFiles, Trunk};
 use super::size::{free_memory_bytes, measure};
 use super::source::{Local, Source};
 use super::{PackError, PackSource};
 use crate::judge::Judge;
-use crate::lm::{GgufFile, LmConfig, LmError, Precision, Tokenizer, ValueModel, check_adapter};
+use crate::lm::{LmConfig, Precision, Tokenizer, ValueModel, check_adapter};
 use crate::words;
 
 /// One thing that was looked at.
@@ -45,8 +45,8 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Looks at everything but the weights themselves that loading would look at, and at the checksums of what came from the
-/// hub. Makes no request. `cancelled` ends the reading of large files.
+/// Looks at everything but the weights themselves that loading would look at, and at the checksums
+/// of what came from the hub. Makes no request. `cancelled` ends the reading of large files.
 pub fn check(source: &PackSource, hub: &Hub, cancelled: &dyn Fn() -> bool) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     match source.open() {
@@ -100,7 +100,7 @@ impl Inspector<'_> {
             findings.note(format!("eval_prompts: {} is not there, for `eval`", file.display()));
         }
         let mut base = None;
-        let mut found: Vec<(&'static str, RoleFiles)> = Vec::new();
+        let mut found: PackFiles = Vec::new();
         let mut held = Held { bytes: Some(0), models: Vec::new() };
         for (name, role) in self.manifest.roles() {
             let Some(files) = self.files(name, role, findings) else {
@@ -109,6 +109,7 @@ impl Inspector<'_> {
             };
             self.sizes(name, role, &files, &mut held, findings);
             found.push((name, files));
+            share_weights(&mut found);
             additions(name, role, &found, findings);
             let Some(tokenizer) = model(name, role, &found, findings) else { continue };
             match &base {
@@ -226,36 +227,18 @@ impl Inspector<'_> {
     }
 }
 
-/// The files of the model that a role stands on: its own, its trunk's, or for an adapter alone those of
-/// the untuned model.
-fn stands_on<'f>(
-    name: &'static str,
-    role: &Role,
-    found: &'f [(&'static str, RoleFiles)],
-) -> Option<&'f RoleFiles> {
-    let of =
-        |name: &'static str| found.iter().find(|(other, _)| *other == name).map(|(_, files)| files);
-    let files = of(role.trunk.map_or(name, Trunk::role))?;
-    if files.weights.is_some() { Some(files) } else { of("untuned") }
+/// The files of the model that a role stands on: its own, or those of its trunk.
+fn stands_on<'f>(name: &'static str, role: &Role, found: &'f PackFiles) -> Option<&'f RoleFiles> {
+    let owner = role.trunk.map_or(name, Trunk::role);
+    found.iter().find(|(other, _)| *other == owner).map(|(_, files)| files)
 }
 
-fn config(files: &RoleFiles) -> Option<Result<LmConfig, LmError>> {
-    Some(match files.weights.as_ref()? {
-        Local::Folder(folder) => LmConfig::load(folder),
-        Local::Gguf(file) => GgufFile::open(file).and_then(|gguf| gguf.config()),
-    })
-}
-
-/// Whether what stands on a model, an adapter or a head, is of its shape. A fault of the model itself
-/// has been said where it stands.
-fn additions(
-    name: &'static str,
-    role: &Role,
-    found: &[(&'static str, RoleFiles)],
-    findings: &mut Findings,
-) {
+/// Whether what stands on a model, an adapter or a head, is of its shape. A fault of the model
+/// itself has been said where it stands.
+fn additions(name: &'static str, role: &Role, found: &PackFiles, findings: &mut Findings) {
     let Some((_, own)) = found.last() else { return };
-    let Some(Ok(config)) = stands_on(name, role, found).and_then(config) else { return };
+    let under = stands_on(name, role, found).and_then(|files| files.weights.as_ref());
+    let Some(Ok(config)) = under.map(|local| LmConfig::load(local.path())) else { return };
     if let Some(Err(e)) = own.adapter.as_ref().map(|adapter| check_adapter(adapter, &config)) {
         findings.fault(format!("{name}: {e}"));
     }
@@ -266,11 +249,12 @@ fn additions(
     }
 }
 
-/// Whether template, configuration and tokenizer can be read; gives the tokenizer of a model of its own.
+/// Whether template, configuration and tokenizer can be read; gives the tokenizer of a model of its
+/// own.
 fn model(
     name: &'static str,
     role: &Role,
-    found: &[(&'static str, RoleFiles)],
+    found: &PackFiles,
     findings: &mut Findings,
 ) -> Option<Tokenizer> {
     match chat_template(name, role, stands_on(name, role, found)?) {
@@ -279,15 +263,17 @@ fn model(
         Err(e) => findings.fault(e.to_string()),
     }
     // An adapter alone and a head have their model's everything else.
-    let (_, files) = found.last().filter(|_| role.trunk.is_none())?;
-    match config(files)? {
+    let is_own = role.source.is_some() && role.trunk.is_none();
+    let (_, files) = found.last().filter(|_| is_own)?;
+    let path = files.weights.as_ref()?.path();
+    match LmConfig::load(path) {
         Ok(config) => findings.good(format!(
             "{name}: configuration, {} layers of {}, context {} tokens",
             config.layers, config.hidden_size, config.context_tokens
         )),
         Err(e) => findings.fault(format!("{name}: {e}")),
     }
-    match Tokenizer::load(files.weights.as_ref()?.path()) {
+    match Tokenizer::load(path) {
         Ok(tokenizer) => {
             let size = tokenizer.vocab_size();
             findings.good(format!("{name}: tokenizer, {size} tokens"));

@@ -49,7 +49,7 @@ pub(super) fn gather(
 }
 
 /// A tuned model that is an adapter alone is put on the untuned one's weights.
-fn share_weights(files: &mut PackFiles) {
+pub(super) fn share_weights(files: &mut PackFiles) {
     let of = |name: &str| files.iter().position(|(role, _)| *role == name);
     if let (Some(untuned), Some(tuned)) = (of("untuned"), of("tuned"))
         && files[tuned].1.weights.is_none()

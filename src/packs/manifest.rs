@@ -6,9 +6,9 @@ use super::error::PackError;
 use super::format::PackFile;
 use super::role::{JudgeRole, Part, Role};
 use super::source::{Source, inside, is_plain};
-use super::text::read_text;
 use crate::atomic::replace;
 use crate::guidance::settings::Settings;
+use crate::text::read_text;
 
 /// The file's name inside a pack.
 pub const MANIFEST: &str = "pack.toml";

@@ -18,7 +18,6 @@ mod role;
 pub mod size;
 mod source;
 pub mod survey;
-mod text;
 
 use std::fs::File;
 use std::io::Read;
@@ -77,8 +76,8 @@ impl PackSource {
         found.ok_or_else(|| PackError::NotBundled { name: name.clone(), looked })
     }
 
-    /// Every pack that came with the program: the one it starts with, the one whose guide comes along,
-    /// then the others by name.
+    /// Every pack that came with the program: the one it starts with, the one whose guide comes
+    /// along, then the others by name.
     pub fn bundled() -> Vec<Self> {
         let folders = asset_roots().into_iter().filter_map(|root| std::fs::read_dir(root).ok());
         let entries = folders.flat_map(Iterator::flatten);
@@ -228,8 +227,9 @@ impl Pack {
         judged.inspect_err(|e| tracing::warn!("the judge failed: {e}")).ok()
     }
 
-    /// Checksum of how every role reads and is held, of the kind of device, and of the files of every
-    /// role, one after another: packs of one name and other weights or prompts give other texts.
+    /// Checksum of how every role reads and is held, of the kind of device, and of the files of
+    /// every role, one after another: packs of one name and other weights or prompts give other
+    /// texts.
     ///
     /// # Errors
     /// A file that can no longer be read.

@@ -98,7 +98,8 @@ impl Source {
     /// Refuses what cannot be a source.
     ///
     /// # Errors
-    /// The field (`path`, `bundled`, `folder`, `hub`, `revision`, `file`) and what is wrong with it.
+    /// The field (`path`, `bundled`, `folder`, `hub`, `revision`, `file`) and what is wrong with
+    /// it.
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
             Self::Pack(path) if is_plain(path) => Ok(()),

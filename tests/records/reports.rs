@@ -25,6 +25,17 @@ fn html_stands_alone() {
     assert!(page.contains("prefers-color-scheme:dark") && page.contains("@media print"));
 }
 
+/// A text that answers the prompt does not stand glued to it.
+#[test]
+fn an_answer_is_a_paragraph_of_its_own() {
+    let answer = trace("Why is the sky blue?", "Because it scatters");
+    assert!(html(&answer).contains("<span class=\"prompt\">Why is the sky blue?\n\n</span>"));
+    assert!(markdown(&answer).contains("> Why is the sky blue?\n>\n> Because it scatters"));
+    let goes_on = trace("This film", " was good");
+    assert!(html(&goes_on).contains("<span class=\"prompt\">This film</span>"));
+    assert!(markdown(&goes_on).contains("> This film was good"));
+}
+
 #[test]
 fn html_says_everything() {
     let page = html(&five());

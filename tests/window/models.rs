@@ -82,8 +82,8 @@ fn the_device_is_chosen_and_the_pack_moves_to_it() {
     assert_eq!(bench.engine.command(), Command::UseDevice(DeviceChoice::Auto));
 }
 
-/// A pack that is still coming is the one that moves, and one that the worker has moved by itself is
-/// not taken for it.
+/// A pack that is still coming is the one that moves, and one that the worker has moved by itself
+/// is not taken for it.
 #[test]
 fn a_pack_that_is_coming_is_the_one_that_moves() {
     let mut bench = listed();

@@ -215,3 +215,15 @@ fn a_pack_without_a_judge_says_so_under_the_texts() {
     let bench = Bench::with_pack(crate::engine::pack());
     assert!(bench.shows("Guided Gold: –"));
 }
+
+/// What answers the prompt stands below it, not glued to it.
+#[test]
+fn an_answer_is_drawn_as_a_paragraph_of_its_own() {
+    let stored = Preferences { prompt: "Why is the sky blue?".into(), ..Preferences::default() };
+    let mut bench = Bench::open(options(), stored, pack());
+    bench.finish(&["The sky scatters light.", "The air does."]);
+    let drawn = bench.drawn();
+    let shows = |words: &str| drawn.iter().any(|text| text.galley.job.text.starts_with(words));
+    assert!(shows("Why is the sky blue?\n\nThe sky scatters light."));
+    assert!(shows("Why is the sky blue?\n\nThe air does."));
+}

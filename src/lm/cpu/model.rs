@@ -43,8 +43,8 @@ pub(super) struct Batch {
 
 impl Model {
     pub fn new(config: &LmConfig, pick: &Picker<'_>) -> Result<Self> {
-        // The largest matrices first, while nothing else is held, and what they were made of is gone
-        // before a block is read; likewise from block to block.
+        // The largest matrices first, while nothing else is held; what they were made of is gone
+        // before a block is read, and likewise from block to block.
         let Outer { embedding, positions, norm, head } = pick.outer()?;
         let held = |matrix: Matrix| Weight::new(&matrix);
         let (embedding, head) = (held(embedding)?, head.map(held).transpose()?);

@@ -32,8 +32,8 @@ pub(in crate::lm) const BLOCK: usize = 32;
 /// Bytes a block.
 pub(in crate::lm) const BLOCK_BYTES: usize = 34;
 
-/// Bytes that a tensor of this shape takes once it is held as `precision` says; rows are padded, and
-/// what is no matrix stays f32. A shape too large for its product to be counted counts as the largest.
+/// Bytes that a tensor of this shape takes once it is held as `precision` says; rows are padded,
+/// and what is no matrix stays f32. A product too large to be counted is the largest there is.
 pub(in crate::lm) fn held_bytes(shape: &[usize], precision: Precision) -> u64 {
     let product = |sides: &[usize]| {
         sides.iter().fold(1_u64, |product, &side| product.saturating_mul(side as u64))

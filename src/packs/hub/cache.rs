@@ -20,7 +20,7 @@ use super::error::Fault;
 use super::need::{Need, is_index, shards};
 use crate::atomic::replace;
 use crate::packs::source::{HubModel, Local};
-use crate::packs::text::read_text;
+use crate::text::read_text;
 
 /// How often a lock that another program holds is tried.
 const LOCK_POLL: Duration = Duration::from_millis(50);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::packs::text::read_text;
+use crate::text::read_text;
 
 /// The weights in one file.
 const WEIGHTS: &str = "model.safetensors";

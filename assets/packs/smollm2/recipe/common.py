@@ -1,5 +1,6 @@
 """Shared by every step: the model, its prompts, the sampler, and reading what was sampled."""
 
+import argparse
 import gzip
 import json
 import os
@@ -24,6 +25,16 @@ TEMPLATE = (
     "<|im_start|>user\nContinue this film review: {prompt}<|im_end|>\n"
     "<|im_start|>assistant\n{prompt}"
 )
+
+
+def arguments(about, data):
+    """The parser of a step: what every one of them is told; `data` for those that read reviews."""
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    if data:
+        parser.add_argument("--data", type=pathlib.Path, required=True)
+    parser.add_argument("--work", type=pathlib.Path, required=True)
+    parser.add_argument("--model", type=pathlib.Path, required=True, help="GGUF file or folder")
+    return parser
 
 
 def load(source):

@@ -7,8 +7,6 @@ the labelled reviews is the gold judge's alone (step 8 of the IMDB pack's recipe
 Writes WORK/reward/ and reward.json.
 """
 
-import argparse
-import pathlib
 
 import numpy as np
 import torch
@@ -50,10 +48,7 @@ def accuracies(states, head, tokenizer, rows):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=pathlib.Path, required=True)
-    parser.add_argument("--work", type=pathlib.Path, required=True)
-    parser.add_argument("--model", type=pathlib.Path, required=True, help="GGUF file or folder")
+    parser = common.arguments(__doc__, data=True)
     parser.add_argument("--steps", type=int, default=320)
     parser.add_argument("--rows", type=int, default=32)
     parser.add_argument("--lr", type=float, default=1e-3)

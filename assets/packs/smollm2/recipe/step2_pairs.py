@@ -6,8 +6,6 @@ the worst of the four are a pair. Writes WORK/samples.jsonl.gz (prompt, response
 WORK/pairs.jsonl.gz (prompt, chosen, rejected); responses are token ids.
 """
 
-import argparse
-import pathlib
 
 import numpy as np
 import torch
@@ -37,10 +35,7 @@ class Reward:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=pathlib.Path, required=True)
-    parser.add_argument("--work", type=pathlib.Path, required=True)
-    parser.add_argument("--model", type=pathlib.Path, required=True, help="GGUF file or folder")
+    parser = common.arguments(__doc__, data=True)
     parser.add_argument("--prompts", type=int, default=1280)
     parser.add_argument("--rows", type=int, default=32, help="prompts in a batch")
     parser.add_argument("--temperature", type=float, default=0.8)

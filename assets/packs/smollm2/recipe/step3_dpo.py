@@ -5,8 +5,6 @@
 (Rafailov et al. 2023), pi_0 being SmolLM2 without the adapter. Writes WORK/tuned/ and dpo.json.
 """
 
-import argparse
-import pathlib
 
 import numpy as np
 import torch
@@ -18,9 +16,7 @@ WIDTH = 128  # of the longest prompt and its response
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=pathlib.Path, required=True)
-    parser.add_argument("--model", type=pathlib.Path, required=True, help="GGUF file or folder")
+    parser = common.arguments(__doc__, data=False)
     parser.add_argument("--beta", type=float, default=0.5)
     parser.add_argument("--lr", type=float, default=3e-4)
     parser.add_argument("--rows", type=int, default=8, help="pairs in a step")

@@ -8,8 +8,6 @@ closed form; the penalty is chosen on a tenth of the prompts. Reports Spearman's
 V with the final reward on those prompts. Writes WORK/value.safetensors and value.json.
 """
 
-import argparse
-import pathlib
 
 import numpy as np
 import torch
@@ -33,9 +31,13 @@ def sampled(args, tokenizer, reward):
         values = reward([p + tokenizer.decode(r) for p, r in zip(prompts, responses)])
         samples += [{"prompt": p, "response": r, "reward": round(v, 4)}
                     for p, r, v in zip(prompts, responses, values.tolist())]
+    print("tuned", praise(samples), flush=True)
+    return samples
+
+
+def praise(samples):
     rewards = np.array([s["reward"] for s in samples])
-    print(f"tuned: mean reward {rewards.mean():.3f}, positive {(rewards > 0).mean():.3f}", flush=True)
-    return samples, {"mean_reward": round(float(rewards.mean()), 3), "positive": round(float((rewards > 0).mean()), 3)}
+    return {"mean_reward": round(float(rewards.mean()), 3), "positive": round(float((rewards > 0).mean()), 3)}
 
 
 @torch.no_grad()
@@ -54,7 +56,7 @@ def states_of(states, tokenizer, samples):
 
 def moments(states, samples):
     """Gram matrix and right-hand side of the regression with a constant column, float64."""
-    width = len(states[0][0]) + 1 if len(states[0]) else 577
+    width = states[0].shape[1] + 1
     gram, right = torch.zeros(width, width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64)
     for h, s in zip(states, samples):
         x = torch.cat((h, torch.ones(len(h), 1)), 1).double()
@@ -79,10 +81,7 @@ def correlations(solution, states, samples):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=pathlib.Path, required=True)
-    parser.add_argument("--work", type=pathlib.Path, required=True)
-    parser.add_argument("--model", type=pathlib.Path, required=True, help="GGUF file or folder")
+    parser = common.arguments(__doc__, data=True)
     parser.add_argument("--prompts", type=int, default=1280)
     parser.add_argument("--rows", type=int, default=128)
     parser.add_argument("--temperature", type=float, default=0.8)
@@ -91,7 +90,7 @@ def main():
     model, tokenizer = common.load(args.model)
     reward = step2_pairs.Reward(args.work, args.model)
     of_base = common.read_lines(args.work / "samples.jsonl.gz")
-    of_tuned, tuned = sampled(args, tokenizer, reward)
+    of_tuned = sampled(args, tokenizer, reward)
     samples = of_base + of_tuned
     prompts = common.prompt_ids(tokenizer, [s["prompt"] for s in samples])
     samples = [s for s, ids in zip(samples, prompts) if len(ids) + common.TOKENS <= WIDTH]
@@ -113,7 +112,8 @@ def main():
     loss, solution = tried[penalty]
     is_base = {id(s) for s in of_base}
     base = lambda rows: [r for r, s in zip(rows, samples) if s["prompt"] in checked and id(s) in is_base]
-    result = {"responses": len(samples), "tuned": tuned, "penalty": penalty, "loss": round(loss, 4),
+    result = {"responses": len(samples), "untuned": praise(of_base), "tuned": praise(of_tuned),
+              "penalty": penalty, "loss": round(loss, 4),
               "spearman": correlations(solution, split(states, True), split(samples, True)),
               "spearman_untuned": correlations(solution, base(states), base(samples))}
     weight, bias = solution[:-1].float()[None].contiguous(), solution[-1:].float()

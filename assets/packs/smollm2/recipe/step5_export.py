@@ -4,7 +4,6 @@ The adapter is stored in bf16, in the files that PEFT writes, and read back: the
 responses must be what they were, but for the rounding. The head is copied as it is.
 """
 
-import argparse
 import json
 import pathlib
 import shutil
@@ -44,9 +43,7 @@ def write_adapter(source, target):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--work", type=pathlib.Path, required=True)
-    parser.add_argument("--model", type=pathlib.Path, required=True, help="GGUF file or folder")
+    parser = common.arguments(__doc__, data=False)
     parser.add_argument("--pack", type=pathlib.Path, required=True)
     args = parser.parse_args()
     samples = common.read_lines(args.work / "samples.jsonl.gz")[:8]

@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// Reads a text file that has no business being longer than `most` bytes: what a folder from
 /// elsewhere calls small is not read by the gigabyte.
-pub(super) fn read_text(path: &Path, most: u64) -> io::Result<String> {
+pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<String> {
     let mut text = String::new();
     let read = File::open(path)?.take(most.saturating_add(1)).read_to_string(&mut text)?;
     if read as u64 > most {
