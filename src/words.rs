@@ -9,9 +9,13 @@ pub fn counted(count: usize, thing: &str) -> String {
     if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
-/// A number of weights, such as "13.1 M"; few are counted.
+/// A number of weights, such as "13.1 M" or "7.2 B"; few are counted.
 pub fn weights(count: u64) -> String {
-    if count < 50_000 { count.to_string() } else { format!("{:.1} M", count as f64 / 1e6) }
+    match count {
+        0..50_000 => count.to_string(),
+        50_000..999_950_000 => format!("{:.1} M", count as f64 / 1e6),
+        _ => format!("{:.1} B", count as f64 / 1e9),
+    }
 }
 
 /// What stands between a prompt and its response for people: nothing where the response goes on
@@ -155,8 +159,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn few_weights_are_counted() {
-        assert_eq!((weights(577), weights(13_107_200)), ("577".into(), "13.1 M".into()));
+    fn weights_have_the_unit_that_suits() {
+        let counts = [577, 49_999, 50_000, 13_107_200, 999_949_999, 999_950_000, 7_241_732_096];
+        let words = ["577", "49999", "0.1 M", "13.1 M", "999.9 M", "1.0 B", "7.2 B"];
+        assert_eq!(counts.map(weights), words);
     }
 
     #[test]

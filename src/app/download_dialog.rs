@@ -15,7 +15,8 @@ pub fn show(ui: &Ui, survey: &Survey, free: Option<u64>) -> Option<bool> {
         ui.set_width(400.0);
         let size = survey.missing_bytes().map_or_else(|| "the models".to_owned(), bytes);
         ui.label(RichText::new(format!("Download {size}?")).font(text::heading()));
-        ui.label(format!("{} needs them. What has arrived is kept if you stop.", survey.name));
+        let why = "needs files that are not on this machine. What has arrived is kept if you stop.";
+        ui.label(format!("{} {why}", survey.name));
         if let Some(held) = survey.held_bytes() {
             let room = match free {
                 Some(free) if held > free => {

@@ -121,7 +121,7 @@ fn a_large_download_waits_for_an_answer() {
             if how == "Cancel" { "Download and load: far" } else { "Download 60 kB and load: far" };
         bench.click(name);
         bench.wait("the question", |b| b.shows("Download 60 kB?"));
-        assert!(bench.reads("far needs them."));
+        assert!(bench.reads("far needs files that are not on this machine."));
         bench.key(Modifiers::COMMAND, Key::M);
         assert_eq!(bench.window.state().preferences().side, Side::Models);
         match how {

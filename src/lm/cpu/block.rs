@@ -84,8 +84,8 @@ impl Dense {
     }
 
     /// `[rows, width]` → `[rows, width]`.
-    pub fn apply(&self, x: &[f32], rows: usize) -> Result<Vec<f32>> {
-        let up = self.up.apply(x, rows)?;
+    pub fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
+        let up = self.up.apply(x, rows);
         let inside = match (self.gated, self.activation) {
             (true, Activation::Silu) => gated(&up, self.inside, silu),
             (true, Activation::GeluTanh) => gated(&up, self.inside, gelu_tanh),
@@ -168,12 +168,12 @@ impl Block {
     ) -> Result<()> {
         let count = batch.readers.len();
         let mixed = self.attend(&self.attention_norm.apply(x), config, cache, layer, batch)?;
-        let mixed = self.output.apply(&mixed, count)?;
+        let mixed = self.output.apply(&mixed, count);
         add_normed(x, mixed, self.attention_output_norm.as_ref());
         let normed = self.mlp_norm.apply(x);
         let inside = match &self.mlp {
-            Mlp::Dense(dense) => dense.apply(&normed, count)?,
-            Mlp::Experts(mixture) => mixture.apply(&normed, count)?,
+            Mlp::Dense(dense) => dense.apply(&normed, count),
+            Mlp::Experts(mixture) => mixture.apply(&normed, count),
         };
         add_normed(x, inside, self.mlp_output_norm.as_ref());
         Ok(())
@@ -191,7 +191,7 @@ impl Block {
         let LmConfig { heads, kv_heads, head_size, .. } = *config;
         let (turned, epsilon) = (heads + kv_heads, config.norm_epsilon as f32);
         let width = (turned + kv_heads) * head_size;
-        let mut qkv = self.qkv.apply(x, batch.readers.len())?;
+        let mut qkv = self.qkv.apply(x, batch.readers.len());
         if let Some(weight) = &self.query_norm {
             norm_heads(&mut qkv, width, (0, heads), weight, epsilon);
         }

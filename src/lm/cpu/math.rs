@@ -68,6 +68,13 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     a_rest.iter().zip(b_rest).fold(sums[0], |sum, (a, b)| fused_multiply_add(*a, *b, sum))
 }
 
+/// The largest size of a value; what is no number is larger than every number.
+#[inline(always)]
+pub fn largest(x: &[f32]) -> f32 {
+    // Without their sign, floats are in the order of their bits.
+    f32::from_bits(x.iter().fold(0, |most, x| most.max(x.to_bits() & 0x7fff_ffff)))
+}
+
 /// y += x.
 pub fn add(y: &mut [f32], x: &[f32]) {
     y.iter_mut().zip(x).for_each(|(y, x)| *y += x);

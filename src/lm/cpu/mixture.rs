@@ -27,13 +27,13 @@ impl Mixture {
 
     /// `[rows, width]` → `[rows, width]`: Σ weight · expert(x) over the experts of each row, see
     /// [`shares`]. An expert reads all rows that chose it at once.
-    pub fn apply(&self, x: &[f32], rows: usize) -> Result<Vec<f32>> {
+    pub fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
         let mut out = vec![0.0; x.len()];
         if rows == 0 {
-            return Ok(out);
+            return out;
         }
         let (width, count) = (x.len() / rows, self.experts.len());
-        let mut scores = self.router.apply(x, rows)?;
+        let mut scores = self.router.apply(x, rows);
         scores.chunks_exact_mut(count).for_each(softmax);
         for (dense, share) in self.experts.iter().zip(shares(&scores, count, self.per_token)) {
             if share.rows.is_empty() {
@@ -41,7 +41,7 @@ impl Mixture {
             }
             let gathered: Vec<f32> =
                 share.rows.iter().flat_map(|row| &x[row * width..][..width]).copied().collect();
-            let inside = dense.apply(&gathered, share.rows.len())?;
+            let inside = dense.apply(&gathered, share.rows.len());
             let lines = share.rows.iter().zip(&share.weights).zip(inside.chunks_exact(width));
             for ((row, weight), inside) in lines {
                 for (out, inside) in out[row * width..][..width].iter_mut().zip(inside) {
@@ -49,6 +49,6 @@ impl Mixture {
                 }
             }
         }
-        Ok(out)
+        out
     }
 }

@@ -6,6 +6,8 @@
 
 mod attention;
 mod block;
+mod bytes;
+mod floats;
 mod math;
 mod matmul;
 mod mixture;

@@ -92,7 +92,7 @@ impl Model {
         let mut x = vec![0.0; batch.readers.len() * width];
         let ids = rows.iter().copied().flatten();
         for ((&id, reader), row) in ids.zip(&batch.readers).zip(x.chunks_exact_mut(width)) {
-            self.embedding.read(id as usize, row)?;
+            self.embedding.read(id as usize, row);
             if self.config.embedding_scale != 1.0 {
                 row.iter_mut().for_each(|x| *x *= self.config.embedding_scale);
             }
@@ -119,7 +119,7 @@ impl Model {
         let hidden = hidden.contiguous()?;
         let hidden = values(&hidden)?;
         let hidden = hidden.slice()?;
-        let logits = rayon::scope(|_| head.apply(hidden, rows))?;
+        let logits = rayon::scope(|_| head.apply(hidden, rows));
         Ok(Tensor::from_vec(logits, (rows, self.config.vocab_size), &Device::Cpu)?)
     }
 }

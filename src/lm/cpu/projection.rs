@@ -2,28 +2,23 @@
 
 use std::sync::Arc;
 
-use candle_core::quantized::QMatMul;
-use candle_core::{Device, Module, Tensor};
+use candle_core::Tensor;
 
+use super::bytes::Bytes;
+use super::floats::Floats;
 use super::math::add;
 use super::matmul::Packed;
 use super::model::values;
 use crate::lm::error::Result;
-use crate::lm::weights::{BLOCK, BLOCK_BYTES, Linear, LowRank, Matrix, Quantised};
+use crate::lm::weights::{Linear, LowRank, Matrix};
 
 /// A weight matrix, shared by all models that use it.
 #[derive(Clone)]
 pub(super) enum Weight {
-    /// f32, for this program's own kernels.
-    Packed(Arc<Packed>),
-    /// Q8_0, for candle's.
-    Blocks(Arc<Blocks>),
-}
-
-/// A quantised matrix.
-pub(super) struct Blocks {
-    matrix: Quantised,
-    product: QMatMul,
+    /// f32.
+    Floats(Arc<Packed<Floats>>),
+    /// Q8_0.
+    Bytes(Arc<Packed<Bytes>>),
 }
 
 /// y = x Wᵀ + b, and what adapters add.
@@ -39,8 +34,8 @@ pub(super) struct Projection {
 struct Change {
     /// The first output that it changes.
     first: usize,
-    down: Arc<Packed>,
-    up: Arc<Packed>,
+    down: Arc<Packed<Floats>>,
+    up: Arc<Packed<Floats>>,
     outputs: usize,
 }
 
@@ -48,64 +43,32 @@ impl Weight {
     /// Brings a matrix into the form its products want.
     pub fn new(matrix: &Matrix) -> Result<Self> {
         Ok(match matrix {
-            Matrix::Full(tensor) => Self::Packed(Arc::new(pack(tensor)?)),
+            Matrix::Full(tensor) => Self::Floats(Arc::new(pack(tensor)?)),
             Matrix::Quantised(matrix) => {
-                let product = QMatMul::from_arc(Arc::clone(matrix.tensor()))?;
-                Self::Blocks(Arc::new(Blocks { matrix: matrix.clone(), product }))
+                let blocks = matrix.tensor().data()?;
+                Self::Bytes(Arc::new(Packed::<Bytes>::new(
+                    &blocks,
+                    matrix.outputs(),
+                    matrix.inputs(),
+                )))
             }
         })
     }
 
     /// x Wᵀ: `[rows, inputs]` → `[rows, outputs]`.
-    pub fn apply(&self, x: &[f32], rows: usize) -> Result<Vec<f32>> {
+    pub fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
         match self {
-            Self::Packed(packed) => Ok(packed.apply(x, rows)),
-            Self::Blocks(blocks) => blocks.apply(x, rows),
+            Self::Floats(packed) => packed.apply(x, rows),
+            Self::Bytes(packed) => packed.apply(x, rows),
         }
     }
 
     /// Row `output` of the weights, `[inputs]`.
-    pub fn read(&self, output: usize, into: &mut [f32]) -> Result<()> {
+    pub fn read(&self, output: usize, into: &mut [f32]) {
         match self {
-            Self::Packed(packed) => packed.read(output, into),
-            Self::Blocks(blocks) => blocks.read(output, into)?,
+            Self::Floats(packed) => packed.read(output, into),
+            Self::Bytes(packed) => packed.read(output, into),
         }
-        Ok(())
-    }
-}
-
-impl Blocks {
-    fn apply(&self, x: &[f32], rows: usize) -> Result<Vec<f32>> {
-        if rows == 0 {
-            return Ok(Vec::new());
-        }
-        let (inputs, aligned) = (self.matrix.inputs(), self.matrix.aligned());
-        let padded = if inputs == aligned {
-            x.to_vec()
-        } else {
-            let mut padded = vec![0.0; rows * aligned];
-            for (row, place) in x.chunks_exact(inputs).zip(padded.chunks_exact_mut(aligned)) {
-                place[..inputs].copy_from_slice(row);
-            }
-            padded
-        };
-        let x = Tensor::from_vec(padded, (rows, aligned), &Device::Cpu)?;
-        let y = self.product.forward(&x)?;
-        let y = values(&y)?;
-        Ok(y.slice()?.to_vec())
-    }
-
-    fn read(&self, output: usize, into: &mut [f32]) -> Result<()> {
-        let data = self.matrix.tensor().data()?;
-        let row_bytes = self.matrix.aligned() / BLOCK * BLOCK_BYTES;
-        let row = &data[output * row_bytes..][..row_bytes];
-        for (block, place) in row.chunks_exact(BLOCK_BYTES).zip(into.chunks_mut(BLOCK)) {
-            let scale = half::f16::from_le_bytes([block[0], block[1]]).to_f32();
-            for (weight, place) in block[2..].iter().zip(place) {
-                *place = f32::from(weight.cast_signed()) * scale;
-            }
-        }
-        Ok(())
     }
 }
 
@@ -141,10 +104,10 @@ impl Projection {
     }
 
     /// `[rows, inputs]` → `[rows, outputs]`.
-    pub fn apply(&self, x: &[f32], rows: usize) -> Result<Vec<f32>> {
-        let mut y = self.weight.apply(x, rows)?;
+    pub fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
+        let mut y = self.weight.apply(x, rows);
         if rows == 0 {
-            return Ok(y);
+            return y;
         }
         let outputs = y.len() / rows;
         if let Some(bias) = &self.bias {
@@ -156,13 +119,13 @@ impl Projection {
                 add(&mut row[change.first..][..change.outputs], more);
             }
         }
-        Ok(y)
+        y
     }
 }
 
-fn pack(tensor: &Tensor) -> Result<Packed> {
+fn pack(tensor: &Tensor) -> Result<Packed<Floats>> {
     let (outputs, inputs) = tensor.dims2()?;
     let tensor = tensor.contiguous()?;
     let tensor = values(&tensor)?;
-    Ok(Packed::new(tensor.slice()?, outputs, inputs))
+    Ok(Packed::<Floats>::new(tensor.slice()?, outputs, inputs))
 }

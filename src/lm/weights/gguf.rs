@@ -96,7 +96,7 @@ impl Tensors {
             let problem = format!("tensor '{name}' holds a value that is no number");
             return Err(damaged(&self.file, problem));
         }
-        Quantised::from_blocks(&data, outputs, inputs, device).map(Some)
+        Quantised::from_blocks(data, outputs, inputs, device).map(Some)
     }
 
     /// The bytes of a tensor, rows in order.

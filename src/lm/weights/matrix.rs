@@ -8,9 +8,6 @@ use candle_core::{D, Device, Tensor};
 use super::Precision;
 use crate::lm::error::{LmError, Result};
 
-/// Rows are padded with zeros to a multiple of this: candle's vector kernels take no others.
-const ALIGNED: usize = 256;
-
 /// A matrix `[outputs, inputs]`.
 #[derive(Clone)]
 pub(in crate::lm) enum Matrix {
@@ -20,7 +17,7 @@ pub(in crate::lm) enum Matrix {
     Quantised(Quantised),
 }
 
-/// A matrix in blocks of 32 weights with one scale each, rows padded.
+/// A matrix in blocks of 32 weights with one scale each, rows padded with zeros to whole blocks.
 #[derive(Clone)]
 pub(in crate::lm) struct Quantised {
     tensor: Arc<QTensor>,
@@ -40,7 +37,7 @@ pub(in crate::lm) fn held_bytes(shape: &[usize], precision: Precision) -> u64 {
     };
     match (precision, shape) {
         (Precision::Q8_0, [outputs, inputs]) => {
-            let blocks = inputs.div_ceil(ALIGNED).saturating_mul(ALIGNED / BLOCK);
+            let blocks = inputs.div_ceil(BLOCK);
             product(&[*outputs, blocks, BLOCK_BYTES])
         }
         _ => product(shape).saturating_mul(4),
@@ -84,7 +81,7 @@ impl Quantised {
     /// When candle refuses.
     pub fn new(full: &Tensor, device: &Device) -> Result<Self> {
         let (_, inputs) = full.dims2()?;
-        let missing = inputs.next_multiple_of(ALIGNED) - inputs;
+        let missing = inputs.next_multiple_of(BLOCK) - inputs;
         let padded = full.pad_with_zeros(D::Minus1, 0, missing)?;
         let tensor = QTensor::quantize_onto(&padded, GgmlDType::Q8_0, device)?;
         Ok(Self { tensor: Arc::new(tensor), inputs })
@@ -95,23 +92,12 @@ impl Quantised {
     /// # Errors
     /// When candle refuses.
     pub fn from_blocks(
-        blocks: &[u8],
+        blocks: Vec<u8>,
         outputs: usize,
         inputs: usize,
         device: &Device,
     ) -> Result<Self> {
-        let aligned = inputs.next_multiple_of(ALIGNED);
-        let (row, padded_row) = (inputs / BLOCK * BLOCK_BYTES, aligned / BLOCK * BLOCK_BYTES);
-        let data = if row == padded_row {
-            blocks.to_vec()
-        } else {
-            let mut data = vec![0; outputs * padded_row];
-            for (row, padded) in blocks.chunks_exact(row).zip(data.chunks_exact_mut(padded_row)) {
-                padded[..row.len()].copy_from_slice(row);
-            }
-            data
-        };
-        Self::from_data(data, outputs, aligned, inputs, device)
+        Self::from_data(blocks, outputs, inputs, inputs, device)
     }
 
     fn from_data(
@@ -138,7 +124,7 @@ impl Quantised {
         Self::from_data(data, outputs, first.aligned(), first.inputs, &first.tensor.device())
     }
 
-    /// The blocks, padded rows.
+    /// The blocks, ⌈inputs / 32⌉ a row.
     pub fn tensor(&self) -> &Arc<QTensor> {
         &self.tensor
     }
