@@ -118,10 +118,10 @@ fn every_damage_is_found_without_loading() {
     }
 }
 
-/// 34 bytes for 32 weights, rows padded to 256; what is no matrix stays f32.
+/// 34 bytes for 32 weights, rows filled up to whole blocks; what is no matrix stays f32.
 fn held_in_eight_bits(shape: &[usize]) -> usize {
     match shape {
-        [rows, columns] => rows * columns.next_multiple_of(256) / 32 * 34,
+        [rows, columns] => rows * columns.div_ceil(32) * 34,
         other => 4 * other.iter().product::<usize>(),
     }
 }

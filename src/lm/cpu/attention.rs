@@ -39,38 +39,42 @@ pub fn attend(
     how: (&LmConfig, Reach),
 ) -> Vec<f32> {
     let config = how.0;
-    let out_width = config.heads * config.head_size;
-    let mut out = vec![0.0; readers.len() * out_width];
-    let work = readers.iter().map(|r| r.position + 1).sum::<usize>() * out_width * 2;
-    let one = |(out, (reader, queries)): (&mut [f32], (&Reader, &[f32]))| {
+    let (kv_heads, group) = (config.kv_heads, config.heads / config.kv_heads);
+    // What the queries of one token give that share keys.
+    let part = group * config.head_size;
+    let mut out = vec![0.0; readers.len() * kv_heads * part];
+    let work = 2 * part * kv_heads * readers.iter().map(|r| r.position + 1).sum::<usize>();
+    let one = |(index, out): (usize, &mut [f32])| {
+        let (reader, kv_head) = (index / kv_heads, index % kv_heads);
+        let queries = &queries[reader * width + kv_head * part..][..part];
+        let place = (&readers[reader], layer, kv_head);
         // As many of the queries that share keys read them together as the registers allow.
-        match config.heads / config.kv_heads {
-            1 => attend_token::<1>(queries, reader, cache, layer, how, out),
-            2 => attend_token::<2>(queries, reader, cache, layer, how, out),
-            _ => attend_token::<4>(queries, reader, cache, layer, how, out),
+        match group {
+            1 => attend_group::<1>(queries, place, cache, how, out),
+            2 => attend_group::<2>(queries, place, cache, how, out),
+            3 => attend_group::<3>(queries, place, cache, how, out),
+            _ => attend_group::<4>(queries, place, cache, how, out),
         }
     };
-    if work < PARALLEL_FROM || readers.len() < 2 {
-        let inputs = readers.iter().zip(queries.chunks_exact(width));
-        out.chunks_exact_mut(out_width).zip(inputs).for_each(one);
+    if work < PARALLEL_FROM {
+        out.chunks_exact_mut(part).enumerate().for_each(one);
     } else {
         // Twice as many shares as threads: later tokens of a prompt read more than earlier ones.
-        let share = readers.len().div_ceil(2 * rayon::current_num_threads());
-        let inputs = readers.par_iter().zip(queries.par_chunks_exact(width));
-        out.par_chunks_exact_mut(out_width).zip(inputs).with_min_len(share).for_each(one);
+        let share = (readers.len() * kv_heads).div_ceil(2 * rayon::current_num_threads());
+        out.par_chunks_exact_mut(part).enumerate().with_min_len(share).for_each(one);
     }
     out
 }
 
-fn attend_token<const TOGETHER: usize>(
+/// Attention of the queries of a token that share the keys of a head.
+fn attend_group<const TOGETHER: usize>(
     queries: &[f32],
-    reader: &Reader,
+    (reader, layer, kv_head): (&Reader, usize, usize),
     cache: &Blocks,
-    layer: usize,
     (config, Reach { window, scale }): (&LmConfig, Reach),
     out: &mut [f32],
 ) {
-    let (size, group) = (config.head_size, config.heads / config.kv_heads);
+    let size = config.head_size;
     // Whole blocks before the window are not read; of the first block that is, a part is hidden.
     let all = reader.position + 1;
     let unseen = window.map_or(0, |window| all.saturating_sub(window));
@@ -79,29 +83,26 @@ fn attend_token<const TOGETHER: usize>(
     let padded = read.next_multiple_of(BLOCK);
     let mut scores = vec![0.0; TOGETHER * padded];
     let mut interleaved = vec![[0.0; TOGETHER]; size];
-    for kv_head in 0..config.kv_heads {
-        let parts = cache.read(reader.row, layer, kv_head, all).skip(skipped);
-        let own = kv_head * group * size..(kv_head + 1) * group * size;
-        let queries = queries[own.clone()].chunks(TOGETHER * size);
-        for (queries, outs) in queries.zip(out[own].chunks_mut(TOGETHER * size)) {
-            for (index, query) in queries.chunks_exact(size).enumerate() {
-                let places = interleaved.iter_mut().zip(query);
-                places.for_each(|(place, value)| place[index] = value * scale);
+    let parts = cache.read(reader.row, layer, kv_head, all).skip(skipped);
+    let together = TOGETHER * size;
+    for (queries, outs) in queries.chunks(together).zip(out.chunks_mut(together)) {
+        for (index, query) in queries.chunks_exact(size).enumerate() {
+            let places = interleaved.iter_mut().zip(query);
+            places.for_each(|(place, value)| place[index] = value * scale);
+        }
+        for (index, part) in parts.clone().enumerate() {
+            let products = products(&interleaved, part.keys);
+            for (scores, products) in scores.chunks_exact_mut(padded).zip(products) {
+                scores[index * BLOCK..][..BLOCK].copy_from_slice(&products);
             }
-            for (index, part) in parts.clone().enumerate() {
-                let products = products(&interleaved, part.keys);
-                for (scores, products) in scores.chunks_exact_mut(padded).zip(products) {
-                    scores[index * BLOCK..][..BLOCK].copy_from_slice(&products);
-                }
-            }
-            for scores in scores.chunks_exact_mut(padded) {
-                scores[..hidden].fill(f32::NEG_INFINITY);
-                softmax(&mut scores[..read]);
-            }
-            // A block at a time, so that its values come from memory in one piece.
-            for (index, part) in parts.clone().enumerate() {
-                mix::<TOGETHER>(outs, &scores[index * BLOCK..], padded, part.values, size);
-            }
+        }
+        for scores in scores.chunks_exact_mut(padded) {
+            scores[..hidden].fill(f32::NEG_INFINITY);
+            softmax(&mut scores[..read]);
+        }
+        // A block at a time, so that its values come from memory in one piece.
+        for (index, part) in parts.clone().enumerate() {
+            mix::<TOGETHER>(outs, &scores[index * BLOCK..], padded, part.values, size);
         }
     }
 }

@@ -156,6 +156,70 @@ fn from_half(bits: u16) -> f32 {
 mod tests {
     use super::*;
 
+    /// Values that look drawn by chance, in [−1, 1).
+    fn noise(count: usize) -> Vec<f32> {
+        let mut state = 1_u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..count).map(|_| next()).collect()
+    }
+
+    /// Blocks of `outputs` rows, whole bytes from the first to the last.
+    fn blocks(outputs: usize, inputs: usize) -> Vec<u8> {
+        let count = outputs * inputs.div_ceil(BLOCK);
+        let weights = noise(count * BLOCK);
+        let blocks = weights.chunks_exact(BLOCK).enumerate().flat_map(|(index, weights)| {
+            let scale = half::f16::from_f32(0.01 + index as f32 * 1e-4).to_le_bytes();
+            scale.into_iter().chain(weights.iter().map(|w| (w * 127.9) as i8 as u8))
+        });
+        blocks.collect()
+    }
+
+    /// Shapes that fill no panel and no block; as many rows as there are ways to take them.
+    #[test]
+    fn products_are_those_of_the_weights_whatever_comes_along() {
+        for (outputs, inputs) in [(1, 32), (13, 40), (64, 96), (531, 320)] {
+            let mut blocks = blocks(outputs, inputs);
+            // What fills a row up counts nothing.
+            let unused = inputs.next_multiple_of(BLOCK) - inputs;
+            for row in blocks.chunks_exact_mut(inputs.div_ceil(BLOCK) * BLOCK_BYTES) {
+                let end = row.len();
+                row[end - unused..].fill(0);
+            }
+            let packed = Packed::<Bytes>::new(&blocks, outputs, inputs);
+            let mut weights = vec![0.0; outputs * inputs];
+            for (output, row) in weights.chunks_exact_mut(inputs).enumerate() {
+                packed.read(output, row);
+            }
+            for rows in [1, 2, 3, 4, 5, 8, 19] {
+                let x = noise(rows * inputs);
+                let y = packed.apply(&x, rows);
+                for (x, y) in x.chunks_exact(inputs).zip(y.chunks_exact(outputs)) {
+                    assert_eq!(packed.apply(x, 1), y);
+                    for (weights, y) in weights.chunks_exact(inputs).zip(y) {
+                        let products = x.iter().zip(weights).map(|(x, w)| f64::from(x * w));
+                        let (sum, size) =
+                            products.fold((0.0, 0.0), |(sum, size), p| (sum + p, size + p.abs()));
+                        assert!((sum - f64::from(*y)).abs() < 1e-4 * size, "{sum} {y}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_not_hidden() {
+        let packed = Packed::<Bytes>::new(&blocks(9, 64), 9, 64);
+        for wrong in [f32::NAN, f32::INFINITY] {
+            let mut x = noise(64);
+            x[40] = wrong;
+            assert!(packed.apply(&x, 1).iter().all(|y| !y.is_finite()));
+        }
+        assert_eq!(packed.apply(&[0.0; 64], 1), [0.0; 9]);
+    }
+
     #[test]
     fn halves_are_read_as_the_library_reads_them() {
         for bits in 0..=u16::MAX {

@@ -98,7 +98,7 @@ impl<F: Form> Packed<F> {
         let threads = rayon::current_num_threads();
         let work = rows * self.inputs * self.outputs;
         let groups = if work < PARALLEL_FROM || threads < 2 { 1 } else { threads };
-        let share = count.div_ceil(groups).next_multiple_of(PANELS);
+        let share = count.div_ceil(groups);
 
         // Each group writes its own columns of every row.
         let mut columns: Vec<Vec<&mut [f32]>> = Vec::new();
