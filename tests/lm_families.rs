@@ -210,13 +210,13 @@ fn gguf_files_match_what_they_hold() {
             let off = difference(&logits, &tensors["logits"]);
             assert!(off < 1e-4, "{kind}: off by {off}");
         }
-        // Held in blocks: as good as the same where the file has just these, else rounded anew.
+        // Held in blocks: nearly the same where the file has just these, else rounded anew.
         let config = GgufFile::open(&file).unwrap().config().unwrap();
         assert_eq!(config, *exact.config());
         let held = Lm::load(&file, &Device::Cpu).unwrap();
         for logits in both_ways(&held, &ids) {
             let off = share_off(&logits, &tensors["logits"]);
-            let limit = if kind == "q8_0" { 1e-4 } else { 0.1 };
+            let limit = if kind == "q8_0" { 1e-3 } else { 0.1 };
             assert!(off > 0.0 && off < limit, "{kind}: off by {off}");
         }
     }

@@ -1,6 +1,6 @@
 //! Settings under a name: some that come along, and those that a person saves.
 
-use eframe::egui::{Button, Popup, PopupCloseBehavior, RichText, TextEdit, Ui};
+use eframe::egui::{Button, Id, Label, Popup, PopupCloseBehavior, RichText, TextEdit, Ui};
 use serde::{Deserialize, Serialize};
 
 use super::preferences::Preferences;
@@ -18,6 +18,13 @@ pub struct Preset {
     pub name: String,
     /// What it sets; the seed stays as it is.
     pub settings: Settings,
+}
+
+/// The last preset deleted, and where it stood.
+#[derive(Clone)]
+struct Deleted {
+    place: usize,
+    preset: Preset,
 }
 
 /// Longest name, in characters.
@@ -105,9 +112,35 @@ fn own_presets(ui: &mut Ui, preferences: &mut Preferences, current: &str) -> Opt
         });
     }
     if let Some(i) = gone {
-        preferences.presets.remove(i);
+        let preset = preferences.presets.remove(i);
+        ui.data_mut(|d| d.insert_temp(deleted_id(), Deleted { place: i, preset }));
     }
+    undo(ui, preferences);
     chosen
+}
+
+/// Where the last preset deleted waits for a change of mind.
+fn deleted_id() -> Id {
+    Id::new("deleted preset")
+}
+
+/// Offers to bring back the last preset deleted.
+fn undo(ui: &mut Ui, preferences: &mut Preferences) {
+    let Some(Deleted { place, preset }) = ui.data(|d| d.get_temp::<Deleted>(deleted_id())) else {
+        return;
+    };
+    ui.horizontal(|ui| {
+        let words = RichText::new(format!("Deleted “{}”", preset.name)).font(text::small());
+        let button = ui.small_button("Undo");
+        let back = button.accessible_name(format!("Bring back preset {}", preset.name)).clicked();
+        ui.add(Label::new(words.color(Palette::of(ui).weak)).truncate());
+        if back {
+            preferences.presets.retain(|other| other.name != preset.name);
+            let place = place.min(preferences.presets.len());
+            preferences.presets.insert(place, preset);
+            ui.data_mut(|d| d.remove::<Deleted>(deleted_id()));
+        }
+    });
 }
 
 /// The box in which the settings of now get a name. A name that is taken is used again.

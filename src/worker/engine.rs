@@ -248,3 +248,47 @@ fn describe(source: &PackSource, pack: &Pack) -> PackInfo {
         has_judge: pack.judge.is_some(),
     }
 }
+
+// Without CUDA its device is a name alone: enough to say that a pack lies there.
+#[cfg(all(test, not(feature = "cuda")))]
+mod tests {
+    use candle_core::{CudaDevice, Device};
+
+    use super::*;
+    use crate::lm::LmError;
+
+    fn cuda_error(words: &str) -> WorkerError {
+        let error = candle_core::Error::Cuda(words.into());
+        WorkerError::Guidance(GuidanceError::Lm(LmError::Tensor(error)))
+    }
+
+    #[test]
+    fn a_run_too_large_for_the_gpu_moves_the_pack_to_the_processor() {
+        let (window, end) = link(|| {});
+        let mut engine = Engine::new(end);
+        engine.load(&PackSource::Bundled("imdb".into()), DeviceChoice::Cpu, None);
+        let told = |engine: &mut Engine, error: &WorkerError| {
+            window.drain().for_each(drop);
+            let said = engine.told(error);
+            engine.leave_full_gpu(error);
+            let loaded = window.drain().find_map(|event| match event {
+                Event::Loaded(pack) => Some(pack),
+                _ => None,
+            });
+            (said, loaded)
+        };
+        let full = cuda_error("CUDA_ERROR_OUT_OF_MEMORY");
+        let (said, loaded) = told(&mut engine, &full);
+        assert!(said.contains("OUT_OF_MEMORY") && loaded.is_none(), "the processor is no GPU");
+        let Some((_, pack)) = &mut engine.pack else { panic!("no pack") };
+        pack.device = Device::Cuda(CudaDevice);
+        let (said, loaded) = told(&mut engine, &cuda_error("an illegal address"));
+        assert!(said.contains("illegal address") && loaded.is_none());
+        let (said, loaded) = told(&mut engine, &full);
+        assert!(said.contains("generate again"), "{said}");
+        let loaded = loaded.expect("it is loaded anew");
+        assert!(loaded.device.starts_with("CPU"));
+        assert!(loaded.device_note.is_some_and(|note| note.contains("too small")));
+        assert!(engine.pack.is_some_and(|(_, pack)| pack.device.is_cpu()));
+    }
+}

@@ -59,7 +59,7 @@ fn a_built_in_preset_sets_everything_but_the_seed() {
 }
 
 #[test]
-fn own_presets_are_saved_overwritten_chosen_and_deleted() {
+fn own_presets_are_saved_overwritten_chosen_deleted_and_brought_back() {
     let mut bench = Bench::ready();
     bench.enter("Token guidance β", "-0.5");
     save(&mut bench, "Preset: none", "Sour");
@@ -77,6 +77,11 @@ fn own_presets_are_saved_overwritten_chosen_and_deleted() {
     bench.click("Delete preset Sour");
     assert!(names(&bench).is_empty());
     assert_eq!(bench.settings().beta, -2.0, "what is set stays");
+    bench.click("Bring back preset Sour");
+    assert_eq!(names(&bench), ["Sour"]);
+    assert!(!bench.shows("Bring back preset Sour"));
+    bench.click("Sour");
+    assert!(bench.shows("Preset: Sour"));
 }
 
 #[test]
