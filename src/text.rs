@@ -7,6 +7,10 @@ use std::path::Path;
 /// Reads a text file that has no business being longer than `most` bytes: what a folder from
 /// elsewhere calls small is not read by the gigabyte.
 pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<String> {
+    // Opening a pipe would wait for whoever writes to it.
+    if !path.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no file"));
+    }
     let mut text = String::new();
     let read = File::open(path)?.take(most.saturating_add(1)).read_to_string(&mut text)?;
     if read as u64 > most {
@@ -29,6 +33,8 @@ mod tests {
         let problem = read_text(&file, 3).expect_err("too long").to_string();
         assert!(problem.contains("longer than 3 bytes"), "{problem}");
         #[cfg(target_os = "linux")]
-        assert!(read_text(Path::new("/dev/zero"), 100).is_err());
+        for endless in ["/dev/zero", "/dev/tty"] {
+            assert!(read_text(Path::new(endless), 100).is_err());
+        }
     }
 }

@@ -94,12 +94,34 @@ fn refusals_are_one_line_and_status_two() {
     assert!(generate(&["--prompt", "x", "--temperature", "inf"]).contains("temperature"));
     assert!(generate(&["--prompt", "x", "--w", "9", "--k", "9"]).contains("W·K is 81"));
     assert!(generate(&["--prompt", "x", "--arm", "both"]).contains("best-of-n"));
-    assert!(generate(&["--prompt", "x", "--pack", "/nowhere"]).contains("pack.toml"));
+    let nowhere = generate(&["--prompt", "x", "--pack", "/nowhere"]);
+    assert!(nowhere.contains("pack.toml") && nowhere.contains("imdb, smollm2"), "{nowhere}");
     assert!(generate(&["--prompt", "x", "--json", "/nowhere/f"]).contains("/nowhere/f"));
     assert!(generate(&[]).contains("--prompt"));
+    assert!(refused(&["bench", "--repetitions", "0"]).contains("repetitions"));
     let long = "word ".repeat(3000);
     assert!(refused(&["generate", "--prompt", &long]).contains("shorten the prompt"));
 }
+
+/// A base alone generates without a word about guidance; whoever names the file means its folder.
+#[test]
+fn a_pack_runs_with_the_roles_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("pack.toml");
+    let roles = [("", 1), ("value = { bundled = \"imdb/value\" }", 2), (PAIR, 2)];
+    for (more, arms) in roles {
+        let base = "name = \"x\"\ndescription = \"\"\nbase = { bundled = \"imdb/base\" }";
+        std::fs::write(&file, format!("{base}\n{more}\n")).unwrap();
+        let pack = ["--pack", file.to_str().unwrap()];
+        let run = ["--prompt", "This film", "--max-tokens", "6"];
+        let trace = trace(&[pack, [run[0], run[1]], [run[2], run[3]]].concat());
+        assert_eq!(trace["arms"].as_array().unwrap().len(), arms, "{more}");
+        let bench = ["bench", "--repetitions", "1", "--json", "-", "--pack", pack[1]];
+        assert!(arms == 2 || ivg(&bench).status.success());
+    }
+}
+
+const PAIR: &str = "untuned = { bundled = \"imdb/untuned\" }\ntuned = { bundled = \"imdb/tuned\" }";
 
 #[cfg(feature = "window")]
 #[test]

@@ -149,7 +149,7 @@ fn weights_of_another_model_are_refused() {
     let dir = copy("tied");
     edit(dir.path(), "config.json", |json| json["intermediate_size"] = json!(64));
     let name = "model.layers.0.mlp.gate_proj.weight";
-    assert_says(&refusal(dir.path()), &[name, "[48, 32]", "[64, 32]", "mixes two models"]);
+    assert_says(&refusal(dir.path()), &[name, "[48, 32]", "[64, 32]", "belongs to another model"]);
     let dir = copy("tied");
     edit(dir.path(), "config.json", |json| json["num_hidden_layers"] = json!(3));
     assert_says(&refusal(dir.path()), &["model.layers.2.input_layernorm.weight", "missing"]);

@@ -77,13 +77,13 @@ fn what_cannot_be_is_refused_by_field() {
         ("[base]\npath = \"a\"\nadapter = { path = \"x.gguf\" }", "base.adapter must be a PEFT"),
         ("[base]\nadapter = { path = \"x\" }", "base.path, bundled, folder or hub: say where"),
         ("[base]\npath = \"a\"\nprecision = \"q4\"", "unknown variant `q4`"),
-        ("[base]\npath = \"a\"\npth = \"b\"", "line 5: unknown field `pth`"),
+        ("[base]\npath = \"a\"\npth = \"b\"", "line 5: base.pth: unknown field"),
         ("[base]\npath = \"a\"\n[judge]\npath = \"j.gguf\"", "judge.path must name a folder"),
         (
             "[base]\npath = \"a\"\n[judge]\npath = \"j\"\ntemplate = \"\"",
             "unknown field `template`",
         ),
-        ("[base]\npath = 3", "line 4: invalid type"),
+        ("[base]\npath = 3", "line 4: base.path: invalid type"),
         ("[base\n", "line 3: "),
     ];
     for (text, words) in cases {
@@ -225,8 +225,8 @@ prop_compose! {
 
 prop_compose! {
     fn manifest()(
-        name in "\\PC{0,8}x", description in any::<String>(), licence in option::of(any::<String>()),
-        url in option::of(any::<String>()), base in role().boxed(),
+        name in "\\PC{0,8}x", description in "(\\PC|\n){0,20}", licence in option::of("\\PC{0,20}"),
+        url in option::of("\\PC{0,20}"), base in role().boxed(),
         pair in option::of(pair()).boxed(),
         value in option::of(role()).boxed(), judge in option::of(folder_source()),
         prompts in option::of(word()), examples in prop::collection::vec(any::<String>(), 0..3),
@@ -250,6 +250,24 @@ prop_compose! {
             stop: vec!["\n".to_owned()],
             defaults: Settings { seed, beta, lambda, ..Settings::default() },
         }
+    }
+}
+
+/// A field of another type, or one that a terminal would obey, is named.
+#[test]
+fn what_is_wrong_has_a_field() {
+    let parse = |text: &str| Manifest::parse(text).unwrap_err();
+    let with = |rest: &str| parse(&format!("name = \"x\"\ndescription = \"\"\n{rest}"));
+    for (rest, words) in [
+        ("base = \"imdb/base\"", ["line 3: base: ", "a table such as"]),
+        ("base = { path = 3 }", ["line 3: base.path: ", "expected"]),
+        ("base = { path = \"b\", precision = \"q3\" }", ["base.precision: ", "q3"]),
+        ("base = { path = \"b\", adapter = { path = true } }", ["base.adapter.path: ", "true"]),
+        ("base = { path = \"b\" }\ndefaults = { beta = \"x\" }", ["line 4: defaults.beta: ", "x"]),
+        ("licence = \"\\u001b[31m\"\nbase.path = \"b\"", ["licence: ", "control character"]),
+    ] {
+        let said = with(rest);
+        assert!(words.iter().all(|word| said.contains(word)), "{rest}: {said}");
     }
 }
 

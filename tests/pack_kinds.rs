@@ -42,6 +42,10 @@ fn furthest(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
 }
 
+fn offline() -> Hub {
+    Hub::new(HubSettings { is_offline: true, ..HubSettings::default() })
+}
+
 /// A LoRA of rank 2 on the queries of the first layer.
 fn write_adapter(dir: &Path) {
     fs::create_dir_all(dir).unwrap();
@@ -144,7 +148,7 @@ fn a_value_head_may_stand_on_another_role_s_model() {
     // Looked at without loading, nothing is counted twice.
     let source = PackSource::Folder(dir.path().to_owned());
     pack.manifest.write(dir.path()).unwrap();
-    let hub = Hub::new(HubSettings { is_offline: true, ..HubSettings::default() });
+    let hub = offline();
     let survey = Survey::new(&source, &hub, false, &|| false).unwrap();
     let rows: Vec<_> = survey.models.iter().map(|m| (m.role, m.kind, m.same_as)).collect();
     let expected = [
@@ -282,9 +286,104 @@ fn a_template_that_refuses_or_is_damaged_is_a_sentence() {
     assert!(message.contains("base") && message.contains("no chat template"), "{message}");
     let template = dir.path().join("base/chat_template.jinja");
     fs::write(&template, "{{ raise_exception('no system prompt, please') }}").unwrap();
-    let message = load(dir.path(), roles).unwrap().prompts("Hi").unwrap_err().to_string();
+    let message = load(dir.path(), roles).err().unwrap();
     assert!(message.contains("no system prompt, please"), "{message}");
     fs::write(&template, "{% if %}").unwrap();
     let message = load(dir.path(), roles).err().unwrap();
     assert!(message.contains("chat_template.jinja"), "{message}");
+}
+
+#[test]
+fn half_an_adapter_or_another_one_is_refused() {
+    let dir = folders();
+    let lora = dir.path().join("lora");
+    let roles = "base.path = \"base\"\nuntuned.path = \"untuned\"\ntuned.adapter.path = \"lora\"";
+    let file = lora.join("adapter_model.safetensors");
+    let config = |from: &str, to: &str| {
+        let file = lora.join("adapter_config.json");
+        fs::write(&file, fs::read_to_string(&file).unwrap().replace(from, to)).unwrap();
+    };
+    type Damage<'a> = &'a dyn Fn();
+    let second: Damage<'_> = &|| {
+        let mut tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
+        let name = "base_model.model.model.layers.1.self_attn.q_proj.lora_B.weight";
+        tensors.insert(
+            name.into(),
+            Tensor::zeros((32, 2), candle_core::DType::F32, &Device::Cpu).unwrap(),
+        );
+        candle_core::safetensors::save(&tensors, &file).unwrap();
+    };
+    let cases: [(Damage<'_>, &str); 3] = [
+        (second, "layers.1.self_attn.q_proj.lora_A.weight' is missing"),
+        (&|| config("\"r\": 2", "\"r\": 4"), "asks for [32, 4]"),
+        (&|| config("\"lora_alpha\": 4", "\"lora_alpha\": 1e38"), "'lora_alpha' is 1"),
+    ];
+    for (damage, words) in cases {
+        write_adapter(&lora);
+        load(dir.path(), roles).unwrap();
+        damage();
+        let message = load(dir.path(), roles).err().unwrap();
+        assert!(message.contains("tuned model") && message.contains(words), "{message}");
+        let source = PackSource::Folder(dir.path().to_owned());
+        let hub = offline();
+        let faults = check(&source, &hub, &|| false);
+        assert!(faults.iter().any(|f| f.verdict == Verdict::Fault && f.text.contains(words)));
+    }
+}
+
+/// A token that was added to the tokenizer and never given to the model.
+#[test]
+fn a_tokenizer_may_have_more_tokens_than_the_model() {
+    let dir = folders();
+    let file = dir.path().join("base/tokenizer.json");
+    let text = fs::read_to_string(&file).unwrap();
+    let mut json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut added = json["added_tokens"][0].clone();
+    (added["id"], added["content"]) = (support::VOCAB.into(), "[PAD]".into());
+    json["added_tokens"].as_array_mut().unwrap().push(added);
+    fs::write(&file, json.to_string()).unwrap();
+    let pair = "\nuntuned.path = \"untuned\"\ntuned.path = \"tuned\"";
+    for more in ["", pair] {
+        let pack = load(dir.path(), &format!("base.path = \"base\"{more}")).unwrap();
+        assert_eq!(pack.models.vocab_size, support::VOCAB);
+        let prompts = pack.prompts("ab").unwrap();
+        assert!(ivg_playground::guidance::Prefilled::new(&pack.models, &prompts).is_ok());
+    }
+    let source = PackSource::Folder(dir.path().to_owned());
+    let found = check(&source, &offline(), &|| false);
+    let noted = |f: &ivg_playground::packs::check::Finding| {
+        f.verdict == Verdict::Note && f.text.contains("the first 257 of them")
+    };
+    assert!(found.iter().any(noted), "{found:?}");
+}
+
+/// A file with holes: what it would hold is more than any machine has.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_model_too_large_for_the_memory_is_refused_before_it_is_read() {
+    let dir = folders();
+    let rows: u64 = 1 << 19;
+    let header = format!(
+        r#"{{"model.embed_tokens.weight":{{"dtype":"F16","shape":[{rows},{rows}],"data_offsets":[0,{}]}}}}"#,
+        2 * rows * rows
+    );
+    let path = dir.path().join("base/model.safetensors");
+    let mut content = (header.len() as u64).to_le_bytes().to_vec();
+    content.extend(header.as_bytes());
+    fs::write(&path, &content).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(content.len() as u64 + 2 * rows * rows).unwrap();
+    let message = load(dir.path(), "base.path = \"base\"").err().unwrap();
+    assert!(message.starts_with("base model: its weights take 1.1 TB"), "{message}");
+}
+
+/// Few instructions, and a list of a million million.
+#[test]
+fn a_template_that_takes_too_long_is_given_up() {
+    let dir = folders();
+    let endless = "{% set n = namespace(l=[1, 1]) %}{% for i in range(40) %}\
+                   {% set n.l = n.l + n.l %}{% endfor %}{{ n.l | length }}";
+    fs::write(dir.path().join("base/chat_template.jinja"), endless).unwrap();
+    let message = load(dir.path(), "base = { path = \"base\", chat = true }").err().unwrap();
+    assert!(message.contains("come to an end"), "{message}");
 }

@@ -146,7 +146,11 @@ impl App {
         if app.preferences.device != DeviceChoice::default() {
             app.send(Command::UseDevice(app.preferences.device));
         }
-        app.load_pack(options.pack);
+        if options.look_first {
+            app.open_pack(ctx, options.pack);
+        } else {
+            app.load_pack(options.pack);
+        }
         app
     }
 

@@ -50,6 +50,9 @@ impl From<Renderer> for eframe::Renderer {
 pub struct Options {
     /// The pack to load.
     pub pack: PackSource,
+    /// Whether the pack is put on the list and looked at before it is loaded: what is not here is
+    /// downloaded where that is shown and can be stopped.
+    pub look_first: bool,
     /// The prompt.
     pub prompt: Option<String>,
     /// Press Generate as soon as the pack is ready.
@@ -110,6 +113,7 @@ impl Options {
     pub fn new(pack: PackSource) -> Self {
         Self {
             pack,
+            look_first: false,
             prompt: None,
             device: None,
             hub: None,

@@ -14,7 +14,7 @@ use super::panels::side::Side;
 use super::path_dialog::{PathDialog, Purpose};
 use super::shelf::Outcome;
 use crate::guidance::settings::{Arm, Column};
-use crate::worker::library::MANIFEST;
+use crate::worker::library::{MANIFEST, Presence, Survey};
 use crate::worker::protocol::{Command, PackInfo, PackSource};
 
 impl App {
@@ -22,6 +22,38 @@ impl App {
     pub(super) fn load_pack(&mut self, source: PackSource) {
         self.coming = Some(source.clone());
         self.send(Command::LoadPack(source));
+    }
+
+    /// Opens a pack that may not be all here: it is put on the list and looked at first.
+    pub(super) fn open_pack(&mut self, ctx: &Context, source: PackSource) {
+        if let PackSource::Folder(folder) = &source
+            && !self.preferences.added_packs.contains(folder)
+        {
+            self.preferences.added_packs.push(folder.clone());
+        }
+        self.shelf.opening = Some(source.clone());
+        self.shelf.look(ctx, &self.preferences.added_packs, false);
+        if !self.shelf.is_looking {
+            self.shelf.opening = None;
+            self.load_pack(source);
+        }
+    }
+
+    /// Loads a pack that was looked at, or downloads it first, where its card shows how far that
+    /// is and can stop it.
+    fn open_looked_at(&mut self, ctx: &Context, source: PackSource) {
+        let lacks = |survey: &Survey| {
+            survey.models.iter().any(|model| model.presence == Presence::ToDownload)
+        };
+        // What is wrong with a pack that cannot be read, loading says.
+        if !self.shelf.survey(&source).is_some_and(lacks) {
+            self.load_pack(source);
+            return;
+        }
+        self.session.loading = None;
+        self.preferences.side = Side::Models;
+        self.shelf.fresh = Some(source.clone());
+        self.shelf.want(ctx, source);
     }
 
     /// Leaves the columns that the pack can run; the others come back with a pack that can.
@@ -149,6 +181,7 @@ impl App {
     pub(super) fn receive_from_library(&mut self, ctx: &Context) {
         for outcome in self.shelf.receive() {
             match outcome {
+                Outcome::Looked(source) => self.open_looked_at(ctx, source),
                 Outcome::Measured(source) => self.shelf.want(ctx, source),
                 Outcome::Ready(source) => {
                     self.shelf.look(ctx, &self.preferences.added_packs, false);

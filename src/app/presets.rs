@@ -121,7 +121,7 @@ fn own_presets(ui: &mut Ui, preferences: &mut Preferences, current: &str) -> Opt
 
 /// Where the last preset deleted waits for a change of mind.
 fn deleted_id() -> Id {
-    Id::new("deleted preset")
+    Id::unique("deleted preset")
 }
 
 /// Offers to bring back the last preset deleted.

@@ -6,12 +6,16 @@ use std::path::PathBuf;
 use eframe::egui::Context;
 
 use super::pack_form::PackForm;
-use crate::worker::library::{Ask, Hub, HubSettings, Library, Progress, Shelved, Survey, Told};
+use crate::worker::library::{
+    Ask, Entry, Hub, HubSettings, Library, Presence, Progress, Shelved, Survey, Told,
+};
 use crate::worker::protocol::PackSource;
 
 /// What came of a question, for the window.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
+    /// A pack that is to be opened was looked at.
+    Looked(PackSource),
     /// The size of a pack that a person wants is known.
     Measured(PackSource),
     /// A pack is complete and is to be loaded.
@@ -48,6 +52,8 @@ pub struct Shelf {
     pub measuring: Option<PackSource>,
     /// A pack so large that a person is asked first.
     pub in_question: Option<PackSource>,
+    /// A pack that is opened once it was looked at.
+    pub opening: Option<PackSource>,
     /// A pack that has just come onto the list, to be shown.
     pub fresh: Option<PackSource>,
     /// A pack that is being put together.
@@ -137,11 +143,15 @@ impl Shelf {
 
     fn take(&mut self, told: Told) -> Option<Outcome> {
         match told {
-            Told::Packs { packs, free_memory_bytes } => {
+            Told::Packs { mut packs, free_memory_bytes } => {
+                for before in self.packs.iter().flatten() {
+                    let now = packs.iter_mut().find(|now| now.source == before.source);
+                    now.into_iter().for_each(|now| remember(now, before));
+                }
                 self.packs = Some(packs);
                 self.free_memory_bytes = free_memory_bytes;
                 self.is_looking = false;
-                None
+                self.opening.take().map(Outcome::Looked)
             }
             Told::Measured(measured) => {
                 let is_wanted = self.measuring.take_if(|wanted| *wanted == measured.source);
@@ -194,10 +204,25 @@ impl Shelf {
     }
 }
 
+/// A look that asks no hub keeps what one has said before of what is still not here.
+fn remember(now: &mut Shelved, before: &Shelved) {
+    let (Ok(now), Ok(before)) = (&mut now.survey, &before.survey) else { return };
+    for model in &mut now.models {
+        let same = |old: &&Entry| old.role == model.role && old.source == model.source;
+        if model.presence == Presence::ToDownload
+            && model.file_bytes.is_none()
+            && let Some(old) = before.models.iter().find(same)
+            && old.presence == Presence::ToDownload
+        {
+            *model = old.clone();
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::worker::library::{Entry, Kind, Presence};
+    use crate::worker::library::Kind;
 
     fn shelved(missing_bytes: Option<u64>) -> Shelved {
         let model = Entry {
@@ -234,7 +259,11 @@ mod tests {
         assert_eq!(outcome, Some(Outcome::Measured(source.clone())));
         shelf.want(&ctx, source.clone());
         assert!(shelf.measuring.is_none() && shelf.fetching.is_none());
-        assert_eq!(shelf.in_question, Some(source));
+        assert_eq!(shelf.in_question, Some(source.clone()));
+        // A look at what is here alone forgets nothing of what is not.
+        let told = Told::Packs { packs: vec![shelved(None)], free_memory_bytes: None };
+        assert_eq!(shelf.take(told), None);
+        assert_eq!(shelf.survey(&source).and_then(Survey::missing_bytes), Some(10));
         // What the hub has not said is not asked for again and again.
         shelf.in_question = None;
         shelf.measuring = Some(PackSource::Folder("/large".into()));

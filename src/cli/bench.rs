@@ -4,13 +4,14 @@ use std::path::PathBuf;
 
 use ivg_playground::lab::bench::{BenchReport, bench};
 use ivg_playground::packs::Pack;
+use ivg_playground::words::counted;
 
 /// How to measure.
 #[derive(clap::Args)]
 pub struct Args {
     /// Repetitions of each measurement; medians are reported
-    #[arg(long, default_value_t = 5)]
-    repetitions: usize,
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    repetitions: u16,
     /// Write the report as JSON to this file; `-` is standard output, instead of the table
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -18,14 +19,16 @@ pub struct Args {
 
 /// Loads the pack, measures, prints.
 pub fn run(args: &Args, pack: &Pack) -> anyhow::Result<()> {
-    let report = bench(pack, args.repetitions)?;
+    super::check_writable(args.json.as_deref())?;
+    let report = bench(pack, args.repetitions.into())?;
     let json = serde_json::to_string_pretty(&report)?;
     super::deliver(&json, args.json.as_deref(), || print(&report))?;
     Ok(())
 }
 
 fn print(r: &BenchReport) {
-    println!("pack {}, {}, medians of {} runs\n", r.pack, r.device, r.repetitions);
+    let runs = counted(r.repetitions, "run");
+    println!("pack {}, {}, medians of {runs}\n", r.pack, r.device);
     println!("{:<28}{:>12}", "", "tokens/s");
     println!("{:<28}{:>12.0}", "prefill, 128 tokens", r.prefill_tokens_per_second);
     for d in &r.decode {

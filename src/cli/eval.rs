@@ -85,7 +85,7 @@ pub fn run(args: &Args, pack: &Pack) -> anyhow::Result<()> {
 }
 
 fn plan(args: &Args, pack: &Pack) -> anyhow::Result<Plan> {
-    let settings = args.settings.over(pack.manifest.defaults.clone());
+    let settings = args.settings.over(pack.defaults());
     settings.validate()?;
     let possible = |arm: &EvalArm| arm.is_possible(pack, &settings);
     let arms = if args.arms.is_empty() {

@@ -4,14 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
-use ivg_playground::guidance::settings::{Arm, Column, Settings};
+use ivg_playground::guidance::settings::{Arm, Column};
 use ivg_playground::guidance::trace::{ArmTrace, Trace};
 use ivg_playground::packs::{DeviceChoice, PackSource};
 use ivg_playground::records::trace_file;
 use ivg_playground::words::joined;
 use ivg_playground::worker::{
     self, Link,
-    protocol::{Command, Event, Request},
+    protocol::{Command, Event, PackInfo, Request},
 };
 
 use super::download_bar::DownloadBar;
@@ -23,7 +23,7 @@ pub struct Args {
     /// The beginning of the text
     #[arg(long)]
     prompt: String,
-    /// An arm to run, may be repeated: base, best-of-n, token, chunk, ivg [default: base ivg]
+    /// An arm to run, may be repeated: base, best-of-n, token, chunk, ivg [default: base ivg, or base alone where nothing can guide]
     #[arg(long = "arm", value_name = "ARM")]
     arms: Vec<Arm>,
     #[command(flatten)]
@@ -37,9 +37,14 @@ pub struct Args {
 pub fn run(args: &Args, pack: PackSource, device: DeviceChoice) -> anyhow::Result<()> {
     let link = worker::spawn(|| {}).context("cannot start the worker thread")?;
     link.send(Command::UseDevice(device));
-    let defaults = load(&link, pack)?;
-    let arms = if args.arms.is_empty() { vec![Arm::Base, Arm::Ivg] } else { args.arms.clone() };
-    let settings = args.settings.over(defaults);
+    super::check_writable(args.json.as_deref())?;
+    let pack = load(&link, pack)?;
+    let arms = match args.arms.as_slice() {
+        [] if pack.has_pair || pack.has_value => vec![Arm::Base, Arm::Ivg],
+        [] => vec![Arm::Base],
+        arms => arms.to_vec(),
+    };
+    let settings = args.settings.over(pack.defaults);
     let request = Request {
         prompt: args.prompt.clone(),
         columns: arms.into_iter().map(Column::from).collect(),
@@ -61,8 +66,8 @@ pub fn run(args: &Args, pack: PackSource, device: DeviceChoice) -> anyhow::Resul
     }
 }
 
-/// Loads the pack; gives the settings it starts with.
-fn load(link: &Link, pack: PackSource) -> anyhow::Result<Settings> {
+/// Loads the pack.
+fn load(link: &Link, pack: PackSource) -> anyhow::Result<PackInfo> {
     link.send(Command::LoadPack(pack));
     let mut bar = DownloadBar::new();
     while let Some(event) = link.wait() {
@@ -73,7 +78,7 @@ fn load(link: &Link, pack: PackSource) -> anyhow::Result<Settings> {
                 if let Some(note) = &info.device_note {
                     eprintln!("{note}");
                 }
-                return Ok(info.defaults);
+                return Ok(info);
             }
             Event::LoadFailed(message) => {
                 bar.clear();
@@ -110,7 +115,7 @@ fn figures(arm: &ArmTrace) -> String {
     let value = arm.value.map_or("no value".to_owned(), |v| format!("value {v:.3}"));
     let gold = arm.gold_reward.map_or("no judge".to_owned(), |g| format!("gold {g:+.2}"));
     format!(
-        "· {value} · {gold} · KL {:.2} nats · {} tokens, {} sampled · {:.2} s · {}",
+        "· {value} · {gold} · token KL {:.2} nats · {} tokens, {} sampled · {:.2} s · {}",
         arm.kl_nats(),
         arm.tokens.len(),
         arm.sampled_tokens,

@@ -110,6 +110,19 @@ fn load_pack(source: &PackSource, device: DeviceChoice) -> anyhow::Result<Pack> 
     Ok(pack)
 }
 
+/// Whether a result can be written to `file`: known before it is made, not after.
+fn check_writable(file: Option<&Path>) -> anyhow::Result<()> {
+    let Some(path) = file.filter(|path| *path != Path::new("-")) else { return Ok(()) };
+    let is_new = !path.exists();
+    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
+    opened.with_context(|| format!("cannot write {}", path.display()))?;
+    if is_new {
+        // What fails meanwhile leaves nothing behind.
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(())
+}
+
 /// Writes `json` to the file that was named (`-` is standard output, and then nothing else is);
 /// `print` shows the same to people.
 fn deliver(json: &str, file: Option<&Path>, print: impl FnOnce()) -> anyhow::Result<()> {

@@ -24,7 +24,8 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Action {
-    /// List the packs and their models: from where, whether here, how large
+    /// List the packs that come along, or the one that --pack names, and their models: from where,
+    /// whether here, how large
     List(ListArgs),
     /// Look whether a pack is in order, without loading it: one line a finding
     Check,
@@ -69,10 +70,7 @@ struct Report<'a> {
 
 fn list(args: &ListArgs, pack: Option<PackSource>, hub: &Hub) -> anyhow::Result<()> {
     let stopped = stop_on_interrupt()?;
-    let mut sources = PackSource::bundled();
-    if let Some(pack) = pack.filter(|pack| !sources.contains(pack)) {
-        sources.push(pack);
-    }
+    let sources = pack.map_or_else(PackSource::bundled, |pack| vec![pack]);
     let cancelled = || stopped.load(Ordering::Relaxed);
     let packs: Result<Vec<Survey>, _> =
         sources.iter().map(|source| Survey::new(source, hub, !args.offline, &cancelled)).collect();

@@ -3,41 +3,41 @@
 use clap::{Args, ValueEnum};
 use ivg_playground::guidance::settings::{Settings, ValueSource};
 
-/// Overrides of the pack's default settings.
+/// Overrides of the pack's default settings, of which `[defaults]` of its `pack.toml` may say some.
 #[derive(Args, Default)]
 #[command(allow_negative_numbers = true)]
 pub struct SettingArgs {
-    /// Token guidance strength β, -3 to 3
+    /// Token guidance strength β, -3 to 3 [default: the pack's, as of all below; else 1]
     #[arg(long)]
     beta: Option<f32>,
-    /// Chunk guidance strength λ, 0 to 100 or inf (the paper's hard selection)
+    /// Chunk guidance strength λ, 0 to 100 or inf (the paper's hard selection) [else inf]
     #[arg(long)]
     lambda: Option<f32>,
-    /// Beams kept after every chunk, W
+    /// Beams kept after every chunk, W, 1 to 16; W·K is 64 at most [else 4]
     #[arg(long)]
     w: Option<usize>,
-    /// Successors per beam, K
+    /// Successors per beam, K, 1 to 16 [else 4]
     #[arg(long)]
     k: Option<usize>,
-    /// Tokens per chunk, L
+    /// Tokens per chunk, L, 1 to 128 [else 5]
     #[arg(long)]
     l: Option<usize>,
-    /// New tokens per response
+    /// New tokens per response, 1 to 1000 [else 50]
     #[arg(long)]
     max_tokens: Option<usize>,
-    /// Sampling temperature; 0 is greedy
+    /// Sampling temperature, 0 to 2; 0 is greedy [else 0.7]
     #[arg(long)]
     temperature: Option<f32>,
-    /// Keep the likeliest tokens up to this mass; 1 is off
+    /// Keep the likeliest tokens up to this mass, 0.01 to 1; 1 is off [else 1]
     #[arg(long)]
     top_p: Option<f32>,
-    /// Keep only the k likeliest tokens; 0 is off
+    /// Keep only the k likeliest tokens, 0 to 1000; 0 is off [else 0]
     #[arg(long)]
     top_k: Option<usize>,
-    /// Key of every random draw
+    /// Key of every random draw [else 1]
     #[arg(long)]
     seed: Option<u64>,
-    /// What ranks partial responses
+    /// What ranks partial responses [else explicit]
     #[arg(long, value_enum)]
     value: Option<Value>,
 }

@@ -52,7 +52,8 @@ const EXCERPT: usize = 44;
 
 /// Makes every response, and prints what it is worth and what it costs.
 pub fn run(args: &Args, pack: &Pack) -> anyhow::Result<()> {
-    let settings = args.settings.over(pack.manifest.defaults.clone());
+    super::check_writable(args.json.as_deref())?;
+    let settings = args.settings.over(pack.defaults());
     let plan = Plan::new(Abilities::from(pack), &args.prompt, &settings, args.seeds)?;
     let stopped = stop_on_interrupt()?;
     let bar = ProgressBar::new(plan.len() as u64);

@@ -86,6 +86,11 @@ fn size(text: &str) -> Result<[f32; 2], String> {
 
 /// Opens the window and stays until it is closed.
 pub fn run(args: Args, pack: PackSource, device: Option<DeviceChoice>) -> anyhow::Result<()> {
+    // The list of packs outlives the folder that the program was started from.
+    let pack = match pack {
+        PackSource::Folder(folder) => PackSource::Folder(std::path::absolute(folder)?),
+        bundled => bundled,
+    };
     let is_picture = args.screenshot.is_some();
     let is_bundled = pack == PackSource::default();
     let options = Options {
@@ -107,6 +112,8 @@ pub fn run(args: Args, pack: PackSource, device: Option<DeviceChoice>) -> anyhow
         settings: None,
         device,
         hub: None,
+        // A picture waits for nobody's answer.
+        look_first: !is_bundled && !is_picture,
         large_download_bytes: app::LARGE_DOWNLOAD_BYTES,
         // A picture shows what was asked for, and leaves no trace of itself.
         folder: if is_picture { None } else { app::history_folder() },

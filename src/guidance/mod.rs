@@ -46,19 +46,25 @@ pub enum GuidanceError {
     },
     /// β or implicit values without a pair.
     #[error(
-        "this pack has no tuned/untuned pair; set token guidance β to 0, use explicit values, or \
-         choose another pack"
+        "this pack has no tuned/untuned pair, which token guidance β and implicit values stand \
+         on; choose another arm or another pack"
     )]
     NoPair,
     /// A search by explicit value without a value model.
     #[error(
-        "this pack has no value model; set W and K to 1, use implicit values, or choose another \
-         pack"
+        "this pack has no value model, which explicit values stand on; choose another arm or \
+         another pack, or implicit values where there is a pair"
     )]
     NoValueModel,
     /// A prompt of one token, whose only token the value model would have to read anew.
     #[error("the prompt is too short for this value model; add a word to it")]
     ValueRetokenized,
+    /// Logits that nothing can be drawn by.
+    #[error(
+        "a model's logits are no numbers; its weights or its adapter are damaged — download them \
+         again, or choose another pack"
+    )]
+    NotANumber,
     /// A model failed.
     #[error(transparent)]
     Lm(#[from] crate::lm::LmError),

@@ -302,11 +302,14 @@ fn copy_cache(cache: &Cache) -> Result<Cache, GuidanceError> {
     Ok(cache.fork(&(0..cache.rows()).collect::<Vec<_>>())?)
 }
 
-/// The logits of the first `vocab_size` ids, row by row.
+/// The logits of the first `vocab_size` ids, row by row; all of them are numbers.
 fn host_logits(lm: &Lm, hidden: &Tensor, vocab_size: usize) -> Result<Vec<f32>, GuidanceError> {
     let logits = lm.logits(hidden)?;
     let width = logits.dim(1)?;
     let mut all: Vec<f32> = logits.flatten_all()?.to_vec1()?;
+    if !all.iter().all(|logit| logit.is_finite()) {
+        return Err(GuidanceError::NotANumber);
+    }
     if width > vocab_size {
         let mut column = 0;
         all.retain(|_| {

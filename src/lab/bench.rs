@@ -130,7 +130,7 @@ fn decode_speed(lm: &Lm, prompt: &[u32], rows: usize) -> Result<f64, BenchError>
 }
 
 fn ivg_speed(pack: &Pack, repetitions: usize) -> Result<IvgSpeed, BenchError> {
-    let settings: Settings = pack.manifest.defaults.clone();
+    let settings: Settings = pack.defaults();
     let prompts = pack.prompts("This film")?;
     let mut sampled = 0;
     let seconds = median(repetitions, || {

@@ -29,6 +29,9 @@ pub(super) struct Adapter {
     parts: HashMap<(usize, Target), LowRank>,
 }
 
+/// The most that an adapter may be multiplied by: real ones stay below 100.
+const MAX_SCALE: f64 = 1e4;
+
 /// What PEFT's names begin with.
 const PREFIX: &str = "base_model.model.";
 
@@ -41,20 +44,17 @@ impl Adapter {
     pub fn load(dir: &Path, config: &LmConfig) -> Result<Self> {
         let file = dir.join("adapter_config.json");
         let json = read_json(&file)?;
-        let scale = scale(&Fields::new(&json, &file)?)?;
+        let (rank, scale) = rank_and_scale(&Fields::new(&json, &file)?)?;
         let weights = Weights::adapter(dir)?;
         let mut parts = HashMap::new();
         for name in weights.names() {
             let Some(stem) = name.strip_suffix(".lora_A.weight") else {
-                if name.ends_with(".lora_B.weight") {
-                    continue;
-                }
-                return Err(unknown(&weights, name));
+                check_half(&weights, name)?;
+                continue;
             };
             let place = place(stem).filter(|(layer, _)| *layer < config.layers);
             let (layer, target) = place.ok_or_else(|| unknown(&weights, name))?;
             let (outputs, inputs) = target.dims(config);
-            let rank = weights.shape(name).and_then(|shape| shape.first().copied()).unwrap_or(0);
             let up = weights.get(&format!("{stem}.lora_B.weight"), &[outputs, rank])?;
             let down = weights.get(name, &[rank, inputs])?;
             let part = LowRank { down: Arc::new(down), up: Arc::new((up * scale)?) };
@@ -102,8 +102,8 @@ impl Target {
     }
 }
 
-/// α / r, or α / √r where the adapter is rank-stabilised (arXiv 2312.03732).
-fn scale(fields: &Fields<'_>) -> Result<f64> {
+/// r, and α / r, or α / √r where the adapter is rank-stabilised (arXiv 2312.03732).
+fn rank_and_scale(fields: &Fields<'_>) -> Result<(usize, f64)> {
     let refuse = |what: &str| {
         Err(fields.unsupported(format!("an adapter with '{what}'"), "with plain LoRA"))
     };
@@ -134,7 +134,11 @@ fn scale(fields: &Fields<'_>) -> Result<f64> {
     }
     let stabilised = fields.flag_or("use_rslora", false)?;
     let by = if stabilised { (rank as f64).sqrt() } else { rank as f64 };
-    Ok(alpha / by)
+    let scale = alpha / by;
+    if scale.is_nan() || scale.abs() > MAX_SCALE {
+        return Err(fields.wrong("lora_alpha", format!("is {alpha}; the adapter is damaged")));
+    }
+    Ok((rank, scale))
 }
 
 /// Layer and map of a name such as `base_model.model.model.layers.3.self_attn.q_proj`.
@@ -158,6 +162,16 @@ fn place(stem: &str) -> Option<(usize, Target)> {
         _ => return None,
     };
     Some((layer.parse().ok()?, target))
+}
+
+/// Whether `name` is the second half of a part, whose first half is there, too.
+fn check_half(weights: &Weights, name: &str) -> Result<()> {
+    let stem = name.strip_suffix(".lora_B.weight").ok_or_else(|| unknown(weights, name))?;
+    let tensor = format!("{stem}.lora_A.weight");
+    if weights.contains(&tensor) {
+        return Ok(());
+    }
+    Err(LmError::MissingTensor { file: weights.file().to_path_buf(), tensor })
 }
 
 fn unknown(weights: &Weights, name: &str) -> LmError {

@@ -1,6 +1,9 @@
 //! Chat templates: the Jinja programs that put a conversation into the form a model was tuned on.
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, context};
@@ -15,6 +18,8 @@ use super::weights::read_json;
 /// Instructions that a template may take: real ones take some hundred for two messages, one
 /// that loops for ever is stopped.
 const FUEL: u64 = 200_000;
+/// How long a template may take: real ones take less than a millisecond.
+const LONGEST: Duration = Duration::from_secs(3);
 /// Longest text that a template may make of a prompt, beside the prompt itself, in bytes.
 const MAX_ADDED: usize = 1 << 16;
 /// Longest template, in bytes.
@@ -82,6 +87,20 @@ impl ChatTemplate {
     /// # Errors
     /// What the template itself refuses, such as a system prompt; a template that does not end.
     pub fn render(&self, system: Option<&str>, user: &str) -> Result<String> {
+        // Fuel counts instructions, not what one of them does with a list that was doubled forty
+        // times: that is left to itself, on a thread of its own.
+        let (template, system, user) = (self.clone(), system.map(str::to_owned), user.to_owned());
+        let (done, result) = mpsc::channel();
+        let work = move || done.send(template.render_here(system.as_deref(), &user));
+        let thread = thread::Builder::new().name("chat-template".into()).spawn(work);
+        let started = thread.map_err(|error| self.failed(error.to_string()));
+        started.and_then(|_| match result.recv_timeout(LONGEST) {
+            Ok(text) => text,
+            Err(_) => Err(self.failed("it does not come to an end".into())),
+        })
+    }
+
+    fn render_here(&self, system: Option<&str>, user: &str) -> Result<String> {
         let environment = self.environment()?;
         let message = |role: &str, content: &str| context! { role => role, content => content };
         let mut messages: Vec<Value> = Vec::new();

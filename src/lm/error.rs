@@ -57,7 +57,7 @@ pub enum LmError {
     },
     /// A tensor is not in the file.
     #[error(
-        "{file}: tensor '{tensor}' is missing; the weights do not belong to this config.json — \
+        "{file}: tensor '{tensor}' is missing; the weights do not belong to this configuration — \
          download the model again"
     )]
     MissingTensor {
@@ -68,8 +68,9 @@ pub enum LmError {
     },
     /// A tensor has another shape than the configuration says.
     #[error(
-        "{file}: tensor '{tensor}' has shape {found:?}, config.json says {expected:?}; the folder \
-         mixes two models — download it again"
+        "{file}: tensor '{tensor}' has shape {found:?}, the model's configuration asks for \
+         {expected:?}; the file belongs to another model — choose the one made for this, or \
+         download it again"
     )]
     Shape {
         /// The file.

@@ -1,6 +1,7 @@
 //! BPE tokenizers, byte-level or SentencePiece's: text to ids, and the exact bytes of every id.
 
 use std::collections::{HashMap, HashSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -134,10 +135,11 @@ impl Tokenizer {
     /// # Errors
     /// [`LmError::Encode`] when the tokenizer has no token for a part of it.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        let encoding = self
-            .inner
-            .encode_fast(text, false)
-            .map_err(|error| LmError::Encode(error.to_string()))?;
+        // A pattern that gives up on a text panics.
+        let encoded = catch_unwind(AssertUnwindSafe(|| self.inner.encode_fast(text, false)));
+        let gave_up = |_| LmError::Encode("its pattern gives up on this text".to_owned());
+        let encoding = encoded.map_err(gave_up)?;
+        let encoding = encoding.map_err(|error| LmError::Encode(error.to_string()))?;
         Ok(encoding.get_ids().to_vec())
     }
 

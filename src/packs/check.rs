@@ -239,10 +239,12 @@ fn additions(name: &'static str, role: &Role, found: &PackFiles, findings: &mut 
     let Some((_, own)) = found.last() else { return };
     let under = stands_on(name, role, found).and_then(|files| files.weights.as_ref());
     let Some(Ok(config)) = under.map(|local| LmConfig::load(local.path())) else { return };
+    // A file that holds everything is looked at when it is loaded.
+    let has_head = role.trunk.is_some() || name == "value";
     if let Some(Err(e)) = own.adapter.as_ref().map(|adapter| check_adapter(adapter, &config)) {
         findings.fault(format!("{name}: {e}"));
     }
-    if let (Some(_), Some(Local::Folder(folder))) = (role.trunk, &own.weights)
+    if let (true, Some(Local::Folder(folder))) = (has_head, &own.weights)
         && let Err(e) = ValueModel::check_head(&config, folder)
     {
         findings.fault(format!("{name}: {e}"));
@@ -266,17 +268,26 @@ fn model(
     let is_own = role.source.is_some() && role.trunk.is_none();
     let (_, files) = found.last().filter(|_| is_own)?;
     let path = files.weights.as_ref()?.path();
-    match LmConfig::load(path) {
-        Ok(config) => findings.good(format!(
-            "{name}: configuration, {} layers of {}, context {} tokens",
-            config.layers, config.hidden_size, config.context_tokens
-        )),
+    let config = LmConfig::load(path);
+    match &config {
+        Ok(config) => {
+            findings.good(format!(
+                "{name}: configuration, {} layers of {}, context {} tokens",
+                config.layers, config.hidden_size, config.context_tokens
+            ));
+            if config.eos.is_empty() && name == "base" {
+                findings.note("base: no token ends a text; responses end by length".to_owned());
+            }
+        }
         Err(e) => findings.fault(format!("{name}: {e}")),
     }
     match Tokenizer::load(path) {
         Ok(tokenizer) => {
             let size = tokenizer.vocab_size();
             findings.good(format!("{name}: tokenizer, {size} tokens"));
+            if let Some(rows) = config.ok().map(|c| c.vocab_size).filter(|rows| *rows < size) {
+                findings.note(format!("{name}: the model knows the first {rows} of them alone"));
+            }
             Some(tokenizer)
         }
         Err(e) => {
@@ -331,7 +342,7 @@ fn memory(held: Option<u64>, findings: &mut Findings) {
     if held <= free {
         findings.good(text);
     } else {
-        findings.note(format!("{text}; expect to wait, or choose smaller models"));
+        findings.note(format!("{text}; choose smaller models, or close other programs"));
     }
 }
 

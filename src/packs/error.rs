@@ -7,6 +7,7 @@ use thiserror::Error;
 use super::hub::HubError;
 use crate::judge::JudgeError;
 use crate::lm::LmError;
+use crate::words::bytes;
 
 /// Why a pack cannot be used.
 #[derive(Debug, Error)]
@@ -18,6 +19,14 @@ pub enum PackError {
         name: String,
         /// Where it was looked for.
         looked: Vec<PathBuf>,
+    },
+    /// A pack's folder that is not there.
+    #[error("there is no folder {}; name one with a pack.toml, or one of {}", .folder.display(), .names.join(", "))]
+    NoFolder {
+        /// What was named.
+        folder: PathBuf,
+        /// The packs that come along.
+        names: Vec<String>,
     },
     /// A file that cannot be read.
     #[error("cannot read {}: {source}; check that the pack folder is complete", .file.display())]
@@ -52,6 +61,21 @@ pub enum PackError {
         path: PathBuf,
         /// What is wrong and what to do.
         reason: String,
+    },
+    /// A model that the memory has no room for.
+    #[error(
+        "{role} model: its weights take {} and {} of memory are free; choose a smaller model, hold \
+         it in 8 bits (precision = \"q8_0\"), or close other programs",
+        bytes(*.held_bytes),
+        bytes(*.free_bytes)
+    )]
+    TooLarge {
+        /// The role.
+        role: &'static str,
+        /// What its weights take.
+        held_bytes: u64,
+        /// What is free.
+        free_bytes: u64,
     },
     /// Files of a hub model that cannot be had.
     #[error(transparent)]

@@ -41,7 +41,7 @@ pub(super) struct PackFile {
 
 /// Where files are: exactly one of `path`, `bundled`, `folder` and `hub`.
 #[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { path = \"judge\" }")]
 struct SourceTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<PathBuf>,
@@ -60,7 +60,7 @@ struct SourceTable {
 /// A [`SourceTable`] and what else a model may say. The fields are written out because serde
 /// cannot flatten a table and refuse unknown fields at once.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { path = \"base\" }")]
 struct RoleTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     path: Option<PathBuf>,

@@ -8,6 +8,7 @@ use super::error::PackError;
 use super::hub::{Hub, Order, Watch};
 use super::manifest::Manifest;
 use super::role::{Part, PromptStyle, Role, RoleFiles, Trunk};
+use super::size::{free_memory_bytes, measure};
 use super::source::Local;
 use crate::guidance::{Models, Pair, ValueGuide};
 use crate::judge::Judge;
@@ -58,20 +59,23 @@ pub(super) fn share_weights(files: &mut PackFiles) {
     }
 }
 
-/// The chat template of a role that asks for one.
+/// The chat template of a role that asks for one, tried on a word.
 ///
 /// # Errors
-/// A model without a template, or with a damaged one.
+/// A model without a template, or with a damaged one, or one that refuses the system prompt.
 pub(super) fn chat_template(
     name: &'static str,
     role: &Role,
     files: &RoleFiles,
 ) -> Result<Option<ChatTemplate>, PackError> {
-    let PromptStyle::Chat { .. } = role.prompt else { return Ok(None) };
+    let PromptStyle::Chat { system } = &role.prompt else { return Ok(None) };
     let path = weights(name, files)?;
-    let found = ChatTemplate::load(path);
-    let found = found.map_err(|source| PackError::Model { role: name, source })?;
-    found.ok_or_else(|| PackError::NoChatTemplate { role: name, path: path.to_owned() }).map(Some)
+    let failed = |source| PackError::Model { role: name, source };
+    let Some(template) = ChatTemplate::load(path).map_err(failed)? else {
+        return Err(PackError::NoChatTemplate { role: name, path: path.to_owned() });
+    };
+    template.render(system.as_deref(), "Hello").map_err(failed)?;
+    Ok(Some(template))
 }
 
 /// Where the weights are.
@@ -105,6 +109,7 @@ fn load_lm(
     let lm = match known {
         Some(known) => known.lm.clone(),
         None => {
+            check_room(name, role, files, device)?;
             let lm = Lm::load_as(path, role.precision, device).map_err(failed)?;
             let (path, precision) = (path.to_owned(), role.precision);
             loaded.push(Loaded { path, precision, lm: lm.clone() });
@@ -116,6 +121,25 @@ fn load_lm(
         None => lm,
     };
     Ok((lm, Tokenizer::load(path).map_err(failed)?))
+}
+
+/// Whether the weights of a role fit into the memory that is free, as far as the system says: what
+/// does not fit would end the whole program, not the load alone. A GPU says so by itself.
+fn check_room(
+    role: &'static str,
+    how: &Role,
+    files: &RoleFiles,
+    device: &Device,
+) -> Result<(), PackError> {
+    let (Some(local), true) = (&files.weights, device.is_cpu()) else { return Ok(()) };
+    // A file that cannot be measured does not load either, and then says why.
+    let Ok(size) = measure(local, how.precision) else { return Ok(()) };
+    match free_memory_bytes() {
+        Some(free_bytes) if size.held_bytes > free_bytes => {
+            Err(PackError::TooLarge { role, held_bytes: size.held_bytes, free_bytes })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The value model of a role that has files of its own, and its tokenizer.
@@ -131,7 +155,10 @@ fn load_value(
     let mut model = match known {
         // A file that holds everything has no head beside it.
         Some(known) if path.is_dir() => ValueModel::on_trunk(&known.lm, path),
-        _ => ValueModel::load_as(path, role.precision, device),
+        _ => {
+            check_room("value", role, files, device)?;
+            ValueModel::load_as(path, role.precision, device)
+        }
     }
     .map_err(failed)?;
     if let Some(adapter) = &files.adapter {
@@ -179,7 +206,8 @@ impl<'a> Loader<'a> {
         let manifest = self.manifest;
         let chats = self.chats()?;
         let (base, tokenizer) = self.lm("base", &manifest.base, 0.0)?;
-        self.vocab_size = tokenizer.vocab_size();
+        // Tokens that were added to a tokenizer and never given to the model cannot be drawn.
+        self.vocab_size = tokenizer.vocab_size().min(base.config().vocab_size);
         let common = (&base, &tokenizer);
         let pair = match (&manifest.untuned, &manifest.tuned) {
             (Some(untuned), Some(tuned)) => Some(Pair {
@@ -286,13 +314,5 @@ fn check_vocabulary(
 ) -> Result<usize, PackError> {
     let differs = |difference| PackError::Vocabulary { role, difference };
     let common = base.1.common_vocabulary(other.1).map_err(differs)?;
-    for (lm, whose) in [(base.0, "base"), (other.0, role)] {
-        let rows = lm.config().vocab_size;
-        if rows < common {
-            return Err(differs(format!(
-                "the tokenizers have {common} tokens in common, {whose} has {rows} embedding rows"
-            )));
-        }
-    }
-    Ok(common)
+    Ok(common.min(base.0.config().vocab_size).min(other.0.config().vocab_size))
 }

@@ -73,11 +73,17 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::read`]: the field or line, and what is wrong there.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let file: PackFile = toml::from_str(text).map_err(|e| {
+        let told = |e: &toml::de::Error, field: String| {
             let line = e.span().map(|span| line_of(text, span.start));
             let place = line.map_or(String::new(), |line| format!("line {line}: "));
             // The parser's words may run over several lines.
-            format!("{place}{}", e.message().replace('\n', " "))
+            format!("{place}{field}{}", e.message().replace('\n', " "))
+        };
+        let document = toml::Deserializer::parse(text).map_err(|e| told(&e, String::new()))?;
+        let file: PackFile = serde_path_to_error::deserialize(document).map_err(|e| {
+            let path = e.path().to_string();
+            let field = if path == "." { String::new() } else { format!("{path}: ") };
+            told(e.inner(), field)
         })?;
         let manifest = Self::try_from(file)?;
         manifest.check()?;
@@ -127,6 +133,14 @@ impl Manifest {
         }
         if self.untuned.is_some() != self.tuned.is_some() {
             return Err("untuned and tuned are one pair; name both or neither".to_owned());
+        }
+        let said = [("name", Some(&self.name)), ("description", Some(&self.description))];
+        let said = said.into_iter().chain([("licence", self.licence.as_ref())]);
+        for (field, text) in said.chain([("url", self.url.as_ref())]) {
+            // A terminal would take them for commands.
+            if text.is_some_and(|text| text.chars().any(|c| c.is_control() && c != '\n')) {
+                return Err(format!("{field}: has a control character; leave it out"));
+            }
         }
         for (name, role) in self.roles() {
             self.check_role(name, role).map_err(|reason| format!("{name}.{reason}"))?;

@@ -37,6 +37,7 @@ pub use crate::lm::Precision;
 use self::device::{Loaded, load_on};
 use self::hub::{Hub, Progress, Watch};
 use self::loader::{Contents, Loader, PackFiles, gather};
+use crate::guidance::settings::{Settings, ValueSource};
 use crate::guidance::{GuidanceError, Models, Prompts, ValueGuide, ValuePrompt};
 use crate::judge::Judge;
 use crate::lm::ChatTemplate;
@@ -65,10 +66,15 @@ impl PackSource {
     /// The folder that holds the pack.
     ///
     /// # Errors
-    /// [`PackError::NotBundled`] if no place where bundled packs are kept has it.
+    /// [`PackError::NotBundled`] if no place where bundled packs are kept has it,
+    /// [`PackError::NoFolder`] if it is a folder that is not there.
     pub fn folder(&self) -> Result<PathBuf, PackError> {
         let name = match self {
-            PackSource::Folder(folder) => return Ok(folder.clone()),
+            PackSource::Folder(folder) if folder.is_dir() => return Ok(folder.clone()),
+            PackSource::Folder(folder) => {
+                let folder = folder.clone();
+                return Err(PackError::NoFolder { folder, names: bundled_names() });
+            }
             PackSource::Bundled(name) => name,
         };
         let looked: Vec<PathBuf> = asset_roots().into_iter().map(|root| root.join(name)).collect();
@@ -79,19 +85,16 @@ impl PackSource {
     /// Every pack that came with the program: the one it starts with, the one whose guide comes
     /// along, then the others by name.
     pub fn bundled() -> Vec<Self> {
-        let folders = asset_roots().into_iter().filter_map(|root| std::fs::read_dir(root).ok());
-        let entries = folders.flat_map(Iterator::flatten);
-        let packs = entries.filter(|entry| entry.path().join(MANIFEST).is_file());
-        let mut names: Vec<String> =
-            packs.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-        let place = |name: &String| LISTED_FIRST.iter().position(|first| first == name);
-        names.sort_by_key(|name| (place(name).unwrap_or(LISTED_FIRST.len()), name.clone()));
-        names.dedup();
-        names.into_iter().map(Self::Bundled).collect()
+        bundled_names().into_iter().map(Self::Bundled).collect()
     }
 
     /// What a person means by `text`: the name of a bundled pack, or else a folder.
     pub fn named(text: &Path) -> Self {
+        // Who names the file means its folder.
+        let text = match text.parent() {
+            Some(folder) if text.file_name().is_some_and(|name| name == MANIFEST) => folder,
+            _ => text,
+        };
         let is_folder = text.join(MANIFEST).is_file();
         let bundled = text.to_str().map(|name| Self::Bundled(name.to_owned()));
         let bundled = bundled.filter(|pack| !is_folder && Self::bundled().contains(pack));
@@ -107,6 +110,19 @@ impl PackSource {
         let manifest = Manifest::read(&folder)?;
         Ok((folder, manifest))
     }
+}
+
+/// The names of the packs that came with the program, as [`PackSource::bundled`] orders them.
+fn bundled_names() -> Vec<String> {
+    let folders = asset_roots().into_iter().filter_map(|root| std::fs::read_dir(root).ok());
+    let entries = folders.flat_map(Iterator::flatten);
+    let packs = entries.filter(|entry| entry.path().join(MANIFEST).is_file());
+    let mut names: Vec<String> =
+        packs.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+    let place = |name: &String| LISTED_FIRST.iter().position(|first| first == name);
+    names.sort_by_key(|name| (place(name).unwrap_or(LISTED_FIRST.len()), name.clone()));
+    names.dedup();
+    names
 }
 
 /// Where bundled packs are: beside the program (an unpacked release), then where it was built
@@ -299,6 +315,22 @@ impl Pack {
             // Loading has refused a chat without a template.
             _ => Ok(role.fill(prompt)),
         }
+    }
+
+    /// Where the settings start: as the pack says, as far as it has the models for it.
+    pub fn defaults(&self) -> Settings {
+        let (has_pair, has_value) = (self.models.pair.is_some(), self.models.value.is_some());
+        let mut settings = self.manifest.defaults.clone();
+        if !has_pair {
+            settings.beta = 0.0;
+        }
+        match (has_pair, has_value) {
+            (true, true) => {}
+            (true, false) => settings.value_source = ValueSource::Implicit,
+            (false, true) => settings.value_source = ValueSource::Explicit,
+            (false, false) => (settings.beams, settings.successors) = (1, 1),
+        }
+        settings
     }
 
     /// Role names and parameter counts, in the order base, untuned, tuned, value.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::asset_roots;
 use super::error::PackError;
 use super::hub::{Need, Order};
-use super::source::{Local, Source, expanded, inside};
+use super::source::{Local, Source, expanded, inside, is_gguf};
 use crate::lm::Precision;
 
 /// Where the typed prompt goes in a template.
@@ -182,13 +182,27 @@ impl<'a> Part<'a> {
             Local::Gguf(_) => found.is_file(),
         };
         if is_there {
+            if let (Local::Folder(folder), Some(file)) = (&local, lone_gguf(&found)) {
+                let reason = format!("holds no config.json, but {file}; name that file itself");
+                let path = folder.clone();
+                return Err(PackError::Place { role: self.role, path, reason });
+            }
             return Ok(Some(local));
         }
         let reason = match self.source {
+            _ if found.is_file() => "is a file; name its folder, or a .gguf file",
             Source::Pack(_) => "is not there; check that the pack folder is complete",
             Source::Bundled(_) => "is not there; check that the program's folder is complete",
             _ => "is not there; correct the path in pack.toml",
         };
         Err(PackError::Place { role: self.role, path: found, reason: reason.to_owned() })
     }
+}
+
+/// The name of a `.gguf` file in a folder that is no model by itself.
+fn lone_gguf(folder: &Path) -> Option<String> {
+    let is_other = folder.join("config.json").exists() || folder.join("model.safetensors").exists();
+    let files = Local::Folder(folder.to_owned()).files().ok().filter(|_| !is_other)?;
+    let file = files.into_iter().find(|file| is_gguf(file))?;
+    Some(file.file_name()?.to_string_lossy().into_owned())
 }

@@ -75,11 +75,16 @@ impl Engine {
     }
 
     /// `note` is said where loading itself has nothing to say of the device. The pack before stays
-    /// in use until the new one is there, but for a GPU that has no room for both.
+    /// in use until the new one is there, but where there is no room for both.
     fn load(&mut self, source: &PackSource, device: DeviceChoice, note: Option<String>) {
         let mut loaded = self.attempt(source, device);
-        let is_cramped = matches!(&loaded, Ok(pack) if pack.device.is_cpu() && pack.was_too_large);
-        if is_cramped && self.pack.as_ref().is_some_and(|(_, pack)| !pack.device.is_cpu()) {
+        let on_gpu = self.pack.as_ref().is_some_and(|(_, pack)| !pack.device.is_cpu());
+        let is_cramped = match &loaded {
+            Ok(pack) => on_gpu && pack.device.is_cpu() && pack.was_too_large,
+            Err(WorkerError::Pack(PackError::TooLarge { .. })) => self.pack.is_some(),
+            Err(_) => false,
+        };
+        if is_cramped {
             self.pack = None;
             loaded = self.attempt(source, device);
         }
@@ -239,7 +244,7 @@ fn describe(source: &PackSource, pack: &Pack) -> PackInfo {
         description: pack.manifest.description.clone(),
         roles: roles.map(|(role, parameters)| RoleInfo { role: role.into(), parameters }).collect(),
         examples: pack.manifest.examples.clone(),
-        defaults: pack.manifest.defaults.clone(),
+        defaults: pack.defaults(),
         context_tokens: pack.context_tokens(),
         device: device_name(&pack.device),
         device_note: pack.device_note.clone(),

@@ -110,6 +110,36 @@ fn a_hub_that_does_not_answer_is_told_on_the_card() {
     assert_eq!(bench.window.state().preferences().side, Side::Settings);
 }
 
+/// What is named at the start is not downloaded before anybody has agreed.
+#[test]
+fn a_pack_that_is_opened_is_looked_at_first() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::good();
+    drop(listed(dir.path(), &server, 0));
+    let source = PackSource::Folder(dir.path().to_owned());
+    let hub = HubSettings {
+        endpoint: server.address.clone(),
+        cache: Some(dir.path().join("cache")),
+        ..HubSettings::default()
+    };
+    let options = || {
+        let large_download_bytes = 10_000;
+        let named = Options::new(source.clone());
+        Options { hub: Some(hub.clone()), large_download_bytes, look_first: true, ..named }
+    };
+    let mut bench = Bench::closed(options(), Preferences::default());
+    bench.wait("the question", |b| b.shows("Download 60 kB?"));
+    assert_eq!(bench.window.state().preferences().side, Side::Models);
+    assert!(server.starts("model.safetensors").is_empty());
+    bench.click("Download");
+    assert_eq!(command(&mut bench), Command::LoadPack(source.clone()));
+    assert_eq!(bench.window.state().preferences().added_packs, [dir.path()]);
+    // Now it is here.
+    let mut bench = Bench::closed(options(), Preferences::default());
+    assert_eq!(command(&mut bench), Command::LoadPack(source.clone()));
+    assert_eq!(server.starts("model.safetensors"), [None]);
+}
+
 /// The answer decides, whichever way it is given; meanwhile keys do nothing behind the question.
 #[test]
 fn a_large_download_waits_for_an_answer() {

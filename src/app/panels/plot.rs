@@ -72,7 +72,7 @@ impl ValuePlot<'_> {
         let p = Palette::of(ui);
         let silent = self.session.run.as_ref().is_some_and(|r| !r.is_active());
         let words = if silent {
-            "This run gave no values: nothing in the pack ranks partial responses."
+            "This run gave no values: nothing ranked its partial responses."
         } else {
             "Every chunk that was tried appears here, with the value it was given."
         };

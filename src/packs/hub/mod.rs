@@ -141,7 +141,7 @@ impl Hub {
         }
         if self.settings.is_offline {
             // What another tool has cached serves as it is.
-            wanted.retain(|order| self.cached(order).is_none());
+            wanted.retain(|order| update || self.cached(order).is_none());
             if let Some(order) = wanted.first() {
                 return Err(failed(order, None)(Fault::Offline));
             }
