@@ -131,6 +131,7 @@ fn a_pack_is_added_says_what_is_wrong_and_is_taken_off_again() {
     assert!(folder.path().join("pack.toml").is_file(), "nothing is deleted");
     // A folder without a pack gets a card that says so.
     let empty = folder.path().join("empty");
+    std::fs::create_dir(&empty).expect("a folder");
     bench.click("Add a pack");
     bench.overtype(&empty.display().to_string());
     bench.key(Modifiers::NONE, Key::Enter);
