@@ -97,6 +97,7 @@ fn refusals_are_one_line_and_status_two() {
     let nowhere = generate(&["--prompt", "x", "--pack", "/nowhere"]);
     assert!(nowhere.contains("pack.toml") && nowhere.contains("imdb, smollm2"), "{nowhere}");
     assert!(generate(&["--prompt", "x", "--json", "/nowhere/f"]).contains("/nowhere/f"));
+    assert!(generate(&["--prompt", "x", "--json", "/"]).contains("is a folder"));
     assert!(generate(&[]).contains("--prompt"));
     assert!(refused(&["bench", "--repetitions", "0"]).contains("repetitions"));
     let long = "word ".repeat(3000);

@@ -12,6 +12,7 @@ use super::pack_form::{Decision, PackForm};
 use super::panels::models::PackAction;
 use super::panels::side::Side;
 use super::path_dialog::{PathDialog, Purpose};
+use super::session::Loading;
 use super::shelf::Outcome;
 use crate::guidance::settings::{Arm, Column};
 use crate::worker::library::{MANIFEST, Presence, Survey};
@@ -26,13 +27,14 @@ impl App {
 
     /// Opens a pack that may not be all here: it is put on the list and looked at first.
     pub(super) fn open_pack(&mut self, ctx: &Context, source: PackSource) {
+        let mut all = self.preferences.added_packs.clone();
         if let PackSource::Folder(folder) = &source
-            && !self.preferences.added_packs.contains(folder)
+            && !all.contains(folder)
         {
-            self.preferences.added_packs.push(folder.clone());
+            all.push(folder.clone());
         }
         self.shelf.opening = Some(source.clone());
-        self.shelf.look(ctx, &self.preferences.added_packs, false);
+        self.shelf.look(ctx, &all, false);
         if !self.shelf.is_looking {
             self.shelf.opening = None;
             self.load_pack(source);
@@ -42,6 +44,12 @@ impl App {
     /// Loads a pack that was looked at, or downloads it first, where its card shows how far that
     /// is and can stop it.
     fn open_looked_at(&mut self, ctx: &Context, source: PackSource) {
+        let is_pack = self.shelf.survey(&source).is_some();
+        if let (PackSource::Folder(folder), true) = (&source, is_pack)
+            && !self.preferences.added_packs.contains(folder)
+        {
+            self.preferences.added_packs.push(folder.clone());
+        }
         let lacks = |survey: &Survey| {
             survey.models.iter().any(|model| model.presence == Presence::ToDownload)
         };
@@ -50,7 +58,10 @@ impl App {
             self.load_pack(source);
             return;
         }
-        self.session.loading = None;
+        // Its card is not on the stage.
+        if self.stage.is_on() {
+            self.stage.toggle(ctx, &self.preferences);
+        }
         self.preferences.side = Side::Models;
         self.shelf.fresh = Some(source.clone());
         self.shelf.want(ctx, source);
@@ -130,6 +141,8 @@ impl App {
         self.shelf.in_question = None;
         if answer {
             self.shelf.fetch(ui.ctx(), source);
+        } else {
+            self.generate_when_ready = false;
         }
     }
 
@@ -193,6 +206,11 @@ impl App {
                 }
                 Outcome::Error(reason) => self.session.error = Some(reason),
             }
+        }
+        // Before the first pack, what is awaited is a download.
+        if self.session.pack.is_none() && self.coming.is_none() && self.shelf.opening.is_none() {
+            let waiting = self.shelf.waiting();
+            self.session.loading = waiting.map(|(what, fraction)| Loading { what, fraction });
         }
     }
 }

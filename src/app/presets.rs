@@ -157,6 +157,8 @@ fn save(ui: &mut Ui, preferences: &mut Preferences) {
             let (name, settings) = (name.trim().to_owned(), preferences.settings.clone());
             preferences.presets.retain(|p| p.name != name);
             preferences.presets.push(Preset { name, settings });
+            // What was deleted before would take the place of a new one of its name.
+            ui.data_mut(|d| d.remove::<Deleted>(deleted_id()));
             ui.close();
         }
     });

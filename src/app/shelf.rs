@@ -98,6 +98,16 @@ impl Shelf {
         self.ask(ctx, Ask::Fetch(self.fetches, source));
     }
 
+    /// What is under way for a pack that a person wants, and the share of it that is done.
+    pub fn waiting(&self) -> Option<(String, f32)> {
+        let progress = self.fetching.as_ref().map(|fetching| fetching.progress.as_ref());
+        match (progress, &self.measuring) {
+            (Some(Some(progress)), _) => Some((progress.to_string(), progress.share())),
+            (Some(None), _) | (None, Some(_)) => Some(("what the hub has".to_owned(), 0.0)),
+            (None, None) => None,
+        }
+    }
+
     /// Whether a form or a question of the shelf's lies over the window.
     pub fn asks(&self) -> bool {
         self.form.is_some() || self.in_question.is_some()
@@ -208,9 +218,12 @@ impl Shelf {
 fn remember(now: &mut Shelved, before: &Shelved) {
     let (Ok(now), Ok(before)) = (&mut now.survey, &before.survey) else { return };
     for model in &mut now.models {
-        let same = |old: &&Entry| old.role == model.role && old.source == model.source;
+        let same = |old: &&Entry| {
+            old.role == model.role && old.source == model.source && old.kind == model.kind
+        };
         if model.presence == Presence::ToDownload
             && model.file_bytes.is_none()
+            && model.problem.is_none()
             && let Some(old) = before.models.iter().find(same)
             && old.presence == Presence::ToDownload
         {

@@ -113,14 +113,21 @@ fn load_pack(source: &PackSource, device: DeviceChoice) -> anyhow::Result<Pack> 
 /// Whether a result can be written to `file`: known before it is made, not after.
 fn check_writable(file: Option<&Path>) -> anyhow::Result<()> {
     let Some(path) = file.filter(|path| *path != Path::new("-")) else { return Ok(()) };
-    let is_new = !path.exists();
-    let opened = std::fs::OpenOptions::new().append(true).create(true).open(path);
-    opened.with_context(|| format!("cannot write {}", path.display()))?;
-    if is_new {
+    let failed = || format!("cannot write {}", path.display());
+    match path.symlink_metadata() {
         // What fails meanwhile leaves nothing behind.
-        let _ = std::fs::remove_file(path);
+        Err(_) => {
+            std::fs::File::create_new(path).with_context(failed)?;
+            std::fs::remove_file(path).with_context(failed)
+        }
+        Ok(there) if there.is_file() => {
+            let opened = std::fs::OpenOptions::new().append(true).open(path);
+            opened.map(drop).with_context(failed)
+        }
+        Ok(there) if there.is_dir() => Err(anyhow!("{}: it is a folder; name a file", failed())),
+        // Whoever reads a pipe would take this for the end.
+        Ok(_) => Ok(()),
     }
-    Ok(())
 }
 
 /// Writes `json` to the file that was named (`-` is standard output, and then nothing else is);

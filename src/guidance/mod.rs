@@ -47,7 +47,7 @@ pub enum GuidanceError {
     /// β or implicit values without a pair.
     #[error(
         "this pack has no tuned/untuned pair, which token guidance β and implicit values stand \
-         on; choose another arm or another pack"
+         on; set β to 0 and rank by explicit values, or choose another arm or another pack"
     )]
     NoPair,
     /// A search by explicit value without a value model.

@@ -1,7 +1,7 @@
 //! Chat templates: the Jinja programs that put a conversation into the form a model was tuned on.
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
@@ -96,7 +96,8 @@ impl ChatTemplate {
         let started = thread.map_err(|error| self.failed(error.to_string()));
         started.and_then(|_| match result.recv_timeout(LONGEST) {
             Ok(text) => text,
-            Err(_) => Err(self.failed("it does not come to an end".into())),
+            Err(RecvTimeoutError::Timeout) => Err(self.failed("it does not come to an end".into())),
+            Err(RecvTimeoutError::Disconnected) => Err(self.failed("it cannot be run".into())),
         })
     }
 

@@ -138,7 +138,9 @@ impl Manifest {
         let said = said.into_iter().chain([("licence", self.licence.as_ref())]);
         for (field, text) in said.chain([("url", self.url.as_ref())]) {
             // A terminal would take them for commands.
-            if text.is_some_and(|text| text.chars().any(|c| c.is_control() && c != '\n')) {
+            let text = text.map(|text| text.replace("\r\n", "\n"));
+            let is_odd = |c: char| c.is_control() && !['\n', '\t'].contains(&c);
+            if text.is_some_and(|text| text.contains(is_odd)) {
                 return Err(format!("{field}: has a control character; leave it out"));
             }
         }

@@ -333,6 +333,11 @@ impl Pack {
         settings
     }
 
+    /// The most memory that its weights take, in bytes: as if no role shared any, all of them f32.
+    pub fn most_bytes(&self) -> u64 {
+        self.sizes().iter().map(|(_, parameters)| 4 * *parameters as u64).sum()
+    }
+
     /// Role names and parameter counts, in the order base, untuned, tuned, value.
     pub fn sizes(&self) -> Vec<(&'static str, usize)> {
         let mut sizes = vec![("base", self.models.base.parameters())];

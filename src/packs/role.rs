@@ -182,10 +182,10 @@ impl<'a> Part<'a> {
             Local::Gguf(_) => found.is_file(),
         };
         if is_there {
-            if let (Local::Folder(folder), Some(file)) = (&local, lone_gguf(&found)) {
+            let lone = lone_gguf(&local).filter(|_| self.need == Need::Model);
+            if let Some(file) = lone {
                 let reason = format!("holds no config.json, but {file}; name that file itself");
-                let path = folder.clone();
-                return Err(PackError::Place { role: self.role, path, reason });
+                return Err(PackError::Place { role: self.role, path: found, reason });
             }
             return Ok(Some(local));
         }
@@ -200,9 +200,10 @@ impl<'a> Part<'a> {
 }
 
 /// The name of a `.gguf` file in a folder that is no model by itself.
-fn lone_gguf(folder: &Path) -> Option<String> {
+fn lone_gguf(local: &Local) -> Option<String> {
+    let Local::Folder(folder) = local else { return None };
     let is_other = folder.join("config.json").exists() || folder.join("model.safetensors").exists();
-    let files = Local::Folder(folder.to_owned()).files().ok().filter(|_| !is_other)?;
+    let files = local.files().ok().filter(|_| !is_other)?;
     let file = files.into_iter().find(|file| is_gguf(file))?;
     Some(file.file_name()?.to_string_lossy().into_owned())
 }

@@ -71,10 +71,23 @@ pub fn free_memory_bytes() -> Option<u64> {
     let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let limit = number("/sys/fs/cgroup/memory.max");
     let used = number("/sys/fs/cgroup/memory.current");
+    // What is cached of files makes room when it is needed.
+    let cached = std::fs::read_to_string("/sys/fs/cgroup/memory.stat");
+    let cached = cached.map_or(0, |stat| cached_bytes(&stat));
     match (limit, used) {
-        (Some(limit), Some(used)) => Some(free.min(limit.saturating_sub(used))),
+        (Some(limit), Some(used)) => {
+            Some(free.min(limit.saturating_sub(used.saturating_sub(cached))))
+        }
         _ => Some(free),
     }
+}
+
+fn cached_bytes(stat: &str) -> u64 {
+    let of = |name: &str| {
+        let line = stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.and_then(|bytes| bytes.trim().parse::<u64>().ok()).unwrap_or(0)
+    };
+    of("inactive_file").saturating_add(of("active_file"))
 }
 
 fn available(meminfo: &str) -> Option<u64> {
@@ -92,5 +105,7 @@ mod tests {
         let text = "MemTotal:       24689764 kB\nMemAvailable:   20000000 kB\n";
         assert_eq!(available(text), Some(20_480_000_000));
         assert_eq!(available("MemTotal: 1 kB\n"), None);
+        let stat = "anon 5\nfile 40\ninactive_file 30\nactive_file 10\nunevictable 0\n";
+        assert_eq!((cached_bytes(stat), cached_bytes("anon 5\n")), (40, 0));
     }
 }

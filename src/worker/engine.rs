@@ -81,12 +81,19 @@ impl Engine {
         let on_gpu = self.pack.as_ref().is_some_and(|(_, pack)| !pack.device.is_cpu());
         let is_cramped = match &loaded {
             Ok(pack) => on_gpu && pack.device.is_cpu() && pack.was_too_large,
-            Err(WorkerError::Pack(PackError::TooLarge { .. })) => self.pack.is_some(),
+            Err(WorkerError::Pack(PackError::TooLarge { held_bytes, free_bytes, .. })) => {
+                let before = self.pack.as_ref().filter(|_| !on_gpu);
+                before.is_some_and(|(_, pack)| *held_bytes <= free_bytes + pack.most_bytes())
+            }
             Err(_) => false,
         };
         if is_cramped {
-            self.pack = None;
+            let before = self.pack.take().map(|(source, _)| source);
             loaded = self.attempt(source, device);
+            // The window goes on with the pack that it has.
+            if let (Err(_), Some(before)) = (&loaded, before) {
+                self.pack = self.attempt(&before, device).ok().map(|pack| (before, pack));
+            }
         }
         match loaded {
             Ok(mut pack) => {

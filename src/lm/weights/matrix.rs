@@ -40,6 +40,10 @@ pub(in crate::lm) fn held_bytes(shape: &[usize], precision: Precision) -> u64 {
             let blocks = inputs.div_ceil(BLOCK);
             product(&[*outputs, blocks, BLOCK_BYTES])
         }
+        // Experts of a GGUF file, one matrix each.
+        (Precision::Q8_0, [experts, outputs, inputs]) => {
+            product(&[*experts, *outputs, inputs.div_ceil(BLOCK), BLOCK_BYTES])
+        }
         _ => product(shape).saturating_mul(4),
     }
 }
@@ -78,13 +82,19 @@ impl Quantised {
     /// Quantises a matrix `[outputs, inputs]` on the host.
     ///
     /// # Errors
-    /// When candle refuses.
+    /// When candle refuses; a weight beyond what a scale of 16 bits reaches.
     pub fn new(full: &Tensor, device: &Device) -> Result<Self> {
-        let (_, inputs) = full.dims2()?;
+        let (outputs, inputs) = full.dims2()?;
         let missing = inputs.next_multiple_of(BLOCK) - inputs;
         let padded = full.pad_with_zeros(D::Minus1, 0, missing)?;
-        let tensor = QTensor::quantize_onto(&padded, GgmlDType::Q8_0, device)?;
-        Ok(Self { tensor: Arc::new(tensor), inputs })
+        // On the host, whatever the device: what is carried there as blocks has zeros behind it.
+        let blocks = QTensor::quantize(&padded, GgmlDType::Q8_0)?.data()?.into_owned();
+        let scale = |block: &[u8]| half::f16::from_le_bytes([block[0], block[1]]);
+        if !blocks.chunks_exact(BLOCK_BYTES).all(|block| scale(block).is_finite()) {
+            let problem = "a weight is too large to be held in 8 bits; write precision = \"f32\"";
+            return Err(LmError::Call(problem.to_owned()));
+        }
+        Self::from_data(blocks, outputs, inputs + missing, inputs, device)
     }
 
     /// From rows of blocks as a GGUF file has them, `inputs / 32` a row.
@@ -142,5 +152,26 @@ impl Quantised {
     /// Inputs with padding.
     pub fn aligned(&self) -> usize {
         self.tensor.shape().dims().last().copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn matrices_are_held_in_blocks_and_the_rest_is_not() {
+        let held = |shape: &[usize]| held_bytes(shape, Precision::Q8_0);
+        assert_eq!((held(&[3, 64]), held(&[3, 33]), held(&[2, 3, 64])), (204, 204, 408));
+        assert_eq!((held(&[64]), held_bytes(&[3, 64], Precision::F32)), (256, 768));
+    }
+
+    #[test]
+    fn a_weight_that_no_block_holds_is_refused() {
+        let device = Device::Cpu;
+        let matrix = |most: f32| Tensor::from_vec(vec![most; 32], (1, 32), &device);
+        let quantised = |most: f32| Quantised::new(&matrix(most)?, &device);
+        assert!(quantised(1e6).is_ok());
+        assert!(quantised(1e7).is_err_and(|e| e.to_string().contains("too large")));
     }
 }
