@@ -32,6 +32,13 @@ mod tests {
         assert_eq!(read_text(&file, 4).ok().as_deref(), Some("1234"));
         let problem = read_text(&file, 3).expect_err("too long").to_string();
         assert!(problem.contains("longer than 3 bytes"), "{problem}");
+        #[cfg(unix)]
+        {
+            let pipe = dir.path().join("pipe");
+            let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+            assert!(made.is_ok_and(|status| status.success()));
+            assert!(read_text(&pipe, 100).is_err(), "nobody writes to it");
+        }
         #[cfg(target_os = "linux")]
         for endless in ["/dev/zero", "/dev/tty"] {
             assert!(read_text(Path::new(endless), 100).is_err());

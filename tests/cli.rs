@@ -97,6 +97,9 @@ fn refusals_are_one_line_and_status_two() {
     let nowhere = generate(&["--prompt", "x", "--pack", "/nowhere"]);
     assert!(nowhere.contains("pack.toml") && nowhere.contains("imdb, smollm2"), "{nowhere}");
     assert!(generate(&["--prompt", "x", "--json", "/nowhere/f"]).contains("/nowhere/f"));
+    // Before anything is loaded.
+    let early = generate(&["--prompt", "x", "--json", "/nowhere/f", "--pack", "/nowhere"]);
+    assert!(early.contains("/nowhere/f"), "{early}");
     assert!(generate(&["--prompt", "x", "--json", "/"]).contains("is a folder"));
     assert!(generate(&[]).contains("--prompt"));
     assert!(refused(&["bench", "--repetitions", "0"]).contains("repetitions"));

@@ -387,3 +387,17 @@ fn a_template_that_takes_too_long_is_given_up() {
     let message = load(dir.path(), "base = { path = \"base\", chat = true }").err().unwrap();
     assert!(message.contains("come to an end"), "{message}");
 }
+
+#[test]
+fn a_folder_that_holds_only_a_gguf_file_is_told_to_name_it() {
+    let dir = folders();
+    fs::create_dir(dir.path().join("own")).unwrap();
+    fs::copy(GGUF, dir.path().join("own/small.gguf")).unwrap();
+    let message = load(dir.path(), "base.path = \"own\"").err().unwrap();
+    assert!(message.contains("small.gguf; name that file"), "{message}");
+    assert!(load(dir.path(), "base.path = \"own/small.gguf\"").is_ok());
+    // Beside an adapter it is nobody's business.
+    write_adapter(&dir.path().join("lora"));
+    fs::copy(GGUF, dir.path().join("lora/small.gguf")).unwrap();
+    assert!(load(dir.path(), "base = { path = \"base\", adapter = { path = \"lora\" } }").is_ok());
+}

@@ -1,6 +1,6 @@
 //! What the window does with packs: load, download, add, put together.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use eframe::egui::{Context, Ui};
 
@@ -15,7 +15,7 @@ use super::path_dialog::{PathDialog, Purpose};
 use super::session::Loading;
 use super::shelf::Outcome;
 use crate::guidance::settings::{Arm, Column};
-use crate::worker::library::{MANIFEST, Presence, Survey};
+use crate::worker::library::{Presence, Survey};
 use crate::worker::protocol::{Command, PackInfo, PackSource};
 
 impl App {
@@ -44,11 +44,8 @@ impl App {
     /// Loads a pack that was looked at, or downloads it first, where its card shows how far that
     /// is and can stop it.
     fn open_looked_at(&mut self, ctx: &Context, source: PackSource) {
-        let is_pack = self.shelf.survey(&source).is_some();
-        if let (PackSource::Folder(folder), true) = (&source, is_pack)
-            && !self.preferences.added_packs.contains(folder)
-        {
-            self.preferences.added_packs.push(folder.clone());
+        if let (PackSource::Folder(folder), Some(_)) = (&source, self.shelf.survey(&source)) {
+            self.preferences.add_pack(folder);
         }
         let lacks = |survey: &Survey| {
             survey.models.iter().any(|model| model.presence == Presence::ToDownload)
@@ -172,14 +169,8 @@ impl App {
     /// Puts a pack on the list: its folder, or the `pack.toml` in it. What is wrong with it, its
     /// card will say.
     pub(super) fn add_pack(&mut self, ctx: &Context, path: PathBuf) {
-        let folder = if path.ends_with(MANIFEST) {
-            path.parent().map(Path::to_owned).unwrap_or(path)
-        } else {
-            path
-        };
-        if !self.preferences.added_packs.contains(&folder) {
-            self.preferences.added_packs.push(folder.clone());
-        }
+        let folder = PackSource::folder_named(&path).to_owned();
+        self.preferences.add_pack(&folder);
         self.shelf.fresh = Some(PackSource::Folder(folder));
         self.preferences.side = Side::Models;
         self.shelf.look(ctx, &self.preferences.added_packs, false);

@@ -1,6 +1,6 @@
 //! What a person chose, kept between sessions. What is going on now is [`super::session`].
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +104,13 @@ impl Preferences {
         match serde_json::to_string(self) {
             Ok(text) => storage.set_string(KEY, text),
             Err(error) => tracing::warn!("preferences were not stored: {error}"),
+        }
+    }
+
+    /// Puts a person's own pack on the list, once.
+    pub fn add_pack(&mut self, folder: &Path) {
+        if !self.added_packs.iter().any(|added| added == folder) {
+            self.added_packs.push(folder.to_owned());
         }
     }
 

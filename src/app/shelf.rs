@@ -268,10 +268,12 @@ mod tests {
         let mut shelf = Shelf { packs: Some(vec![shelved(None)]), ..Shelf::new(None, 10) };
         shelf.want(&ctx, source.clone());
         assert_eq!((shelf.measuring.as_ref(), &shelf.in_question), (Some(&source), &None));
+        assert!(shelf.waiting().is_some());
         let outcome = shelf.take(Told::Measured(shelved(Some(10))));
         assert_eq!(outcome, Some(Outcome::Measured(source.clone())));
         shelf.want(&ctx, source.clone());
         assert!(shelf.measuring.is_none() && shelf.fetching.is_none());
+        assert_eq!(shelf.waiting(), None);
         assert_eq!(shelf.in_question, Some(source.clone()));
         // A look at what is here alone forgets nothing of what is not.
         let told = Told::Packs { packs: vec![shelved(None)], free_memory_bytes: None };

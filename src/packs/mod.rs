@@ -88,13 +88,15 @@ impl PackSource {
         bundled_names().into_iter().map(Self::Bundled).collect()
     }
 
+    /// The folder of a pack: who names its `pack.toml` means the folder.
+    pub fn folder_named(path: &Path) -> &Path {
+        let is_file = path.file_name().is_some_and(|name| name == MANIFEST);
+        path.parent().filter(|_| is_file).unwrap_or(path)
+    }
+
     /// What a person means by `text`: the name of a bundled pack, or else a folder.
     pub fn named(text: &Path) -> Self {
-        // Who names the file means its folder.
-        let text = match text.parent() {
-            Some(folder) if text.file_name().is_some_and(|name| name == MANIFEST) => folder,
-            _ => text,
-        };
+        let text = Self::folder_named(text);
         let is_folder = text.join(MANIFEST).is_file();
         let bundled = text.to_str().map(|name| Self::Bundled(name.to_owned()));
         let bundled = bundled.filter(|pack| !is_folder && Self::bundled().contains(pack));

@@ -131,6 +131,7 @@ fn a_pack_that_is_opened_is_looked_at_first() {
     bench.wait("the question", |b| b.shows("Download 60 kB?"));
     assert_eq!(bench.window.state().preferences().side, Side::Models);
     assert!(server.starts("model.safetensors").is_empty());
+    assert!(bench.window.state().session().loading.is_none(), "an answer is awaited");
     bench.click("Download");
     assert_eq!(command(&mut bench), Command::LoadPack(source.clone()));
     assert_eq!(bench.window.state().preferences().added_packs, [dir.path()]);

@@ -82,6 +82,12 @@ fn own_presets_are_saved_overwritten_chosen_deleted_and_brought_back() {
     assert!(!bench.shows("Bring back preset Sour"));
     bench.click("Sour");
     assert!(bench.shows("Preset: Sour"));
+    // Where a new one has its name, there is nothing to bring back.
+    bench.click("Preset: Sour");
+    bench.click("Delete preset Sour");
+    bench.click("Save preset");
+    bench.click("Preset: Sour");
+    assert!(bench.shows("Delete preset Sour") && !bench.shows("Bring back preset Sour"));
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use rayon::prelude::*;
 use wide::{f32x8, i8x16, i16x16, i32x8};
 
-use super::math::largest;
+use super::math::{ROUND, largest};
 use super::matmul::{Form, LANES, Packed, Tile, unrolled};
 use crate::lm::weights::{BLOCK, BLOCK_BYTES};
 
@@ -129,8 +129,6 @@ impl Form for Bytes {
 impl<const ROWS: usize> Step<ROWS> {
     /// Sets row `row` to at most [`BLOCK`] values, zeros past the last.
     fn round(&mut self, row: usize, values: &[f32]) {
-        // Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
-        const ROUND: f32 = 12_582_912.0;
         let mut whole = [0.0; BLOCK];
         whole[..values.len()].copy_from_slice(values);
         let most = largest(&whole);

@@ -25,12 +25,13 @@ pub fn add_multiple<const LANES: usize>(
     out
 }
 
+/// 1.5·2²³: adding it rounds to an integer and leaves that in the low bits.
+pub const ROUND: f32 = 12_582_912.0;
+
 /// eˣ within 2 units in the last place for x in [−87, 88]; clamped outside. The method is
 /// that of Cephes: x = n·ln 2 + r, and a polynomial for eʳ.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    // Adding 1.5·2²³ rounds to an integer and leaves it in the low bits.
-    const ROUND: f32 = 12_582_912.0;
     let x = x.clamp(-87.0, 88.0);
     let shifted = fused_multiply_add(x, std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
