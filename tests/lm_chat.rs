@@ -80,6 +80,29 @@ fn templates_that_misbehave_are_refused_in_a_sentence() {
         let message = refusal(with(json!(template)).path());
         assert!(message.contains("tokenizer_config.json") && message.contains(said), "{message}");
     }
+    // Few instructions that make much: what they make is counted too.
+    let double = |step: &str| {
+        format!(
+            "{{% set n = namespace(x='ab') %}}{{% for i in range(40) %}}{{% {step} %}}{{% endfor %}}"
+        )
+    };
+    let doubled = [
+        double("set n.x = n.x ~ n.x"),
+        double("set n.x = n.x + n.x"),
+        double("set n.x = n.x * 2"),
+        double("set n.x = n.x | replace('a', 'aa')"),
+        double("set n.x = [n.x, n.x] | join"),
+        double("set n.x = n.x.replace('a', 'aa')"),
+        double("set n.x = n.x.join(['', '', ''])"),
+        "{% set x = 'ab' %}".to_owned() + &"{% set x %}{{ x }}{{ x }}{% endset %}".repeat(40),
+    ];
+    for template in doubled {
+        let started = std::time::Instant::now();
+        let message = refusal(with(json!(template)).path());
+        assert!(message.contains("end"), "{template}: {message}");
+        // Sooner than by the clock, which would leave it to go on.
+        assert!(started.elapsed().as_secs_f64() < 1.5, "{template}");
+    }
     assert!(refusal(with(json!("x".repeat(300_000))).path()).contains("long"));
     assert!(refusal(with(json!(7)).path()).contains("chat_template"));
     assert!(began.elapsed().as_secs() < 20);

@@ -251,3 +251,22 @@ fn the_first_difference_between_two_vocabularies_is_named() {
     let ordinary = load(&|json| json["added_tokens"][0]["special"] = json!(false));
     assert_says(&ours.common_vocabulary(&ordinary).unwrap_err(), &["special", "ordinary"]);
 }
+
+/// A pattern may take longer on a text than anybody waits: the engine gives up, and says so.
+#[test]
+fn a_pattern_that_gives_up_on_a_text_is_a_sentence() {
+    let dir = copy("tokenizer");
+    edit(dir.path(), "tokenizer.json", |tokenizer| {
+        let endless = json!({"type": "Split", "pattern": {"Regex": "(?:x+x+)+y"},
+                             "behavior": "Isolated", "invert": false});
+        let before = tokenizer["pre_tokenizer"].take();
+        tokenizer["pre_tokenizer"] =
+            json!({"type": "Sequence", "pretokenizers": [endless, before]});
+    });
+    let tokenizer = Tokenizer::load(dir.path()).unwrap();
+    assert!(tokenizer.encode("A film").is_ok());
+    let message = tokenizer.encode(&"x".repeat(60)).unwrap_err().to_string();
+    assert_says(&message, &["gives up on this text"]);
+    // It is as good as before.
+    assert!(tokenizer.encode("A film").is_ok());
+}

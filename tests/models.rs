@@ -11,7 +11,7 @@ use candle_core::Device;
 use candle_core::quantized::gguf_file;
 use ivg_playground::packs::check::{Finding, Verdict, check};
 use ivg_playground::packs::hub::{Hub, HubSettings};
-use ivg_playground::packs::survey::{Presence, Survey};
+use ivg_playground::packs::survey::{Inquirer, Presence, Survey};
 use ivg_playground::packs::{DeviceChoice, Pack, PackSource, Source};
 
 /// No request, no cache.
@@ -131,7 +131,7 @@ fn sizes_are_those_of_the_files_and_of_the_weights_as_held() {
     let dir = good();
     edit(&dir.path().join("pack.toml"), "\"untuned\"", "\"untuned\", precision = \"q8_0\"");
     let source = PackSource::Folder(dir.path().to_owned());
-    let survey = Survey::new(&source, &hub(), true, &|| false).unwrap();
+    let survey = Survey::new(&source, &mut Inquirer::new(&hub(), true, &|| false)).unwrap();
     let roles: Vec<&str> = survey.models.iter().map(|model| model.role).collect();
     assert_eq!(roles, ["base", "untuned", "tuned", "value", "judge"]);
     let base = &survey.models[0];
@@ -148,7 +148,7 @@ fn sizes_are_those_of_the_files_and_of_the_weights_as_held() {
     assert_eq!(survey.models[2].held_bytes, survey.models[1].held_bytes);
     assert_eq!((survey.missing_bytes(), survey.models[4].parameters), (Some(0), Some(16)));
     fs::remove_file(dir.path().join("base/model.safetensors")).unwrap();
-    let survey = Survey::new(&source, &hub(), true, &|| false).unwrap();
+    let survey = Survey::new(&source, &mut Inquirer::new(&hub(), true, &|| false)).unwrap();
     assert_eq!(survey.models[0].presence, Presence::Broken);
     assert!(survey.models[0].problem.as_ref().unwrap().contains("model.safetensors"));
     assert_eq!(survey.held_bytes(), None);
@@ -165,7 +165,7 @@ fn a_gguf_file_is_measured_by_its_header() {
             format!("name = \"x\"\ndescription = \"\"\n[base]\nfolder = \"{file}\"\n{precision}");
         fs::write(dir.path().join("pack.toml"), toml).unwrap();
         let source = PackSource::Folder(dir.path().to_owned());
-        Survey::new(&source, &hub(), false, &|| false).unwrap().models.remove(0)
+        Survey::new(&source, &mut Inquirer::new(&hub(), false, &|| false)).unwrap().models.remove(0)
     };
     let (held, f32) = (survey(""), survey("precision = \"f32\""));
     let source = PackSource::Folder(dir.path().to_owned());

@@ -11,10 +11,11 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 use ivg_playground::guidance::ValuePrompt;
 use ivg_playground::lm::Lm;
-use ivg_playground::packs::check::{Verdict, check};
+use ivg_playground::packs::check::{Finding, Verdict, check};
 use ivg_playground::packs::hub::{Hub, HubSettings};
-use ivg_playground::packs::survey::{Kind, Survey};
+use ivg_playground::packs::survey::{Inquirer, Kind, Survey};
 use ivg_playground::packs::{DeviceChoice, Pack, PackSource};
+use ivg_playground::worker::protocol::no_gpu_support;
 
 const GGUF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/quantised/q8_0.gguf");
 
@@ -149,7 +150,7 @@ fn a_value_head_may_stand_on_another_role_s_model() {
     let source = PackSource::Folder(dir.path().to_owned());
     pack.manifest.write(dir.path()).unwrap();
     let hub = offline();
-    let survey = Survey::new(&source, &hub, false, &|| false).unwrap();
+    let survey = Survey::new(&source, &mut Inquirer::new(&hub, false, &|| false)).unwrap();
     let rows: Vec<_> = survey.models.iter().map(|m| (m.role, m.kind, m.same_as)).collect();
     let expected = [
         ("base", Kind::Model, None),
@@ -351,9 +352,8 @@ fn a_tokenizer_may_have_more_tokens_than_the_model() {
     }
     let source = PackSource::Folder(dir.path().to_owned());
     let found = check(&source, &offline(), &|| false);
-    let noted = |f: &ivg_playground::packs::check::Finding| {
-        f.verdict == Verdict::Note && f.text.contains("the first 257 of them")
-    };
+    let noted =
+        |f: &Finding| f.verdict == Verdict::Note && f.text.contains("the first 257 of them");
     assert!(found.iter().any(noted), "{found:?}");
 }
 
@@ -375,6 +375,11 @@ fn a_model_too_large_for_the_memory_is_refused_before_it_is_read() {
     file.set_len(content.len() as u64 + 2 * rows * rows).unwrap();
     let message = load(dir.path(), "base.path = \"base\"").err().unwrap();
     assert!(message.starts_with("base model: its weights take 1.1 TB"), "{message}");
+    let source = PackSource::Folder(dir.path().to_owned());
+    let found = check(&source, &offline(), &|| false);
+    let verdict = if no_gpu_support().is_some() { Verdict::Fault } else { Verdict::Note };
+    let is_told = |f: &Finding| f.verdict == verdict && f.text.contains("take 1.1 TB");
+    assert!(found.iter().any(is_told), "{found:?}");
 }
 
 /// Few instructions, and a list of a million million.

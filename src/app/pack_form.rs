@@ -42,8 +42,8 @@ struct RoleForm {
 pub enum Decision {
     /// Ask where to save it.
     Save,
-    /// Drop it.
-    Cancel,
+    /// Close it; what is typed is kept.
+    Close,
 }
 
 impl Default for RoleForm {
@@ -156,19 +156,25 @@ impl PackForm {
                 if save.on_disabled_hover_text(reason.unwrap_or_default()).clicked() {
                     decision = Some(Decision::Save);
                 }
-                if secondary_button(ui, "Cancel", 88.0, true).clicked() {
-                    decision = Some(Decision::Cancel);
+                let close = secondary_button(ui, "Close", 88.0, true);
+                if close.on_hover_text("What is typed stays for the next time.").clicked() {
+                    decision = Some(Decision::Close);
+                }
+                if !self.is_untouched() && secondary_button(ui, "Clear", 88.0, true).clicked() {
+                    *self = Self::new(self.defaults.clone());
                 }
             });
         });
-        // A click beside it must not throw away what was typed.
-        if modal.should_close() && decision.is_none() && self.is_untouched() {
-            decision = Some(Decision::Cancel);
+        // A click beside it is a slip where something is typed.
+        let is_slip = modal.backdrop_response.clicked() && !self.is_untouched();
+        if modal.should_close() && !is_slip {
+            decision = decision.or(Some(Decision::Close));
         }
         decision
     }
 
-    fn is_untouched(&self) -> bool {
+    /// Whether nothing is typed.
+    pub fn is_untouched(&self) -> bool {
         Self { is_new: true, ..Self::new(self.defaults.clone()) }
             == Self { is_new: true, ..self.clone() }
     }

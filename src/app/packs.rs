@@ -58,6 +58,7 @@ impl App {
         // Its card is not on the stage.
         if self.stage.is_on() {
             self.stage.toggle(ctx, &self.preferences);
+            self.stage.fill_screen(ctx);
         }
         self.preferences.side = Side::Models;
         self.shelf.fresh = Some(source.clone());
@@ -117,7 +118,8 @@ impl App {
                 }
             }
             PackAction::New => {
-                self.shelf.form = Some(PackForm::new(self.preferences.settings.clone()));
+                let empty = || PackForm::new(self.preferences.settings.clone());
+                self.shelf.form = Some(self.shelf.draft.take().unwrap_or_else(empty));
             }
         }
     }
@@ -151,7 +153,7 @@ impl App {
         }
         let Some(form) = &mut self.shelf.form else { return };
         match form.show(ui) {
-            Some(Decision::Cancel) => self.shelf.form = None,
+            Some(Decision::Close) => self.shelf.close_form(),
             Some(Decision::Save) => self.ask_for_pack(Purpose::SavePack),
             None => {}
         }

@@ -58,8 +58,12 @@ pub struct Shelf {
     pub fresh: Option<PackSource>,
     /// A pack that is being put together.
     pub form: Option<PackForm>,
+    /// One that was closed before it was saved, to be gone on with.
+    pub draft: Option<PackForm>,
     /// Where models are downloaded from; none: as the environment says.
     hub: Option<HubSettings>,
+    /// A pack whose download has ended early: the next one goes on with it.
+    interrupted: Option<PackSource>,
     /// From this size on a download is asked about, in bytes.
     large: u64,
     fetches: u64,
@@ -81,6 +85,8 @@ impl Shelf {
     /// A person wants a pack that is not all here: how large it is comes first.
     pub fn want(&mut self, ctx: &Context, source: PackSource) {
         match self.survey(&source).and_then(Survey::missing_bytes) {
+            // Who goes on with a download has agreed to it before.
+            Some(_) if self.is_interrupted(&source) => self.fetch(ctx, source),
             Some(missing) if missing >= self.large => self.in_question = Some(source),
             Some(_) => self.fetch(ctx, source),
             None => {
@@ -96,6 +102,18 @@ impl Shelf {
         let fetching = Fetching { source: source.clone(), progress: None, number: self.fetches };
         self.fetching = Some(fetching);
         self.ask(ctx, Ask::Fetch(self.fetches, source));
+    }
+
+    /// Whether a download of this pack has ended early, with some of it here.
+    pub fn is_interrupted(&self, source: &PackSource) -> bool {
+        self.interrupted.as_ref() == Some(source)
+    }
+
+    /// Notes what a download that ends early leaves.
+    fn end_early(&mut self) {
+        let fetching = self.fetching.take();
+        let begun = fetching.filter(|f| f.progress.as_ref().is_some_and(|p| p.done_bytes > 0));
+        self.interrupted = begun.map(|fetching| fetching.source);
     }
 
     /// What is under way for a pack that a person wants, and the share of it that is done.
@@ -127,6 +145,11 @@ impl Shelf {
         if let (Some(fetching), Some(library)) = (&self.fetching, &self.library) {
             library.stop(fetching.number);
         }
+    }
+
+    /// Closes the form; what was typed is there when it is opened again.
+    pub fn close_form(&mut self) {
+        self.draft = self.form.take().filter(|form| !form.is_untouched());
     }
 
     /// Writes the pack that was put together.
@@ -180,14 +203,15 @@ impl Shelf {
             }
             Told::Fetched(source) => {
                 self.fetching = None;
+                self.interrupted = None;
                 Some(Outcome::Ready(source))
             }
             Told::FetchStopped => {
-                self.fetching = None;
+                self.end_early();
                 None
             }
             Told::FetchFailed(_, reason) => {
-                self.fetching = None;
+                self.end_early();
                 Some(Outcome::Error(crate::words::sentence(&reason)))
             }
             Told::Saved(folder) => {

@@ -7,7 +7,7 @@ use anyhow::bail;
 use ivg_playground::packs::check::{Verdict, check};
 use ivg_playground::packs::hub::{Hub, Watch};
 use ivg_playground::packs::size::free_memory_bytes;
-use ivg_playground::packs::survey::{Entry, Kind, Presence, Survey};
+use ivg_playground::packs::survey::{Entry, Inquirer, Kind, Presence, Survey};
 use ivg_playground::packs::{Pack, PackSource};
 use ivg_playground::words::{bytes, weights};
 use serde::Serialize;
@@ -72,8 +72,9 @@ fn list(args: &ListArgs, pack: Option<PackSource>, hub: &Hub) -> anyhow::Result<
     let stopped = stop_on_interrupt()?;
     let sources = pack.map_or_else(PackSource::bundled, |pack| vec![pack]);
     let cancelled = || stopped.load(Ordering::Relaxed);
+    let mut inquirer = Inquirer::new(hub, !args.offline, &cancelled);
     let packs: Result<Vec<Survey>, _> =
-        sources.iter().map(|source| Survey::new(source, hub, !args.offline, &cancelled)).collect();
+        sources.iter().map(|source| Survey::new(source, &mut inquirer)).collect();
     let (packs, free) = (packs?, free_memory_bytes());
     let program = env!("CARGO_PKG_VERSION");
     let report = Report { program, free_memory_bytes: free, packs: &packs };

@@ -15,8 +15,8 @@ use super::error::{LmError, Result};
 use super::gguf::GgufFile;
 use super::weights::read_json;
 
-/// Instructions that a template may take: real ones take some hundred for two messages, one
-/// that loops for ever is stopped.
+/// Instructions that a template may take, 64 bytes that it makes counted as one: real ones take some
+/// hundred for two messages, one that loops for ever or doubles a text is stopped.
 const FUEL: u64 = 200_000;
 /// How long a template may take: real ones take less than a millisecond.
 const LONGEST: Duration = Duration::from_secs(3);
@@ -87,8 +87,8 @@ impl ChatTemplate {
     /// # Errors
     /// What the template itself refuses, such as a system prompt; a template that does not end.
     pub fn render(&self, system: Option<&str>, user: &str) -> Result<String> {
-        // Fuel counts instructions, not what one of them does with a list that was doubled forty
-        // times: that is left to itself, on a thread of its own.
+        // A list that was doubled forty times costs little fuel, for it is made only when one of its
+        // items is asked for; whoever asks is left to itself, on a thread of its own.
         let (template, system, user) = (self.clone(), system.map(str::to_owned), user.to_owned());
         let (done, result) = mpsc::channel();
         let work = move || done.send(template.render_here(system.as_deref(), &user));

@@ -4,6 +4,7 @@
 use std::fmt;
 use std::path::Path;
 
+use super::device::no_gpu_support;
 use super::hub::{Hub, is_sound};
 use super::loader::{PackFiles, chat_template, share_weights};
 use super::manifest::Manifest;
@@ -331,7 +332,8 @@ fn same_vocabulary(
     }
 }
 
-/// Whether the weights, as far as they are known, fit.
+/// Whether the weights, as far as they are known, fit. What the processor's memory has no room for,
+/// a GPU may have.
 fn memory(held: Option<u64>, findings: &mut Findings) {
     let (Some(held), Some(free)) = (held, free_memory_bytes()) else { return };
     let text = format!(
@@ -341,8 +343,13 @@ fn memory(held: Option<u64>, findings: &mut Findings) {
     );
     if held <= free {
         findings.good(text);
+    } else if no_gpu_support().is_none() {
+        findings.note(format!("{text}; a GPU may have more"));
     } else {
-        findings.note(format!("{text}; choose smaller models, or close other programs"));
+        findings.fault(format!(
+            "{text}; choose smaller models, hold them in 8 bits (precision = \"q8_0\"), or close \
+             other programs"
+        ));
     }
 }
 

@@ -21,13 +21,12 @@ pub enum PackError {
         looked: Vec<PathBuf>,
     },
     /// A pack's folder that is not there.
-    #[error("there is no folder {}; name one with a pack.toml, or one of {}", .folder.display(), .names.join(", "))]
-    NoFolder {
-        /// What was named.
-        folder: PathBuf,
-        /// The packs that come along.
-        names: Vec<String>,
-    },
+    #[error(
+        "there is no folder {} and no pack of that name; name a folder with a pack.toml, or one of \
+         the packs that the Models tab and `ivg-playground models list` show",
+        .0.display()
+    )]
+    NoFolder(PathBuf),
     /// A file that cannot be read.
     #[error("cannot read {}: {source}; check that the pack folder is complete", .file.display())]
     Unreadable {

@@ -71,10 +71,7 @@ impl PackSource {
     pub fn folder(&self) -> Result<PathBuf, PackError> {
         let name = match self {
             PackSource::Folder(folder) if folder.is_dir() => return Ok(folder.clone()),
-            PackSource::Folder(folder) => {
-                let folder = folder.clone();
-                return Err(PackError::NoFolder { folder, names: bundled_names() });
-            }
+            PackSource::Folder(folder) => return Err(PackError::NoFolder(folder.clone())),
             PackSource::Bundled(name) => name,
         };
         let looked: Vec<PathBuf> = asset_roots().into_iter().map(|root| root.join(name)).collect();

@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::PackSource;
 use super::error::PackError;
-use super::hub::{Fault, Hub};
+use super::hub::{Fault, Hub, HubError, Inquiry, Need, Order};
 use super::manifest::Manifest;
 use super::role::Part;
 use super::size::{Size, held_bytes, measure};
 use super::source::Local;
-use super::{PackSource, hub::Need};
 use crate::lm::Precision;
 
 /// What a pack needs.
@@ -80,19 +80,14 @@ pub enum Presence {
 }
 
 impl Survey {
-    /// Looks at a pack. With `ask`, the hub is asked for the sizes of what is not here, as long
-    /// as it answers and `cancelled` does not end it.
+    /// Looks at a pack with what `inquirer` may ask.
     ///
     /// # Errors
     /// A pack that is not there, or a `pack.toml` that is wrong.
-    pub fn new(
-        source: &PackSource,
-        hub: &Hub,
-        ask: bool,
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<Self, PackError> {
+    pub fn new(source: &PackSource, inquirer: &mut Inquirer<'_>) -> Result<Self, PackError> {
         let (folder, manifest) = source.open()?;
-        let mut surveyor = Surveyor { folder: &folder, hub, ask, cancelled };
+        inquirer.is_silence_told = false;
+        let mut surveyor = Surveyor { folder: &folder, inquirer };
         let parts = manifest.parts();
         let held = |part: &Part<'_>| precision(&manifest, part);
         let mut models: Vec<Entry> = Vec::with_capacity(parts.len());
@@ -144,14 +139,68 @@ impl Part<'_> {
     }
 }
 
-struct Surveyor<'a> {
-    folder: &'a Path,
+/// Asks the hub for the sizes of what is not here: about each model once, however many packs share
+/// it, and about none any more once nobody answers.
+pub struct Inquirer<'a> {
     hub: &'a Hub,
-    ask: bool,
+    /// Whether the hub may be asked at all.
+    may_ask: bool,
+    /// Ends it.
     cancelled: &'a dyn Fn() -> bool,
+    answers: Vec<(Order, Result<Inquiry, String>)>,
+    /// What is wrong, once nobody answers.
+    silence: Option<String>,
+    /// Whether the pack at hand has been told.
+    is_silence_told: bool,
 }
 
-impl Surveyor<'_> {
+impl<'a> Inquirer<'a> {
+    /// One that knows nothing yet. Without `may_ask` it only looks at what is here; `cancelled`
+    /// ends its asking.
+    pub fn new(hub: &'a Hub, may_ask: bool, cancelled: &'a dyn Fn() -> bool) -> Self {
+        Self { hub, may_ask, cancelled, answers: Vec::new(), silence: None, is_silence_told: false }
+    }
+
+    /// What the hub says of a model, or what is wrong; none where nothing is asked.
+    fn ask(&mut self, order: Order) -> Option<Result<Inquiry, String>> {
+        if !self.may_ask || (self.cancelled)() {
+            return None;
+        }
+        let same = |known: &&(Order, _)| known.0.model == order.model && known.0.need == order.need;
+        if let Some((_, answer)) = self.answers.iter().find(same) {
+            return Some(answer.clone());
+        }
+        if let Some(problem) = &self.silence {
+            // Once a pack is enough.
+            let is_first = !std::mem::replace(&mut self.is_silence_told, true);
+            return is_first.then(|| Err(format!("{} on the hub: {problem}", order.model.id)));
+        }
+        let answer = match self.hub.inquire(&order, self.cancelled) {
+            Err(e) if is_silence(&e) => {
+                (self.silence, self.is_silence_told) = (Some(e.fault.to_string()), true);
+                return Some(Err(e.to_string()));
+            }
+            answer => answer.map_err(|e| e.to_string()),
+        };
+        self.answers.push((order, answer.clone()));
+        Some(answer)
+    }
+}
+
+/// Whether asking for other models would only take time.
+fn is_silence(error: &HubError) -> bool {
+    matches!(
+        error.fault,
+        Fault::Unreachable(_) | Fault::Network(_) | Fault::Stalled(_) | Fault::Offline
+    )
+}
+
+struct Surveyor<'a, 'i> {
+    folder: &'a Path,
+    inquirer: &'a mut Inquirer<'i>,
+}
+
+impl Surveyor<'_, '_> {
     fn entry(&mut self, part: &Part<'_>, precision: Option<Precision>) -> Entry {
         let mut entry = Entry {
             role: part.role,
@@ -180,14 +229,14 @@ impl Surveyor<'_> {
     /// The part's files; none if they are to be downloaded.
     fn find(&self, part: &Part<'_>) -> Result<Option<Local>, PackError> {
         let local = part.local(self.folder)?;
-        Ok(local.or_else(|| self.hub.cached(&part.order()?)))
+        Ok(local.or_else(|| self.inquirer.hub.cached(&part.order()?)))
     }
 
     fn inquire(&mut self, part: &Part<'_>, precision: Option<Precision>, entry: &mut Entry) {
         entry.presence = Presence::ToDownload;
-        let Some(order) = part.order().filter(|_| self.ask) else { return };
-        match self.hub.inquire(&order, self.cancelled) {
-            Ok(inquiry) => {
+        match part.order().and_then(|order| self.inquirer.ask(order)) {
+            None => {}
+            Some(Ok(inquiry)) => {
                 let suits = match part.need {
                     Need::Gguf(_) => Precision::Q8_0,
                     _ => Precision::F32,
@@ -203,14 +252,7 @@ impl Surveyor<'_> {
                     entry.problem = Some(problem.to_owned());
                 }
             }
-            Err(e) => {
-                // Where nobody answers, asking for the others would only take time.
-                self.ask = !matches!(
-                    e.fault,
-                    Fault::Unreachable(_) | Fault::Network(_) | Fault::Stalled(_) | Fault::Offline
-                ) && !(self.cancelled)();
-                entry.problem = Some(e.to_string());
-            }
+            Some(Err(problem)) => entry.problem = Some(problem),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::thread;
 
 use thiserror::Error;
 
+use super::holder::Holder;
 use super::link::{Link, WorkerEnd, link};
 use super::protocol::{
     Command, Cost, DeviceChoice, Event, PackInfo, PackSource, Request, RoleInfo, RunId,
@@ -52,12 +53,12 @@ pub fn spawn(wake: impl Fn() + Send + 'static) -> std::io::Result<Link> {
 struct Engine {
     end: WorkerEnd,
     device: DeviceChoice,
-    pack: Option<(PackSource, Pack)>,
+    holder: Holder,
 }
 
 impl Engine {
     fn new(end: WorkerEnd) -> Self {
-        Self { end, device: DeviceChoice::default(), pack: None }
+        Self { end, device: DeviceChoice::default(), holder: Holder::default() }
     }
 
     fn run(mut self) {
@@ -74,53 +75,18 @@ impl Engine {
         }
     }
 
-    /// `note` is said where loading itself has nothing to say of the device. The pack before stays
-    /// in use until the new one is there, but where there is no room for both.
+    /// `note` is said where loading itself has nothing to say of the device.
     fn load(&mut self, source: &PackSource, device: DeviceChoice, note: Option<String>) {
-        let mut loaded = self.attempt(source, device);
-        let on_gpu = self.pack.as_ref().is_some_and(|(_, pack)| !pack.device.is_cpu());
-        let is_cramped = match &loaded {
-            Ok(pack) => on_gpu && pack.device.is_cpu() && pack.was_too_large,
-            Err(WorkerError::Pack(PackError::TooLarge { held_bytes, free_bytes, .. })) => {
-                let before = self.pack.as_ref().filter(|_| !on_gpu);
-                before.is_some_and(|(_, pack)| *held_bytes <= free_bytes + pack.most_bytes())
-            }
-            Err(_) => false,
-        };
-        if is_cramped {
-            let before = self.pack.take().map(|(source, _)| source);
-            loaded = self.attempt(source, device);
-            // The window goes on with the pack that it has.
-            if let (Err(_), Some(before)) = (&loaded, before) {
-                self.pack = self.attempt(&before, device).ok().map(|pack| (before, pack));
-            }
-        }
-        match loaded {
-            Ok(mut pack) => {
-                pack.device_note = pack.device_note.or(note);
-                self.end.send(Event::Loaded(describe(source, &pack)));
-                self.pack = Some((source.clone(), pack));
+        let Self { end, holder, .. } = self;
+        match holder.replace(source, |source| open(end, source, device)) {
+            Ok(pack) => {
+                pack.device_note = pack.device_note.take().or(note);
+                end.send(Event::Loaded(describe(source, pack)));
             }
             Err(e) => {
-                self.end.send(Event::LoadFailed(e.to_string()));
+                end.send(Event::LoadFailed(e.to_string()));
             }
         }
-    }
-
-    fn attempt(&self, source: &PackSource, device: DeviceChoice) -> Result<Pack, WorkerError> {
-        let end = &self.end;
-        let mut report = |step: Step<'_>| {
-            end.send(match step {
-                Step::Downloading(progress) => Event::Downloading(progress.clone()),
-                Step::Reading { role, share } => {
-                    Event::Loading { what: format!("{role} model"), fraction: share }
-                }
-            });
-        };
-        // Whoever closes the window does not wait for a download.
-        let cancelled = || end.is_stopped(RunId::MAX);
-        let hub = Hub::from_env();
-        guard(|| Ok(Pack::load_from(source, device, &hub, &cancelled, &mut report)?))
     }
 
     fn generate(&mut self, run: RunId, request: &Request) {
@@ -133,7 +99,7 @@ impl Engine {
     }
 
     fn sweep(&mut self, run: RunId, request: &SweepRequest) {
-        let pack = self.pack.as_ref().map(|(_, pack)| pack);
+        let pack = self.holder.pack();
         if let Err(e) = guard(|| sweep(&self.end, pack.ok_or(WorkerError::NoPack)?, run, request)) {
             tracing::warn!(run, error = %e, "sweep failed");
             let message = self.told(&e);
@@ -144,8 +110,7 @@ impl Engine {
 
     /// Whether a run has ended because the GPU's memory is used up.
     fn has_filled_gpu(&self, error: &WorkerError) -> bool {
-        let on_gpu = self.pack.as_ref().is_some_and(|(_, pack)| !pack.device.is_cpu());
-        on_gpu && is_out_of_memory(error)
+        self.holder.is_on_gpu() && is_out_of_memory(error)
     }
 
     fn told(&self, error: &WorkerError) -> String {
@@ -162,7 +127,7 @@ impl Engine {
         if !self.has_filled_gpu(error) {
             return;
         }
-        if let Some(source) = self.pack.as_ref().map(|(source, _)| source.clone()) {
+        if let Some(source) = self.holder.source().cloned() {
             let note = "The processor computes: the GPU's memory is too small for such runs.";
             self.load(&source, DeviceChoice::Cpu, Some(note.to_owned()));
         }
@@ -170,7 +135,7 @@ impl Engine {
 
     /// Steps the arms in turn, so that all columns grow together.
     fn run_arms(&self, run: RunId, request: &Request) -> Result<(), WorkerError> {
-        let (_, pack) = self.pack.as_ref().ok_or(WorkerError::NoPack)?;
+        let pack = self.holder.pack().ok_or(WorkerError::NoPack)?;
         if request.columns.is_empty() {
             return Err(WorkerError::NoArms);
         }
@@ -228,6 +193,22 @@ impl Engine {
     }
 }
 
+/// Opens a pack, with reports of how far it is.
+fn open(end: &WorkerEnd, source: &PackSource, device: DeviceChoice) -> Result<Pack, WorkerError> {
+    let mut report = |step: Step<'_>| {
+        end.send(match step {
+            Step::Downloading(progress) => Event::Downloading(progress.clone()),
+            Step::Reading { role, share } => {
+                Event::Loading { what: format!("{role} model"), fraction: share }
+            }
+        });
+    };
+    // Whoever closes the window does not wait for a download.
+    let cancelled = || end.is_stopped(RunId::MAX);
+    let hub = Hub::from_env();
+    guard(|| Ok(Pack::load_from(source, device, &hub, &cancelled, &mut report)?))
+}
+
 /// Turns a panic into an error, so that neither a run nor a damaged file takes the program down.
 pub(super) fn guard<T>(work: impl FnOnce() -> Result<T, WorkerError>) -> Result<T, WorkerError> {
     // Nothing that `work` touches is used again after a panic but the pack, which a run only
@@ -278,7 +259,7 @@ mod tests {
     fn a_run_too_large_for_the_gpu_moves_the_pack_to_the_processor() {
         let (window, end) = link(|| {});
         let mut engine = Engine::new(end);
-        engine.load(&PackSource::Bundled("imdb".into()), DeviceChoice::Cpu, None);
+        engine.load(&PackSource::default(), DeviceChoice::Cpu, None);
         let told = |engine: &mut Engine, error: &WorkerError| {
             window.drain().for_each(drop);
             let said = engine.told(error);
@@ -292,8 +273,13 @@ mod tests {
         let full = cuda_error("CUDA_ERROR_OUT_OF_MEMORY");
         let (said, loaded) = told(&mut engine, &full);
         assert!(said.contains("OUT_OF_MEMORY") && loaded.is_none(), "the processor is no GPU");
-        let Some((_, pack)) = &mut engine.pack else { panic!("no pack") };
-        pack.device = Device::Cuda(CudaDevice);
+        let on_gpu = |source: &PackSource| {
+            let mut pack = Pack::load(source, DeviceChoice::Cpu, &mut |_, _| {})?;
+            pack.device = Device::Cuda(CudaDevice);
+            Ok(pack)
+        };
+        let replaced = engine.holder.replace(&PackSource::default(), on_gpu);
+        assert!(replaced.is_ok());
         let (said, loaded) = told(&mut engine, &cuda_error("an illegal address"));
         assert!(said.contains("illegal address") && loaded.is_none());
         let (said, loaded) = told(&mut engine, &full);
@@ -301,6 +287,6 @@ mod tests {
         let loaded = loaded.expect("it is loaded anew");
         assert!(loaded.device.starts_with("CPU"));
         assert!(loaded.device_note.is_some_and(|note| note.contains("too small")));
-        assert!(engine.pack.is_some_and(|(_, pack)| pack.device.is_cpu()));
+        assert!(engine.holder.pack().is_some_and(|pack| pack.device.is_cpu()));
     }
 }

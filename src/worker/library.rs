@@ -11,6 +11,7 @@ use super::engine::{WorkerError, guard};
 use crate::packs::hub::Watch;
 pub use crate::packs::hub::{Hub, HubSettings, Progress};
 use crate::packs::size::free_memory_bytes;
+use crate::packs::survey::Inquirer;
 pub use crate::packs::survey::{Entry, Kind, Presence, Survey};
 pub use crate::packs::{
     HubModel, JudgeRole, MAIN, MANIFEST, Manifest, PLACEHOLDER, PackSource, Precision, PromptStyle,
@@ -149,11 +150,17 @@ impl Desk {
         self.stopped.load(Ordering::Relaxed) >= fetch
     }
 
+    /// The window closing ends questions; another question does not.
+    fn is_closing(&self) -> bool {
+        self.is_stopped(u64::MAX)
+    }
+
     fn answer(&self, ask: Ask) {
         match ask {
             Ask::Look { added, hub } => self.look(added, hub),
             Ask::Measure(source) => {
-                let measured = self.survey(source, true);
+                let cancelled = || self.is_closing();
+                let measured = survey(source, &mut Inquirer::new(&self.hub, true, &cancelled));
                 self.tell(Told::Measured(measured));
             }
             Ask::Fetch(fetch, source) => self.fetch(fetch, source),
@@ -174,15 +181,10 @@ impl Desk {
         let mut bundled = PackSource::bundled().into_iter();
         let first = bundled.next().into_iter();
         let sources = first.chain(added.into_iter().map(PackSource::Folder)).chain(bundled);
-        let packs = sources.map(|source| self.survey(source, ask_hub)).collect();
+        let cancelled = || self.is_closing();
+        let mut inquirer = Inquirer::new(&self.hub, ask_hub, &cancelled);
+        let packs = sources.map(|source| survey(source, &mut inquirer)).collect();
         self.tell(Told::Packs { packs, free_memory_bytes: free_memory_bytes() });
-    }
-
-    fn survey(&self, source: PackSource, ask_hub: bool) -> Shelved {
-        // The window closing ends it; another question does not.
-        let cancelled = || self.is_stopped(u64::MAX);
-        let survey = guard(|| Ok(Survey::new(&source, &self.hub, ask_hub, &cancelled)?));
-        Shelved { source, survey: survey.map_err(|e| e.to_string()) }
     }
 
     fn fetch(&self, fetch: u64, source: PackSource) {
@@ -197,4 +199,9 @@ impl Desk {
             Err(e) => Told::FetchFailed(source, e.to_string()),
         });
     }
+}
+
+fn survey(source: PackSource, inquirer: &mut Inquirer<'_>) -> Shelved {
+    let survey = guard(|| Ok(Survey::new(&source, inquirer)?));
+    Shelved { source, survey: survey.map_err(|e| e.to_string()) }
 }

@@ -2,6 +2,7 @@
 //! with its run, a stop read between any two forward passes.
 
 mod engine;
+mod holder;
 pub mod library;
 mod link;
 pub mod protocol;

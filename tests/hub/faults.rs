@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ivg_playground::packs::hub::{Fault, HubError, Need};
+use ivg_playground::packs::hub::{Fault, HubError, Need, Watch};
 
 use super::bench::{Bench, fetch, order, order_of, weights};
 use super::server::{Act, Request, Server};
@@ -69,8 +69,14 @@ fn a_busy_server_is_left_alone_as_long_as_it_asks() {
         if is_list(request) && before == 0 { Act::Busy(1) } else { Act::Serve }
     }));
     let start = Instant::now();
-    bench.fetch(&order()).unwrap();
+    // Who watches learns why nothing happens.
+    let mut seen = Vec::new();
+    let mut watch = Watch { cancelled: &|| false, progress: &mut |p| seen.push(p.to_string()) };
+    bench.hub().fetch(&[order()], false, &mut watch).unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1));
+    let why = "asking the hub · too many requests (429), trying again in 1 s";
+    assert!(seen.iter().any(|words| words == why), "{seen:?}");
+    assert!(!seen.last().unwrap().contains("trying again"), "{seen:?}");
     // Longer than anybody would wait.
     let (error, log) = refused(&Act::Busy(3600), true);
     assert!(error.to_string().contains("try again in 60 min"), "{error}");

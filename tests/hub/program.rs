@@ -106,6 +106,24 @@ fn what_the_hub_refuses_is_one_line() {
     assert!(message.contains("check the network"), "{message}");
 }
 
+/// What is cached is used alone only where nobody has asked for something newer.
+#[test]
+fn an_update_without_a_network_is_refused_and_costs_nothing() {
+    let case = Case::new(Server::good());
+    out(&case.run(&["models", "download"]));
+    case.server.forget();
+    let update = ["models", "download", "--update"];
+    let message = refusal(&case.run_alone(&update, "pack"));
+    assert!(message.contains("tiny/base") && message.contains("check the network"), "{message}");
+    let mut offline = case.command(&update, &case.path("pack"), &case.server.address);
+    let message = refusal(&offline.env("HF_HUB_OFFLINE", "1").output().unwrap());
+    assert!(message.contains("may not be asked (HF_HUB_OFFLINE)"), "{message}");
+    assert_eq!(case.server.log(), []);
+    text(&case.run_alone(&GENERATE, "pack"));
+    assert!(out(&case.run(&update)).contains("tiny: everything is here"));
+    assert_eq!(case.server.log().len(), ROLES.len());
+}
+
 #[test]
 fn download_check_and_list_agree() {
     let case = Case::new(Server::good());

@@ -18,6 +18,11 @@ use crate::server::{Act, Server};
 
 /// A pack whose base is on the hub, and a window that lists it.
 fn listed(dir: &Path, server: &Server, large: u64) -> Bench {
+    listed_with(dir, server, large, 0)
+}
+
+/// The same, which tries that often again.
+fn listed_with(dir: &Path, server: &Server, large: u64, retries: u32) -> Bench {
     let weights: Vec<u8> =
         (0..60_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     server.add(
@@ -34,7 +39,7 @@ fn listed(dir: &Path, server: &Server, large: u64) -> Bench {
         endpoint: server.address.clone(),
         cache: Some(dir.join("cache")),
         stall_timeout: Duration::from_secs(60),
-        retries: 0,
+        retries,
         ..HubSettings::default()
     };
     open(dir, hub, large)
@@ -92,10 +97,28 @@ fn a_download_that_was_stopped_goes_on_where_it_was() {
     });
     bench.click("Stop the download");
     bench.wait("the end of it", |b| !b.shows("Stop the download"));
-    // Its size is known now.
-    bench.click("Download 60 kB and load: far");
+    // How much of it is left, the hub says when it is asked.
+    bench.click("Refresh");
+    bench.wait("the look", |b| b.shows("to download · 1000 · 60 kB"));
+    bench.click("Download the rest and load: far");
     assert!(matches!(command(&mut bench), Command::LoadPack(_)));
     assert_eq!(server.starts("model.safetensors"), [None, Some(30_000)]);
+}
+
+/// Somebody who waits sees what for.
+#[test]
+fn a_pause_between_two_attempts_is_shown() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::scripted(|request, before| {
+        let is_weights = request.file() == "model.safetensors" && request.method == "GET";
+        if is_weights && before == 0 { Act::Busy(2) } else { Act::Serve }
+    });
+    let mut bench = listed_with(dir.path(), &server, u64::MAX, 1);
+    bench.click("Download and load: far");
+    bench.wait("the reason", |b| {
+        b.reads("base model · 9 B of 60 kB · too many requests (429), trying again in")
+    });
+    assert!(matches!(command(&mut bench), Command::LoadPack(_)));
 }
 
 #[test]
@@ -127,8 +150,11 @@ fn a_pack_that_is_opened_is_looked_at_first() {
         let named = Options::new(source.clone());
         Options { hub: Some(hub.clone()), large_download_bytes, look_first: true, ..named }
     };
-    let mut bench = Bench::closed(options(), Preferences::default());
+    // On the stage its card could not be seen.
+    let presenting = Options { present: true, ..options() };
+    let mut bench = Bench::closed(presenting, Preferences::default());
     bench.wait("the question", |b| b.shows("Download 60 kB?"));
+    assert!(bench.reads("to download · 1000 · 60 kB") && !bench.shows("Leave"));
     assert_eq!(bench.window.state().preferences().side, Side::Models);
     assert!(server.starts("model.safetensors").is_empty());
     assert!(bench.window.state().session().loading.is_none(), "an answer is awaited");

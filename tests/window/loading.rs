@@ -21,6 +21,7 @@ fn the_pack_asked_for_is_loaded_and_shown() {
         total_bytes: 3_400_000_000,
         bytes_per_s: Some(12.3e6),
         seconds_left: Some(178.0),
+        pause: None,
     }));
     bench.window.run();
     assert!(bench.shows("Loading 35% · base model · 1.2 GB of 3.4 GB · 12 MB/s · 3 min left"));

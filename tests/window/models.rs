@@ -170,11 +170,28 @@ fn a_pack_is_put_together_and_saved() {
     assert_eq!(saved.defaults, bench.settings().clone());
 }
 
+/// Escape and a wrong button cost nothing that was typed; only Clear throws it away.
 #[test]
-fn a_form_that_is_dropped_leaves_nothing() {
+fn a_form_that_is_closed_keeps_what_was_typed() {
     let mut bench = listed();
     bench.click("New pack");
-    bench.click("Cancel");
-    assert!(!bench.shows("Base: files"));
+    assert!(!bench.shows("Clear"));
+    bench.window.get_by_role_and_label(Role::TextInput, "Base: files").focus();
+    bench.window.run();
+    bench.overtype("some/model");
+    for close in ["Escape", "Close"] {
+        match close {
+            "Close" => bench.click("Close"),
+            _ => bench.key(Modifiers::NONE, Key::Escape),
+        }
+        assert!(!bench.shows("Base: files"), "{close}");
+        bench.click("New pack");
+        assert!(bench.reads("some/model"), "{close}");
+    }
+    bench.click("Clear");
+    assert!(!bench.reads("some/model"));
+    bench.click("Close");
+    bench.click("New pack");
+    assert!(!bench.reads("some/model"));
     bench.expect_silence();
 }

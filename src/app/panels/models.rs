@@ -223,6 +223,9 @@ impl ModelsList<'_> {
         };
         let label = match (missing, survey.missing_bytes()) {
             (false, _) => "Load".to_owned(),
+            (true, _) if self.shelf.is_interrupted(source) => {
+                "Download the rest and load".to_owned()
+            }
             (true, Some(missing)) => format!("Download {} and load", bytes(missing)),
             (true, None) => "Download and load".to_owned(),
         };

@@ -122,10 +122,10 @@ impl Store {
         self.paths.blob_path(name)
     }
 
-    /// Where contents arrive. The name that Python's `huggingface_hub` uses, so that either goes
-    /// on with what the other began.
-    pub fn partial(&self, name: &str, lock: &Lock) -> PathBuf {
-        if lock.is_alone {
+    /// Where contents arrive; `is_alone` as the [`Lock`] says. The name that Python's
+    /// `huggingface_hub` uses, so that either goes on with what the other began.
+    pub fn partial(&self, name: &str, is_alone: bool) -> PathBuf {
+        if is_alone {
             return self.blob(&format!("{name}.incomplete"));
         }
         self.blob(&format!("{name}.{}.incomplete", std::process::id()))

@@ -29,7 +29,8 @@ impl fmt::Display for Place<'_> {
     }
 }
 
-/// One way in which a download fails.
+/// One way in which a download fails. Its sentence says what is wrong and, behind a semicolon, what
+/// to do about it.
 #[derive(Debug, Error)]
 pub enum Fault {
     /// The hub answered, and said no.
@@ -84,8 +85,8 @@ pub enum Fault {
     Lacks(String),
     /// The files are not here and no request may be made.
     #[error(
-        "not in the cache, and HF_HUB_OFFLINE forbids a download; unset it, or run \
-         `ivg-playground models download --pack ...` where there is a network"
+        "the hub may not be asked (HF_HUB_OFFLINE); unset it, or run `ivg-playground models download \
+         --pack ...` where there is a network"
     )]
     Offline,
     /// A person stopped it.
@@ -105,6 +106,12 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// What is wrong, without what to do about it: its sentence up to the semicolon.
+    pub(super) fn problem(&self) -> String {
+        let text = self.to_string();
+        text.split_once(';').map_or(text.as_str(), |(problem, _)| problem).to_owned()
+    }
+
     /// Whether another attempt may go better. `has_answered`: whether the hub has been reached
     /// before, so that an address where nobody answers is a passing trouble.
     pub(super) fn is_passing(&self, has_answered: bool) -> bool {

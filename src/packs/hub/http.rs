@@ -9,6 +9,7 @@ use ureq::http::{Response, Uri};
 use ureq::{Agent, Body};
 
 use super::error::Fault;
+use super::progress::Tally;
 use super::settings::HubSettings;
 
 /// Redirects that are followed for one request.
@@ -51,6 +52,8 @@ impl Stop {
 pub(super) struct Client<'a> {
     pub settings: &'a HubSettings,
     pub stop: &'a Stop,
+    /// What has come of it so far.
+    pub tally: &'a Tally,
     agent: Agent,
     has_answered: AtomicBool,
 }
@@ -85,8 +88,8 @@ pub(super) fn agent(settings: &HubSettings) -> Agent {
 }
 
 impl<'a> Client<'a> {
-    pub fn new(settings: &'a HubSettings, agent: Agent, stop: &'a Stop) -> Self {
-        Self { settings, stop, agent, has_answered: AtomicBool::new(false) }
+    pub fn new(settings: &'a HubSettings, agent: Agent, stop: &'a Stop, tally: &'a Tally) -> Self {
+        Self { settings, stop, tally, agent, has_answered: AtomicBool::new(false) }
     }
 
     /// One request; redirects are followed. The token goes to the hub alone, never to the host
@@ -186,7 +189,10 @@ impl<'a> Client<'a> {
             wait = wait.max(*asked);
         }
         tracing::info!(%fault, ?wait, "trying again");
-        self.stop.sleep(wait)
+        self.tally.pause(fault.problem(), wait);
+        let slept = self.stop.sleep(wait);
+        self.tally.go_on();
+        slept
     }
 
     fn fault(&self, error: ureq::Error) -> Fault {

@@ -23,7 +23,7 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 
 pub use error::{Fault, HubError};
 pub use need::Need;
-pub use progress::Progress;
+pub use progress::{Pause, Progress};
 pub use settings::{HubSettings, Token};
 
 use self::cache::Store;
@@ -66,7 +66,8 @@ pub struct Watch<'a> {
 /// What the hub says of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inquiry {
-    /// Bytes that a download would fetch.
+    /// Bytes that a download would fetch: those of the files that are not here, without what an
+    /// earlier download has left of them.
     pub missing_bytes: u64,
     /// Bytes of all the files that are needed.
     pub total_bytes: u64,
@@ -94,6 +95,12 @@ impl Plan<'_> {
             let there = std::fs::metadata(self.store.pointer(commit, &item.file));
             !there.is_ok_and(|there| there.len() == item.size)
         })
+    }
+
+    /// Bytes of a missing file that have not arrived yet.
+    fn left_bytes(&self, item: &Item) -> u64 {
+        let arrived = std::fs::metadata(self.store.partial(&item.name, true));
+        item.size.saturating_sub(arrived.map_or(0, |arrived| arrived.len()))
     }
 }
 
@@ -147,9 +154,7 @@ impl Hub {
             }
         }
         if !wanted.is_empty() {
-            self.supervised(watch, |client, tally| {
-                fetch_all(self, client, tally, &wanted, update)
-            })?;
+            self.supervised(watch, |client| fetch_all(self, client, &wanted, update))?;
         }
         let found = orders.iter().map(|order| {
             let lost = || Fault::Lacks("what was downloaded is gone again; try again".to_owned());
@@ -171,10 +176,10 @@ impl Hub {
             return Err(failed(order, None)(Fault::Offline));
         }
         let mut watch = Watch { cancelled, progress: &mut |_| {} };
-        self.supervised(&mut watch, |client, tally| {
-            let plan = self.plan(client, tally, order, 0)?;
+        self.supervised(&mut watch, |client| {
+            let plan = self.plan(client, order, 0)?;
             Ok(Inquiry {
-                missing_bytes: plan.missing().map(|item| item.size).sum(),
+                missing_bytes: plan.missing().map(|item| plan.left_bytes(item)).sum(),
                 total_bytes: plan.items.iter().map(|item| item.size).sum(),
                 parameters: plan.listing.parameters(),
                 licence: plan.listing.licence(),
@@ -193,23 +198,23 @@ impl Hub {
     fn supervised<T: Send>(
         &self,
         watch: &mut Watch<'_>,
-        work: impl FnOnce(&Client<'_>, &Tally) -> T + Send,
+        work: impl FnOnce(&Client<'_>) -> T + Send,
     ) -> T {
         let (stop, tally, agent) = (Stop::default(), Tally::default(), agent(&self.settings));
-        let client = Client::new(&self.settings, agent.clone(), &stop);
-        let (client, tally) = (&client, &tally);
+        let client = Client::new(&self.settings, agent.clone(), &stop, &tally);
+        let client = &client;
         thread::scope(|scope| {
             let (working, ended) = bounded::<()>(0);
             let worker = scope.spawn(move || {
                 // Dropped when the work is done, or has panicked.
                 let _working = working;
-                work(client, tally)
+                work(client)
             });
             let mut meter = Meter::new();
             let mut agent = Some(agent);
             loop {
                 let is_done = ended.recv_timeout(POLL) != Err(RecvTimeoutError::Timeout);
-                if let Some(progress) = meter.read(tally, Instant::now()) {
+                if let Some(progress) = meter.read(&tally, Instant::now()) {
                     (watch.progress)(&progress);
                 }
                 if is_done {
@@ -230,7 +235,6 @@ impl Hub {
     fn plan<'o>(
         &self,
         client: &Client<'_>,
-        tally: &Tally,
         order: &'o Order,
         retries: u32,
     ) -> Result<Plan<'o>, HubError> {
@@ -241,10 +245,10 @@ impl Hub {
         if let Some(index) = files.iter().find(|file| is_index(file)).cloned() {
             let failed = |fault| failed(order, Some(&index))(fault);
             let item = listing.item(client, model, &index, retries).map_err(failed)?;
-            tally.expect(item.size);
-            tally.begin(role, &index);
+            client.tally.expect(item.size);
+            client.tally.begin(role, &index);
             let commit = listing.commit();
-            Transfer { client, tally, store: &store, commit, item: &item }.run().map_err(failed)?;
+            Transfer { client, store: &store, commit, item: &item }.run().map_err(failed)?;
             let names = shards(&store.pointer(commit, &index));
             let names = names.map_err(|reason| failed(Fault::Answer(reason)))?;
             if let Some(missing) = names.iter().find(|name| !listing.has(name)) {
@@ -266,7 +270,6 @@ impl Hub {
 fn fetch_all(
     hub: &Hub,
     client: &Client<'_>,
-    tally: &Tally,
     orders: &[&Order],
     update: bool,
 ) -> Result<(), HubError> {
@@ -275,7 +278,7 @@ fn fetch_all(
         let is_usable = !update && hub.cached(order).is_some();
         // For the optional files alone nobody should have to wait.
         let retries = if is_usable { 0 } else { hub.settings.retries };
-        match hub.plan(client, tally, order, retries) {
+        match hub.plan(client, order, retries) {
             Ok(plan) => plans.push(plan),
             Err(e) if is_usable && !matches!(e.fault, Fault::Cancelled) => {
                 tracing::info!(error = %e, "using what is cached");
@@ -284,19 +287,19 @@ fn fetch_all(
         }
     }
     let missing: u64 = plans.iter().flat_map(Plan::missing).map(|item| item.size).sum();
-    tally.expect(missing);
+    client.tally.expect(missing);
     for plan in &plans {
-        download(client, tally, plan)?;
+        download(client, plan)?;
     }
     Ok(())
 }
 
-fn download(client: &Client<'_>, tally: &Tally, plan: &Plan<'_>) -> Result<(), HubError> {
+fn download(client: &Client<'_>, plan: &Plan<'_>) -> Result<(), HubError> {
     let Plan { order, store, listing, .. } = plan;
     let commit = listing.commit();
     for item in plan.missing() {
-        tally.begin(order.role, &item.file);
-        let transfer = Transfer { client, tally, store, commit, item };
+        client.tally.begin(order.role, &item.file);
+        let transfer = Transfer { client, store, commit, item };
         transfer.run().map_err(failed(order, Some(&item.file)))?;
     }
     let keep = |fault| failed(order, None)(fault);

@@ -12,7 +12,7 @@ use crate::words;
 pub struct Progress {
     /// The role whose files arrive now.
     pub role: &'static str,
-    /// The file that arrives now.
+    /// The file that arrives now; empty before the first.
     pub file: String,
     /// Bytes that are here, of all files to be downloaded.
     pub done_bytes: u64,
@@ -22,6 +22,17 @@ pub struct Progress {
     pub bytes_per_s: Option<f64>,
     /// Time left at that speed.
     pub seconds_left: Option<f64>,
+    /// Why nothing is asked for at the moment.
+    pub pause: Option<Pause>,
+}
+
+/// A wait before another attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pause {
+    /// What went wrong with the last one, in words.
+    pub problem: String,
+    /// Until the next.
+    pub seconds_left: f64,
 }
 
 impl Progress {
@@ -31,7 +42,7 @@ impl Progress {
     }
 
     /// Speed and time left, as far as they are known.
-    pub fn pace(&self) -> String {
+    fn pace(&self) -> String {
         let speed = self.bytes_per_s.map(|speed| format!("{}/s", words::bytes(speed as u64)));
         let left = self.seconds_left.map(|left| format!("{} left", words::duration(left)));
         speed.into_iter().chain(left).collect::<Vec<_>>().join(" · ")
@@ -40,8 +51,16 @@ impl Progress {
 
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (done, total) = (words::bytes(self.done_bytes), words::bytes(self.total_bytes));
-        write!(f, "{} model · {done} of {total}", self.role)?;
+        if self.file.is_empty() {
+            f.write_str("asking the hub")?;
+        } else {
+            let (done, total) = (words::bytes(self.done_bytes), words::bytes(self.total_bytes));
+            write!(f, "{} model · {done} of {total}", self.role)?;
+        }
+        if let Some(Pause { problem, seconds_left }) = &self.pause {
+            let wait = words::duration(*seconds_left);
+            return write!(f, " · {problem}, trying again in {wait}");
+        }
         let pace = self.pace();
         if pace.is_empty() { Ok(()) } else { write!(f, " · {pace}") }
     }
@@ -59,6 +78,8 @@ struct State {
     total: u64,
     /// Bytes that came over the network, whether or not they were of use.
     arrived: u64,
+    /// What went wrong, and when the next attempt is.
+    pause: Option<(String, Instant)>,
 }
 
 impl Tally {
@@ -75,6 +96,16 @@ impl Tally {
         let mut state = self.state();
         state.role = role;
         state.file = file.to_owned();
+    }
+
+    /// Nothing is asked for until `wait` is over.
+    pub fn pause(&self, problem: String, wait: Duration) {
+        self.state().pause = Some((problem, Instant::now() + wait));
+    }
+
+    /// A pause is over.
+    pub fn go_on(&self) {
+        self.state().pause = None;
     }
 
     /// Bytes that were here already.
@@ -110,10 +141,10 @@ impl Meter {
         Self { samples: VecDeque::new() }
     }
 
-    /// The progress now; none before the first file has begun.
+    /// The progress now; none before the first file has begun or the first pause.
     pub fn read(&mut self, tally: &Tally, now: Instant) -> Option<Progress> {
         let state = tally.state().clone();
-        if state.file.is_empty() {
+        if state.file.is_empty() && state.pause.is_none() {
             return None;
         }
         self.samples.push_back((now, state.arrived));
@@ -131,6 +162,10 @@ impl Meter {
             total_bytes: state.total,
             bytes_per_s,
             seconds_left: bytes_per_s.map(|s| state.total.saturating_sub(state.done) as f64 / s),
+            pause: state.pause.map(|(problem, end)| Pause {
+                problem,
+                seconds_left: end.saturating_duration_since(now).as_secs_f64(),
+            }),
         })
     }
 }
@@ -155,6 +190,25 @@ mod tests {
         assert!((second.share() - 0.6).abs() < 1e-6);
         let words = "base model · 600 B of 1.0 kB · 100 B/s · 4 s left";
         assert_eq!(second.to_string(), words);
+    }
+
+    #[test]
+    fn a_pause_says_why_and_how_long() {
+        let (tally, mut meter) = (Tally::default(), Meter::new());
+        tally.pause("too many requests (429)".to_owned(), Duration::from_secs(7));
+        let now = Instant::now();
+        let paused = meter.read(&tally, now + Duration::from_secs(3)).expect("a pause");
+        let words = "asking the hub · too many requests (429), trying again in 4 s";
+        assert_eq!(paused.to_string(), words);
+        tally.go_on();
+        assert_eq!(meter.read(&tally, now), None);
+        tally.expect(10);
+        tally.begin("base", "model.safetensors");
+        tally.arrived(5);
+        tally.pause("the connection failed (reset)".to_owned(), Duration::ZERO);
+        let paused = meter.read(&tally, Instant::now()).expect("begun");
+        let words = "base model · 5 B of 10 B · the connection failed (reset), trying again in 0 s";
+        assert_eq!(paused.to_string(), words);
     }
 
     #[test]

@@ -13,7 +13,6 @@ use super::checksum::CHUNK_BYTES;
 use super::error::Fault;
 use super::http::{Ask, Client, header};
 use super::listing::Item;
-use super::progress::Tally;
 
 /// New bytes after which a transfer that broke has earned all its attempts again: a large file
 /// on a poor line may break more often than `retries`.
@@ -22,7 +21,6 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 /// Fetches one file of a commit.
 pub(super) struct Transfer<'a> {
     pub client: &'a Client<'a>,
-    pub tally: &'a Tally,
     pub store: &'a Store,
     pub commit: &'a str,
     pub item: &'a Item,
@@ -58,9 +56,9 @@ impl Transfer<'_> {
         let lock = self.store.lock(name, &mut |wait| stop.sleep(wait))?;
         let blob = self.store.blob(name);
         if fs::metadata(&blob).is_ok_and(|there| there.is_file() && there.len() == *size) {
-            self.tally.found(*size);
+            self.client.tally.found(*size);
         } else {
-            self.fetch(&self.store.partial(name, &lock), &blob)?;
+            self.fetch(&self.store.partial(name, lock.is_alone), &blob)?;
         }
         self.store.link(self.commit, file, name)
     }
@@ -84,7 +82,7 @@ impl Transfer<'_> {
     fn fill(&self, path: &Path) -> Result<(), Doubt> {
         let Item { size, checksum, .. } = self.item;
         let mut partial = self.open(path)?;
-        self.tally.found(partial.held);
+        self.client.tally.found(partial.held);
         let mut failures = 0;
         while partial.held < *size {
             let before = partial.held;
@@ -138,7 +136,7 @@ impl Transfer<'_> {
 
     /// Throws away what is held.
     fn discard(&self, partial: &Partial) -> Doubt {
-        self.tally.lost(partial.held);
+        self.client.tally.lost(partial.held);
         match fs::remove_file(&partial.path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => disk(&partial.path, e).into(),
             _ => Doubt::Restart,
@@ -183,7 +181,7 @@ impl Transfer<'_> {
                 sum.update(&chunk[..read]);
             }
             partial.held = sent;
-            self.tally.arrived(read as u64);
+            self.client.tally.arrived(read as u64);
         }
     }
 
@@ -192,7 +190,7 @@ impl Transfer<'_> {
         if partial.held == 0 {
             return Ok(());
         }
-        self.tally.lost(partial.held);
+        self.client.tally.lost(partial.held);
         let emptied = partial.file.set_len(0).and_then(|()| partial.file.rewind());
         emptied.map_err(|source| disk(&partial.path, source))?;
         partial.sum = self.item.checksum.as_ref().map(|c| c.begin(self.item.size));
