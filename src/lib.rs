@@ -25,6 +25,7 @@ pub mod judge;
 pub mod lab;
 pub mod lm;
 pub mod packs;
+mod quiet;
 pub mod records;
 mod text;
 pub mod words;

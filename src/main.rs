@@ -4,6 +4,8 @@ mod cli;
 
 use std::process::ExitCode;
 
+use ivg_playground::words;
+
 fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -23,5 +25,5 @@ fn one_line(error: &anyhow::Error) -> String {
             line = if line.is_empty() { cause } else { format!("{line}: {cause}") };
         }
     }
-    line.replace('\n', " ")
+    words::one_line(&line)
 }

@@ -1,18 +1,24 @@
-//! Small text files that somebody else wrote.
+//! Files that somebody else wrote: not read by the gigabyte where they are called small, and not
+//! waited for where they are none.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-/// Reads a text file that has no business being longer than `most` bytes: what a folder from
-/// elsewhere calls small is not read by the gigabyte.
-pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<String> {
+/// Opens a file that is one.
+pub(crate) fn open_file(path: &Path) -> io::Result<File> {
     // Opening a pipe would wait for whoever writes to it.
     if !path.metadata()?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no file"));
     }
+    File::open(path)
+}
+
+/// Reads a text file that has no business being longer than `most` bytes: what a folder from
+/// elsewhere calls small is not read by the gigabyte.
+pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<String> {
     let mut text = String::new();
-    let read = File::open(path)?.take(most.saturating_add(1)).read_to_string(&mut text)?;
+    let read = open_file(path)?.take(most.saturating_add(1)).read_to_string(&mut text)?;
     if read as u64 > most {
         let problem = format!("is longer than {most} bytes, which cannot be right");
         return Err(io::Error::new(io::ErrorKind::InvalidData, problem));

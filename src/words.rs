@@ -9,6 +9,16 @@ pub fn counted(count: usize, thing: &str) -> String {
     if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
+/// `text` in one line of what can be printed: what comes out of a file may hold anything.
+pub fn one_line(text: &str) -> String {
+    let shown = |c: char| match c {
+        '\n' | '\r' | '\t' => ' ',
+        c if c.is_control() => char::REPLACEMENT_CHARACTER,
+        c => c,
+    };
+    text.chars().map(shown).collect()
+}
+
 /// A number of weights, such as "13.1 M" or "7.2 B"; few are counted.
 pub fn weights(count: u64) -> String {
     match count {

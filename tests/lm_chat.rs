@@ -103,6 +103,41 @@ fn templates_that_misbehave_are_refused_in_a_sentence() {
         // Sooner than by the clock, which would leave it to go on.
         assert!(started.elapsed().as_secs_f64() < 1.5, "{template}");
     }
+    // What would contain itself, and fields as wide as a novel.
+    for template in [
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}",
+        "{% set a = namespace() %}{% set b = namespace() %}{% set a.b = b %}{% set b.a = a %}\
+         {{ a | tojson }}",
+        "{{ '{:>4000000000}'.format(1) }}",
+        "{{ '{:>{}}'.format(1, 4000000000) }}",
+    ] {
+        let message = refusal(with(json!(template)).path());
+        assert!(message.contains("itself") || message.contains("wide"), "{message}");
+    }
+    // One expression as long as a template may be: no stack is too small for it.
+    let long = |begin: &str, part: &str, end: &str| {
+        let parts = part.repeat((65_000 - begin.len() - end.len()) / part.len());
+        with(json!(format!("{{{{ {begin}{parts}{end} }}}}")))
+    };
+    for (begin, part, end) in [
+        ("1", "+1", ""),
+        ("1", "**1", ""),
+        ("", "--", "1"),
+        ("", "not ", "1"),
+        ("1", " and 1", ""),
+        ("'a'", "~''", ""),
+        ("'a'", "|list", ""),
+        ("messages", "[0]", ""),
+        ("", "1 if 0 else ", "1"),
+    ] {
+        let dir = long(begin, part, end);
+        // Text or sentence: it goes on.
+        let loaded = ChatTemplate::load(dir.path());
+        drop(loaded.and_then(|template| template.unwrap().render(None, "Hi")));
+    }
+    let branches = "{% elif 0 %}".repeat(5_000);
+    let branches = with(json!(format!("{{% if 0 %}}{branches}{{% endif %}}")));
+    drop(ChatTemplate::load(branches.path()).and_then(|t| t.unwrap().render(None, "Hi")));
     assert!(refusal(with(json!("x".repeat(300_000))).path()).contains("long"));
     assert!(refusal(with(json!(7)).path()).contains("chat_template"));
     assert!(began.elapsed().as_secs() < 20);

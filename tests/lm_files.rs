@@ -270,3 +270,31 @@ fn a_pattern_that_gives_up_on_a_text_is_a_sentence() {
     // It is as good as before.
     assert!(tokenizer.encode("A film").is_ok());
 }
+
+/// What is no file is not waited for, and what is small elsewhere is not read by the gigabyte.
+#[cfg(unix)]
+#[test]
+fn pipes_and_endless_files_are_refused_at_once() {
+    let pipe = |path: &Path| {
+        std::fs::remove_file(path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    let endless = |path: &Path| {
+        std::fs::OpenOptions::new().write(true).open(path).unwrap().set_len(20 << 30).unwrap();
+    };
+    for (file, spoil, words) in [
+        ("config.json", &pipe as &dyn Fn(&Path), "is no file"),
+        ("model.safetensors", &pipe, "is no file"),
+        ("config.json", &endless, "is longer than"),
+    ] {
+        let dir = copy("gpt2");
+        spoil(&dir.path().join(file));
+        assert_says(&refusal(dir.path()), &[file, words]);
+    }
+    for (spoil, words) in [(&pipe as &dyn Fn(&Path), "is no file"), (&endless, "is longer than")] {
+        let dir = copy("tokenizer");
+        spoil(&dir.path().join("tokenizer.json"));
+        let message = Tokenizer::load(dir.path()).err().unwrap().to_string();
+        assert_says(&message, &["tokenizer.json", words]);
+    }
+}

@@ -219,6 +219,25 @@ fn the_bundled_pack_is_listed_and_in_order() {
     assert_eq!((status, text.as_str()), (Some(0), "imdb: everything is here\n"));
 }
 
+/// What stands in a file may be anything; what is printed of it stays in its line.
+#[test]
+fn what_files_say_does_not_steer_the_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let toml =
+        "name = \"x\"\ndescription = \"\"\n[base]\nfolder = \"/x\\u001b[31m\\nfake: line\"\n";
+    fs::write(dir.path().join("pack.toml"), toml).unwrap();
+    let pack = dir.path().to_str().unwrap();
+    for args in [["models", "list", "--pack", pack], ["models", "check", "--pack", pack]] {
+        let (_, lines, error) = ivg(&args);
+        assert!(lines.contains("fake: line"), "{lines}");
+        assert!(!lines.lines().any(|line| line.starts_with("fake")), "{lines}");
+        assert!(!lines.contains('\u{1b}') && !error.contains('\u{1b}'));
+    }
+    let (_, _, error) = ivg(&["generate", "--prompt", "a", "--pack", pack]);
+    assert!(error.contains("fake: line") && !error.contains('\u{1b}'), "{error}");
+    assert_eq!(error.lines().count(), 1);
+}
+
 #[test]
 fn a_faulty_pack_is_status_two_and_one_line_a_finding() {
     let dir = good();

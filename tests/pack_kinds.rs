@@ -314,7 +314,9 @@ fn half_an_adapter_or_another_one_is_refused() {
         );
         candle_core::safetensors::save(&tensors, &file).unwrap();
     };
-    let cases: [(Damage<'_>, &str); 3] = [
+    let kind: Damage<'_> = &|| config("\"r\": 2", "\"r\": 2, \"alora_invocation_tokens\": [1]");
+    let cases: [(Damage<'_>, &str); 4] = [
+        (kind, "an adapter with 'alora_invocation_tokens'"),
         (second, "layers.1.self_attn.q_proj.lora_A.weight' is missing"),
         (&|| config("\"r\": 2", "\"r\": 4"), "asks for [32, 4]"),
         (&|| config("\"lora_alpha\": 4", "\"lora_alpha\": 1e38"), "'lora_alpha' is 1"),

@@ -218,7 +218,8 @@ impl App {
         } else {
             panels::top::TopBar { session, preferences }.show(ui, actions);
             panels::errors::ErrorStrip { session }.show(ui, actions);
-            panels::status::StatusBar { session, preferences }.show(ui, actions);
+            let download = shelf.fetching.is_some().then(|| shelf.waiting()).flatten();
+            panels::status::StatusBar { session, preferences, download }.show(ui, actions);
             panels::side::SideBar { session, preferences, archive, shelf, in_use }
                 .show(ui, actions);
         }

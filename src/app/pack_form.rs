@@ -2,9 +2,11 @@
 
 use eframe::egui::{Align, ComboBox, Id, Layout, Modal, RichText, ScrollArea, TextEdit, Ui, vec2};
 
+use super::path_dialog::expanded;
 use super::theme::{Palette, space, text};
 use super::widgets::{primary_button, secondary_button};
 use crate::guidance::settings::Settings;
+use crate::words::sentence;
 use crate::worker::library::{
     HubModel, JudgeRole, MAIN, Manifest, PLACEHOLDER, Precision, PromptStyle, Role, Source,
 };
@@ -20,8 +22,10 @@ pub struct PackForm {
     value: RoleForm,
     /// The place of the judge.
     judge: String,
-    /// Where the sliders will start.
-    defaults: Settings,
+    /// Where the sliders stand.
+    sliders: Settings,
+    /// Whether the pack starts there.
+    keeps_sliders: bool,
     /// Puts the caret into the first box with the first frame.
     is_new: bool,
 }
@@ -68,8 +72,8 @@ const LABEL: f32 = 84.0;
 const CHOICE: f32 = 148.0;
 
 impl PackForm {
-    /// An empty form; the pack will start with these settings.
-    pub fn new(defaults: Settings) -> Self {
+    /// An empty form; the pack may start with these settings.
+    pub fn new(sliders: Settings) -> Self {
         let role = RoleForm::default;
         Self {
             name: String::new(),
@@ -79,7 +83,8 @@ impl PackForm {
             tuned: role(),
             value: role(),
             judge: String::new(),
-            defaults,
+            sliders,
+            keeps_sliders: false,
             is_new: true,
         }
     }
@@ -121,7 +126,7 @@ impl PackForm {
             eval_prompts: None,
             examples: Vec::new(),
             stop: Vec::new(),
-            defaults: self.defaults.clone(),
+            defaults: if self.keeps_sliders { self.sliders.clone() } else { Settings::default() },
         };
         manifest.to_toml()?;
         Ok(manifest)
@@ -144,13 +149,17 @@ impl PackForm {
             fields.show(ui, |ui| self.fields(ui));
             ui.add_space(space::S);
             let made = self.manifest();
-            let ink = Palette::of(ui).weak;
-            let reason = made.as_ref().err().cloned();
-            ui.label(
-                RichText::new(reason.as_deref().unwrap_or("Everything that is needed is there."))
-                    .font(text::small())
-                    .color(ink),
-            );
+            let reason = made.as_ref().err().map(|reason| sentence(reason));
+            let (words, ink) = match (&reason, made.as_ref().ok().and_then(absent)) {
+                (Some(reason), _) => (reason.clone(), Palette::of(ui).weak),
+                (None, Some(path)) => {
+                    (format!("There is nothing at {path} on this machine."), Palette::of(ui).danger)
+                }
+                (None, None) => {
+                    ("Everything that is needed is there.".to_owned(), Palette::of(ui).weak)
+                }
+            };
+            ui.label(RichText::new(words).font(text::small()).color(ink));
             ui.horizontal(|ui| {
                 let save = primary_button(ui, "Save…", 96.0, made.is_ok());
                 if save.on_disabled_hover_text(reason.unwrap_or_default()).clicked() {
@@ -161,7 +170,7 @@ impl PackForm {
                     decision = Some(Decision::Close);
                 }
                 if !self.is_untouched() && secondary_button(ui, "Clear", 88.0, true).clicked() {
-                    *self = Self::new(self.defaults.clone());
+                    *self = Self::new(self.sliders.clone());
                 }
             });
         });
@@ -175,7 +184,7 @@ impl PackForm {
 
     /// Whether nothing is typed.
     pub fn is_untouched(&self) -> bool {
-        Self { is_new: true, ..Self::new(self.defaults.clone()) }
+        Self { is_new: true, ..Self::new(self.sliders.clone()) }
             == Self { is_new: true, ..self.clone() }
     }
 
@@ -209,6 +218,8 @@ impl PackForm {
             let hint = "owner/model of a DistilBERT classifier · /a/folder";
             written(ui, &mut self.judge, hint, "Judge: files");
         });
+        heading(ui, "Settings", "Those of the paper, unless it is to start with others.");
+        ui.checkbox(&mut self.keeps_sliders, "Start as the sliders stand now");
     }
 }
 
@@ -314,6 +325,17 @@ impl RoleForm {
             prompt,
         })
     }
+}
+
+/// The first place on this machine that is not there.
+fn absent(manifest: &Manifest) -> Option<String> {
+    let roles = manifest.roles().flat_map(|(_, role)| [&role.source, &role.adapter]);
+    let sources = roles.flatten().chain(manifest.judge.iter().map(|judge| &judge.source));
+    let mut paths = sources.filter_map(|source| match source {
+        Source::Folder(path) => Some(path),
+        _ => None,
+    });
+    paths.find(|path| !expanded(&path.to_string_lossy()).exists()).map(|p| p.display().to_string())
 }
 
 /// What a person means by a place: a path if it looks like one, else a model on the hub.

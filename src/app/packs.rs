@@ -197,7 +197,12 @@ impl App {
                     self.notice(ctx, format!("Saved {}", shown(&folder)), false);
                     self.add_pack(ctx, folder);
                 }
-                Outcome::Error(reason) => self.session.error = Some(reason),
+                // Some of it may be here now.
+                Outcome::Stopped => self.shelf.look(ctx, &self.preferences.added_packs, false),
+                Outcome::Error(reason) => {
+                    self.session.error = Some(reason);
+                    self.shelf.look(ctx, &self.preferences.added_packs, false);
+                }
             }
         }
         // Before the first pack, what is awaited is a download.

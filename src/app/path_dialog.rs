@@ -1,12 +1,14 @@
 //! Where to write a file, or which to open: a path to be typed. Unlike a desktop's own dialog it
 //! is there on every system, over every remote desktop.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use eframe::egui::{Frame, Id, Key, Modal, RichText, TextEdit, Ui};
+use eframe::egui::text::{CCursor, CCursorRange};
+use eframe::egui::{Frame, Id, Key, Modal, Response, RichText, TextEdit, Ui};
 
 use super::theme::{Palette, space, text};
 use super::widgets::{primary_button, secondary_button};
+use crate::worker::library::MANIFEST;
 
 /// What the path is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +101,19 @@ impl PathDialog {
         Self { purpose, path, is_new: true }
     }
 
+    fn path_box(&mut self, ui: &mut Ui) -> Response {
+        let edit = TextEdit::singleline(&mut self.path).desired_width(f32::INFINITY);
+        let mut shown = edit.show(ui);
+        if std::mem::take(&mut self.is_new) {
+            shown.response.request_focus();
+            // Where the caret was in another path says nothing of this one.
+            let end = CCursorRange::one(CCursor::new(self.path.chars().count()));
+            shown.state.cursor.set_char_range(Some(end));
+            shown.state.store(ui.ctx(), shown.response.id);
+        }
+        shown.response.response.accessible_name("Path")
+    }
+
     /// Shows it; gives the decision once there is one.
     pub fn show(&mut self, ui: &Ui) -> Option<Decision> {
         let mut decision = None;
@@ -109,20 +124,20 @@ impl PathDialog {
             ui.label(RichText::new(title).font(text::heading()));
             ui.label(RichText::new(hint).color(Palette::of(ui).weak));
             ui.add_space(space::XS);
-            let edit = TextEdit::singleline(&mut self.path).desired_width(f32::INFINITY);
-            let edit = ui.add(edit).accessible_name("Path");
-            if std::mem::take(&mut self.is_new) {
+            let edit = self.path_box(ui);
+            let entered = edit.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
+            let path = expanded(self.path.trim());
+            let reason = why_not(self.purpose, &path);
+            if entered && reason.is_some() {
                 edit.request_focus();
             }
-            let entered = edit.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
-            ui.add_space(space::S);
+            // Its line is there at all times, so that nothing moves.
+            let ink = Palette::of(ui).danger;
+            ui.label(RichText::new(reason.unwrap_or(" ")).font(text::small()).color(ink));
             ui.horizontal(|ui| {
-                let path = self.path.trim();
-                let ready = primary_button(ui, verb, 96.0, !path.is_empty());
-                if ready.on_disabled_hover_text("Type a path.").clicked()
-                    || (entered && !path.is_empty())
-                {
-                    decision = Some(Decision::Path(expanded(path)));
+                let ready = primary_button(ui, verb, 96.0, reason.is_none());
+                if ready.clicked() || (entered && reason.is_none()) {
+                    decision = Some(Decision::Path(path));
                 }
                 if secondary_button(ui, "Cancel", 88.0, true).clicked() {
                     decision = Some(Decision::Cancel);
@@ -136,6 +151,20 @@ impl PathDialog {
     }
 }
 
+/// Why a path does not serve; none if it does, or may.
+fn why_not(purpose: Purpose, path: &Path) -> Option<&'static str> {
+    match purpose {
+        _ if path.as_os_str().is_empty() => Some("Type a path."),
+        Purpose::Open | Purpose::AddPack if !path.exists() => {
+            Some("There is nothing at this path.")
+        }
+        Purpose::SavePack if path.join(MANIFEST).exists() => {
+            Some("There is a pack in this folder already; choose another.")
+        }
+        _ => None,
+    }
+}
+
 /// The folder for documents where there is one, else home, else where the program runs.
 fn folder() -> PathBuf {
     let home = std::env::home_dir().unwrap_or_default();
@@ -144,7 +173,7 @@ fn folder() -> PathBuf {
 }
 
 /// `~` stands for home.
-fn expanded(path: &str) -> PathBuf {
+pub fn expanded(path: &str) -> PathBuf {
     match (path.strip_prefix("~/"), std::env::home_dir()) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => PathBuf::from(path),

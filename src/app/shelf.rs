@@ -20,6 +20,8 @@ pub enum Outcome {
     Measured(PackSource),
     /// A pack is complete and is to be loaded.
     Ready(PackSource),
+    /// A download was stopped.
+    Stopped,
     /// A pack was written to this folder.
     Saved(PathBuf),
     /// Something went wrong, in a sentence.
@@ -90,8 +92,9 @@ impl Shelf {
             Some(missing) if missing >= self.large => self.in_question = Some(source),
             Some(_) => self.fetch(ctx, source),
             None => {
+                self.fetches += 1;
                 self.measuring = Some(source.clone());
-                self.ask(ctx, Ask::Measure(source));
+                self.ask(ctx, Ask::Measure(self.fetches, source));
             }
         }
     }
@@ -140,10 +143,14 @@ impl Shelf {
         }
     }
 
-    /// Stops the download.
+    /// Stops the download, or the question how large one would be.
     pub fn stop(&mut self) {
-        if let (Some(fetching), Some(library)) = (&self.fetching, &self.library) {
+        let Some(library) = &self.library else { return };
+        if let Some(fetching) = &self.fetching {
             library.stop(fetching.number);
+        }
+        if self.measuring.take().is_some() {
+            library.stop(self.fetches);
         }
     }
 
@@ -208,7 +215,7 @@ impl Shelf {
             }
             Told::FetchStopped => {
                 self.end_early();
-                None
+                Some(Outcome::Stopped)
             }
             Told::FetchFailed(_, reason) => {
                 self.end_early();
@@ -238,20 +245,22 @@ impl Shelf {
     }
 }
 
-/// A look that asks no hub keeps what one has said before of what is still not here.
+/// A look that asks no hub keeps what one has said before: all of it of what is still not here, the
+/// licence of what has come.
 fn remember(now: &mut Shelved, before: &Shelved) {
     let (Ok(now), Ok(before)) = (&mut now.survey, &before.survey) else { return };
     for model in &mut now.models {
         let same = |old: &&Entry| {
             old.role == model.role && old.source == model.source && old.kind == model.kind
         };
-        if model.presence == Presence::ToDownload
-            && model.file_bytes.is_none()
-            && model.problem.is_none()
-            && let Some(old) = before.models.iter().find(same)
-            && old.presence == Presence::ToDownload
-        {
+        let Some(old) = before.models.iter().find(same) else { continue };
+        let is_unknown = model.file_bytes.is_none() && model.problem.is_none();
+        let is_still_away = [model.presence, old.presence] == [Presence::ToDownload; 2];
+        if is_unknown && is_still_away {
             *model = old.clone();
+        }
+        if model.licence.is_none() {
+            model.licence.clone_from(&old.licence);
         }
     }
 }
@@ -267,6 +276,7 @@ mod tests {
             kind: Kind::Model,
             same_as: None,
             source: "a/b".into(),
+            from_hub: true,
             presence: Presence::ToDownload,
             file_bytes: missing_bytes,
             missing_bytes,

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use ivg_playground::guidance::GuidanceError;
 use ivg_playground::guidance::settings::{Arm, Column};
 use ivg_playground::guidance::trace::{ArmTrace, Trace};
 use ivg_playground::packs::{DeviceChoice, PackSource};
@@ -44,6 +45,9 @@ pub fn run(args: &Args, pack: PackSource, device: DeviceChoice) -> anyhow::Resul
         [] => vec![Arm::Base],
         arms => arms.to_vec(),
     };
+    if let Some(reason) = arms.iter().find_map(|arm| lacks(*arm, &pack)) {
+        bail!(reason);
+    }
     let settings = args.settings.over(pack.defaults);
     let request = Request {
         prompt: args.prompt.clone(),
@@ -63,6 +67,17 @@ pub fn run(args: &Args, pack: PackSource, device: DeviceChoice) -> anyhow::Resul
             print(&trace)
         }
         None => print(&trace),
+    }
+}
+
+/// What the pack has not that an arm stands on. The pack's defaults would let it run, as the base.
+fn lacks(arm: Arm, pack: &PackInfo) -> Option<GuidanceError> {
+    match arm {
+        Arm::Token if !pack.has_pair => Some(GuidanceError::NoPair),
+        Arm::BestOfN | Arm::Chunk | Arm::Ivg if !pack.has_pair && !pack.has_value => {
+            Some(GuidanceError::NoValueModel)
+        }
+        _ => None,
     }
 }
 

@@ -9,7 +9,7 @@ use ivg_playground::packs::hub::{Hub, Watch};
 use ivg_playground::packs::size::free_memory_bytes;
 use ivg_playground::packs::survey::{Entry, Inquirer, Kind, Presence, Survey};
 use ivg_playground::packs::{Pack, PackSource};
-use ivg_playground::words::{bytes, weights};
+use ivg_playground::words::{bytes, one_line, weights};
 use serde::Serialize;
 
 use super::download_bar::DownloadBar;
@@ -76,24 +76,32 @@ fn list(args: &ListArgs, pack: Option<PackSource>, hub: &Hub) -> anyhow::Result<
     let packs: Result<Vec<Survey>, _> =
         sources.iter().map(|source| Survey::new(source, &mut inquirer)).collect();
     let (packs, free) = (packs?, free_memory_bytes());
+    if cancelled() {
+        bail!("stopped before every pack was looked at");
+    }
     let program = env!("CARGO_PKG_VERSION");
     let report = Report { program, free_memory_bytes: free, packs: &packs };
     let json = serde_json::to_string_pretty(&report)?;
     super::deliver(&json, args.json.as_deref(), || packs.iter().for_each(|p| print(p, free)))
 }
 
+/// Prints a line, whatever the names in it hold.
+macro_rules! say {
+    ($($words:tt)*) => { println!("{}", one_line(&format!($($words)*))) };
+}
+
 fn print(pack: &Survey, free: Option<u64>) {
     let licence = pack.licence.as_deref().unwrap_or("licence not named");
-    println!("{} · {licence} · {}", pack.name, pack.folder.display());
-    println!("{}", pack.description);
-    println!("  {:<16}{:<12}{:>9}{:>12}{:>9}   from", "", "", "files", "weights", "memory");
+    say!("{} · {licence} · {}", pack.name, pack.folder.display());
+    say!("{}", pack.description);
+    say!("  {:<16}{:<12}{:>9}{:>12}{:>9}   from", "", "", "files", "weights", "memory");
     for model in &pack.models {
         print_model(model);
     }
     if let Some(missing) = pack.missing_bytes().filter(|missing| *missing > 0) {
         let folder = pack.folder.display();
         let missing = bytes(missing);
-        println!("  {missing} to download: ivg-playground models download --pack {folder}");
+        say!("  {missing} to download: ivg-playground models download --pack {folder}");
     }
     let fits = match (pack.held_bytes(), free) {
         (Some(held), Some(free)) => {
@@ -105,7 +113,8 @@ fn print(pack: &Survey, free: Option<u64>) {
         }
         (None, _) => "memory is not known before everything is here".to_owned(),
     };
-    println!("  {fits}\n");
+    say!("  {fits}");
+    println!();
 }
 
 fn print_model(model: &Entry) {
@@ -117,7 +126,7 @@ fn print_model(model: &Entry) {
         Kind::Head => format!("{} head", model.role),
     };
     if let Some(other) = model.same_as {
-        println!("  {role:<16}same model as {other}");
+        say!("  {role:<16}same model as {other}");
         return;
     }
     let presence = match model.presence {
@@ -125,7 +134,7 @@ fn print_model(model: &Entry) {
         Presence::ToDownload => "to download",
         Presence::Broken => "broken",
     };
-    println!(
+    say!(
         "  {role:<16}{presence:<12}{:>9}{:>12}{:>9}   {}{}",
         size(model.file_bytes),
         model.parameters.map_or_else(unknown, weights),
@@ -134,7 +143,7 @@ fn print_model(model: &Entry) {
         model.licence.as_ref().map_or(String::new(), |licence| format!(" ({licence})")),
     );
     if let Some(problem) = &model.problem {
-        println!("    {problem}");
+        say!("    {problem}");
     }
 }
 

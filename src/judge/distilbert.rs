@@ -24,6 +24,10 @@ use tokenizers::processors::bert::BertProcessing;
 
 use super::JudgeError;
 use crate::lm::{LmError, Weights};
+use crate::text::read_text;
+
+/// Longest `tokenizer.json` that is read.
+const MAX_WORDS_BYTES: u64 = 64 << 20;
 
 /// The judge. Copies share the weights.
 #[derive(Clone)]
@@ -144,7 +148,9 @@ fn tokenizer(folder: &Path) -> Result<Tokenizer, JudgeError> {
     let words = folder.join("vocab.txt");
     if folder.join("tokenizer.json").is_file() || !words.is_file() {
         let file = "tokenizer.json";
-        return Tokenizer::from_file(folder.join(file)).map_err(|e| invalid(file, e));
+        let text = read_text(&folder.join(file), MAX_WORDS_BYTES)
+            .map_err(|source| JudgeError::Unreadable { file: folder.join(file), source })?;
+        return Tokenizer::from_bytes(text).map_err(|e| invalid(file, e));
     }
     let made = WordPiece::from_file(&words.to_string_lossy()).build();
     let mut tokenizer = Tokenizer::new(made.map_err(|e| invalid("vocab.txt", e))?);

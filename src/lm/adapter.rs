@@ -32,6 +32,23 @@ pub(super) struct Adapter {
 /// The most that an adapter may be multiplied by: real ones stay below 100.
 const MAX_SCALE: f64 = 1e4;
 
+/// What PEFT sets where an adapter is more than a product added to a map: other ranks or scales for
+/// some maps, whole layers or tokens trained, activation from some token on, other products.
+const KINDS: [&str; 12] = [
+    "modules_to_save",
+    "rank_pattern",
+    "alpha_pattern",
+    "layer_replication",
+    "target_parameters",
+    "trainable_token_indices",
+    "alora_invocation_tokens",
+    "arrow_config",
+    "use_bdlora",
+    "kasa_config",
+    "monteclora_config",
+    "velora_config",
+];
+
 /// What PEFT's names begin with.
 const PREFIX: &str = "base_model.model.";
 
@@ -116,14 +133,15 @@ fn rank_and_scale(fields: &Fields<'_>) -> Result<(usize, f64)> {
             return refuse(name);
         }
     }
-    for name in ["modules_to_save", "rank_pattern", "alpha_pattern", "layer_replication"] {
-        let empty = |value: &serde_json::Value| {
-            value.as_array().is_some_and(Vec::is_empty)
-                || value.as_object().is_some_and(serde_json::Map::is_empty)
-        };
-        if fields.get(name).is_some_and(|value| !empty(value)) {
-            return refuse(name);
-        }
+    let is_unset = |value: &serde_json::Value| match value {
+        serde_json::Value::Array(list) => list.is_empty(),
+        serde_json::Value::Object(fields) => fields.is_empty(),
+        other => *other == serde_json::Value::Bool(false),
+    };
+    if let Some(name) =
+        KINDS.into_iter().find(|name| fields.get(name).is_some_and(|v| !is_unset(v)))
+    {
+        return refuse(name);
     }
     if fields.text("bias")?.is_some_and(|bias| bias != "none") {
         return refuse("bias");

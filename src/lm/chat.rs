@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, context};
-use minijinja_contrib::pycompat::unknown_method_callback;
-use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::error::{LmError, Result};
 use super::gguf::GgufFile;
+use super::jinja::{loose_namespace, methods, python_json, refuse};
 use super::weights::read_json;
+use crate::text::read_text;
 
 /// Instructions that a template may take, 64 bytes that it makes counted as one: real ones take some
 /// hundred for two messages, one that loops for ever or doubles a text is stopped.
@@ -22,8 +22,11 @@ const FUEL: u64 = 200_000;
 const LONGEST: Duration = Duration::from_secs(3);
 /// Longest text that a template may make of a prompt, beside the prompt itself, in bytes.
 const MAX_ADDED: usize = 1 << 16;
-/// Longest template, in bytes.
-const MAX_TEMPLATE: usize = 1 << 18;
+/// Longest template, in bytes: real ones have some twenty thousand at most.
+const MAX_TEMPLATE: usize = 1 << 16;
+/// Stack of the thread that reads and runs a template: one of that length may be a single sum of
+/// which every term takes some stack. What is not used of it is not held.
+const STACK: usize = 1 << 28;
 
 /// A model's chat template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +51,7 @@ impl ChatTemplate {
         let config = if file.is_file() { read_json(&file)? } else { Json::Null };
         let beside = path.join("chat_template.jinja");
         let (source, file) = if beside.is_file() {
-            let read = std::fs::read_to_string(&beside);
+            let read = read_text(&beside, MAX_TEMPLATE as u64);
             let source = read.map_err(|source| LmError::Read { file: beside.clone(), source })?;
             (Some(source), beside)
         } else {
@@ -77,7 +80,7 @@ impl ChatTemplate {
         if template.source.len() > MAX_TEMPLATE {
             return Err(template.failed(format!("it is {} bytes long", template.source.len())));
         }
-        template.environment()?;
+        template.apart(|template| template.environment().map(drop))?;
         Ok(template)
     }
 
@@ -87,15 +90,23 @@ impl ChatTemplate {
     /// # Errors
     /// What the template itself refuses, such as a system prompt; a template that does not end.
     pub fn render(&self, system: Option<&str>, user: &str) -> Result<String> {
-        // A list that was doubled forty times costs little fuel, for it is made only when one of its
-        // items is asked for; whoever asks is left to itself, on a thread of its own.
-        let (template, system, user) = (self.clone(), system.map(str::to_owned), user.to_owned());
-        let (done, result) = mpsc::channel();
-        let work = move || done.send(template.render_here(system.as_deref(), &user));
-        let thread = thread::Builder::new().name("chat-template".into()).spawn(work);
-        let started = thread.map_err(|error| self.failed(error.to_string()));
+        let (system, user) = (system.map(str::to_owned), user.to_owned());
+        self.apart(move |template| template.render_here(system.as_deref(), &user))
+    }
+
+    /// Does `work` on a thread of its own, for as long as anybody waits. A list that was doubled
+    /// forty times costs little fuel, for it is made only when one of its items is asked for:
+    /// whoever asks is left to itself.
+    fn apart<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (template, (done, result)) = (self.clone(), mpsc::channel());
+        let work = move || done.send(work(&template));
+        let thread = thread::Builder::new().name("chat-template".into()).stack_size(STACK);
+        let started = thread.spawn(work).map_err(|error| self.failed(error.to_string()));
         started.and_then(|_| match result.recv_timeout(LONGEST) {
-            Ok(text) => text,
+            Ok(made) => made,
             Err(RecvTimeoutError::Timeout) => Err(self.failed("it does not come to an end".into())),
             Err(RecvTimeoutError::Disconnected) => Err(self.failed("it cannot be run".into())),
         })
@@ -130,13 +141,20 @@ impl ChatTemplate {
         environment.set_undefined_behavior(UndefinedBehavior::Lenient);
         // As transformers sets its own.
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        environment.set_syntax(syntax.map_err(|error| self.explain(&error))?);
-        environment.set_unknown_method_callback(unknown_method_callback);
+        let syntax = syntax.map_err(|error| self.explain(&error))?;
+        environment.set_syntax(syntax.clone());
+        environment.set_unknown_method_callback(methods);
         environment.add_function("raise_exception", refuse);
         environment.add_filter("tojson", python_json);
         let added = environment.add_template("chat", &self.source);
         added.map_err(|error| self.explain(&error))?;
-        Ok(environment)
+        match loose_namespace(&self.source, syntax) {
+            Ok(Some(name)) => {
+                Err(self.failed(format!("the namespace '{name}' could be put into itself")))
+            }
+            // What is wrong with it has been said.
+            Ok(None) | Err(_) => Ok(environment),
+        }
     }
 
     fn explain(&self, error: &Error) -> LmError {
@@ -150,45 +168,6 @@ impl ChatTemplate {
     fn failed(&self, problem: String) -> LmError {
         LmError::Template { file: self.file.clone(), problem }
     }
-}
-
-/// What templates call when they do not take a conversation.
-fn refuse(reason: String) -> std::result::Result<Value, Error> {
-    Err(Error::new(ErrorKind::InvalidOperation, reason))
-}
-
-/// JSON with the spaces that Python puts, for those are what models were tuned on.
-fn python_json(value: Value) -> std::result::Result<String, Error> {
-    struct Spaced;
-    impl serde_json::ser::Formatter for Spaced {
-        fn begin_array_value<W: ?Sized + std::io::Write>(
-            &mut self,
-            writer: &mut W,
-            first: bool,
-        ) -> std::io::Result<()> {
-            if first { Ok(()) } else { writer.write_all(b", ") }
-        }
-
-        fn begin_object_key<W: ?Sized + std::io::Write>(
-            &mut self,
-            writer: &mut W,
-            first: bool,
-        ) -> std::io::Result<()> {
-            if first { Ok(()) } else { writer.write_all(b", ") }
-        }
-
-        fn begin_object_value<W: ?Sized + std::io::Write>(
-            &mut self,
-            writer: &mut W,
-        ) -> std::io::Result<()> {
-            writer.write_all(b": ")
-        }
-    }
-    let mut bytes = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Spaced);
-    let bad = |what: String| Error::new(ErrorKind::BadSerialization, what);
-    value.serialize(&mut serializer).map_err(|error| bad(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| bad(error.to_string()))
 }
 
 /// The template in a `tokenizer_config.json`: a text, or a list of named ones.

@@ -18,6 +18,7 @@ mod decoder;
 mod error;
 mod fields;
 mod gguf;
+mod jinja;
 mod portable;
 mod rope;
 mod routing;

@@ -1,7 +1,6 @@
 //! BPE tokenizers, byte-level or SentencePiece's: text to ids, and the exact bytes of every id.
 
 use std::collections::{HashMap, HashSet};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
@@ -9,7 +8,9 @@ use tokenizers::Tokenizer as Inner;
 
 use super::error::{LmError, Result};
 use super::gguf::GgufFile;
-use super::weights::read_json;
+use super::weights::{MAX_JSON_BYTES, read_json};
+use crate::quiet::catch_quietly;
+use crate::text::read_text;
 
 /// More ids than any vocabulary has: beyond it the file is damaged.
 const MAX_VOCAB: u32 = 1 << 21;
@@ -50,16 +51,16 @@ impl Tokenizer {
         if !file.exists() && vocab.is_file() && merges.is_file() {
             return Self::from_vocab_and_merges(&vocab, &merges);
         }
-        let bytes =
-            std::fs::read(&file).map_err(|source| LmError::Read { file: file.clone(), source })?;
-        Self::from_bytes(&bytes, &file)
+        let text = read_text(&file, MAX_JSON_BYTES);
+        let text = text.map_err(|source| LmError::Read { file: file.clone(), source })?;
+        Self::from_bytes(text.as_bytes(), &file)
     }
 
     /// GPT-2's tokenizer in its first form.
     fn from_vocab_and_merges(vocab: &Path, merges: &Path) -> Result<Self> {
         let file = vocab.to_path_buf();
         let vocab = read_json(vocab)?;
-        let text = std::fs::read_to_string(merges)
+        let text = read_text(merges, MAX_JSON_BYTES)
             .map_err(|source| LmError::Read { file: merges.to_path_buf(), source })?;
         let lines = text.lines().filter(|line| !line.starts_with("#version") && !line.is_empty());
         let end = "<|endoftext|>";
@@ -136,7 +137,7 @@ impl Tokenizer {
     /// [`LmError::Encode`] when the tokenizer has no token for a part of it.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         // A pattern that gives up on a text panics.
-        let encoded = catch_unwind(AssertUnwindSafe(|| self.inner.encode_fast(text, false)));
+        let encoded = catch_quietly(|| self.inner.encode_fast(text, false));
         let gave_up = |_| LmError::Encode("its pattern gives up on this text".to_owned());
         let encoding = encoded.map_err(gave_up)?;
         let encoding = encoding.map_err(|error| LmError::Encode(error.to_string()))?;

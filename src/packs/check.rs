@@ -65,8 +65,7 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn add(&mut self, verdict: Verdict, text: String) {
-        // The texts of parsers may run over several lines.
-        self.0.push(Finding { verdict, text: text.replace('\n', " ") });
+        self.0.push(Finding { verdict, text: words::one_line(&text) });
     }
 
     fn good(&mut self, text: String) {

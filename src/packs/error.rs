@@ -43,6 +43,9 @@ pub enum PackError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// A folder for a new pack that has one.
+    #[error("there is a pack in {} already; choose another folder", .0.display())]
+    Taken(PathBuf),
     /// A manifest that says something wrong.
     #[error("{}: {reason}", .file.display())]
     Invalid {

@@ -35,8 +35,9 @@ pub use source::{HubModel, Local, MAIN, Source};
 pub use crate::lm::Precision;
 
 use self::device::{Loaded, load_on};
-use self::hub::{Hub, Progress, Watch};
+use self::hub::{Hub, Order, Progress, Watch};
 use self::loader::{Contents, Loader, PackFiles, gather};
+use self::role::Part;
 use crate::guidance::settings::{Settings, ValueSource};
 use crate::guidance::{GuidanceError, Models, Prompts, ValueGuide, ValuePrompt};
 use crate::judge::Judge;
@@ -220,7 +221,8 @@ impl Pack {
         })
     }
 
-    /// Downloads what the pack needs from `hub` and loads nothing. `update` asks for newer commits
+    /// Downloads what the pack needs from `hub` and loads nothing. What lies in the cache and does
+    /// not match its checksum is downloaded again. `update` asks for newer commits
     /// of the branches that are cached.
     ///
     /// # Errors
@@ -232,6 +234,8 @@ impl Pack {
         watch: &mut Watch<'_>,
     ) -> Result<(), PackError> {
         let (folder, manifest) = source.open()?;
+        let orders: Vec<Order> = manifest.parts().iter().filter_map(Part::order).collect();
+        hub.discard_damaged(&orders, watch.cancelled)?;
         gather(&manifest, &folder, hub, update, watch).map(drop)
     }
 

@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::PackSource;
 use super::error::PackError;
-use super::hub::{Fault, Hub, HubError, Inquiry, Need, Order};
+use super::hub::{Fault, Hub, HubError, Inquiry, Need, Order, is_sound};
 use super::manifest::Manifest;
 use super::role::Part;
 use super::size::{Size, held_bytes, measure};
-use super::source::Local;
+use super::source::{Local, Source};
 use crate::lm::Precision;
 
 /// What a pack needs.
@@ -49,6 +49,8 @@ pub struct Entry {
     pub parameters: Option<u64>,
     /// Bytes of its weights in memory, caches and intermediate results not counted.
     pub held_bytes: Option<u64>,
+    /// Whether it comes from the hub.
+    pub from_hub: bool,
     /// The licence that the hub names.
     pub licence: Option<String>,
     /// What is wrong, in a sentence.
@@ -145,6 +147,8 @@ pub struct Inquirer<'a> {
     hub: &'a Hub,
     /// Whether the hub may be asked at all.
     may_ask: bool,
+    /// Whether it asks again after a passing trouble: somebody waits for this very answer.
+    is_patient: bool,
     /// Ends it.
     cancelled: &'a dyn Fn() -> bool,
     answers: Vec<(Order, Result<Inquiry, String>)>,
@@ -158,7 +162,21 @@ impl<'a> Inquirer<'a> {
     /// One that knows nothing yet. Without `may_ask` it only looks at what is here; `cancelled`
     /// ends its asking.
     pub fn new(hub: &'a Hub, may_ask: bool, cancelled: &'a dyn Fn() -> bool) -> Self {
-        Self { hub, may_ask, cancelled, answers: Vec::new(), silence: None, is_silence_told: false }
+        Self {
+            hub,
+            may_ask,
+            is_patient: false,
+            cancelled,
+            answers: Vec::new(),
+            silence: None,
+            is_silence_told: false,
+        }
+    }
+
+    /// The same, which tries again after a passing trouble as a download does.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { is_patient: true, ..self }
     }
 
     /// What the hub says of a model, or what is wrong; none where nothing is asked.
@@ -175,7 +193,7 @@ impl<'a> Inquirer<'a> {
             let is_first = !std::mem::replace(&mut self.is_silence_told, true);
             return is_first.then(|| Err(format!("{} on the hub: {problem}", order.model.id)));
         }
-        let answer = match self.hub.inquire(&order, self.cancelled) {
+        let answer = match self.hub.inquire(&order, self.is_patient, self.cancelled) {
             Err(e) if is_silence(&e) => {
                 (self.silence, self.is_silence_told) = (Some(e.fault.to_string()), true);
                 return Some(Err(e.to_string()));
@@ -191,7 +209,11 @@ impl<'a> Inquirer<'a> {
 fn is_silence(error: &HubError) -> bool {
     matches!(
         error.fault,
-        Fault::Unreachable(_) | Fault::Network(_) | Fault::Stalled(_) | Fault::Offline
+        Fault::Unreachable(_)
+            | Fault::Network(_)
+            | Fault::Stalled(_)
+            | Fault::Slow(_)
+            | Fault::Offline
     )
 }
 
@@ -207,6 +229,7 @@ impl Surveyor<'_, '_> {
             kind: part.kind(),
             same_as: None,
             source: part.source.to_string(),
+            from_hub: matches!(part.source, Source::Hub(_)),
             presence: Presence::Broken,
             file_bytes: None,
             missing_bytes: None,
@@ -218,12 +241,24 @@ impl Surveyor<'_, '_> {
         match self.find(part) {
             Ok(Some(local)) => match measure(&local, precision) {
                 Ok(size) => entry.set_here(size),
-                Err(problem) => entry.problem = Some(problem),
+                Err(problem) => {
+                    // What the cache has spoilt, a download mends.
+                    if part.order().is_some() && self.is_spoilt(&local) {
+                        self.inquire(part, precision, &mut entry);
+                    }
+                    entry.problem = Some(problem);
+                }
             },
             Ok(None) => self.inquire(part, precision, &mut entry),
             Err(e) => entry.problem = Some(e.to_string()),
         }
         entry
+    }
+
+    /// Whether a file is no longer what came from the hub.
+    fn is_spoilt(&self, local: &Local) -> bool {
+        let mut files = local.files().unwrap_or_default().into_iter();
+        files.any(|file| matches!(is_sound(&file, self.inquirer.cancelled), Ok(Some(false))))
     }
 
     /// The part's files; none if they are to be downloaded.

@@ -1,7 +1,7 @@
 //! The thread that looks after packs while the worker generates: what they need, whether it is
 //! here, fetching it, and writing down new ones.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,8 +30,8 @@ pub enum Ask {
         /// Whether to ask the hub.
         hub: bool,
     },
-    /// Ask the hub what a download of this pack would fetch.
-    Measure(PackSource),
+    /// Ask the hub what a download of this pack would fetch. Numbered as a download is.
+    Measure(u64, PackSource),
     /// Download what a pack lacks. Numbered, so that this very one can be stopped.
     Fetch(u64, PackSource),
     /// Write a pack down in this folder, which is made if it is not there.
@@ -109,7 +109,7 @@ impl Library {
         self.asks.send(ask).is_ok()
     }
 
-    /// Stops the download of this number; what has arrived is kept.
+    /// Stops the download or the question of this number; what has arrived is kept.
     pub fn stop(&self, fetch: u64) {
         self.stopped.fetch_max(fetch, Ordering::Relaxed);
     }
@@ -158,17 +158,15 @@ impl Desk {
     fn answer(&self, ask: Ask) {
         match ask {
             Ask::Look { added, hub } => self.look(added, hub),
-            Ask::Measure(source) => {
-                let cancelled = || self.is_closing();
-                let measured = survey(source, &mut Inquirer::new(&self.hub, true, &cancelled));
+            Ask::Measure(number, source) => {
+                let cancelled = || self.is_stopped(number);
+                let inquirer = Inquirer::new(&self.hub, true, &cancelled);
+                let measured = survey(source, &mut inquirer.patient());
                 self.tell(Told::Measured(measured));
             }
             Ask::Fetch(fetch, source) => self.fetch(fetch, source),
             Ask::Save(folder, manifest) => {
-                let saved = std::fs::create_dir_all(&folder)
-                    .map_err(|source| PackError::Unwritable { file: folder.clone(), source })
-                    .and_then(|()| manifest.write(&folder));
-                self.tell(match saved {
+                self.tell(match save(&folder, &manifest) {
                     Ok(()) => Told::Saved(folder),
                     Err(e) => Told::SaveFailed(e.to_string()),
                 });
@@ -199,6 +197,16 @@ impl Desk {
             Err(e) => Told::FetchFailed(source, e.to_string()),
         });
     }
+}
+
+fn save(folder: &Path, manifest: &Manifest) -> Result<(), PackError> {
+    // Another pack's file may hold what no form knows.
+    if folder.join(MANIFEST).exists() {
+        return Err(PackError::Taken(folder.to_owned()));
+    }
+    std::fs::create_dir_all(folder)
+        .map_err(|source| PackError::Unwritable { file: folder.to_owned(), source })?;
+    manifest.write(folder)
 }
 
 fn survey(source: PackSource, inquirer: &mut Inquirer<'_>) -> Shelved {

@@ -52,7 +52,7 @@ fn offline_means_offline() {
     let error = bench.fetch(&order()).unwrap_err();
     assert!(matches!(error.fault, Fault::Offline), "{error}");
     assert!(error.to_string().contains("tiny/model") && error.to_string().contains("unset it"));
-    assert!(bench.hub().inquire(&order(), &|| false).is_err());
+    assert!(bench.hub().inquire(&order(), false, &|| false).is_err());
     bench.settings.is_offline = false;
     bench.fetch(&order()).unwrap();
     bench.server.forget();
@@ -253,7 +253,7 @@ fn progress_counts_what_is_missing_of_all_orders() {
 #[test]
 fn a_model_can_be_asked_about_without_downloading_it() {
     let bench = Bench::new(Server::good());
-    let inquiry = bench.hub().inquire(&order(), &|| false).unwrap();
+    let inquiry = bench.hub().inquire(&order(), false, &|| false).unwrap();
     assert_eq!(inquiry.total_bytes, weights().len() as u64 + 9);
     assert_eq!(inquiry.missing_bytes, inquiry.total_bytes);
     assert_eq!((inquiry.parameters, inquiry.is_gated), (Some(1000), false));

@@ -74,7 +74,7 @@ fn a_busy_server_is_left_alone_as_long_as_it_asks() {
     let mut watch = Watch { cancelled: &|| false, progress: &mut |p| seen.push(p.to_string()) };
     bench.hub().fetch(&[order()], false, &mut watch).unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1));
-    let why = "asking the hub · too many requests (429), trying again in 1 s";
+    let why = "asking the hub · trying again in 1 s: too many requests (429)";
     assert!(seen.iter().any(|words| words == why), "{seen:?}");
     assert!(!seen.last().unwrap().contains("trying again"), "{seen:?}");
     // Longer than anybody would wait.

@@ -98,7 +98,7 @@ fn a_stop_is_heard_while_the_server_is_silent_and_the_next_download_goes_on() {
     assert!(error.to_string().contains("what has arrived is kept"));
     assert!(start.elapsed() < Duration::from_secs(10));
     assert_eq!(fs::metadata(bench.partial().unwrap()).unwrap().len(), half() as u64);
-    let left = bench.hub().inquire(&order(), &|| false).unwrap().missing_bytes;
+    let left = bench.hub().inquire(&order(), false, &|| false).unwrap().missing_bytes;
     assert_eq!(left, half() as u64);
     bench.server.forget();
     bench.fetch(&order()).unwrap();

@@ -95,14 +95,48 @@ fn a_download_that_was_stopped_goes_on_where_it_was() {
     bench.wait("half of it", |b| {
         b.shows("Stop the download") && b.reads("base model · 30 kB of 60 kB")
     });
+    // Wherever a person looks meanwhile.
+    bench.key(Modifiers::COMMAND, Key::M);
+    assert!(bench.shows("Downloading 50%") && !bench.shows("Stop the download"));
+    bench.key(Modifiers::COMMAND, Key::M);
     bench.click("Stop the download");
     bench.wait("the end of it", |b| !b.shows("Stop the download"));
     // How much of it is left, the hub says when it is asked.
+    bench.wait("a look at what is here", |b| b.shows("Refresh"));
     bench.click("Refresh");
     bench.wait("the look", |b| b.shows("to download · 1000 · 60 kB"));
     bench.click("Download the rest and load: far");
     assert!(matches!(command(&mut bench), Command::LoadPack(_)));
     assert_eq!(server.starts("model.safetensors"), [None, Some(30_000)]);
+}
+
+/// Trouble that passes is waited for before the first byte too.
+#[test]
+fn a_hub_in_trouble_is_asked_again_how_large_a_pack_is() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::scripted(|request, before| {
+        let is_list = request.path.starts_with("/api/");
+        if is_list && before == 0 { Act::Status("503 Busy") } else { Act::Serve }
+    });
+    let mut bench = listed_with(dir.path(), &server, u64::MAX, 1);
+    bench.click("Download and load: far");
+    assert!(matches!(command(&mut bench), Command::LoadPack(_)));
+}
+
+/// A question can be stopped as a download can.
+#[test]
+fn a_hub_that_is_silent_need_not_be_waited_for() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::scripted(|_, _| Act::Mute);
+    let mut bench = listed(dir.path(), &server, u64::MAX);
+    bench.click("Download and load: far");
+    assert!(bench.reads("Asking the hub how large it is"));
+    bench.click("Stop the download");
+    assert!(bench.shows("Download and load: far"));
+    // The library hears it too: it answers the next question.
+    server.forget();
+    bench.click("Refresh");
+    bench.wait("the next question", |_| !server.log().is_empty());
 }
 
 /// Somebody who waits sees what for.
@@ -116,7 +150,8 @@ fn a_pause_between_two_attempts_is_shown() {
     let mut bench = listed_with(dir.path(), &server, u64::MAX, 1);
     bench.click("Download and load: far");
     bench.wait("the reason", |b| {
-        b.reads("base model · 9 B of 60 kB · too many requests (429), trying again in")
+        b.shows("base model · 9 B of 60 kB")
+            && b.reads("trying again in 2 s: too many requests (429)")
     });
     assert!(matches!(command(&mut bench), Command::LoadPack(_)));
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use eframe::egui::{Key, Modifiers, Role};
 use egui_kittest::kittest::Queryable;
 use ivg_playground::app::panels::side::Side;
+use ivg_playground::guidance::settings::Settings;
 use ivg_playground::packs::{Manifest, Source};
 use ivg_playground::worker::protocol::{
     Command, DeviceChoice, Event, PackInfo, PackSource, no_gpu_support,
@@ -129,6 +130,12 @@ fn a_pack_is_added_says_what_is_wrong_and_is_taken_off_again() {
     bench.click("Take off the list");
     bench.wait("its card to go", |b| !b.shows("mine"));
     assert!(folder.path().join("pack.toml").is_file(), "nothing is deleted");
+    // A path that leads nowhere is said at once.
+    bench.click("Add a pack");
+    bench.overtype("/no/where");
+    bench.key(Modifiers::NONE, Key::Enter);
+    assert!(bench.shows("There is nothing at this path."));
+    bench.key(Modifiers::NONE, Key::Escape);
     // A folder without a pack gets a card that says so.
     let empty = folder.path().join("empty");
     std::fs::create_dir(&empty).expect("a folder");
@@ -167,7 +174,25 @@ fn a_pack_is_put_together_and_saved() {
         Some(Source::Folder("/models/gpt2-imdb".into()))
     );
     assert_eq!(saved.tuned.and_then(|r| r.adapter), Some(Source::Folder("~/adapters/dpo".into())));
-    assert_eq!(saved.defaults, bench.settings().clone());
+    // The paper's settings, for nobody has asked for others.
+    assert_eq!(saved.defaults, Settings::default());
+    // What lies there is not written over.
+    bench.click("New pack");
+    bench.window.get_by_role_and_label(Role::TextInput, "Base: files").focus();
+    bench.window.run();
+    bench.overtype("/not/there");
+    bench.window.get_by_role_and_label(Role::TextInput, "Name of the pack").focus();
+    bench.window.run();
+    bench.overtype("Another");
+    assert!(bench.shows("There is nothing at /not/there on this machine."));
+    bench.click("Save…");
+    bench.overtype(&target.display().to_string());
+    bench.key(Modifiers::NONE, Key::Enter);
+    assert!(bench.shows("There is a pack in this folder already; choose another."));
+    bench.overtype(&folder.path().join("another").display().to_string());
+    bench.key(Modifiers::NONE, Key::Enter);
+    bench.wait("its card", |b| b.shows("Another"));
+    assert_eq!(Manifest::read(&target).expect("as it was").name, "GPT-2 mine");
 }
 
 /// Escape and a wrong button cost nothing that was typed; only Clear throws it away.

@@ -182,7 +182,10 @@ impl Controls<'_> {
         let words = if rows + s.beams.min(s.successors) > most {
             format!("W·K = {rows} rows, the most that decode together.")
         } else {
-            format!("W·K = {rows} rows decode together.")
+            match rows {
+                1 => "W·K = 1: a single row decodes.".to_owned(),
+                rows => format!("W·K = {rows} rows decode together."),
+            }
         };
         let words = RichText::new(words).font(text::small()).color(Palette::of(ui).weak);
         ui.add(Label::new(words).selectable(false));

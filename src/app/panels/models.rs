@@ -32,7 +32,7 @@ pub enum PackAction {
     Load(PackSource),
     /// Download one, then load it.
     Fetch(PackSource),
-    /// Stop the download.
+    /// Stop the download, or the question how large it would be.
     StopFetching,
     /// Take an added one off the list. Nothing is deleted.
     Forget(PackSource),
@@ -70,13 +70,11 @@ impl ModelsList<'_> {
             if new.on_hover_text("Say which models play which role.").clicked() {
                 actions.push(Action::Pack(PackAction::New));
             }
-            let look = chip(ui, "Refresh", false);
+            let is_looking = self.shelf.is_looking && self.shelf.packs.is_some();
+            let look = chip(ui, if is_looking { "Looking…" } else { "Refresh" }, is_looking);
             let look = look.on_hover_text("Looks again; asks the hub for sizes and licences.");
-            if look.clicked() {
+            if look.clicked() && !is_looking {
                 actions.push(Action::Pack(PackAction::Look));
-            }
-            if self.shelf.is_looking && self.shelf.packs.is_some() {
-                ui.label(RichText::new("Asking the hub…").font(text::small()).color(p.weak));
             }
         });
         ui.add_space(space::XS);
@@ -170,7 +168,11 @@ impl ModelsList<'_> {
         let (words, fits) = needs(survey, self.shelf.free_memory_bytes);
         small(ui, &words, p.weak);
         if fits == Some(false) {
-            small(ui, "More than is free: the system may become slow or refuse.", p.danger);
+            small(
+                ui,
+                "More than is free: close other programs first, or it will not load.",
+                p.danger,
+            );
         }
         self.buttons(ui, source, survey, is_in_use, actions);
     }
@@ -189,9 +191,9 @@ impl ModelsList<'_> {
         ui.add_space(space::XS);
         if let Some(fetching) = self.shelf.fetching.as_ref().filter(|f| f.source == *source) {
             let share = fetching.progress.as_ref().map_or(0.0, |progress| progress.share());
-            let words = match &fetching.progress {
-                Some(progress) => progress.to_string(),
-                None => "Asking the hub".into(),
+            let (amount, pace) = match &fetching.progress {
+                Some(progress) => (progress.amount(), progress.pace()),
+                None => ("Looking what is missing".into(), String::new()),
             };
             ui.scope(|ui| {
                 let p = Palette::of(ui);
@@ -199,15 +201,19 @@ impl ModelsList<'_> {
                 let bar = ProgressBar::new(share).desired_height(6.0).fill(p.accent);
                 ui.add(bar).on_hover_text(format!("{:.0}%", share * 100.0));
             });
-            small(ui, &words, Palette::of(ui).weak);
-            let stop = ui.button("Stop").accessible_name("Stop the download");
-            if stop.on_hover_text("What has arrived is kept.").clicked() {
-                actions.push(Action::Pack(PackAction::StopFetching));
+            // Two lines at all times: the button below must stay where it is.
+            for words in [amount, pace] {
+                let words = if words.is_empty() { " ".to_owned() } else { words };
+                let ink = Palette::of(ui).weak;
+                let words = RichText::new(words).font(text::small()).color(ink);
+                ui.add(Label::new(words).truncate());
             }
+            stop_button(ui, actions);
             return;
         }
         if self.shelf.measuring.as_ref() == Some(source) {
             small(ui, "Asking the hub how large it is…", Palette::of(ui).weak);
+            stop_button(ui, actions);
             return;
         }
         let missing = survey.models.iter().any(|model| model.presence == Presence::ToDownload);
@@ -236,6 +242,13 @@ impl ModelsList<'_> {
         if button.on_disabled_hover_text(reason.unwrap_or_default()).clicked() {
             actions.push(Action::Pack(action));
         }
+    }
+}
+
+fn stop_button(ui: &mut Ui, actions: &mut Vec<Action>) {
+    let stop = ui.button("Stop").accessible_name("Stop the download");
+    if stop.on_hover_text("What has arrived is kept.").clicked() {
+        actions.push(Action::Pack(PackAction::StopFetching));
     }
 }
 
@@ -326,6 +339,9 @@ fn needs(survey: &Survey, free: Option<u64>) -> (String, Option<bool>) {
             let fits = free.map(|free| held <= free);
             (format!("{} in memory · {licence}", bytes(held)), fits)
         }
+        None if survey.models.iter().any(|m| m.from_hub && m.file_bytes.is_none()) => {
+            (format!("{licence} · Refresh asks the hub for sizes"), None)
+        }
         None => (licence, None),
     }
 }
@@ -339,7 +355,13 @@ fn licences(survey: &Survey) -> String {
         survey.models.iter().filter_map(|model| model.licence.as_deref()).collect();
     named.sort_unstable();
     named.dedup();
-    if named.is_empty() { "licence not named".to_owned() } else { named.join(", ") }
+    match named.is_empty() {
+        false => named.join(", "),
+        true if survey.models.iter().any(|model| model.from_hub) => {
+            "licence: see its page on the hub".to_owned()
+        }
+        true => "licence not named".to_owned(),
+    }
 }
 
 fn small(ui: &mut Ui, words: &str, ink: Color32) {

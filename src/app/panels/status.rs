@@ -19,6 +19,8 @@ pub struct StatusBar<'a> {
     pub session: &'a Session,
     /// Tells whether the settings have moved on since the run.
     pub preferences: &'a Preferences,
+    /// The download that goes on meanwhile: what arrives, and the share that is here.
+    pub download: Option<(String, f32)>,
 }
 
 /// The state in words, and how far it is where that is known.
@@ -44,10 +46,24 @@ impl StatusBar<'_> {
                 if let Some(fraction) = state.progress {
                     progress(ui, 160.0, fraction);
                 }
+                self.download(ui);
                 self.notice(ui, actions);
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| self.facts(ui));
             });
         });
+    }
+
+    /// A download that goes on behind what is shown; while it is what everything waits for, the
+    /// state says it.
+    fn download(&self, ui: &mut Ui) {
+        let Some((what, share)) = self.download.as_ref().filter(|_| self.session.loading.is_none())
+        else {
+            return;
+        };
+        ui.add(Label::new(RichText::new("·").color(Palette::of(ui).weak)).selectable(false));
+        let words = format!("Downloading {:.0}%", share * 100.0);
+        let words = Label::new(RichText::new(words).font(text::small()));
+        ui.add(words.selectable(false)).on_hover_text(what);
     }
 
     /// What was just done, and the way back where there is one.

@@ -10,6 +10,7 @@ use candle_core::quantized::GgmlDType;
 
 use crate::lm::error::{LmError, Result};
 use crate::lm::weights::damaged;
+use crate::text::open_file;
 
 /// Where the data of a tensor begins is a multiple of this, unless the file says otherwise.
 const ALIGNMENT: u64 = 32;
@@ -64,7 +65,7 @@ impl Meta {
 /// A sentence naming the file when it is missing, cut short, or not GGUF.
 pub(super) fn read(file: &Path) -> Result<(HashMap<String, Meta>, HashMap<String, Entry>)> {
     let failed = |source| LmError::Read { file: file.to_path_buf(), source };
-    let handle = File::open(file).map_err(failed)?;
+    let handle = open_file(file).map_err(failed)?;
     let length = handle.metadata().map_err(failed)?.len();
     let mut cursor = Cursor { reader: BufReader::new(handle), position: 0, length };
     parse(&mut cursor)

@@ -23,6 +23,10 @@ use self::pickle::{BIN, Pickled};
 use self::safetensors::Files;
 use super::error::{LmError, Result};
 use super::gguf::GgufFile;
+use crate::text::read_text;
+
+/// Longest JSON file that is read: the tokenizer of a large vocabulary has some thirty million bytes.
+pub(super) const MAX_JSON_BYTES: u64 = 64 << 20;
 
 /// How the big matrices of a model are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
@@ -258,8 +262,7 @@ pub(super) fn damaged(file: &Path, problem: String) -> LmError {
 /// # Errors
 /// [`LmError::Read`] or [`LmError::Damaged`].
 pub(super) fn read_json(file: &Path) -> Result<serde_json::Value> {
-    let bytes =
-        std::fs::read(file).map_err(|source| LmError::Read { file: file.to_path_buf(), source })?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| damaged(file, format!("not valid JSON ({error})")))
+    let text = read_text(file, MAX_JSON_BYTES)
+        .map_err(|source| LmError::Read { file: file.to_path_buf(), source })?;
+    serde_json::from_str(&text).map_err(|error| damaged(file, format!("not valid JSON ({error})")))
 }

@@ -11,6 +11,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use super::{damaged, read_json};
 use crate::lm::error::{LmError, Result};
+use crate::text::open_file;
 
 /// Bytes before the header, which hold its length.
 const PREFIX: u64 = 8;
@@ -90,7 +91,7 @@ impl Files {
 
     fn add(&mut self, file: PathBuf) -> Result<()> {
         let failed = |source| LmError::Read { file: file.clone(), source };
-        let mut handle = File::open(&file).map_err(failed)?;
+        let mut handle = open_file(&file).map_err(failed)?;
         let length = handle.metadata().map_err(failed)?.len();
         let (metadata, data_start) = header(&mut handle, length).map_err(|problem| {
             damaged(&file, format!("not a complete safetensors file ({problem})"))

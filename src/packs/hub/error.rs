@@ -50,6 +50,12 @@ pub enum Fault {
     /// The server sends nothing.
     #[error("the server sent nothing for {}; try again later", words::duration(.0.as_secs_f64()))]
     Stalled(Duration),
+    /// The server sends too little of what it should send at once.
+    #[error(
+        "the server did not come to an end within {}; try again later",
+        words::duration(.0.as_secs_f64())
+    )]
+    Slow(Duration),
     /// The file ended early.
     #[error(
         "only {held} of {size} bytes arrived; try again, the download goes on where it was cut off"
@@ -117,7 +123,7 @@ impl Fault {
     pub(super) fn is_passing(&self, has_answered: bool) -> bool {
         match self {
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),
-            Self::Network(_) | Self::Stalled(_) | Self::CutOff { .. } => true,
+            Self::Network(_) | Self::Stalled(_) | Self::Slow(_) | Self::CutOff { .. } => true,
             Self::Unreachable(_) => has_answered,
             _ => false,
         }

@@ -1,6 +1,6 @@
 //! Requests to the hub: redirects, refusals, waits, and an end at any moment.
 
-use std::io;
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use ureq::http::{Response, Uri};
 use ureq::{Agent, Body};
 
+use super::checksum::CHUNK_BYTES;
 use super::error::Fault;
 use super::progress::Tally;
 use super::settings::HubSettings;
@@ -17,7 +18,7 @@ const MAX_REDIRECTS: usize = 8;
 /// How long a stop goes unnoticed while waiting.
 const STOP_POLL: Duration = Duration::from_millis(20);
 /// Longest description of a repository that is read.
-const MAX_TEXT_BYTES: u64 = 64 << 20;
+const MAX_TEXT_BYTES: usize = 16 << 20;
 
 /// Whether the work is to end.
 #[derive(Default)]
@@ -148,10 +149,25 @@ impl<'a> Client<'a> {
     /// The text at `url`, asked for as often as [`Client::attempt`] allows.
     pub fn text(&self, url: &str, retries: u32) -> Result<String, Fault> {
         self.attempt(retries, || {
-            let body = self.request(url, Ask::All)?.into_body();
-            let read = body.into_with_config().limit(MAX_TEXT_BYTES).read_to_string();
-            self.stop.check()?;
-            read.map_err(|e| self.fault(e))
+            let mut body = self.request(url, Ask::All)?.into_body().into_reader();
+            let (mut text, mut chunk) = (Vec::new(), vec![0; CHUNK_BYTES]);
+            let start = Instant::now();
+            loop {
+                let read = body.read(&mut chunk);
+                self.stop.check()?;
+                match read.map_err(|e| self.fault(ureq::Error::from(e)))? {
+                    0 => break,
+                    read => text.extend_from_slice(&chunk[..read]),
+                }
+                // One that sends a byte now and then would keep us for ever.
+                if start.elapsed() > self.settings.stall_timeout {
+                    return Err(Fault::Slow(self.settings.stall_timeout));
+                }
+                if text.len() > MAX_TEXT_BYTES {
+                    return Err(Fault::Answer("it does not come to an end".to_owned()));
+                }
+            }
+            String::from_utf8(text).map_err(|_| Fault::Answer("it is no text".to_owned()))
         })
     }
 

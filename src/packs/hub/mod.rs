@@ -15,7 +15,7 @@ mod settings;
 mod transfer;
 
 use std::panic::resume_unwind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -163,13 +163,48 @@ impl Hub {
         found.collect()
     }
 
-    /// Asks the hub about a model that is not cached, without downloading it.
+    /// Takes what does not match its checksum out of the cache, so that [`Hub::fetch`] brings it
+    /// anew. Makes no request; where none may be made, nothing is taken away.
+    ///
+    /// # Errors
+    /// A damaged file that cannot be deleted.
+    pub fn discard_damaged(
+        &self,
+        orders: &[Order],
+        cancelled: &dyn Fn() -> bool,
+    ) -> Result<(), HubError> {
+        if self.settings.is_offline {
+            return Ok(());
+        }
+        let mut files: Vec<(&Order, PathBuf)> = Vec::new();
+        for order in orders {
+            let here = self.cached(order).and_then(|local| local.files().ok());
+            files.extend(here.into_iter().flatten().map(|file| (order, file)));
+        }
+        files.sort_by(|(_, a), (_, b)| a.cmp(b));
+        files.dedup_by(|(_, a), (_, b)| a == b);
+        for (order, file) in files {
+            if !matches!(is_sound(&file, cancelled), Ok(Some(false))) {
+                continue;
+            }
+            tracing::info!(file = %file.display(), "does not match its checksum");
+            // The contents first: a link that leads nowhere is no file any more.
+            let blob = file.canonicalize().unwrap_or_else(|_| file.clone());
+            std::fs::remove_file(&blob)
+                .map_err(|source| failed(order, None)(Fault::Disk { path: blob, source }))?;
+        }
+        Ok(())
+    }
+
+    /// Asks the hub about a model that is not cached, without downloading it; again after a passing
+    /// trouble if it is `patient`.
     ///
     /// # Errors
     /// As [`Hub::fetch`].
     pub fn inquire(
         &self,
         order: &Order,
+        patient: bool,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<Inquiry, HubError> {
         if self.settings.is_offline {
@@ -177,7 +212,8 @@ impl Hub {
         }
         let mut watch = Watch { cancelled, progress: &mut |_| {} };
         self.supervised(&mut watch, |client| {
-            let plan = self.plan(client, order, 0)?;
+            let retries = if patient { self.settings.retries } else { 0 };
+            let plan = self.plan(client, order, retries)?;
             Ok(Inquiry {
                 missing_bytes: plan.missing().map(|item| plan.left_bytes(item)).sum(),
                 total_bytes: plan.items.iter().map(|item| item.size).sum(),

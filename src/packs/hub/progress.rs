@@ -41,8 +41,20 @@ impl Progress {
         (self.done_bytes as f64 / self.total_bytes.max(1) as f64).clamp(0.0, 1.0) as f32
     }
 
-    /// Speed and time left, as far as they are known.
-    fn pace(&self) -> String {
+    /// What arrives, and how much of it is here.
+    pub fn amount(&self) -> String {
+        if self.file.is_empty() {
+            return "asking the hub".to_owned();
+        }
+        let (done, total) = (words::bytes(self.done_bytes), words::bytes(self.total_bytes));
+        format!("{} model · {done} of {total}", self.role)
+    }
+
+    /// Speed and time left as far as they are known, or why nothing is asked for; may be empty.
+    pub fn pace(&self) -> String {
+        if let Some(Pause { problem, seconds_left }) = &self.pause {
+            return format!("trying again in {}: {problem}", words::duration(*seconds_left));
+        }
         let speed = self.bytes_per_s.map(|speed| format!("{}/s", words::bytes(speed as u64)));
         let left = self.seconds_left.map(|left| format!("{} left", words::duration(left)));
         speed.into_iter().chain(left).collect::<Vec<_>>().join(" · ")
@@ -51,16 +63,7 @@ impl Progress {
 
 impl fmt::Display for Progress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.file.is_empty() {
-            f.write_str("asking the hub")?;
-        } else {
-            let (done, total) = (words::bytes(self.done_bytes), words::bytes(self.total_bytes));
-            write!(f, "{} model · {done} of {total}", self.role)?;
-        }
-        if let Some(Pause { problem, seconds_left }) = &self.pause {
-            let wait = words::duration(*seconds_left);
-            return write!(f, " · {problem}, trying again in {wait}");
-        }
+        f.write_str(&self.amount())?;
         let pace = self.pace();
         if pace.is_empty() { Ok(()) } else { write!(f, " · {pace}") }
     }
@@ -198,7 +201,7 @@ mod tests {
         tally.pause("too many requests (429)".to_owned(), Duration::from_secs(7));
         let now = Instant::now();
         let paused = meter.read(&tally, now + Duration::from_secs(3)).expect("a pause");
-        let words = "asking the hub · too many requests (429), trying again in 4 s";
+        let words = "asking the hub · trying again in 4 s: too many requests (429)";
         assert_eq!(paused.to_string(), words);
         tally.go_on();
         assert_eq!(meter.read(&tally, now), None);
@@ -207,7 +210,7 @@ mod tests {
         tally.arrived(5);
         tally.pause("the connection failed (reset)".to_owned(), Duration::ZERO);
         let paused = meter.read(&tally, Instant::now()).expect("begun");
-        let words = "base model · 5 B of 10 B · the connection failed (reset), trying again in 0 s";
+        let words = "base model · 5 B of 10 B · trying again in 0 s: the connection failed (reset)";
         assert_eq!(paused.to_string(), words);
     }
 
