@@ -15,6 +15,10 @@ const HEIGHT: f32 = 40.0;
 /// Height of a line in narrow columns: caption, number and difference side by side.
 const LINE: f32 = 19.0;
 
+/// A column narrower than this has no room for differences beside its numbers: they are told on
+/// hover alone.
+const TIGHT: f32 = 150.0;
+
 /// One number of a report.
 struct Measure {
     name: &'static str,
@@ -230,11 +234,11 @@ impl Figures<'_> {
         let name = measure.name;
         painter.text(line.left_center(), Align2::LEFT_CENTER, name, text::small(), p.weak);
         let ink = if written.is_known { p.text } else { p.weak };
-        let compared = self.reference.is_some();
+        let compared = self.reference.is_some() && line.width() >= TIGHT;
         let column = if compared { line.left() + 0.68 * line.width() } else { line.right() };
         let at = line.right_center() - vec2(line.right() - column, 0.0);
         painter.text(at, Align2::RIGHT_CENTER, &written.number, text::figure(), ink);
-        if let Some(difference) = &written.difference {
+        if let Some(difference) = written.difference.as_ref().filter(|_| compared) {
             let words = format!("Δ {difference}");
             painter.text(line.right_center(), Align2::RIGHT_CENTER, words, text::small(), p.weak);
         }
@@ -249,25 +253,35 @@ impl Figures<'_> {
             let (speed, seconds) = (r.tokens_per_second(), r.elapsed_ms / 1e3);
             format!("{tokens} of {sampled} tokens · {speed:.0}/s · {seconds:.1} s")
         });
+        // Where not all of it fits, the time is what people ask for.
+        let shown = self.report.filter(|_| line.width() < TIGHT).map_or(words.clone(), |r| {
+            format!("{:.1} s · {:.0} tokens/s", r.elapsed_ms / 1e3, r.tokens_per_second())
+        });
         let painter = ui.painter().with_clip_rect(line);
-        painter.text(line.left_center(), Align2::LEFT_CENTER, &words, text::small(), p.weak);
+        painter.text(line.left_center(), Align2::LEFT_CENTER, shown, text::small(), p.weak);
         let response = ui.interact(line, ui.scope_id().with((self.title, "cost")), Sense::hover());
         let spoken = format!("{} cost: {words}", self.title);
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &spoken));
-        response.on_hover_text(
-            "Tokens of this response, of all that were drawn; tokens per second; time.",
-        );
+        let hint = "Tokens of this response, of all that were drawn; tokens per second; time.";
+        response.on_hover_text(format!("{words}\n{hint}"));
     }
 
     fn explain(&self, ui: &mut Ui, place: Rect, measure: &Measure, written: &Written) {
         let id = ui.scope_id().with((self.title, measure.name));
         let response = ui.interact(place, id, Sense::hover());
         let mut words = format!("{} {}: {}", self.title, measure.name, written.number);
-        if let Some(difference) = &written.difference {
-            words += &format!(", {difference} from the first column");
+        let difference = written.difference.as_ref();
+        let difference = difference.map(|difference| format!("{difference} from the first column"));
+        if let Some(difference) = &difference {
+            words += &format!(", {difference}");
         }
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));
-        response.on_hover_text(measure.hint);
+        response.on_hover_ui(|ui| {
+            ui.label(measure.hint);
+            difference
+                .into_iter()
+                .for_each(|difference| drop(ui.label(format!("Δ {difference}."))));
+        });
     }
 }
 

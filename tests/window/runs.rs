@@ -1,6 +1,6 @@
 //! Runs: started, watched, stopped, failed.
 
-use eframe::egui::{Key, Modifiers, Role};
+use eframe::egui::{Key, Modifiers, Role, vec2};
 use egui_kittest::kittest::Queryable;
 use ivg_playground::app::preferences::Preferences;
 use ivg_playground::app::session::Phase;
@@ -226,4 +226,37 @@ fn an_answer_is_drawn_as_a_paragraph_of_its_own() {
     let shows = |words: &str| drawn.iter().any(|text| text.galley.job.text.starts_with(words));
     assert!(shows("Why is the sky blue?\n\nThe sky scatters light."));
     assert!(shows("Why is the sky blue?\n\nThe air does."));
+}
+
+/// Also where its last lines come with the end of the run.
+#[test]
+fn a_long_text_rests_at_its_end() {
+    let (mut bench, run, request) = Bench::running();
+    let long = " word".repeat(600);
+    bench.engine.done(run, &request, &[&long, &long], StopReason::MaxTokens);
+    bench.window.run();
+    let figures = bench.window.get_by_label_contains("Guided Gold").rect();
+    let texts = bench.window.query_all_by_label_contains("This movie was word");
+    let ends: Vec<f32> = texts.map(|text| text.rect().bottom()).collect();
+    assert_eq!(ends.len(), 2);
+    assert!(ends.iter().all(|end| *end < figures.top()), "{ends:?} {figures:?}");
+}
+
+/// A narrow window leaves out what does not fit, and nothing lies over anything else.
+#[test]
+fn four_columns_fit_into_the_smallest_window() {
+    let mut bench = Bench::ready();
+    bench.window.set_size(vec2(1024.0, 640.0));
+    bench.window.run();
+    for _ in 0..2 {
+        bench.click("Add column");
+    }
+    let request = bench.finish(&[" a", " b", " c", " d"]);
+    assert_eq!(request.columns.len(), 4);
+    bench.window.run();
+    let tabs = bench.window.get_by_label("Below: Strength").rect();
+    let entries = bench.window.query_all_by_label_contains("Candidates of");
+    let entries: Vec<f32> = entries.map(|entry| entry.rect().left()).collect();
+    assert_eq!(entries.len(), 4);
+    assert!(entries.iter().all(|left| *left > tabs.right()), "{entries:?} {tabs:?}");
 }

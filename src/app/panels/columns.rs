@@ -170,7 +170,9 @@ impl Card<'_> {
 
     fn body(&self, ui: &mut Ui, focus: &mut Focus) {
         let Some(view) = self.slot.view else { return self.empty(ui) };
-        let follows = self.session.is_running();
+        // Its last line too, which may come with the end of the run. What is recorded is read from
+        // its beginning.
+        let follows = self.session.run.as_ref().is_some_and(|run| run.origin == Origin::Own);
         ScrollArea::vertical().auto_shrink(false).stick_to_bottom(follows).show(ui, |ui| {
             // The right margin keeps words clear of the scroll bar.
             ui.set_max_width(ui.available_width() - space::M);

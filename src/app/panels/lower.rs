@@ -161,6 +161,9 @@ fn tabs(ui: &mut Ui, chosen: &mut Option<Lower>) {
     segmented(ui, "Below", &choices, chosen);
 }
 
+/// Room that the two marks of candidates take, kept and dropped.
+pub const KEYS: f32 = 150.0;
+
 /// A mark of the legend and what it means; for a row that is filled from the right.
 pub fn key(ui: &mut Ui, name: &str, mark: Mark) {
     let p = Palette::of(ui);

@@ -7,7 +7,7 @@ use egui_plot::{
     AxisHints, GridInput, GridMark, HPlacement, Plot, PlotBounds, PlotTransform, PlotUi,
 };
 
-use super::lower::key;
+use super::lower::{KEYS, key};
 use crate::app::chunk_card::{ChunkCard, name};
 use crate::app::focus::{ChunkRef, Focus};
 use crate::app::lineage;
@@ -17,7 +17,7 @@ use crate::app::session::Session;
 use crate::app::slots::Slot;
 use crate::app::theme::{Palette, space, text};
 use crate::app::value_lines::{Picture, band, mark, spot};
-use crate::app::widgets::{Icon, Mark, icon_button, legend_entry, within};
+use crate::app::widgets::{Icon, LEGEND_MARK, Mark, icon_button, legend_entry, within};
 use crate::guidance::trace::ChunkTrace;
 use crate::words::minus;
 
@@ -46,13 +46,23 @@ impl ValuePlot<'_> {
     /// Shows the legend, from right to left. Its entries show and hide candidates.
     pub fn legend(&mut self, ui: &mut Ui) {
         let p = Palette::of(ui);
-        key(ui, "dropped", Mark::Dropped);
-        key(ui, "kept", Mark::Kept);
+        let width = |title: &String| {
+            let words = ui.painter().layout_no_wrap(title.clone(), text::small(), p.text);
+            words.size().x + LEGEND_MARK + ui.spacing().item_spacing.x
+        };
+        let names: f32 = self.slots.iter().map(|slot| width(&slot.title)).sum();
+        // Where there is no room for all of it, the marks say enough: the columns have them too.
+        let named = names <= ui.available_width();
+        if names + KEYS <= ui.available_width() {
+            key(ui, "dropped", Mark::Dropped);
+            key(ui, "kept", Mark::Kept);
+        }
         for slot in self.slots.iter().rev() {
             let shown = self.view.shows(slot.index);
-            let ink = p.column(slot.index);
-            let entry = legend_entry(ui, &slot.title, slot.mark(), ink, shown);
-            if entry.on_hover_text("Shows or hides this column's candidates.").clicked() {
+            let mark = (slot.mark(), p.column(slot.index));
+            let entry = legend_entry(ui, &slot.title, named, mark, shown);
+            let hint = format!("{}: shows or hides its candidates.", slot.title);
+            if entry.on_hover_text(hint).clicked() {
                 self.view.toggle(slot.index);
             }
         }

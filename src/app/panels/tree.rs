@@ -8,7 +8,7 @@ use eframe::egui::{
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::lower::key;
+use super::lower::{KEYS, key};
 use crate::app::chunk_card::{ChunkCard, name, value_words};
 use crate::app::focus::{ChunkRef, Focus};
 use crate::app::lineage::{ancestry, candidate};
@@ -26,8 +26,6 @@ const GAP: f32 = 9.0;
 const FAN: f32 = 20.0;
 /// Size of the text beside a candidate: room is scarce.
 const WORDS: f32 = 11.5;
-/// Room that the meaning of the marks takes in the legend.
-const KEYS: f32 = 150.0;
 
 /// How a person looks at the tree, and where everything in it stands.
 #[derive(Debug, Default)]

@@ -148,14 +148,25 @@ pub fn pill(ui: &mut Ui, words: &str) -> Response {
     response
 }
 
+/// Room for the mark of an entry of a legend.
+const MARK: f32 = 30.0;
+/// What an entry of a legend takes beside its name.
+pub const LEGEND_MARK: f32 = MARK + space::L;
+
 /// A column's entry in a legend: its mark and its title, a button that shows and hides its
 /// candidates.
-pub fn legend_entry(ui: &mut Ui, title: &str, mark: Mark, ink: Color32, shown: bool) -> Response {
-    const MARK: f32 = 30.0;
+pub fn legend_entry(
+    ui: &mut Ui,
+    title: &str,
+    named: bool,
+    (mark, ink): (Mark, Color32),
+    shown: bool,
+) -> Response {
     let p = Palette::of(ui);
     let color = if shown { p.text } else { p.weak };
-    let words = ui.painter().layout_no_wrap(title.to_owned(), text::small(), color);
-    let size = vec2(words.size().x + MARK + space::L, 24.0);
+    let name = if named { title } else { "" };
+    let words = ui.painter().layout_no_wrap(name.to_owned(), text::small(), color);
+    let size = vec2(words.size().x + LEGEND_MARK, 24.0);
     let (rect, response) = ui.allocate_exact_size(size, Sense::click());
     if response.hovered() {
         ui.painter().rect_filled(rect, space::RADIUS, p.hover);

@@ -7,8 +7,8 @@ mod scale;
 mod setting;
 
 pub use buttons::{
-    Icon, chip, choice, icon_button, legend_entry, menu, pill, primary_button, secondary_button,
-    segmented, switch,
+    Icon, LEGEND_MARK, chip, choice, icon_button, legend_entry, menu, pill, primary_button,
+    secondary_button, segmented, switch,
 };
 pub use marker::{Mark, marker};
 pub use rail::Rail;
