@@ -80,13 +80,20 @@ fn templates_that_misbehave_are_refused_in_a_sentence() {
         let message = refusal(with(json!(template)).path());
         assert!(message.contains("tokenizer_config.json") && message.contains(said), "{message}");
     }
-    // Few instructions that make much: what they make is counted too.
+    assert!(refusal(with(json!("x".repeat(300_000))).path()).contains("long"));
+    assert!(refusal(with(json!(7)).path()).contains("chat_template"));
+    assert!(began.elapsed().as_secs() < 20);
+}
+
+/// Few instructions that make much: what they make is counted too, before it is made.
+#[test]
+fn templates_that_make_much_of_little_are_stopped() {
     let double = |step: &str| {
         format!(
             "{{% set n = namespace(x='ab') %}}{{% for i in range(40) %}}{{% {step} %}}{{% endfor %}}"
         )
     };
-    let doubled = [
+    let large = [
         double("set n.x = n.x ~ n.x"),
         double("set n.x = n.x + n.x"),
         double("set n.x = n.x * 2"),
@@ -95,50 +102,77 @@ fn templates_that_misbehave_are_refused_in_a_sentence() {
         double("set n.x = n.x.replace('a', 'aa')"),
         double("set n.x = n.x.join(['', '', ''])"),
         "{% set x = 'ab' %}".to_owned() + &"{% set x %}{{ x }}{{ x }}{% endset %}".repeat(40),
+        "{{ ''.join([('a' * 1000000)] * 20000) }}".to_owned(),
+        "{{ ''.join([''] * 1000000) }}".to_owned(),
+        "{{ ('{0}' * 1000000).format('a' * 1000000) }}".to_owned(),
+        "{{ ('{0:9999}' * 500000).format(1) }}".to_owned(),
     ];
-    for template in doubled {
+    for template in large {
         let started = std::time::Instant::now();
         let message = refusal(with(json!(template)).path());
-        assert!(message.contains("end"), "{template}: {message}");
-        // Sooner than by the clock, which would leave it to go on.
-        assert!(started.elapsed().as_secs_f64() < 1.5, "{template}");
+        assert!(message.contains("it does not come to an end"), "{template}: {message}");
+        // By what it takes, not by the clock, which would leave it to go on.
+        assert!(started.elapsed() < std::time::Duration::from_secs(3), "{template}");
     }
-    // What would contain itself, and fields as wide as a novel.
+    for template in ["{{ '{:>4000000000}'.format(1) }}", "{{ '{:>{}}'.format(1, 4000000000) }}"] {
+        let message = refusal(with(json!(template)).path());
+        assert!(message.contains("wide"), "{message}");
+    }
+}
+
+/// Whoever prints what contains itself never comes to an end.
+#[test]
+fn nothing_contains_itself() {
     for template in [
         "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}",
         "{% set a = namespace() %}{% set b = namespace() %}{% set a.b = b %}{% set b.a = a %}\
          {{ a | tojson }}",
-        "{{ '{:>4000000000}'.format(1) }}",
-        "{{ '{:>{}}'.format(1, 4000000000) }}",
+        "{% set ns = namespace() %}{% set ns.x = ns.values() %}{{ ns.x }}",
+        "{% set ns = namespace() %}{% set ns.x = ns.items() %}{{ ns.x | tojson }}",
+        "{% macro f(a) %}{% set a.x = a %}{{ a }}{% endmacro %}{% set n = namespace() %}{{ f(n) }}",
     ] {
         let message = refusal(with(json!(template)).path());
-        assert!(message.contains("itself") || message.contains("wide"), "{message}");
+        assert!(message.contains("put into itself"), "{message}");
     }
-    // One expression as long as a template may be: no stack is too small for it.
+    let other = "{% import 'chat' as m %}{{ m }}{% set ns = namespace() %}";
+    assert!(refusal(with(json!(other)).path()).contains("tokenizer_config.json"));
+}
+
+/// One expression as long as a template may be, and a value nested as deep as fuel allows: a
+/// sentence or a text, and the stack is large enough for either.
+#[test]
+fn no_template_is_too_deep() {
     let long = |begin: &str, part: &str, end: &str| {
         let parts = part.repeat((65_000 - begin.len() - end.len()) / part.len());
-        with(json!(format!("{{{{ {begin}{parts}{end} }}}}")))
+        format!("{{{{ {begin}{parts}{end} }}}}")
     };
-    for (begin, part, end) in [
-        ("1", "+1", ""),
-        ("1", "**1", ""),
-        ("", "--", "1"),
-        ("", "not ", "1"),
-        ("1", " and 1", ""),
-        ("'a'", "~''", ""),
-        ("'a'", "|list", ""),
-        ("messages", "[0]", ""),
-        ("", "1 if 0 else ", "1"),
-    ] {
-        let dir = long(begin, part, end);
-        // Text or sentence: it goes on.
-        let loaded = ChatTemplate::load(dir.path());
-        drop(loaded.and_then(|template| template.unwrap().render(None, "Hi")));
+    let nested = "[".repeat(100) + "ns.x" + &"]".repeat(100);
+    let deep = [
+        long("1", "+1", ""),
+        long("1", "**1", ""),
+        long("", "--", "1"),
+        long("", "not ", "1"),
+        long("1", " and 1", ""),
+        long("'a'", "~''", ""),
+        long("'a'", "|e", ""),
+        long("messages", "[0]", ""),
+        long("messages", ".a", ""),
+        long("messages", "()", ""),
+        long("", "1 if 0 else ", "1"),
+        format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(5_000)),
+        format!(
+            "{{% set ns = namespace(x=1) %}}{{% for i in range(900) %}}{{% set ns.x = {nested} %}}\
+             {{% endfor %}}{{{{ ns.x }}}}"
+        ),
+        format!(
+            "{{% set ns = namespace(x=1) %}}{{% for i in range(900) %}}{{% set ns.x = {nested} %}}\
+             {{% endfor %}}{{{{ ns.x | tojson }}}}"
+        ),
+    ];
+    for template in deep {
+        let dir = with(json!(template));
+        let rendered = ChatTemplate::load(dir.path()).and_then(|t| t.unwrap().render(None, "Hi"));
+        let told = rendered.unwrap_or_else(|error| error.to_string());
+        assert!(!told.contains("it cannot be run"), "{told}");
     }
-    let branches = "{% elif 0 %}".repeat(5_000);
-    let branches = with(json!(format!("{{% if 0 %}}{branches}{{% endif %}}")));
-    drop(ChatTemplate::load(branches.path()).and_then(|t| t.unwrap().render(None, "Hi")));
-    assert!(refusal(with(json!("x".repeat(300_000))).path()).contains("long"));
-    assert!(refusal(with(json!(7)).path()).contains("chat_template"));
-    assert!(began.elapsed().as_secs() < 20);
 }

@@ -289,6 +289,9 @@ fn a_template_that_refuses_or_is_damaged_is_a_sentence() {
     fs::write(&template, "{{ raise_exception('no system prompt, please') }}").unwrap();
     let message = load(dir.path(), roles).err().unwrap();
     assert!(message.contains("no system prompt, please"), "{message}");
+    fs::write(&template, "Hi! {{ bos_token }}").unwrap();
+    let message = load(dir.path(), roles).err().unwrap();
+    assert!(message.contains("leaves out what the user says"), "{message}");
     fs::write(&template, "{% if %}").unwrap();
     let message = load(dir.path(), roles).err().unwrap();
     assert!(message.contains("chat_template.jinja"), "{message}");

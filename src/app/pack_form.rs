@@ -1,5 +1,7 @@
 //! A pack being put together: which models play which role, to be written as a `pack.toml`.
 
+use std::path::PathBuf;
+
 use eframe::egui::{Align, ComboBox, Id, Layout, Modal, RichText, ScrollArea, TextEdit, Ui, vec2};
 
 use super::path_dialog::expanded;
@@ -26,6 +28,9 @@ pub struct PackForm {
     sliders: Settings,
     /// Whether the pack starts there.
     keeps_sliders: bool,
+    /// The places on this machine that were looked at last, and the first that is not there: the
+    /// disk is not asked with every frame.
+    looked: (Vec<PathBuf>, Option<PathBuf>),
     /// Puts the caret into the first box with the first frame.
     is_new: bool,
 }
@@ -85,8 +90,14 @@ impl PackForm {
             judge: String::new(),
             sliders,
             keeps_sliders: false,
+            looked: (Vec::new(), None),
             is_new: true,
         }
+    }
+
+    /// Takes note of where the sliders stand now.
+    pub fn see_sliders(&mut self, settings: &Settings) {
+        self.sliders.clone_from(settings);
     }
 
     /// The name, as a folder's.
@@ -150,11 +161,12 @@ impl PackForm {
             ui.add_space(space::S);
             let made = self.manifest();
             let reason = made.as_ref().err().map(|reason| sentence(reason));
-            let (words, ink) = match (&reason, made.as_ref().ok().and_then(absent)) {
+            let (words, ink) = match (&reason, self.absent(made.as_ref().ok())) {
                 (Some(reason), _) => (reason.clone(), Palette::of(ui).weak),
-                (None, Some(path)) => {
-                    (format!("There is nothing at {path} on this machine."), Palette::of(ui).danger)
-                }
+                (None, Some(path)) => (
+                    format!("There is nothing at {} on this machine.", path.display()),
+                    Palette::of(ui).danger,
+                ),
                 (None, None) => {
                     ("Everything that is needed is there.".to_owned(), Palette::of(ui).weak)
                 }
@@ -182,10 +194,21 @@ impl PackForm {
         decision
     }
 
+    /// The first place on this machine that is not there.
+    fn absent(&mut self, manifest: Option<&Manifest>) -> Option<PathBuf> {
+        let places = manifest.map_or(Vec::new(), places);
+        if places != self.looked.0 {
+            let absent = |path: &&PathBuf| !expanded(&path.to_string_lossy()).exists();
+            let found = places.iter().find(absent).cloned();
+            self.looked = (places, found);
+        }
+        self.looked.1.clone()
+    }
+
     /// Whether nothing is typed.
     pub fn is_untouched(&self) -> bool {
-        Self { is_new: true, ..Self::new(self.sliders.clone()) }
-            == Self { is_new: true, ..self.clone() }
+        let typed = Self { is_new: true, looked: (Vec::new(), None), ..self.clone() };
+        typed == Self::new(self.sliders.clone())
     }
 
     fn fields(&mut self, ui: &mut Ui) {
@@ -327,15 +350,15 @@ impl RoleForm {
     }
 }
 
-/// The first place on this machine that is not there.
-fn absent(manifest: &Manifest) -> Option<String> {
+/// The places on this machine that a pack names.
+fn places(manifest: &Manifest) -> Vec<PathBuf> {
     let roles = manifest.roles().flat_map(|(_, role)| [&role.source, &role.adapter]);
     let sources = roles.flatten().chain(manifest.judge.iter().map(|judge| &judge.source));
-    let mut paths = sources.filter_map(|source| match source {
-        Source::Folder(path) => Some(path),
+    let paths = sources.filter_map(|source| match source {
+        Source::Folder(path) => Some(PathBuf::from(path)),
         _ => None,
     });
-    paths.find(|path| !expanded(&path.to_string_lossy()).exists()).map(|p| p.display().to_string())
+    paths.collect()
 }
 
 /// What a person means by a place: a path if it looks like one, else a model on the hub.

@@ -102,7 +102,10 @@ impl App {
                 self.session.error = None;
                 self.shelf.want(ctx, source);
             }
-            PackAction::StopFetching => self.shelf.stop(),
+            PackAction::StopFetching => {
+                self.generate_when_ready = false;
+                self.shelf.stop();
+            }
             PackAction::Forget(source) => {
                 let is_it = |folder: &PathBuf| PackSource::Folder(folder.clone()) == source;
                 self.preferences.added_packs.retain(|folder| !is_it(folder));
@@ -119,7 +122,9 @@ impl App {
             }
             PackAction::New => {
                 let empty = || PackForm::new(self.preferences.settings.clone());
-                self.shelf.form = Some(self.shelf.draft.take().unwrap_or_else(empty));
+                let mut form = self.shelf.draft.take().unwrap_or_else(empty);
+                form.see_sliders(&self.preferences.settings);
+                self.shelf.form = Some(form);
             }
         }
     }
@@ -200,6 +205,7 @@ impl App {
                 // Some of it may be here now.
                 Outcome::Stopped => self.shelf.look(ctx, &self.preferences.added_packs, false),
                 Outcome::Error(reason) => {
+                    self.generate_when_ready = false;
                     self.session.error = Some(reason);
                     self.shelf.look(ctx, &self.preferences.added_packs, false);
                 }

@@ -81,6 +81,9 @@ pub struct PathDialog {
     /// What the path is for.
     pub purpose: Purpose,
     path: String,
+    /// The path that was looked at last, and why it does not serve: the disk is not asked with
+    /// every frame.
+    looked: Option<(PathBuf, Option<&'static str>)>,
     /// Puts the caret into the box with the first frame.
     is_new: bool,
 }
@@ -98,7 +101,14 @@ impl PathDialog {
     /// A dialog that proposes `name` in the folder where documents are kept.
     pub fn new(purpose: Purpose, name: &str) -> Self {
         let path = folder().join(name).display().to_string();
-        Self { purpose, path, is_new: true }
+        Self { purpose, path, looked: None, is_new: true }
+    }
+
+    fn why_not(&mut self, path: &Path) -> Option<&'static str> {
+        if self.looked.as_ref().is_none_or(|(looked, _)| looked != path) {
+            self.looked = Some((path.to_owned(), why_not(self.purpose, path)));
+        }
+        self.looked.as_ref().and_then(|(_, reason)| *reason)
     }
 
     fn path_box(&mut self, ui: &mut Ui) -> Response {
@@ -127,7 +137,10 @@ impl PathDialog {
             let edit = self.path_box(ui);
             let entered = edit.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
             let path = expanded(self.path.trim());
-            let reason = why_not(self.purpose, &path);
+            if entered {
+                self.looked = None;
+            }
+            let reason = self.why_not(&path);
             if entered && reason.is_some() {
                 edit.request_focus();
             }

@@ -68,7 +68,8 @@ pub struct Shelf {
     interrupted: Option<PackSource>,
     /// From this size on a download is asked about, in bytes.
     large: u64,
-    fetches: u64,
+    /// How many downloads and questions there were.
+    asked: u64,
 }
 
 impl Shelf {
@@ -92,19 +93,19 @@ impl Shelf {
             Some(missing) if missing >= self.large => self.in_question = Some(source),
             Some(_) => self.fetch(ctx, source),
             None => {
-                self.fetches += 1;
+                self.asked += 1;
                 self.measuring = Some(source.clone());
-                self.ask(ctx, Ask::Measure(self.fetches, source));
+                self.ask(ctx, Ask::Measure(self.asked, source));
             }
         }
     }
 
     /// Downloads what a pack lacks; it is loaded afterwards.
     pub fn fetch(&mut self, ctx: &Context, source: PackSource) {
-        self.fetches += 1;
-        let fetching = Fetching { source: source.clone(), progress: None, number: self.fetches };
+        self.asked += 1;
+        let fetching = Fetching { source: source.clone(), progress: None, number: self.asked };
         self.fetching = Some(fetching);
-        self.ask(ctx, Ask::Fetch(self.fetches, source));
+        self.ask(ctx, Ask::Fetch(self.asked, source));
     }
 
     /// Whether a download of this pack has ended early, with some of it here.
@@ -136,7 +137,10 @@ impl Shelf {
 
     /// A pack that goes off the list is neither measured nor fetched.
     pub fn forget(&mut self, source: &PackSource) {
-        self.measuring.take_if(|measuring| measuring == source);
+        if self.measuring.as_ref() == Some(source) {
+            self.stop_measuring();
+        }
+        self.interrupted.take_if(|interrupted| interrupted == source);
         self.in_question.take_if(|asked| asked == source);
         if self.fetching.as_ref().is_some_and(|fetching| fetching.source == *source) {
             self.stop();
@@ -145,12 +149,15 @@ impl Shelf {
 
     /// Stops the download, or the question how large one would be.
     pub fn stop(&mut self) {
-        let Some(library) = &self.library else { return };
-        if let Some(fetching) = &self.fetching {
+        if let (Some(fetching), Some(library)) = (&self.fetching, &self.library) {
             library.stop(fetching.number);
         }
-        if self.measuring.take().is_some() {
-            library.stop(self.fetches);
+        self.stop_measuring();
+    }
+
+    fn stop_measuring(&mut self) {
+        if let (Some(_), Some(library)) = (self.measuring.take(), &self.library) {
+            library.stop(self.asked);
         }
     }
 
@@ -210,7 +217,7 @@ impl Shelf {
             }
             Told::Fetched(source) => {
                 self.fetching = None;
-                self.interrupted = None;
+                self.interrupted.take_if(|interrupted| *interrupted == source);
                 Some(Outcome::Ready(source))
             }
             Told::FetchStopped => {

@@ -23,11 +23,8 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
 
 use super::JudgeError;
-use crate::lm::{LmError, Weights};
+use crate::lm::{LmError, MAX_JSON_BYTES, Weights};
 use crate::text::read_text;
-
-/// Longest `tokenizer.json` that is read.
-const MAX_WORDS_BYTES: u64 = 64 << 20;
 
 /// The judge. Copies share the weights.
 #[derive(Clone)]
@@ -148,7 +145,7 @@ fn tokenizer(folder: &Path) -> Result<Tokenizer, JudgeError> {
     let words = folder.join("vocab.txt");
     if folder.join("tokenizer.json").is_file() || !words.is_file() {
         let file = "tokenizer.json";
-        let text = read_text(&folder.join(file), MAX_WORDS_BYTES)
+        let text = read_text(&folder.join(file), MAX_JSON_BYTES)
             .map_err(|source| JudgeError::Unreadable { file: folder.join(file), source })?;
         return Tokenizer::from_bytes(text).map_err(|e| invalid(file, e));
     }

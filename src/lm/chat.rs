@@ -94,6 +94,18 @@ impl ChatTemplate {
         self.apart(move |template| template.render_here(system.as_deref(), &user))
     }
 
+    /// Tries the template on a word, with this system prompt.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::render`]; a template that leaves out what the user says.
+    pub fn try_out(&self, system: Option<&str>) -> Result<()> {
+        const WORD: &str = "Hello";
+        if self.render(system, WORD)?.contains(WORD) {
+            return Ok(());
+        }
+        Err(self.failed("it leaves out what the user says".into()))
+    }
+
     /// Does `work` on a thread of its own, for as long as anybody waits. A list that was doubled
     /// forty times costs little fuel, for it is made only when one of its items is asked for:
     /// whoever asks is left to itself.
@@ -149,9 +161,9 @@ impl ChatTemplate {
         let added = environment.add_template("chat", &self.source);
         added.map_err(|error| self.explain(&error))?;
         match loose_namespace(&self.source, syntax) {
-            Ok(Some(name)) => {
-                Err(self.failed(format!("the namespace '{name}' could be put into itself")))
-            }
+            Ok(Some(name)) => Err(self.failed(format!(
+                "the namespace '{name}' could be put into itself; ask for its values alone"
+            ))),
             // What is wrong with it has been said.
             Ok(None) | Err(_) => Ok(environment),
         }

@@ -36,30 +36,57 @@ pub(super) fn loose_namespace(source: &str, syntax: SyntaxConfig) -> Result<Opti
     });
     let is_loose = |at: usize| {
         let is_attribute = at > 0 && matches!(tokens[at - 1], Token::Dot);
-        let is_asked = matches!(
-            tokens.get(at + 1),
-            Some(Token::Dot | Token::BracketOpen | Token::Assign | Token::Ident("is"))
-        );
+        // What a method gives holds on to what it was called on.
+        let is_called = matches!(tokens.get(at + 3), Some(Token::ParenOpen));
+        let is_asked = match tokens.get(at + 1) {
+            Some(Token::Dot) => !is_called,
+            next => matches!(next, Some(Token::BracketOpen | Token::Assign | Token::Ident("is"))),
+        };
         !is_attribute && !is_asked
     };
     let mut loose = names.filter(|name| named(name).into_iter().any(is_loose));
     Ok(loose.next().map(str::to_owned))
 }
 
-/// The methods of Python's strings, lists and dictionaries, but for fields of any width: fuel pays
-/// for what comes out of a method, not for what it takes on the way.
+/// The methods of Python's strings, lists and dictionaries. Those that may make much of little are
+/// paid for before they do: pycompat charges for what has come out.
 pub(super) fn methods(
     state: &mut State<'_, '_>,
     value: &Value,
     method: &str,
     args: &[Value],
 ) -> Result<Value> {
-    let format = value.as_str().filter(|_| method == "format");
-    if format.is_some_and(has_wide_field) {
-        let reason = "a field of format() may be 9999 wide at most, and not by another field";
-        return Err(Error::new(ErrorKind::InvalidOperation, reason));
+    match (method, value.as_str()) {
+        ("format", Some(format)) => {
+            if has_wide_field(format) {
+                let reason = "a field of format() may be 9999 wide at most, not by another field";
+                return Err(Error::new(ErrorKind::InvalidOperation, reason));
+            }
+            let longest = args.iter().map(bytes).max().unwrap_or(0);
+            let fields = format.matches('{').count() as u64;
+            pay(state, fields.saturating_mul(longest.saturating_add(MAX_WIDTH)))?;
+        }
+        ("join", Some(_)) => {
+            for item in args.iter().filter_map(|list| list.try_iter().ok()).flatten() {
+                pay(state, bytes(&item).max(1))?;
+            }
+        }
+        _ => {}
     }
     unknown_method_callback(state, value, method, args)
+}
+
+/// Widest field that is formatted, in characters.
+const MAX_WIDTH: u64 = 9_999;
+
+/// Takes as much fuel as the engine takes for a text of so many bytes.
+fn pay(state: &State<'_, '_>, bytes: u64) -> Result<()> {
+    state.consume_fuel(bytes.div_ceil(64))
+}
+
+/// Bytes of a value as a text; of anything but a text, what a number may have.
+fn bytes(value: &Value) -> u64 {
+    value.as_str().map_or(400, |text| text.len() as u64)
 }
 
 /// Whether a format has a field whose width has more than four digits, or depends on another field.
@@ -135,6 +162,7 @@ mod tests {
             "{% set ns = namespace() %}{{ [ns] }}",
             "{% set make = namespace %}",
             "{% set ns = namespace(inner=namespace()) %}",
+            "{% set ns = namespace() %}{% set ns.x = ns.values() %}{{ ns.x }}",
         ] {
             assert!(loose(bad).is_some(), "{bad}");
         }

@@ -41,4 +41,5 @@ pub use gguf::GgufFile;
 pub use text::TextStream;
 pub use tokenizer::Tokenizer;
 pub use value::ValueModel;
+pub(crate) use weights::MAX_JSON_BYTES;
 pub use weights::{Precision, Weights};

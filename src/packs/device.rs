@@ -3,13 +3,13 @@
 
 use std::error::Error;
 use std::fmt;
-use std::panic::catch_unwind;
 use std::str::FromStr;
 
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use super::error::PackError;
+use crate::quiet::catch_quietly;
 
 /// What a person asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -73,7 +73,7 @@ fn gpu() -> Result<Device, String> {
         if cfg!(feature = "metal") { Device::new_metal(0) } else { Device::new_cuda(0) }
     };
     // Without a driver, the bindings panic instead of telling.
-    match catch_unwind(open) {
+    match catch_quietly(open) {
         Ok(Ok(device)) => Ok(device),
         Ok(Err(e)) => {
             // A backtrace may follow.

@@ -74,7 +74,7 @@ pub(super) fn chat_template(
     let Some(template) = ChatTemplate::load(path).map_err(failed)? else {
         return Err(PackError::NoChatTemplate { role: name, path: path.to_owned() });
     };
-    template.render(system.as_deref(), "Hello").map_err(failed)?;
+    template.try_out(system.as_deref()).map_err(failed)?;
     Ok(Some(template))
 }
 

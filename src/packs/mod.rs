@@ -221,8 +221,8 @@ impl Pack {
         })
     }
 
-    /// Downloads what the pack needs from `hub` and loads nothing. What lies in the cache and does
-    /// not match its checksum is downloaded again. `update` asks for newer commits
+    /// Downloads what the pack needs from `hub` and loads nothing. What lies in the cache and no
+    /// longer matches its checksum is replaced. `update` asks for newer commits
     /// of the branches that are cached.
     ///
     /// # Errors
@@ -235,7 +235,7 @@ impl Pack {
     ) -> Result<(), PackError> {
         let (folder, manifest) = source.open()?;
         let orders: Vec<Order> = manifest.parts().iter().filter_map(Part::order).collect();
-        hub.discard_damaged(&orders, watch.cancelled)?;
+        hub.mend(&orders, watch)?;
         gather(&manifest, &folder, hub, update, watch).map(drop)
     }
 

@@ -194,6 +194,8 @@ impl<'a> Inquirer<'a> {
             return is_first.then(|| Err(format!("{} on the hub: {problem}", order.model.id)));
         }
         let answer = match self.hub.inquire(&order, self.is_patient, self.cancelled) {
+            // Who ends it knows why.
+            Err(e) if matches!(e.fault, Fault::Cancelled) => return None,
             Err(e) if is_silence(&e) => {
                 (self.silence, self.is_silence_told) = (Some(e.fault.to_string()), true);
                 return Some(Err(e.to_string()));
@@ -243,8 +245,10 @@ impl Surveyor<'_, '_> {
                 Ok(size) => entry.set_here(size),
                 Err(problem) => {
                     // What the cache has spoilt, a download mends.
-                    if part.order().is_some() && self.is_spoilt(&local) {
-                        self.inquire(part, precision, &mut entry);
+                    let spoilt = part.order().and_then(|_| self.spoilt_bytes(&local));
+                    if spoilt.is_some() {
+                        entry.presence = Presence::ToDownload;
+                        entry.missing_bytes = spoilt;
                     }
                     entry.problem = Some(problem);
                 }
@@ -255,10 +259,13 @@ impl Surveyor<'_, '_> {
         entry
     }
 
-    /// Whether a file is no longer what came from the hub.
-    fn is_spoilt(&self, local: &Local) -> bool {
-        let mut files = local.files().unwrap_or_default().into_iter();
-        files.any(|file| matches!(is_sound(&file, self.inquirer.cancelled), Ok(Some(false))))
+    /// Bytes of the files that are no longer what came from the hub; none if all of them are.
+    fn spoilt_bytes(&self, local: &Local) -> Option<u64> {
+        let files = local.files().unwrap_or_default().into_iter();
+        let spoilt =
+            files.filter(|file| matches!(is_sound(file, self.inquirer.cancelled), Ok(Some(false))));
+        let bytes = spoilt.map(|file| file.metadata().map_or(0, |there| there.len()));
+        bytes.reduce(|sum, bytes| sum.saturating_add(bytes))
     }
 
     /// The part's files; none if they are to be downloaded.

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use ivg_playground::packs::Local;
-use ivg_playground::packs::hub::{Fault, Hub, Need, Watch};
+use ivg_playground::packs::hub::{Fault, Hub, HubError, Need, Progress, Watch};
 
 use super::bench::{Bench, fetch, model_files, order, order_of, settings, weights};
 use super::server::{Act, COMMIT, Server, git_name, sha256};
@@ -260,4 +260,63 @@ fn a_model_can_be_asked_about_without_downloading_it() {
     assert_eq!(inquiry.licence.as_deref(), Some("mit"));
     assert_eq!(bench.server.log().len(), 1);
     assert!(!bench.root().exists());
+}
+
+fn mend(bench: &Bench) -> Result<(), HubError> {
+    let mut watch = Watch { cancelled: &|| false, progress: &mut |_: &Progress| {} };
+    bench.hub().mend(&[order(), order()], &mut watch)
+}
+
+/// Nothing is taken away before its replacement is here.
+#[test]
+fn what_was_damaged_in_the_cache_is_replaced() {
+    let mut bench = Bench::new(Server::good());
+    let folder = bench.fetch(&order()).unwrap();
+    bench.server.forget();
+    mend(&bench).unwrap();
+    assert_eq!(bench.server.log(), [], "all is well");
+    let weights_file = folder.join("model.safetensors");
+    let damaged = vec![0; weights().len()];
+    fs::write(&weights_file, &damaged).unwrap();
+    fs::write(folder.join("config.json"), "[]").unwrap();
+    let address = std::mem::replace(&mut bench.settings.endpoint, "http://127.0.0.1:9".into());
+    let error = mend(&bench).unwrap_err();
+    assert!(matches!(error.fault, Fault::Unreachable(_)), "{error}");
+    assert_eq!(fs::read(&weights_file).unwrap(), damaged);
+    bench.settings.is_offline = true;
+    mend(&bench).unwrap();
+    (bench.settings.is_offline, bench.settings.endpoint) = (false, address);
+    bench.server.forget();
+    thread::scope(|scope| {
+        let both: Vec<_> = (0..2).map(|_| scope.spawn(|| mend(&bench))).collect();
+        both.into_iter().for_each(|one| one.join().unwrap().unwrap());
+    });
+    assert_eq!(fs::read(&weights_file).unwrap(), weights());
+    assert_eq!(fs::read(folder.join("config.json")).unwrap(), b"{}");
+    assert_eq!(bench.server.starts("model.safetensors"), [None], "once for both");
+    assert_eq!(bench.partial(), None);
+}
+
+/// A cache is shared: what this program does not need, or what lies elsewhere, is none of its
+/// business.
+#[cfg(unix)]
+#[test]
+fn what_others_keep_in_the_cache_is_left_alone() {
+    let bench = Bench::new(Server::good());
+    let folder = bench.fetch(&order()).unwrap();
+    bench.server.forget();
+    let link = |name: &str, to: &std::path::Path| {
+        drop(fs::remove_file(folder.join(name)));
+        std::os::unix::fs::symlink(to, folder.join(name)).unwrap();
+    };
+    let foreign = bench.root().join("blobs").join("a".repeat(64));
+    let elsewhere = bench.dir.path().join("b".repeat(40));
+    for file in [&foreign, &elsewhere] {
+        fs::write(file, "{}").unwrap();
+    }
+    link("model.onnx", &foreign);
+    link("config.json", &elsewhere);
+    mend(&bench).unwrap();
+    assert_eq!(bench.server.log(), []);
+    assert!(foreign.is_file() && elsewhere.is_file());
 }

@@ -12,7 +12,7 @@ use super::Action;
 use crate::app::archive::shown;
 use crate::app::path_dialog::Purpose;
 use crate::app::session::Session;
-use crate::app::shelf::Shelf;
+use crate::app::shelf::{Fetching, Shelf};
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{Icon, chip, icon_button, menu, pill};
 use crate::words::{bytes, sentence, weights};
@@ -167,7 +167,8 @@ impl ModelsList<'_> {
         }
         let (words, fits) = needs(survey, self.shelf.free_memory_bytes);
         small(ui, &words, p.weak);
-        if fits == Some(false) {
+        // What the processor's memory has no room for, a GPU may have.
+        if fits == Some(false) && no_gpu_support().is_some() {
             small(
                 ui,
                 "More than is free: close other programs first, or it will not load.",
@@ -190,26 +191,7 @@ impl ModelsList<'_> {
         }
         ui.add_space(space::XS);
         if let Some(fetching) = self.shelf.fetching.as_ref().filter(|f| f.source == *source) {
-            let share = fetching.progress.as_ref().map_or(0.0, |progress| progress.share());
-            let (amount, pace) = match &fetching.progress {
-                Some(progress) => (progress.amount(), progress.pace()),
-                None => ("Looking what is missing".into(), String::new()),
-            };
-            ui.scope(|ui| {
-                let p = Palette::of(ui);
-                ui.visuals_mut().extreme_bg_color = p.rail;
-                let bar = ProgressBar::new(share).desired_height(6.0).fill(p.accent);
-                ui.add(bar).on_hover_text(format!("{:.0}%", share * 100.0));
-            });
-            // Two lines at all times: the button below must stay where it is.
-            for words in [amount, pace] {
-                let words = if words.is_empty() { " ".to_owned() } else { words };
-                let ink = Palette::of(ui).weak;
-                let words = RichText::new(words).font(text::small()).color(ink);
-                ui.add(Label::new(words).truncate());
-            }
-            stop_button(ui, actions);
-            return;
+            return progress(ui, fetching, actions);
         }
         if self.shelf.measuring.as_ref() == Some(source) {
             small(ui, "Asking the hub how large it is…", Palette::of(ui).weak);
@@ -243,6 +225,29 @@ impl ModelsList<'_> {
             actions.push(Action::Pack(action));
         }
     }
+}
+
+/// How far a download is, and the way to stop it.
+fn progress(ui: &mut Ui, fetching: &Fetching, actions: &mut Vec<Action>) {
+    let share = fetching.progress.as_ref().map_or(0.0, |progress| progress.share());
+    let (amount, pace) = match &fetching.progress {
+        Some(progress) => (progress.amount(), progress.pace()),
+        None => ("Looking what is missing".into(), String::new()),
+    };
+    ui.scope(|ui| {
+        let p = Palette::of(ui);
+        ui.visuals_mut().extreme_bg_color = p.rail;
+        let bar = ProgressBar::new(share).desired_height(6.0).fill(p.accent);
+        ui.add(bar).on_hover_text(format!("{:.0}%", share * 100.0));
+    });
+    // Two lines at all times: the button below must stay where it is.
+    for words in [amount, pace] {
+        let words = if words.is_empty() { " ".to_owned() } else { words };
+        let ink = Palette::of(ui).weak;
+        let words = RichText::new(words).font(text::small()).color(ink);
+        ui.add(Label::new(words).truncate());
+    }
+    stop_button(ui, actions);
 }
 
 fn stop_button(ui: &mut Ui, actions: &mut Vec<Action>) {

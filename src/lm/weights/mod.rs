@@ -26,7 +26,7 @@ use super::gguf::GgufFile;
 use crate::text::read_text;
 
 /// Longest JSON file that is read: the tokenizer of a large vocabulary has some thirty million bytes.
-pub(super) const MAX_JSON_BYTES: u64 = 64 << 20;
+pub(crate) const MAX_JSON_BYTES: u64 = 64 << 20;
 
 /// How the big matrices of a model are held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]

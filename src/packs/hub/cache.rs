@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
+use super::checksum::is_sound;
 use super::error::Fault;
 use super::need::{Need, is_index, shards};
 use crate::atomic::replace;
@@ -93,6 +94,29 @@ impl Store {
             Need::Gguf(file) => Local::Gguf(snapshot.join(file)),
             _ => Local::Folder(snapshot),
         })
+    }
+
+    /// The files of `need` at `commit` that are here, as far as they are known.
+    pub fn needed(&self, commit: &str, need: &Need) -> Vec<String> {
+        let snapshot = self.paths.pointer_path(commit);
+        let has = |name: &str| snapshot.join(name).is_file();
+        let mut files = need.essential(&has).unwrap_or_default();
+        let index = files.iter().find(|file| is_index(file));
+        let shards = index.and_then(|index| shards(&snapshot.join(index)).ok());
+        files.extend(shards.unwrap_or_default());
+        files.extend(need.optional().iter().map(|file| (*file).to_owned()));
+        files.retain(|file| has(file));
+        files
+    }
+
+    /// Whether a file of this cache still holds what its name promises; none if its name promises
+    /// nothing, if it is no file of this cache, or if `go_on` ends the reading.
+    pub fn is_sound(&self, file: &Path, go_on: &dyn Fn() -> bool) -> Option<bool> {
+        let (real, blobs) = (file.canonicalize().ok()?, self.root.join("blobs"));
+        if real.parent()? != blobs.canonicalize().ok()? {
+            return None;
+        }
+        is_sound(&real, go_on).ok()?
     }
 
     /// Whether every optional file of `need` is here or known not to exist: another tool may

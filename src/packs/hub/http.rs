@@ -19,6 +19,8 @@ const MAX_REDIRECTS: usize = 8;
 const STOP_POLL: Duration = Duration::from_millis(20);
 /// Longest description of a repository that is read.
 const MAX_TEXT_BYTES: usize = 16 << 20;
+/// Longest that one takes to come: real ones have some hundred thousand bytes.
+const LONGEST_TEXT: Duration = Duration::from_secs(60);
 
 /// Whether the work is to end.
 #[derive(Default)]
@@ -160,8 +162,8 @@ impl<'a> Client<'a> {
                     read => text.extend_from_slice(&chunk[..read]),
                 }
                 // One that sends a byte now and then would keep us for ever.
-                if start.elapsed() > self.settings.stall_timeout {
-                    return Err(Fault::Slow(self.settings.stall_timeout));
+                if start.elapsed() > LONGEST_TEXT {
+                    return Err(Fault::Slow(LONGEST_TEXT));
                 }
                 if text.len() > MAX_TEXT_BYTES {
                     return Err(Fault::Answer("it does not come to an end".to_owned()));

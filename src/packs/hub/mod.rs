@@ -15,7 +15,7 @@ mod settings;
 mod transfer;
 
 use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -163,37 +163,27 @@ impl Hub {
         found.collect()
     }
 
-    /// Takes what does not match its checksum out of the cache, so that [`Hub::fetch`] brings it
-    /// anew. Makes no request; where none may be made, nothing is taken away.
+    /// Reads what is cached of the orders over, and replaces what no longer matches its checksum.
+    /// Nothing is taken away before its replacement is here; without a damaged file, or where no
+    /// request may be made, no request is made.
     ///
     /// # Errors
-    /// A damaged file that cannot be deleted.
-    pub fn discard_damaged(
-        &self,
-        orders: &[Order],
-        cancelled: &dyn Fn() -> bool,
-    ) -> Result<(), HubError> {
+    /// A damaged file whose replacement cannot be had.
+    pub fn mend(&self, orders: &[Order], watch: &mut Watch<'_>) -> Result<(), HubError> {
         if self.settings.is_offline {
             return Ok(());
         }
-        let mut files: Vec<(&Order, PathBuf)> = Vec::new();
-        for order in orders {
-            let here = self.cached(order).and_then(|local| local.files().ok());
-            files.extend(here.into_iter().flatten().map(|file| (order, file)));
-        }
-        files.sort_by(|(_, a), (_, b)| a.cmp(b));
-        files.dedup_by(|(_, a), (_, b)| a == b);
-        for (order, file) in files {
-            if !matches!(is_sound(&file, cancelled), Ok(Some(false))) {
-                continue;
+        self.supervised(watch, |client| {
+            let mut read: Vec<&Order> = Vec::new();
+            for order in orders {
+                if !read.iter().any(|other| other.model == order.model && other.need == order.need)
+                {
+                    mend(self, client, order)?;
+                    read.push(order);
+                }
             }
-            tracing::info!(file = %file.display(), "does not match its checksum");
-            // The contents first: a link that leads nowhere is no file any more.
-            let blob = file.canonicalize().unwrap_or_else(|_| file.clone());
-            std::fs::remove_file(&blob)
-                .map_err(|source| failed(order, None)(Fault::Disk { path: blob, source }))?;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     /// Asks the hub about a model that is not cached, without downloading it; again after a passing
@@ -326,6 +316,33 @@ fn fetch_all(
     client.tally.expect(missing);
     for plan in &plans {
         download(client, plan)?;
+    }
+    Ok(())
+}
+
+/// Replaces the damaged files of one order, at the commit that is cached.
+fn mend(hub: &Hub, client: &Client<'_>, order: &Order) -> Result<(), HubError> {
+    let store = hub.store(&order.model).map_err(failed(order, None))?;
+    let Some(commit) = store.commit() else { return Ok(()) };
+    let go_on = || client.stop.check().is_ok();
+    let files = store.needed(&commit, &order.need).into_iter();
+    let damaged: Vec<String> = files
+        .filter(|file| store.is_sound(&store.pointer(&commit, file), &go_on) == Some(false))
+        .collect();
+    client.stop.check().map_err(failed(order, None))?;
+    if damaged.is_empty() {
+        return Ok(());
+    }
+    let model = HubModel { revision: commit.clone(), ..order.model.clone() };
+    let retries = hub.settings.retries;
+    let listing = Listing::ask(client, &model, retries).map_err(failed(order, None))?;
+    for file in damaged {
+        let failed = |fault| failed(order, Some(&file))(fault);
+        let item = listing.item(client, &model, &file, retries).map_err(failed)?;
+        client.tally.expect(item.size);
+        client.tally.begin(order.role, &file);
+        let transfer = Transfer { client, store: &store, commit: &commit, item: &item };
+        transfer.replace().map_err(failed)?;
     }
     Ok(())
 }

@@ -137,19 +137,22 @@ const LEAST: Duration = Duration::from_millis(500);
 /// Turns a tally into progress.
 pub(super) struct Meter {
     samples: VecDeque<(Instant, u64)>,
+    /// Whether anything was reported: what was said of a pause must be taken back.
+    has_read: bool,
 }
 
 impl Meter {
     pub fn new() -> Self {
-        Self { samples: VecDeque::new() }
+        Self { samples: VecDeque::new(), has_read: false }
     }
 
     /// The progress now; none before the first file has begun or the first pause.
     pub fn read(&mut self, tally: &Tally, now: Instant) -> Option<Progress> {
         let state = tally.state().clone();
-        if state.file.is_empty() && state.pause.is_none() {
+        if state.file.is_empty() && state.pause.is_none() && !self.has_read {
             return None;
         }
+        self.has_read = true;
         self.samples.push_back((now, state.arrived));
         while self.samples.len() > 2 && now.duration_since(self.samples[0].0) > WINDOW {
             self.samples.pop_front();
@@ -204,7 +207,8 @@ mod tests {
         let words = "asking the hub · trying again in 4 s: too many requests (429)";
         assert_eq!(paused.to_string(), words);
         tally.go_on();
-        assert_eq!(meter.read(&tally, now), None);
+        let after = meter.read(&tally, now).expect("it is over");
+        assert_eq!(after.to_string(), "asking the hub");
         tally.expect(10);
         tally.begin("base", "model.safetensors");
         tally.arrived(5);

@@ -63,6 +63,21 @@ impl Transfer<'_> {
         self.store.link(self.commit, file, name)
     }
 
+    /// Puts the file anew where a damaged one lies, if it is still damaged once nobody else
+    /// fetches it.
+    pub fn replace(&self) -> Result<(), Fault> {
+        let name = &self.item.name;
+        let stop = self.client.stop;
+        let lock = self.store.lock(name, &mut |wait| stop.sleep(wait))?;
+        let (blob, go_on) = (self.store.blob(name), || stop.check().is_ok());
+        if self.store.is_sound(&blob, &go_on) == Some(true) {
+            self.client.tally.found(self.item.size);
+        } else {
+            self.fetch(&self.store.partial(name, lock.is_alone), &blob)?;
+        }
+        self.store.link(self.commit, &self.item.file, name)
+    }
+
     fn fetch(&self, partial: &Path, blob: &Path) -> Result<(), Fault> {
         let mut was_resumed = fs::metadata(partial).is_ok_and(|there| there.len() > 0);
         loop {
