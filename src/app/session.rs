@@ -25,6 +25,8 @@ pub struct Session {
     pub error: Option<String>,
     /// What the status bar says for a while.
     pub notice: Option<Notice>,
+    /// Whether the pack in use has not run yet.
+    pub(super) has_new_pack: bool,
 }
 
 /// Something that was done.
@@ -130,7 +132,11 @@ impl Session {
             ArmView::new(column, &request, old.map(ArmView::leave).unwrap_or_default())
         });
         let arms = arms.collect();
-        let values = before.and_then(|r| r.values);
+        // Values of other models, or of another kind, are on another scale.
+        let is_new = std::mem::take(&mut self.has_new_pack);
+        let kind = |request: &Request| request.settings.value_source;
+        let alike = before.filter(|r| !is_new && kind(&r.request) == kind(&request));
+        let values = alike.and_then(|r| r.values);
         let phase = Phase::Starting;
         let origin = Origin::Own;
         self.run = Some(Run { id, request, phase, origin, arms, trace: None, values });
@@ -197,6 +203,7 @@ impl Session {
             Event::Loaded(pack) => {
                 self.loading = None;
                 self.pack = Some(pack);
+                self.has_new_pack = true;
             }
             Event::LoadFailed(message) => {
                 self.loading = None;

@@ -189,6 +189,27 @@ fn the_value_axis_only_widens() {
 }
 
 #[test]
+fn the_value_axis_begins_anew_with_other_values() {
+    use crate::guidance::settings::ValueSource;
+    let mut session = started(1);
+    session.apply(chunk(1, 0, 20.0, &[" a"]));
+    let mut implicit = request("The film");
+    implicit.settings.value_source = ValueSource::Implicit;
+    session.begin(2, implicit);
+    session.apply(chunk(2, 0, 0.5, &[" a"]));
+    let span = session.run.as_ref().expect("a run").value_span();
+    assert!(*span.end() < 3.0, "{span:?}");
+    // The same kind, of another pack.
+    session.begin(3, request("The film"));
+    session.apply(chunk(3, 0, 20.0, &[" a"]));
+    session.has_new_pack = true;
+    session.begin(4, request("The film"));
+    session.apply(chunk(4, 0, 0.5, &[" a"]));
+    let span = session.run.as_ref().expect("a run").value_span();
+    assert!(*span.end() < 3.0, "{span:?}");
+}
+
+#[test]
 fn progress_is_that_of_the_slowest_arm() {
     let mut session = started(1);
     feed(&mut session, tokens(1, 0, &["a", "b", "c"]));

@@ -35,8 +35,13 @@ pub(super) struct PackFile {
     value: Option<RoleTable>,
     #[serde(skip_serializing_if = "Option::is_none")]
     judge: Option<SourceTable>,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_paper")]
     defaults: Settings,
+}
+
+/// Whether these are the paper's settings, which hold where a pack says nothing.
+fn is_paper(settings: &Settings) -> bool {
+    *settings == Settings::default()
 }
 
 /// Where files are: exactly one of `path`, `bundled`, `folder` and `hub`.

@@ -176,6 +176,8 @@ fn a_pack_is_put_together_and_saved() {
     assert_eq!(saved.tuned.and_then(|r| r.adapter), Some(Source::Folder("~/adapters/dpo".into())));
     // The paper's settings, for nobody has asked for others.
     assert_eq!(saved.defaults, Settings::default());
+    let text = std::fs::read_to_string(target.join("pack.toml")).expect("a pack");
+    assert!(!text.contains("defaults"), "{text}");
     // What lies there is not written over.
     bench.click("New pack");
     bench.window.get_by_role_and_label(Role::TextInput, "Base: files").focus();
