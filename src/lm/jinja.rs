@@ -122,7 +122,7 @@ pub(super) fn python_json(value: Value) -> Result<String> {
             writer: &mut W,
             first: bool,
         ) -> std::io::Result<()> {
-            if first { Ok(()) } else { writer.write_all(b", ") }
+            self.begin_array_value(writer, first)
         }
 
         fn begin_object_value<W: ?Sized + std::io::Write>(
