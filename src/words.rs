@@ -1,6 +1,8 @@
 //! How arms, settings and numbers are written for people: the window, reports and files say the
 //! same thing in the same words.
 
+use std::borrow::Cow;
+
 use crate::guidance::settings::{Arm, Settings, ValueSource};
 use crate::guidance::trace::ArmTrace;
 
@@ -21,6 +23,24 @@ pub fn one_line(text: &str) -> String {
         c => c,
     };
     text.chars().map(shown).collect()
+}
+
+/// Control characters as their pictures; line ends and tabs stay.
+pub fn visible(text: &str) -> Cow<'_, str> {
+    let is_hidden = |c: char| c.is_control() && c != '\n' && c != '\t';
+    if !text.contains(is_hidden) {
+        return Cow::Borrowed(text);
+    }
+    let text = text.replace("\r\n", "\n");
+    text.chars().map(|c| if is_hidden(c) { picture(c) } else { c }).collect::<String>().into()
+}
+
+fn picture(control: char) -> char {
+    match control as u32 {
+        code @ 0..0x20 => char::from_u32(0x2400 + code).unwrap_or(char::REPLACEMENT_CHARACTER),
+        0x7f => '␡',
+        _ => char::REPLACEMENT_CHARACTER,
+    }
 }
 
 /// A number of weights, such as "13.1 M" or "7.2 B"; few are counted.
@@ -171,6 +191,12 @@ pub fn settings_line(arm: Arm, applied: &Settings) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_seen_gets_a_picture() {
+        assert_eq!(visible("a\u{0}b\u{7f}\u{85}\r\nc\td"), "a␀b␡\u{fffd}\nc\td");
+        assert!(matches!(visible("映画\n"), Cow::Borrowed(_)));
+    }
 
     #[test]
     fn weights_have_the_unit_that_suits() {

@@ -41,7 +41,10 @@ fn with(template: Value) -> tempfile::TempDir {
 
 fn refusal(dir: &Path) -> String {
     let rendered = ChatTemplate::load(dir).and_then(|t| t.unwrap().render(None, "Hi"));
-    let message = rendered.unwrap_err().to_string();
+    let message = match rendered {
+        Ok(text) => panic!("made {} bytes of {dir:?}: {text:.100}", text.len()),
+        Err(error) => error.to_string(),
+    };
     assert!(!message.contains('\n'), "{message}");
     message
 }
@@ -106,13 +109,52 @@ fn templates_that_make_much_of_little_are_stopped() {
         "{{ ''.join([''] * 1000000) }}".to_owned(),
         "{{ ('{0}' * 1000000).format('a' * 1000000) }}".to_owned(),
         "{{ ('{0:9999}' * 500000).format(1) }}".to_owned(),
+        "{{ ('a\n' * 100000) | indent(1000000) }}".to_owned(),
+        "{{ ('a\n' * 100000) | indent(width=1000000) }}".to_owned(),
+        "{% set long = ['a' * 1000000] * 20000 %}{{ long ~ '' }}".to_owned(),
+        "{% set many = [''] * 1000000 %}{{ many ~ '' }}".to_owned(),
+        "{% set t = namespace(x=['a']) %}{% for i in range(40) %}{% set t.x = [t.x, t.x] %}\
+         {% endfor %}{{ t.x ~ '' }}"
+            .to_owned(),
     ];
+    let printing = [
+        "",
+        " | join",
+        " | join(attribute='x')",
+        " | tojson",
+        " | string",
+        " | safe",
+        " | e",
+        " | upper",
+        " | lower",
+        " | title",
+        " | capitalize",
+        " | trim",
+        " | split('a')",
+        " | lines",
+        " | replace('a', 'b')",
+        " | int",
+        " | sum(start='')",
+        " | unique | list | string",
+        " | map('upper') | join",
+        " | batch(2) | list | tojson",
+    ];
+    let printing = printing.map(|how| format!("{{{{ (['a' * 1000000] * 20000){how} }}}}"));
+    let large = large.into_iter().chain(printing);
     for template in large {
         let started = std::time::Instant::now();
         let message = refusal(with(json!(template)).path());
         assert!(message.contains("it does not come to an end"), "{template}: {message}");
         // By what it takes, not by the clock, which would leave it to go on.
         assert!(started.elapsed() < std::time::Duration::from_secs(3), "{template}");
+    }
+    for (template, said) in [
+        ("{{ (['a'] * 1000000) ~ '' }}", "both * and ~"),
+        ("{{ debug() }}", "debug"),
+        ("{{ [['a' * 1000000] * 20000] | pprint }}", "pprint"),
+    ] {
+        let message = refusal(with(json!(template)).path());
+        assert!(message.contains(said), "{message}");
     }
     for template in ["{{ '{:>4000000000}'.format(1) }}", "{{ '{:>{}}'.format(1, 4000000000) }}"] {
         let message = refusal(with(json!(template)).path());

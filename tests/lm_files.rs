@@ -211,6 +211,37 @@ fn bad_tokenizers_are_refused() {
     assert_says(&message, &["tokenizer.json", "byte alphabet"]);
 }
 
+/// What the tokenizers library panics at, and a normalizer that makes gigabytes of a word.
+#[test]
+fn tokenizers_that_do_not_fit_together_are_refused() {
+    let normalizer = |normalizer: Value| {
+        let message = tokenizer_refusal(|json| json["normalizer"] = normalizer);
+        assert_says(&message, &["tokenizer.json", "normalizer"]);
+    };
+    let replace = |pattern: Value, content: &str| json!({"type": "Replace", "pattern": pattern, "content": content});
+    let tenfold = vec![replace(json!({"String": "a"}), "aaaaaaaaaa"); 10];
+    normalizer(json!({"type": "Sequence", "normalizers": tenfold}));
+    normalizer(json!({"type": "Prepend", "prepend": "x".repeat(5_000_000)}));
+    normalizer(json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"}));
+    normalizer(replace(json!({"String": ""}), "a"));
+    normalizer(replace(json!({"Regex": ""}), "a"));
+    let changes: [fn(&mut Value); 3] = [
+        |json| {
+            json["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [
+            {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true},
+            {"type": "FixedLength", "length": 0}]})
+        },
+        |json| {
+            json["post_processor"] = json!({"type": "TemplateProcessing", "special_tokens": {},
+            "single": [{"SpecialToken": {"id": "<none>", "type_id": 0}}], "pair": []})
+        },
+        |json| json["model"]["continuing_subword_prefix"] = json!("x".repeat(100)),
+    ];
+    for change in changes {
+        assert_says(&tokenizer_refusal(change), &["tokenizer.json", "not a tokenizer"]);
+    }
+}
+
 #[test]
 fn truncation_that_the_file_asks_for_is_off() {
     let dir = copy("tokenizer");

@@ -3,12 +3,13 @@
 
 mod support;
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use candle_core::Device;
 use candle_core::quantized::gguf_file;
+use candle_core::{DType, Device, Tensor};
 use ivg_playground::packs::check::{Finding, Verdict, check};
 use ivg_playground::packs::hub::{Hub, HubSettings};
 use ivg_playground::packs::survey::{Inquirer, Presence, Survey};
@@ -40,6 +41,13 @@ fn edit(file: &Path, from: &str, to: &str) {
     fs::write(file, text.replace(from, to)).unwrap();
 }
 
+fn retensor(folder: &Path, change: impl FnOnce(&mut HashMap<String, Tensor>)) {
+    let file = folder.join("model.safetensors");
+    let mut tensors = candle_core::safetensors::load(&file, &Device::Cpu).unwrap();
+    change(&mut tensors);
+    candle_core::safetensors::save(&tensors, file).unwrap();
+}
+
 fn good() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     support::write_pack(dir.path());
@@ -69,7 +77,27 @@ fn a_good_pack_has_no_faults() {
 #[test]
 fn every_damage_is_found_without_loading() {
     type Damage = fn(&Path);
-    let cases: [(Damage, &[&str]); 11] = [
+    let cases: [(Damage, &[&str]); 14] = [
+        (
+            |d| {
+                retensor(&d.join("base"), |t| {
+                    drop(t.remove("model.layers.1.input_layernorm.weight"))
+                })
+            },
+            &["base", "model.safetensors", "layers.1.input_layernorm.weight"],
+        ),
+        (
+            |d| {
+                let narrow = Tensor::zeros((7, 32), DType::F32, &Device::Cpu).unwrap();
+                let name = "model.layers.0.self_attn.q_proj.weight";
+                retensor(&d.join("tuned"), |t| drop(t.insert(name.into(), narrow)));
+            },
+            &["tuned", "q_proj.weight", "[7, 32]"],
+        ),
+        (
+            |d| retensor(&d.join("base"), |t| drop(t.remove("lm_head.weight"))),
+            &["base", "no output head"],
+        ),
         (|d| fs::remove_file(d.join("tuned/config.json")).unwrap(), &["tuned", "config.json"]),
         (|d| fs::remove_file(d.join("base/tokenizer.json")).unwrap(), &["base", "tokenizer.json"]),
         (
@@ -116,6 +144,19 @@ fn every_damage_is_found_without_loading() {
         assert!(faults.iter().all(|fault| !fault.contains('\n')));
         assert!(load(dir.path()).is_err(), "{words:?}");
     }
+}
+
+/// An eval would wait for whoever writes to it.
+#[cfg(unix)]
+#[test]
+fn prompts_that_cannot_be_read_are_noted() {
+    let dir = good();
+    edit(&dir.path().join("pack.toml"), "description", "eval_prompts = \"prompts\"\ndescription");
+    let pipe = dir.path().join("prompts");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let findings = findings(dir.path());
+    let note = findings.iter().find(|finding| finding.text.starts_with("eval_prompts"));
+    assert!(note.is_some_and(|n| n.verdict == Verdict::Note && n.text.contains("is no file")));
 }
 
 /// 34 bytes for 32 weights, rows filled up to whole blocks; what is no matrix stays f32.

@@ -101,13 +101,15 @@ fn plan(args: &Args, pack: &Pack) -> anyhow::Result<Plan> {
 }
 
 fn prompts(args: &Args, pack: &Pack) -> anyhow::Result<Vec<String>> {
-    let own = pack.manifest.eval_prompts.as_ref().map(|file| pack.folder.join(file));
-    let file = args.prompt_file.clone().or(own);
-    let file = file.ok_or_else(|| {
-        anyhow!("this pack has no prompts of its own; name a file with --prompt-file")
-    })?;
-    let text = std::fs::read_to_string(&file)
-        .with_context(|| format!("cannot read {}", file.display()))?;
+    let named = args.prompt_file.clone().map(|file| {
+        let text = std::fs::read_to_string(&file);
+        (file, text)
+    });
+    let (file, text) =
+        named.or_else(|| pack.manifest.read_eval_prompts(&pack.folder)).ok_or_else(|| {
+            anyhow!("this pack has no prompts of its own; name a file with --prompt-file")
+        })?;
+    let text = text.with_context(|| format!("cannot read {}", file.display()))?;
     let lines = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned);
     let count = args.prompts.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
     let prompts: Vec<String> = lines.take(count).collect();

@@ -9,7 +9,7 @@ use ivg_playground::guidance::settings::{Arm, Column};
 use ivg_playground::guidance::trace::{ArmTrace, Trace};
 use ivg_playground::packs::{DeviceChoice, PackSource};
 use ivg_playground::records::trace_file;
-use ivg_playground::words::joined;
+use ivg_playground::words::{joined, visible};
 use ivg_playground::worker::{
     self, Link,
     protocol::{Command, Event, PackInfo, Request},
@@ -121,7 +121,7 @@ fn print(trace: &Trace) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     for arm in &trace.arms {
         writeln!(out, "── {} {}", arm.name, figures(arm))?;
-        writeln!(out, "{}\n", joined(&trace.prompt, &arm.text))?;
+        writeln!(out, "{}\n", visible(&joined(&trace.prompt, &arm.text)))?;
     }
     Ok(())
 }

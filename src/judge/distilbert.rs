@@ -23,7 +23,7 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
 
 use super::JudgeError;
-use crate::lm::{LmError, MAX_JSON_BYTES, Weights};
+use crate::lm::{LmError, MAX_JSON_BYTES, Weights, encode, read_tokenizer};
 use crate::text::read_text;
 
 /// The judge. Copies share the weights.
@@ -109,8 +109,8 @@ impl DistilBert {
     /// What the tokenizer and the tensor library report.
     pub fn log_odds(&self, text: &str) -> Result<f32, JudgeError> {
         let judge = &self.0;
-        let failed = |e: tokenizers::Error| LmError::Call(format!("the judge's tokenizer: {e}"));
-        let encoded = judge.tokenizer.encode(text, true).map_err(failed)?;
+        let failed = |e: String| LmError::Call(format!("the judge's tokenizer: {e}"));
+        let encoded = encode(&judge.tokenizer, text, true).map_err(failed)?;
         let mut ids = encoded.get_ids().to_vec();
         if ids.len() > judge.context_tokens {
             // The last one closes the text.
@@ -147,7 +147,10 @@ fn tokenizer(folder: &Path) -> Result<Tokenizer, JudgeError> {
         let file = "tokenizer.json";
         let text = read_text(&folder.join(file), MAX_JSON_BYTES)
             .map_err(|source| JudgeError::Unreadable { file: folder.join(file), source })?;
-        return Tokenizer::from_bytes(text).map_err(|e| invalid(file, e));
+        let json = serde_json::from_str(&text).map_err(|e| invalid(file, e.into()))?;
+        let tokenizer = read_tokenizer(&json, text.as_bytes());
+        let tokenizer = tokenizer.map_err(|e| invalid(file, e.into()));
+        return tokenizer.map(|(tokenizer, _)| tokenizer);
     }
     let made = WordPiece::from_file(&words.to_string_lossy()).build();
     let mut tokenizer = Tokenizer::new(made.map_err(|e| invalid("vocab.txt", e))?);

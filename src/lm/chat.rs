@@ -5,19 +5,15 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use minijinja::syntax::SyntaxConfig;
-use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value, context};
+use minijinja::{Error, ErrorKind, Value, context};
 use serde_json::Value as Json;
 
 use super::error::{LmError, Result};
 use super::gguf::GgufFile;
-use super::jinja::{loose_namespace, methods, python_json, refuse};
+use super::jinja;
 use super::weights::read_json;
 use crate::text::read_text;
 
-/// Instructions that a template may take, 64 bytes that it makes counted as one: real ones take some
-/// hundred for two messages, one that loops for ever or doubles a text is stopped.
-const FUEL: u64 = 200_000;
 /// How long a template may take: real ones take less than a millisecond.
 const LONGEST: Duration = Duration::from_secs(3);
 /// Longest text that a template may make of a prompt, beside the prompt itself, in bytes.
@@ -80,7 +76,9 @@ impl ChatTemplate {
         if template.source.len() > MAX_TEMPLATE {
             return Err(template.failed(format!("it is {} bytes long", template.source.len())));
         }
-        template.apart(|template| template.environment().map(drop))?;
+        template.apart(|template| {
+            jinja::check(&template.source).map_err(|error| template.explain(&error))
+        })?;
         Ok(template)
     }
 
@@ -125,7 +123,6 @@ impl ChatTemplate {
     }
 
     fn render_here(&self, system: Option<&str>, user: &str) -> Result<String> {
-        let environment = self.environment()?;
         let message = |role: &str, content: &str| context! { role => role, content => content };
         let mut messages: Vec<Value> = Vec::new();
         messages.extend(system.filter(|text| !text.is_empty()).map(|text| message("system", text)));
@@ -138,35 +135,12 @@ impl ChatTemplate {
             // What Qwen 3's template asks: no thinking aloud before the answer.
             enable_thinking => false,
         };
-        let template = environment.get_template("chat").map_err(|error| self.explain(&error))?;
-        let text = template.render(values).map_err(|error| self.explain(&error))?;
+        let text = jinja::render(&self.source, values).map_err(|error| self.explain(&error))?;
         let given = system.unwrap_or_default().len() + user.len();
         if text.len() > MAX_ADDED + 4 * given {
             return Err(self.failed(format!("it made {} bytes of {given}", text.len())));
         }
         Ok(text)
-    }
-
-    fn environment(&self) -> Result<Environment<'_>> {
-        let mut environment = Environment::new();
-        environment.set_fuel(Some(FUEL));
-        environment.set_undefined_behavior(UndefinedBehavior::Lenient);
-        // As transformers sets its own.
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
-        let syntax = syntax.map_err(|error| self.explain(&error))?;
-        environment.set_syntax(syntax.clone());
-        environment.set_unknown_method_callback(methods);
-        environment.add_function("raise_exception", refuse);
-        environment.add_filter("tojson", python_json);
-        let added = environment.add_template("chat", &self.source);
-        added.map_err(|error| self.explain(&error))?;
-        match loose_namespace(&self.source, syntax) {
-            Ok(Some(name)) => Err(self.failed(format!(
-                "the namespace '{name}' could be put into itself; ask for its values alone"
-            ))),
-            // What is wrong with it has been said.
-            Ok(None) | Err(_) => Ok(environment),
-        }
     }
 
     fn explain(&self, error: &Error) -> LmError {

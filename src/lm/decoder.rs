@@ -11,7 +11,7 @@ use super::cache::{Cache, Owner};
 use super::config::LmConfig;
 use super::error::{LmError, Result};
 use super::gguf::GgufFile;
-use super::weights::{Picker, Precision, Weights};
+use super::weights::{Outer, Picker, Precision, Weights};
 use super::{cpu, portable};
 
 /// Tokens of a prompt read at once: bounds the score matrix of a long prompt.
@@ -58,6 +58,23 @@ impl Lm {
     pub fn load_as(path: &Path, precision: Option<Precision>, device: &Device) -> Result<Self> {
         let (config, weights) = open(path, precision, device)?;
         Self::from_weights(config, &weights, device)
+    }
+
+    /// Whether every tensor is there and of its shape that [`Lm::load`] would take, looked up
+    /// without reading it; with `needs_head`, whether the model can give logits.
+    ///
+    /// # Errors
+    /// As [`Lm::load`], and [`LmError::NoHead`].
+    pub fn check(path: &Path, needs_head: bool) -> Result<()> {
+        let (config, weights) = open(path, None, &Device::Cpu)?;
+        config.check(weights.file())?;
+        let weights = weights.hollow();
+        let pick = Picker::new(&config, &weights);
+        let Outer { head, .. } = pick.outer()?;
+        if needs_head && head.is_none() && !config.tied {
+            return Err(LmError::NoHead);
+        }
+        (0..config.layers).try_for_each(|layer| pick.block(layer).map(drop))
     }
 
     /// The same model with a PEFT LoRA folder's adapter put on it. The weights are shared with
@@ -129,6 +146,14 @@ impl Lm {
         let device = device.clone();
         let owner = Owner::default();
         Ok(Self { inner: Arc::new(Inner { config, engine, owner, device, parameters }) })
+    }
+
+    /// Whether it can give logits: a model that values text alone cannot.
+    pub fn has_head(&self) -> bool {
+        match &self.inner.engine {
+            Engine::Cpu(model) => model.has_head(),
+            Engine::Portable(model) => model.has_head(),
+        }
     }
 
     /// Shape and constants.

@@ -40,6 +40,7 @@ pub use error::{LmError, Result};
 pub use gguf::GgufFile;
 pub use text::TextStream;
 pub use tokenizer::Tokenizer;
+pub(crate) use tokenizer::{encode, read as read_tokenizer};
 pub use value::ValueModel;
 pub(crate) use weights::MAX_JSON_BYTES;
 pub use weights::{Precision, Weights};

@@ -5,15 +5,15 @@ use std::fmt;
 use std::path::Path;
 
 use super::device::no_gpu_support;
-use super::hub::{Hub, is_sound};
+use super::hub::{Hub, Order};
 use super::loader::{PackFiles, chat_template, share_weights};
 use super::manifest::Manifest;
 use super::role::{Part, Role, RoleFiles, Trunk};
 use super::size::{free_memory_bytes, measure};
-use super::source::{Local, Source};
+use super::source::Local;
 use super::{PackError, PackSource};
 use crate::judge::Judge;
-use crate::lm::{LmConfig, Precision, Tokenizer, ValueModel, check_adapter};
+use crate::lm::{Lm, LmConfig, Precision, Tokenizer, ValueModel, check_adapter};
 use crate::words;
 
 /// One thing that was looked at.
@@ -65,7 +65,11 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn add(&mut self, verdict: Verdict, text: String) {
-        self.0.push(Finding { verdict, text: words::one_line(&text) });
+        let finding = Finding { verdict, text: words::one_line(&text) };
+        // A damaged file comes up wherever it is looked into.
+        if !self.0.contains(&finding) {
+            self.0.push(finding);
+        }
     }
 
     fn good(&mut self, text: String) {
@@ -93,11 +97,9 @@ impl Inspector<'_> {
         if self.manifest.licence.is_none() {
             findings.note("licence: none is named in pack.toml".to_owned());
         }
-        if let Some(file) = &self.manifest.eval_prompts
-            && !self.folder.join(file).is_file()
-        {
-            let file = self.folder.join(file);
-            findings.note(format!("eval_prompts: {} is not there, for `eval`", file.display()));
+        if let Some((file, Err(e))) = self.manifest.read_eval_prompts(self.folder) {
+            let file = file.display();
+            findings.note(format!("eval_prompts: `eval` cannot read {file}: {e}"));
         }
         let mut base = None;
         let mut found: PackFiles = Vec::new();
@@ -153,28 +155,27 @@ impl Inspector<'_> {
             ));
             return None;
         };
-        self.sums(part.role, part.source, &local, findings);
-        Some(local)
+        self.is_as_it_came(part, &order, findings).then_some(local)
     }
 
     /// Whether what came from the hub is still what came.
-    fn sums(&self, role: &str, source: &Source, local: &Local, findings: &mut Findings) {
-        let mut sound = 0;
-        for file in local.files().unwrap_or_default() {
-            match is_sound(&file, self.cancelled) {
-                Ok(Some(true)) => sound += 1,
-                Ok(Some(false)) => findings.fault(format!(
-                    "{role}: {} does not match its checksum; delete it and run `ivg-playground \
-                     models download --pack {}`",
-                    file.canonicalize().unwrap_or(file).display(),
-                    self.folder.display()
-                )),
-                Ok(None) => {}
-                Err(e) => findings.fault(format!("{role}: {}: {e}", file.display())),
-            }
+    fn is_as_it_came(&self, part: &Part<'_>, order: &Order, findings: &mut Findings) -> bool {
+        let Part { role, source, .. } = part;
+        let review = self.hub.review(order, self.cancelled);
+        for file in &review.damaged {
+            findings.fault(format!(
+                "{role}: {source}, {} does not match its checksum; run `ivg-playground models \
+                 download --pack {}`, which replaces it",
+                file.name,
+                self.folder.display()
+            ));
         }
-        let files = if sound == 1 { "file matches its" } else { "files match their" };
-        findings.good(format!("{role}: {source}, {sound} {files} checksum"));
+        let is_sound = review.damaged.is_empty();
+        if is_sound {
+            let files = if review.sound == 1 { "file matches its" } else { "files match their" };
+            findings.good(format!("{role}: {source}, {} {files} checksum", review.sound));
+        }
+        is_sound
     }
 
     /// Whether the weights are whole, and what they take.
@@ -271,6 +272,9 @@ fn model(
     let config = LmConfig::load(path);
     match &config {
         Ok(config) => {
+            if let Err(e) = Lm::check(path, name != "value") {
+                findings.fault(format!("{name}: {e}"));
+            }
             findings.good(format!(
                 "{name}: configuration, {} layers of {}, context {} tokens",
                 config.layers, config.hidden_size, config.context_tokens

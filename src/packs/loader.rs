@@ -12,7 +12,7 @@ use super::size::{free_memory_bytes, measure};
 use super::source::Local;
 use crate::guidance::{Models, Pair, ValueGuide};
 use crate::judge::Judge;
-use crate::lm::{ChatTemplate, Lm, Precision, Tokenizer, ValueModel};
+use crate::lm::{ChatTemplate, Lm, LmError, Precision, Tokenizer, ValueModel};
 
 /// The files of every role, in the order of loading.
 pub(super) type PackFiles = Vec<(&'static str, RoleFiles)>;
@@ -256,7 +256,11 @@ impl<'a> Loader<'a> {
     ) -> Result<(Lm, Tokenizer), PackError> {
         (self.reading)(name, done);
         let files = self.files(name);
-        load_lm(name, role, &files, &mut self.loaded, self.device)
+        let (lm, tokenizer) = load_lm(name, role, &files, &mut self.loaded, self.device)?;
+        if !lm.has_head() {
+            return Err(PackError::Model { role: name, source: LmError::NoHead });
+        }
+        Ok((lm, tokenizer))
     }
 
     /// A model that must share the base's vocabulary.

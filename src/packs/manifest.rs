@@ -1,5 +1,6 @@
 //! `pack.toml`: which model plays which role.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::error::PackError;
@@ -14,6 +15,8 @@ use crate::text::read_text;
 pub const MANIFEST: &str = "pack.toml";
 /// Longest file that is read.
 const MAX_BYTES: u64 = 1 << 20;
+/// Longest file of prompts that is read.
+const MAX_PROMPTS_BYTES: u64 = 1 << 26;
 
 /// A pack as its file describes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,6 +118,14 @@ impl Manifest {
         let others = [("untuned", &self.untuned), ("tuned", &self.tuned), ("value", &self.value)];
         let others = others.into_iter().filter_map(|(name, role)| Some((name, role.as_ref()?)));
         std::iter::once(("base", &self.base)).chain(others)
+    }
+
+    /// The file of prompts for an eval in the pack's `folder`, and what it holds; none if none is
+    /// named.
+    pub fn read_eval_prompts(&self, folder: &Path) -> Option<(PathBuf, io::Result<String>)> {
+        let file = folder.join(self.eval_prompts.as_ref()?);
+        let text = read_text(&file, MAX_PROMPTS_BYTES);
+        Some((file, text))
     }
 
     /// Everything that must be on this machine before the pack is loaded.

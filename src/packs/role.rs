@@ -192,6 +192,9 @@ impl<'a> Part<'a> {
         let reason = match self.source {
             _ if found.is_file() => "is a file; name its folder, or a .gguf file",
             Source::Pack(_) => "is not there; check that the pack folder is complete",
+            Source::Bundled(_) if found.parent().is_some_and(Path::is_dir) => {
+                "did not come with the program; correct the path in pack.toml"
+            }
             Source::Bundled(_) => "is not there; check that the program's folder is complete",
             _ => "is not there; correct the path in pack.toml",
         };

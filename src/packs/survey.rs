@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::PackSource;
 use super::error::PackError;
-use super::hub::{Fault, Hub, HubError, Inquiry, Need, Order, is_sound};
+use super::hub::{Fault, Hub, HubError, Inquiry, Need, Order};
 use super::manifest::Manifest;
 use super::role::Part;
 use super::size::{Size, held_bytes, measure};
@@ -245,7 +245,7 @@ impl Surveyor<'_, '_> {
                 Ok(size) => entry.set_here(size),
                 Err(problem) => {
                     // What the cache has spoilt, a download mends.
-                    let spoilt = part.order().and_then(|_| self.spoilt_bytes(&local));
+                    let spoilt = part.order().and_then(|order| self.damaged_bytes(&order));
                     if spoilt.is_some() {
                         entry.presence = Presence::ToDownload;
                         entry.missing_bytes = spoilt;
@@ -260,12 +260,9 @@ impl Surveyor<'_, '_> {
     }
 
     /// Bytes of the files that are no longer what came from the hub; none if all of them are.
-    fn spoilt_bytes(&self, local: &Local) -> Option<u64> {
-        let files = local.files().unwrap_or_default().into_iter();
-        let spoilt =
-            files.filter(|file| matches!(is_sound(file, self.inquirer.cancelled), Ok(Some(false))));
-        let bytes = spoilt.map(|file| file.metadata().map_or(0, |there| there.len()));
-        bytes.reduce(|sum, bytes| sum.saturating_add(bytes))
+    fn damaged_bytes(&self, order: &Order) -> Option<u64> {
+        let damaged = self.inquirer.hub.review(order, self.inquirer.cancelled).damaged;
+        damaged.iter().map(|file| file.bytes).reduce(u64::saturating_add)
     }
 
     /// The part's files; none if they are to be downloaded.

@@ -1,24 +1,6 @@
 //! Text of people and models, made safe to stand inside a sentence or a report.
 
-use std::borrow::Cow;
-
-/// Control characters as their pictures; line ends and tabs stay.
-pub(super) fn visible(text: &str) -> Cow<'_, str> {
-    let is_hidden = |c: char| c.is_control() && c != '\n' && c != '\t';
-    if !text.contains(is_hidden) {
-        return Cow::Borrowed(text);
-    }
-    let text = text.replace("\r\n", "\n");
-    text.chars().map(|c| if is_hidden(c) { picture(c) } else { c }).collect::<String>().into()
-}
-
-fn picture(control: char) -> char {
-    match control as u32 {
-        code @ 0..0x20 => char::from_u32(0x2400 + code).unwrap_or(char::REPLACEMENT_CHARACTER),
-        0x7f => '␡',
-        _ => char::REPLACEMENT_CHARACTER,
-    }
-}
+use crate::words::visible;
 
 /// At most `most` characters on one line, the end replaced by an ellipsis.
 pub(super) fn one_line(text: &str, most: usize) -> String {
@@ -76,12 +58,6 @@ pub(super) fn markdown(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_cannot_be_seen_gets_a_picture() {
-        assert_eq!(visible("a\u{0}b\u{7f}\u{85}\r\nc\td"), "a␀b␡\u{fffd}\nc\td");
-        assert!(matches!(visible("映画\n"), Cow::Borrowed(_)));
-    }
 
     #[test]
     fn a_line_is_cut_between_characters() {

@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
-use super::escape::{html as escaped, one_line, visible};
+use super::escape::{html as escaped, one_line};
 use super::figures::{self, FIGURES, NONE, decimals, signed};
 use super::svg::{self, Look};
 use crate::guidance::settings::ValueSource;
 use crate::guidance::trace::{ArmTrace, TokenTrace, Trace};
-use crate::words::{minus, seam, titles_of};
+use crate::words::{minus, seam, titles_of, visible};
 
 const STYLE: &str = include_str!("report.css");
 /// Advantage with the strongest colour, in nats, as in the window.

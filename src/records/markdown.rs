@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::escape::{markdown as escaped, one_line, visible};
+use super::escape::{markdown as escaped, one_line};
 use super::figures::{FIGURES, line};
 use crate::guidance::trace::Trace;
-use crate::words::{joined, titles_of};
+use crate::words::{joined, titles_of, visible};
 
 /// The report: prompt, figures, every text as a quoted block, and what it was made with.
 pub fn markdown(trace: &Trace) -> String {

@@ -284,7 +284,8 @@ fn what_was_damaged_in_the_cache_is_replaced() {
     assert!(matches!(error.fault, Fault::Unreachable(_)), "{error}");
     assert_eq!(fs::read(&weights_file).unwrap(), damaged);
     bench.settings.is_offline = true;
-    mend(&bench).unwrap();
+    let error = mend(&bench).unwrap_err();
+    assert!(matches!(error.fault, Fault::DamagedOffline), "{error}");
     (bench.settings.is_offline, bench.settings.endpoint) = (false, address);
     bench.server.forget();
     thread::scope(|scope| {

@@ -65,6 +65,11 @@ impl Model {
         })
     }
 
+    /// Whether there is a map from states to logits.
+    pub fn has_head(&self) -> bool {
+        self.head.is_some()
+    }
+
     /// The same model with what an adapter adds; the weights are shared.
     pub fn adapted(&self, adapter: &Adapter) -> Result<Self> {
         let blocks = self.blocks.iter().cloned().enumerate();

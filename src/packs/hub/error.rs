@@ -95,6 +95,12 @@ pub enum Fault {
          --pack ...` where there is a network"
     )]
     Offline,
+    /// A cached file is damaged and no request may be made.
+    #[error(
+        "the cached file does not match its checksum, and the hub may not be asked for another \
+         (HF_HUB_OFFLINE); unset it and run `ivg-playground models download --pack ...`"
+    )]
+    DamagedOffline,
     /// A person stopped it.
     #[error("the download was stopped; what has arrived is kept and the next one goes on from it")]
     Cancelled,

@@ -15,7 +15,6 @@ mod settings;
 mod transfer;
 
 use std::panic::resume_unwind;
-use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -77,6 +76,24 @@ pub struct Inquiry {
     pub licence: Option<String>,
     /// Whether access must be asked for.
     pub is_gated: bool,
+}
+
+/// How the files of one order are that lie in the cache.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Review {
+    /// How many match their checksum.
+    pub sound: usize,
+    /// Those that do not. Files that promise nothing are in neither.
+    pub damaged: Vec<Damaged>,
+}
+
+/// A file of the cache that is no longer what came from the hub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Damaged {
+    /// Its name in the model.
+    pub name: String,
+    /// Bytes that it has now.
+    pub bytes: u64,
 }
 
 /// The files of one order at one commit.
@@ -163,16 +180,32 @@ impl Hub {
         found.collect()
     }
 
+    /// Reads what is cached of an order over. Makes no request; `cancelled` ends the reading.
+    pub fn review(&self, order: &Order, cancelled: &dyn Fn() -> bool) -> Review {
+        let mut review = Review::default();
+        let Ok(store) = self.store(&order.model) else { return review };
+        let Some(commit) = store.commit() else { return review };
+        for name in store.needed(&commit, &order.need) {
+            let file = store.pointer(&commit, &name);
+            match store.is_sound(&file, &|| !cancelled()) {
+                Some(true) => review.sound += 1,
+                Some(false) => {
+                    let bytes = file.metadata().map_or(0, |there| there.len());
+                    review.damaged.push(Damaged { name, bytes });
+                }
+                None => {}
+            }
+        }
+        review
+    }
+
     /// Reads what is cached of the orders over, and replaces what no longer matches its checksum.
-    /// Nothing is taken away before its replacement is here; without a damaged file, or where no
-    /// request may be made, no request is made.
+    /// Nothing is taken away before its replacement is here; without a damaged file no request is
+    /// made.
     ///
     /// # Errors
-    /// A damaged file whose replacement cannot be had.
+    /// A damaged file whose replacement cannot be had, or may not be asked for.
     pub fn mend(&self, orders: &[Order], watch: &mut Watch<'_>) -> Result<(), HubError> {
-        if self.settings.is_offline {
-            return Ok(());
-        }
         self.supervised(watch, |client| {
             let mut read: Vec<&Order> = Vec::new();
             for order in orders {
@@ -322,25 +355,22 @@ fn fetch_all(
 
 /// Replaces the damaged files of one order, at the commit that is cached.
 fn mend(hub: &Hub, client: &Client<'_>, order: &Order) -> Result<(), HubError> {
+    let damaged = hub.review(order, &|| client.stop.check().is_err()).damaged;
+    client.stop.check().map_err(failed(order, None))?;
+    let Some(first) = damaged.first() else { return Ok(()) };
+    if hub.settings.is_offline {
+        return Err(failed(order, Some(&first.name))(Fault::DamagedOffline));
+    }
     let store = hub.store(&order.model).map_err(failed(order, None))?;
     let Some(commit) = store.commit() else { return Ok(()) };
-    let go_on = || client.stop.check().is_ok();
-    let files = store.needed(&commit, &order.need).into_iter();
-    let damaged: Vec<String> = files
-        .filter(|file| store.is_sound(&store.pointer(&commit, file), &go_on) == Some(false))
-        .collect();
-    client.stop.check().map_err(failed(order, None))?;
-    if damaged.is_empty() {
-        return Ok(());
-    }
     let model = HubModel { revision: commit.clone(), ..order.model.clone() };
     let retries = hub.settings.retries;
     let listing = Listing::ask(client, &model, retries).map_err(failed(order, None))?;
-    for file in damaged {
-        let failed = |fault| failed(order, Some(&file))(fault);
-        let item = listing.item(client, &model, &file, retries).map_err(failed)?;
+    for Damaged { name, .. } in damaged {
+        let failed = |fault| failed(order, Some(&name))(fault);
+        let item = listing.item(client, &model, &name, retries).map_err(failed)?;
         client.tally.expect(item.size);
-        client.tally.begin(order.role, &file);
+        client.tally.begin(order.role, &name);
         let transfer = Transfer { client, store: &store, commit: &commit, item: &item };
         transfer.replace().map_err(failed)?;
     }
@@ -365,13 +395,4 @@ fn download(client: &Client<'_>, plan: &Plan<'_>) -> Result<(), HubError> {
 
 fn failed<'a>(order: &'a Order, file: Option<&'a str>) -> impl Fn(Fault) -> HubError + Copy + 'a {
     move |fault| HubError { id: order.model.id.clone(), file: file.map(str::to_owned), fault }
-}
-
-/// Whether a file of the cache holds what its name promises, by its checksum; none if it promises
-/// nothing, or if `cancelled` ended the reading.
-///
-/// # Errors
-/// What the system says.
-pub fn is_sound(file: &Path, cancelled: &dyn Fn() -> bool) -> std::io::Result<Option<bool>> {
-    checksum::is_sound(file, &|| !cancelled())
 }

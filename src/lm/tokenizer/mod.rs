@@ -1,15 +1,18 @@
 //! BPE tokenizers, byte-level or SentencePiece's: text to ids, and the exact bytes of every id.
 
+mod careful;
+mod growth;
+
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 use tokenizers::Tokenizer as Inner;
 
+pub(crate) use self::careful::{encode, read};
 use super::error::{LmError, Result};
 use super::gguf::GgufFile;
 use super::weights::{MAX_JSON_BYTES, read_json};
-use crate::quiet::catch_quietly;
 use crate::text::read_text;
 
 /// More ids than any vocabulary has: beyond it the file is damaged.
@@ -104,10 +107,8 @@ impl Tokenizer {
     /// From a `tokenizer.json` and its text.
     fn from_json(json: &Value, content: &[u8], file: &Path) -> Result<Self> {
         let alphabet = Alphabet::of(json, file)?;
-        let mut inner = Inner::from_bytes(content)
-            .map_err(|error| damaged(file, format!("not a tokenizer ({error})")))?;
-        inner.with_truncation(None).map_err(|error| damaged(file, error.to_string()))?;
-        inner.with_padding(None);
+        let read = careful::read(json, content).map_err(|problem| damaged(file, problem));
+        let (inner, prefix) = read?;
         let added = added_tokens(&inner);
         let mut vocab = inner.get_vocab(false);
         vocab.extend(added.iter().map(|token| (token.content.clone(), token.id)));
@@ -120,7 +121,6 @@ impl Tokenizer {
             tokens[id as usize] = Some(token);
         }
         let bytes = byte_table(&tokens, &added, alphabet, file)?;
-        let prefix = prefix(&inner)?;
         Ok(Self { inner, prefix, bytes, tokens, merges: merges(json), added })
     }
 
@@ -136,11 +136,7 @@ impl Tokenizer {
     /// # Errors
     /// [`LmError::Encode`] when the tokenizer has no token for a part of it.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        // A pattern that gives up on a text panics.
-        let encoded = catch_quietly(|| self.inner.encode_fast(text, false));
-        let gave_up = |_| LmError::Encode("its pattern gives up on this text".to_owned());
-        let encoding = encoded.map_err(gave_up)?;
-        let encoding = encoding.map_err(|error| LmError::Encode(error.to_string()))?;
+        let encoding = careful::encode(&self.inner, text, false).map_err(LmError::Encode)?;
         Ok(encoding.get_ids().to_vec())
     }
 
@@ -293,17 +289,6 @@ impl Alphabet {
             }
         }
     }
-}
-
-/// What the file's post-processor puts before a text.
-fn prefix(inner: &Inner) -> Result<Vec<u32>> {
-    let encode = |special: bool| {
-        let encoding = inner.encode_fast("a", special);
-        encoding.map(|e| e.get_ids().to_vec()).map_err(|error| LmError::Encode(error.to_string()))
-    };
-    let (plain, whole) = (encode(false)?, encode(true)?);
-    let at = whole.windows(plain.len().max(1)).position(|window| window == plain);
-    Ok(whole[..at.unwrap_or(0)].to_vec())
 }
 
 fn is_byte_level(part: &Value) -> bool {
