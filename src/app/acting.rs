@@ -168,7 +168,7 @@ impl App {
     pub(super) fn dialog(&mut self, ui: &Ui) {
         let Some(dialog) = &mut self.archive.dialog else { return };
         let purpose = dialog.purpose;
-        let Some(decision) = dialog.show(ui) else { return };
+        let Some(decision) = dialog.show(ui, &mut self.places) else { return };
         self.archive.dialog = None;
         let Decision::Path(path) = decision else { return };
         let trace = self.trace().cloned().map(Box::new);

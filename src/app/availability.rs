@@ -2,7 +2,7 @@
 
 use super::preferences::Preferences;
 use super::prompt_box::why_too_long;
-use crate::guidance::settings::{Arm, Settings, ValueSource};
+use crate::guidance::settings::{Arm, Lack, Settings, ValueSource};
 use crate::words;
 use crate::worker::protocol::PackInfo;
 
@@ -25,6 +25,10 @@ pub enum Control {
     ImplicitValue,
 }
 
+const NOTHING: &str = "This pack has nothing to rank partial responses with.";
+const NO_VALUE_MODEL: &str = "This pack has no value model; rank by implicit values instead.";
+const NO_PAIR: &str = "This pack has no tuned/untuned pair; rank by the value model instead.";
+
 /// Why `control` does nothing under these settings and this pack; none if it applies.
 /// While no pack is loaded everything can be set.
 pub fn why_not(
@@ -39,9 +43,7 @@ pub fn why_not(
             Some("This pack has no tuned/untuned pair, so there are no token values.")
         }
         Control::ExplicitValue if !has_value => Some("This pack has no value model."),
-        Control::Lambda | Control::Rows if !has_pair && !has_value => {
-            Some("This pack has nothing to rank partial responses with.")
-        }
+        Control::Lambda | Control::Rows if !has_pair && !has_value => Some(NOTHING),
         Control::Lambda => why_no_lambda(settings, has_pair, has_value),
         Control::TopP | Control::TopK if settings.temperature == 0.0 => {
             Some("At temperature 0 the likeliest token is always taken.")
@@ -52,12 +54,8 @@ pub fn why_not(
 
 fn why_no_lambda(settings: &Settings, has_pair: bool, has_value: bool) -> Option<&'static str> {
     match settings.value_source {
-        ValueSource::Explicit if !has_value => {
-            Some("This pack has no value model; rank by implicit values instead.")
-        }
-        ValueSource::Implicit if !has_pair => {
-            Some("This pack has no tuned/untuned pair; rank by the value model instead.")
-        }
+        ValueSource::Explicit if !has_value => Some(NO_VALUE_MODEL),
+        ValueSource::Implicit if !has_pair => Some(NO_PAIR),
         _ if settings.beams * settings.successors == 1 => {
             Some("With a single row (W·K = 1) there is nothing to choose between.")
         }
@@ -68,21 +66,13 @@ fn why_no_lambda(settings: &Settings, has_pair: bool, has_value: bool) -> Option
 /// Why this pack cannot decode `arm` when a person has chosen these settings; none if it can, or
 /// while no pack is loaded.
 pub fn why_no_arm(arm: Arm, chosen: &Settings, pack: Option<&PackInfo>) -> Option<&'static str> {
-    let pack = pack?;
-    let s = arm.apply(chosen);
-    let searches = s.beams * s.successors > 1;
-    if s.beta != 0.0 && !pack.has_pair {
-        return Some("This pack has no tuned/untuned pair, so tokens cannot be guided.");
-    }
-    match s.value_source {
-        ValueSource::Explicit if searches && !pack.has_value => {
-            Some("This pack has no value model; rank by implicit values instead.")
-        }
-        ValueSource::Implicit if searches && !pack.has_pair => {
-            Some("This pack has no tuned/untuned pair; rank by the value model instead.")
-        }
-        _ => None,
-    }
+    let PackInfo { has_pair, has_value, .. } = *pack?;
+    Some(match arm.lacks(chosen, has_pair, has_value)? {
+        Lack::TokenGuide => "This pack has no tuned/untuned pair, so tokens cannot be guided.",
+        _ if !has_pair && !has_value => NOTHING,
+        Lack::ExplicitValues => NO_VALUE_MODEL,
+        Lack::ImplicitValues => NO_PAIR,
+    })
 }
 
 /// Why nothing can be generated now, whatever the columns; none if something can.

@@ -49,6 +49,7 @@ use eframe::egui::{self, CentralPanel, Frame, Margin, Panel, Ui, Vec2, ViewportC
 
 use crate::guidance::settings::{Column, Settings};
 use crate::worker::Link;
+use crate::worker::places::Places;
 use crate::worker::protocol::{Command, DeviceChoice, Event, PackInfo, PackSource, RunId};
 
 use archive::Archive;
@@ -90,6 +91,7 @@ pub struct App {
     below: Below,
     reader: BeamReader,
     shelf: Shelf,
+    places: Places,
     /// The pack in use, and the one being loaded.
     in_use: Option<PackSource>,
     coming: Option<PackSource>,
@@ -132,6 +134,10 @@ impl App {
             below: Below::default(),
             reader: BeamReader::default(),
             shelf: Shelf::new(options.hub, options.large_download_bytes),
+            places: {
+                let ctx = ctx.clone();
+                Places::spawn(move || ctx.request_repaint())
+            },
             in_use: None,
             coming: None,
             set_aside: None,

@@ -10,8 +10,9 @@ use super::widgets::{primary_button, secondary_button};
 use crate::guidance::settings::Settings;
 use crate::words::sentence;
 use crate::worker::library::{
-    HubModel, JudgeRole, MAIN, Manifest, PLACEHOLDER, Precision, PromptStyle, Role, Source,
+    HubModel, JudgeRole, MAIN, Manifest, PLACEHOLDER, Precision, PromptStyle, Role, Source, Trunk,
 };
+use crate::worker::places::Places;
 
 /// What is typed so far.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,9 +29,6 @@ pub struct PackForm {
     sliders: Settings,
     /// Whether the pack starts there.
     keeps_sliders: bool,
-    /// The places on this machine that were looked at last, and the first that is not there: the
-    /// disk is not asked with every frame.
-    looked: (Vec<PathBuf>, Option<PathBuf>),
     /// Puts the caret into the first box with the first frame.
     is_new: bool,
 }
@@ -39,6 +37,8 @@ pub struct PackForm {
 #[derive(Debug, Clone, PartialEq)]
 struct RoleForm {
     place: String,
+    /// The role on whose model a value head stands.
+    trunk: Option<Trunk>,
     adapter: String,
     template: String,
     chat: bool,
@@ -59,6 +59,7 @@ impl Default for RoleForm {
     fn default() -> Self {
         Self {
             place: String::new(),
+            trunk: None,
             adapter: String::new(),
             template: PLACEHOLDER.to_owned(),
             chat: false,
@@ -68,7 +69,7 @@ impl Default for RoleForm {
     }
 }
 
-const HINT: &str = "owner/model · owner/model:file.gguf · /a/folder · /a/file.gguf";
+const HINT: &str = "owner/model@revision:file.gguf · /a/folder · bundled:imdb/base";
 const WIDTH: f32 = 640.0;
 /// Height of the window that the fields leave to the rest of the form and its margins.
 const AROUND: f32 = 230.0;
@@ -90,14 +91,14 @@ impl PackForm {
             judge: String::new(),
             sliders,
             keeps_sliders: false,
-            looked: (Vec::new(), None),
             is_new: true,
         }
     }
 
-    /// Takes note of where the sliders stand now.
-    pub fn see_sliders(&mut self, settings: &Settings) {
+    /// Opens it, with what was typed before, and takes note of where the sliders stand now.
+    pub fn open(&mut self, settings: &Settings) {
         self.sliders.clone_from(settings);
+        self.is_new = true;
     }
 
     /// The name, as a folder's.
@@ -124,15 +125,29 @@ impl PackForm {
             }
             None => tuned,
         });
+        let base = self.base.role().ok_or("Base: say where the files are.")?;
+        let value = self.value.role().map(|value| match value.trunk {
+            // A head reads what its model reads.
+            Some(trunk) => {
+                let owner = match trunk {
+                    Trunk::Base => Some(&base),
+                    Trunk::Untuned => untuned.as_ref(),
+                    Trunk::Tuned => tuned.as_ref(),
+                };
+                let prompt = owner.map(|owner| owner.prompt.clone()).unwrap_or_default();
+                Role { prompt, ..value }
+            }
+            None => value,
+        });
         let manifest = Manifest {
             name: self.name.trim().to_owned(),
             description: description.to_owned(),
             licence: None,
             url: None,
-            base: self.base.role().ok_or("Base: say where the files are.")?,
+            base,
             untuned,
             tuned,
-            value: self.value.role(),
+            value,
             judge: source(&self.judge).map(|source| JudgeRole { source }),
             eval_prompts: None,
             examples: Vec::new(),
@@ -144,7 +159,7 @@ impl PackForm {
     }
 
     /// Shows it; gives the decision once there is one.
-    pub fn show(&mut self, ui: &Ui) -> Option<Decision> {
+    pub fn show(&mut self, ui: &Ui, places: &mut Places) -> Option<Decision> {
         let mut decision = None;
         let frame = eframe::egui::Frame::popup(ui.style()).inner_margin(space::L);
         let modal = Modal::new(Id::unique("pack form")).frame(frame).show(ui.ctx(), |ui| {
@@ -157,20 +172,22 @@ impl PackForm {
             // One that shrinks with what is in it would move the buttons away from the pointer.
             let height = (ui.ctx().content_rect().height() - AROUND).clamp(90.0, 470.0);
             let fields = ScrollArea::vertical().max_height(height).auto_shrink(false);
+            let fields = if self.is_new { fields.vertical_scroll_offset(0.0) } else { fields };
             fields.show(ui, |ui| self.fields(ui));
             ui.add_space(space::S);
             let made = self.manifest();
             let reason = made.as_ref().err().map(|reason| sentence(reason));
-            let (words, ink) = match (&reason, self.absent(made.as_ref().ok())) {
-                (Some(reason), _) => (reason.clone(), Palette::of(ui).weak),
-                (None, Some(path)) => (
-                    format!("There is nothing at {} on this machine.", path.display()),
-                    Palette::of(ui).danger,
-                ),
-                (None, None) => {
-                    ("Everything that is needed is there.".to_owned(), Palette::of(ui).weak)
-                }
-            };
+            let (words, ink) =
+                match (&reason, made.as_ref().ok().and_then(|made| absent(made, places))) {
+                    (Some(reason), _) => (reason.clone(), Palette::of(ui).weak),
+                    (None, Some(path)) => (
+                        format!("There is nothing at {} on this machine.", path.display()),
+                        Palette::of(ui).danger,
+                    ),
+                    (None, None) => {
+                        ("Everything that is needed is there.".to_owned(), Palette::of(ui).weak)
+                    }
+                };
             ui.label(RichText::new(words).font(text::small()).color(ink));
             ui.horizontal(|ui| {
                 let save = primary_button(ui, "Save…", 96.0, made.is_ok());
@@ -194,20 +211,9 @@ impl PackForm {
         decision
     }
 
-    /// The first place on this machine that is not there.
-    fn absent(&mut self, manifest: Option<&Manifest>) -> Option<PathBuf> {
-        let places = manifest.map_or(Vec::new(), places);
-        if places != self.looked.0 {
-            let absent = |path: &&PathBuf| !expanded(&path.to_string_lossy()).exists();
-            let found = places.iter().find(absent).cloned();
-            self.looked = (places, found);
-        }
-        self.looked.1.clone()
-    }
-
     /// Whether nothing is typed.
     pub fn is_untouched(&self) -> bool {
-        let typed = Self { is_new: true, looked: (Vec::new(), None), ..self.clone() };
+        let typed = Self { is_new: true, ..self.clone() };
         typed == Self::new(self.sliders.clone())
     }
 
@@ -267,6 +273,18 @@ fn line(ui: &mut Ui, words: &str, contents: impl FnOnce(&mut Ui)) {
     });
 }
 
+/// A box to choose from.
+fn choice<T: Copy + PartialEq>(ui: &mut Ui, name: &str, value: &mut T, all: &[(T, &str)]) {
+    let shown = all.iter().find(|(known, _)| known == value).map_or("", |(_, words)| words);
+    let choice = ComboBox::from_id_salt(name).selected_text(shown).width(CHOICE);
+    let choice = choice.show_ui(ui, |ui| {
+        for (known, words) in all {
+            ui.selectable_value(value, *known, *words);
+        }
+    });
+    choice.response.accessible_name(name);
+}
+
 /// A box as wide as there is room.
 fn written(ui: &mut Ui, text: &mut String, hint: &str, name: &str) -> eframe::egui::Response {
     let edit = TextEdit::singleline(text).desired_width(f32::INFINITY).hint_text(hint);
@@ -288,6 +306,20 @@ impl RoleForm {
         if self.is_empty() {
             return;
         }
+        if name == "Value" {
+            line(ui, "Stands on", |ui| {
+                let trunks = [
+                    (None, "A model of its own"),
+                    (Some(Trunk::Base), "Base, as a head"),
+                    (Some(Trunk::Untuned), "Untuned, as a head"),
+                    (Some(Trunk::Tuned), "Tuned, as a head"),
+                ];
+                choice(ui, "Value: stands on", &mut self.trunk, &trunks);
+            });
+            if self.trunk.is_some() {
+                return;
+            }
+        }
         line(ui, "Prompt", |ui| self.prompt(ui, name));
         line(ui, "Weights", |ui| {
             let held = [
@@ -295,27 +327,13 @@ impl RoleForm {
                 (Some(Precision::F32), "32 bits (f32)"),
                 (Some(Precision::Q8_0), "8 bits (q8_0)"),
             ];
-            let shown = held.iter().find(|(held, _)| *held == self.precision);
-            let choice = ComboBox::from_id_salt((name, "weights"))
-                .selected_text(shown.map_or("", |(_, words)| words))
-                .width(CHOICE);
-            let choice = choice.show_ui(ui, |ui| {
-                for (held, words) in held {
-                    ui.selectable_value(&mut self.precision, held, words);
-                }
-            });
-            choice.response.accessible_name(format!("{name}: weights"));
+            choice(ui, &format!("{name}: weights"), &mut self.precision, &held);
         });
     }
 
     fn prompt(&mut self, ui: &mut Ui, name: &str) {
-        let shown = if self.chat { "Chat template" } else { "As written" };
-        let choice = ComboBox::from_id_salt((name, "prompt")).selected_text(shown).width(CHOICE);
-        let choice = choice.show_ui(ui, |ui| {
-            ui.selectable_value(&mut self.chat, false, "As written");
-            ui.selectable_value(&mut self.chat, true, "Chat template");
-        });
-        choice.response.accessible_name(format!("{name}: prompt"));
+        let forms = [(false, "As written"), (true, "Chat template")];
+        choice(ui, &format!("{name}: prompt"), &mut self.chat, &forms);
         if self.chat {
             written(ui, &mut self.system, "System prompt, if any", &format!("{name}: system"));
         } else {
@@ -342,23 +360,24 @@ impl RoleForm {
         };
         Some(Role {
             source: source(&self.place),
-            trunk: None,
+            trunk: self.trunk,
             adapter: source(&self.adapter),
-            precision: self.precision,
+            // A head is held as its model is.
+            precision: self.precision.filter(|_| self.trunk.is_none()),
             prompt,
         })
     }
 }
 
-/// The places on this machine that a pack names.
-fn places(manifest: &Manifest) -> Vec<PathBuf> {
+/// The first place on this machine that a pack names and that is not there.
+fn absent(manifest: &Manifest, places: &mut Places) -> Option<PathBuf> {
     let roles = manifest.roles().flat_map(|(_, role)| [&role.source, &role.adapter]);
     let sources = roles.flatten().chain(manifest.judge.iter().map(|judge| &judge.source));
-    let paths = sources.filter_map(|source| match source {
-        Source::Folder(path) => Some(PathBuf::from(path)),
+    let mut paths = sources.filter_map(|source| match source {
+        Source::Folder(path) => Some(path.clone()),
         _ => None,
     });
-    paths.collect()
+    paths.find(|path| places.is_there(&expanded(&path.to_string_lossy())) == Some(false))
 }
 
 /// What a person means by a place: a path if it looks like one, else a model on the hub.
@@ -366,6 +385,9 @@ fn source(typed: &str) -> Option<Source> {
     let typed = typed.trim();
     if typed.is_empty() {
         return None;
+    }
+    if let Some(bundled) = typed.strip_prefix("bundled:") {
+        return Some(Source::Bundled(bundled.trim().into()));
     }
     let is_path = typed.starts_with(['/', '~', '.', '\\']) || typed.get(1..3) == Some(":\\");
     if is_path {
@@ -375,7 +397,8 @@ fn source(typed: &str) -> Option<Source> {
         Some((id, file)) => (id, Some(file.to_owned())),
         None => (typed, None),
     };
-    Some(Source::Hub(HubModel { id: id.to_owned(), revision: MAIN.to_owned(), file }))
+    let (id, revision) = id.split_once('@').unwrap_or((id, MAIN));
+    Some(Source::Hub(HubModel { id: id.to_owned(), revision: revision.to_owned(), file }))
 }
 
 #[cfg(test)]
@@ -393,6 +416,9 @@ mod tests {
         };
         assert_eq!(source("openai-community/gpt2"), hub("openai-community/gpt2", None));
         assert_eq!(source("a/b:c.gguf"), hub("a/b", Some("c.gguf")));
+        let Some(Source::Hub(pinned)) = source("a/b@v1.0:c.gguf") else { panic!("a model") };
+        assert_eq!(pinned.to_string(), "a/b@v1.0/c.gguf");
+        assert_eq!(source("bundled:imdb/judge"), Some(Source::Bundled("imdb/judge".into())));
     }
 
     #[test]
@@ -420,5 +446,15 @@ mod tests {
         assert!(made.judge.is_some());
         let text = made.to_toml().expect("written");
         assert_eq!(Manifest::parse(&text), Ok(made));
+        // A head on the tuned model reads and is held as that is.
+        form.value.place = "/heads/mine".into();
+        (form.value.trunk, form.value.precision) = (Some(Trunk::Tuned), Some(Precision::Q8_0));
+        let made = form.manifest().expect("complete");
+        let value = made.value.clone().expect("a value model");
+        assert_eq!((value.trunk, value.precision), (Some(Trunk::Tuned), None));
+        assert_eq!(Some(&value.prompt), made.tuned.as_ref().map(|tuned| &tuned.prompt));
+        assert_eq!(Manifest::parse(&made.to_toml().expect("written")), Ok(made));
+        (form.untuned, form.tuned) = (RoleForm::default(), RoleForm::default());
+        assert!(form.manifest().is_err_and(|reason| reason.contains("no tuned")));
     }
 }

@@ -123,7 +123,8 @@ impl App {
             PackAction::New => {
                 let empty = || PackForm::new(self.preferences.settings.clone());
                 let mut form = self.shelf.draft.take().unwrap_or_else(empty);
-                form.see_sliders(&self.preferences.settings);
+                form.open(&self.preferences.settings);
+                self.places.look_again();
                 self.shelf.form = Some(form);
             }
         }
@@ -157,7 +158,7 @@ impl App {
             return;
         }
         let Some(form) = &mut self.shelf.form else { return };
-        match form.show(ui) {
+        match form.show(ui, &mut self.places) {
             Some(Decision::Close) => self.shelf.close_form(),
             Some(Decision::Save) => self.ask_for_pack(Purpose::SavePack),
             None => {}

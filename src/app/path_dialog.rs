@@ -9,6 +9,7 @@ use eframe::egui::{Frame, Id, Key, Modal, Response, RichText, TextEdit, Ui};
 use super::theme::{Palette, space, text};
 use super::widgets::{primary_button, secondary_button};
 use crate::worker::library::MANIFEST;
+use crate::worker::places::Places;
 
 /// What the path is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,9 +82,8 @@ pub struct PathDialog {
     /// What the path is for.
     pub purpose: Purpose,
     path: String,
-    /// The path that was looked at last, and why it does not serve: the disk is not asked with
-    /// every frame.
-    looked: Option<(PathBuf, Option<&'static str>)>,
+    /// Whether a person has decided on the path, which is then looked at once more.
+    is_decided: bool,
     /// Puts the caret into the box with the first frame.
     is_new: bool,
 }
@@ -101,14 +101,28 @@ impl PathDialog {
     /// A dialog that proposes `name` in the folder where documents are kept.
     pub fn new(purpose: Purpose, name: &str) -> Self {
         let path = folder().join(name).display().to_string();
-        Self { purpose, path, looked: None, is_new: true }
+        Self { purpose, path, is_decided: false, is_new: true }
     }
 
-    fn why_not(&mut self, path: &Path) -> Option<&'static str> {
-        if self.looked.as_ref().is_none_or(|(looked, _)| looked != path) {
-            self.looked = Some((path.to_owned(), why_not(self.purpose, path)));
+    /// Why the path does not serve.
+    fn reason(&self, path: &Path, places: &mut Places) -> Reason {
+        let (place, refused, words) = match self.purpose {
+            _ if path.as_os_str().is_empty() => return Reason::Not("Type a path."),
+            Purpose::Open | Purpose::AddPack => {
+                (path.to_owned(), false, "There is nothing at this path.")
+            }
+            Purpose::SavePack => (
+                path.join(MANIFEST),
+                true,
+                "There is a pack in this folder already; choose another.",
+            ),
+            Purpose::Picture | Purpose::Report | Purpose::Trace => return Reason::Serves,
+        };
+        match places.is_there(&place) {
+            None => Reason::Unknown,
+            Some(is_there) if is_there == refused => Reason::Not(words),
+            Some(_) => Reason::Serves,
         }
-        self.looked.as_ref().and_then(|(_, reason)| *reason)
     }
 
     fn path_box(&mut self, ui: &mut Ui) -> Response {
@@ -124,9 +138,12 @@ impl PathDialog {
         shown.response.response.accessible_name("Path")
     }
 
-    /// Shows it; gives the decision once there is one.
-    pub fn show(&mut self, ui: &Ui) -> Option<Decision> {
+    /// Shows it; gives the decision once there is one, and the disk has been heard.
+    pub fn show(&mut self, ui: &Ui, places: &mut Places) -> Option<Decision> {
         let mut decision = None;
+        if self.is_new {
+            places.look_again();
+        }
         let frame = Frame::popup(ui.style()).inner_margin(space::L);
         let modal = Modal::new(Id::unique("path dialog")).frame(frame).show(ui.ctx(), |ui| {
             ui.set_width(520.0);
@@ -137,19 +154,28 @@ impl PathDialog {
             let edit = self.path_box(ui);
             let entered = edit.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
             let path = expanded(self.path.trim());
-            if entered {
-                self.looked = None;
+            if edit.changed() {
+                self.is_decided = false;
             }
-            let reason = self.why_not(&path);
-            if entered && reason.is_some() {
+            if entered {
+                places.look_again();
+                self.is_decided = true;
+            }
+            let reason = self.reason(&path, places);
+            let refusal = match reason {
+                Reason::Not(words) => Some(words),
+                Reason::Serves | Reason::Unknown => None,
+            };
+            if self.is_decided && refusal.is_some() {
+                self.is_decided = false;
                 edit.request_focus();
             }
             // Its line is there at all times, so that nothing moves.
             let ink = Palette::of(ui).danger;
-            ui.label(RichText::new(reason.unwrap_or(" ")).font(text::small()).color(ink));
+            ui.label(RichText::new(refusal.unwrap_or(" ")).font(text::small()).color(ink));
             ui.horizontal(|ui| {
-                let ready = primary_button(ui, verb, 96.0, reason.is_none());
-                if ready.clicked() || (entered && reason.is_none()) {
+                self.is_decided |= primary_button(ui, verb, 96.0, refusal.is_none()).clicked();
+                if self.is_decided && reason == Reason::Serves {
                     decision = Some(Decision::Path(path));
                 }
                 if secondary_button(ui, "Cancel", 88.0, true).clicked() {
@@ -164,18 +190,14 @@ impl PathDialog {
     }
 }
 
-/// Why a path does not serve; none if it does, or may.
-fn why_not(purpose: Purpose, path: &Path) -> Option<&'static str> {
-    match purpose {
-        _ if path.as_os_str().is_empty() => Some("Type a path."),
-        Purpose::Open | Purpose::AddPack if !path.exists() => {
-            Some("There is nothing at this path.")
-        }
-        Purpose::SavePack if path.join(MANIFEST).exists() => {
-            Some("There is a pack in this folder already; choose another.")
-        }
-        _ => None,
-    }
+/// Whether a path serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reason {
+    Serves,
+    /// The disk has not answered yet.
+    Unknown,
+    /// It does not, in a sentence.
+    Not(&'static str),
 }
 
 /// The folder for documents where there is one, else home, else where the program runs.

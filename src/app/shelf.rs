@@ -117,7 +117,9 @@ impl Shelf {
     fn end_early(&mut self) {
         let fetching = self.fetching.take();
         let begun = fetching.filter(|f| f.progress.as_ref().is_some_and(|p| p.done_bytes > 0));
-        self.interrupted = begun.map(|fetching| fetching.source);
+        if let Some(fetching) = begun {
+            self.interrupted = Some(fetching.source);
+        }
     }
 
     /// What is under way for a pack that a person wants, and the share of it that is done.

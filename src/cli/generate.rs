@@ -45,10 +45,11 @@ pub fn run(args: &Args, pack: PackSource, device: DeviceChoice) -> anyhow::Resul
         [] => vec![Arm::Base],
         arms => arms.to_vec(),
     };
-    if let Some(reason) = arms.iter().find_map(|arm| lacks(*arm, &pack)) {
-        bail!(reason);
-    }
     let settings = args.settings.over(pack.defaults);
+    let lack = |arm: &Arm| arm.lacks(&settings, pack.has_pair, pack.has_value);
+    if let Some(lack) = arms.iter().find_map(lack) {
+        bail!(GuidanceError::from(lack));
+    }
     let request = Request {
         prompt: args.prompt.clone(),
         columns: arms.into_iter().map(Column::from).collect(),
@@ -67,17 +68,6 @@ pub fn run(args: &Args, pack: PackSource, device: DeviceChoice) -> anyhow::Resul
             print(&trace)
         }
         None => print(&trace),
-    }
-}
-
-/// What the pack has not that an arm stands on. The pack's defaults would let it run, as the base.
-fn lacks(arm: Arm, pack: &PackInfo) -> Option<GuidanceError> {
-    match arm {
-        Arm::Token if !pack.has_pair => Some(GuidanceError::NoPair),
-        Arm::BestOfN | Arm::Chunk | Arm::Ivg if !pack.has_pair && !pack.has_value => {
-            Some(GuidanceError::NoValueModel)
-        }
-        _ => None,
     }
 }
 

@@ -22,6 +22,8 @@ pub use token_value::{Drawn, RowLogits, draw};
 
 use thiserror::Error;
 
+use self::settings::Lack;
+
 /// Why a guided run cannot begin or go on.
 #[derive(Debug, Error)]
 pub enum GuidanceError {
@@ -71,4 +73,13 @@ pub enum GuidanceError {
     /// The tensor library failed.
     #[error("computing failed ({0}); try again with fewer rows W·K or on the CPU")]
     Tensor(#[from] candle_core::Error),
+}
+
+impl From<Lack> for GuidanceError {
+    fn from(lack: Lack) -> Self {
+        match lack {
+            Lack::TokenGuide | Lack::ImplicitValues => Self::NoPair,
+            Lack::ExplicitValues => Self::NoValueModel,
+        }
+    }
 }

@@ -68,18 +68,8 @@ impl<'m> Search<'m> {
     ) -> Result<Self, GuidanceError> {
         chosen.validate()?;
         let settings = arm.apply(chosen);
-        if settings.beta != 0.0 && models.pair.is_none() {
-            return Err(GuidanceError::NoPair);
-        }
-        let is_search = settings.beams * settings.successors > 1;
-        match settings.value_source {
-            ValueSource::Explicit if is_search && models.value.is_none() => {
-                return Err(GuidanceError::NoValueModel);
-            }
-            ValueSource::Implicit if is_search && models.pair.is_none() => {
-                return Err(GuidanceError::NoPair);
-            }
-            _ => {}
+        if let Some(lack) = arm.lacks(chosen, models.pair.is_some(), models.value.is_some()) {
+            return Err(lack.into());
         }
         Ok(Self {
             models,

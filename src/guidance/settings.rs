@@ -201,6 +201,39 @@ impl Arm {
     }
 }
 
+/// A guide that an arm stands on and that there is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lack {
+    /// The pair that guides tokens.
+    TokenGuide,
+    /// The pair, whose implicit values were chosen to rank by.
+    ImplicitValues,
+    /// The value model, whose explicit values were chosen to rank by.
+    ExplicitValues,
+}
+
+impl Arm {
+    /// What this arm wants at the settings a person chose and these models have not; none if it
+    /// can be decoded, and is more than the base under another name.
+    pub fn lacks(self, chosen: &Settings, has_pair: bool, has_value: bool) -> Option<Lack> {
+        let s = self.apply(chosen);
+        if !has_pair && (s.beta != 0.0 || self == Self::Token) {
+            return Some(Lack::TokenGuide);
+        }
+        let stands_on_values = match self {
+            Self::Base | Self::Token => false,
+            Self::BestOfN | Self::Chunk => true,
+            // With a single row the pair alone guides.
+            Self::Ivg => !has_pair || s.beams * s.successors > 1,
+        };
+        match s.value_source {
+            ValueSource::Explicit if stands_on_values && !has_value => Some(Lack::ExplicitValues),
+            ValueSource::Implicit if stands_on_values && !has_pair => Some(Lack::ImplicitValues),
+            _ => None,
+        }
+    }
+}
+
 /// One column of a comparison: an arm, and the settings it decodes with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -131,12 +131,15 @@ fn decode_speed(lm: &Lm, prompt: &[u32], rows: usize) -> Result<f64, BenchError>
 
 fn ivg_speed(pack: &Pack, repetitions: usize) -> Result<IvgSpeed, BenchError> {
     let settings: Settings = pack.defaults();
+    let (has_pair, has_value) = (pack.models.pair.is_some(), pack.models.value.is_some());
+    // A base alone is not guided.
+    let arm = if has_pair || has_value { Arm::Ivg } else { Arm::Base };
     let prompts = pack.prompts("This film")?;
     let mut sampled = 0;
     let seconds = median(repetitions, || {
         let started = Instant::now();
         let prompt = Prefilled::new(&pack.models, &prompts)?;
-        let mut search = Search::new(&pack.models, &prompt, Arm::Ivg, &settings)?;
+        let mut search = Search::new(&pack.models, &prompt, arm, &settings)?;
         while !search.is_done() {
             search.step()?;
         }

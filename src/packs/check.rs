@@ -113,11 +113,11 @@ impl Inspector<'_> {
             found.push((name, files));
             share_weights(&mut found);
             additions(name, role, &found, findings);
-            let Some(tokenizer) = model(name, role, &found, findings) else { continue };
+            let Some((path, tokenizer)) = model(name, role, &found, findings) else { continue };
             match &base {
                 None if name == "base" => base = Some(tokenizer),
                 None => {}
-                Some(base) => same_vocabulary(name, base, &tokenizer, findings),
+                Some(base) => same_vocabulary(name, base, (path, &tokenizer), findings),
             }
         }
         self.judge(&mut held, findings);
@@ -252,14 +252,14 @@ fn additions(name: &'static str, role: &Role, found: &PackFiles, findings: &mut 
     }
 }
 
-/// Whether template, configuration and tokenizer can be read; gives the tokenizer of a model of its
-/// own.
-fn model(
+/// Whether template, configuration and tokenizer can be read; gives the place and the tokenizer of
+/// a model of its own.
+fn model<'f>(
     name: &'static str,
     role: &Role,
-    found: &PackFiles,
+    found: &'f PackFiles,
     findings: &mut Findings,
-) -> Option<Tokenizer> {
+) -> Option<(&'f Path, Tokenizer)> {
     match chat_template(name, role, stands_on(name, role, found)?) {
         Ok(Some(_)) => findings.good(format!("{name}: a chat template")),
         Ok(None) => {}
@@ -292,7 +292,7 @@ fn model(
             if let Some(rows) = config.ok().map(|c| c.vocab_size).filter(|rows| *rows < size) {
                 findings.note(format!("{name}: the model knows the first {rows} of them alone"));
             }
-            Some(tokenizer)
+            Some((path, tokenizer))
         }
         Err(e) => {
             findings.fault(format!("{name}: {e}"));
@@ -324,14 +324,17 @@ impl Held {
 fn same_vocabulary(
     role: &'static str,
     base: &Tokenizer,
-    other: &Tokenizer,
+    (path, other): (&Path, &Tokenizer),
     findings: &mut Findings,
 ) {
     match base.common_vocabulary(other) {
         Ok(_) => findings.good(format!("{role}: the base's vocabulary")),
         // It reads the response as text.
         Err(_) if role == "value" => findings.good("value: a vocabulary of its own".to_owned()),
-        Err(difference) => findings.fault(PackError::Vocabulary { role, difference }.to_string()),
+        Err(difference) => {
+            let path = path.to_owned();
+            findings.fault(PackError::Vocabulary { role, path, difference }.to_string());
+        }
     }
 }
 

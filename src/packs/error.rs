@@ -95,12 +95,15 @@ pub enum PackError {
     Judge(#[from] JudgeError),
     /// Guidance between different vocabularies would be silently wrong.
     #[error(
-        "{role} and base have different vocabularies ({difference}); guidance adds logits token \
-         by token, so choose models of one tokenizer"
+        "{role} and base have different vocabularies ({}: {difference}); guidance adds logits token \
+         by token, so choose models of one tokenizer",
+        .path.display()
     )]
     Vocabulary {
         /// The role that differs from the base.
         role: &'static str,
+        /// Where its tokenizer is.
+        path: PathBuf,
         /// The first difference.
         difference: String,
     },

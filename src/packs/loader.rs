@@ -272,8 +272,14 @@ impl<'a> Loader<'a> {
         base: (&Lm, &Tokenizer),
     ) -> Result<Lm, PackError> {
         let (lm, tokenizer) = self.lm(name, role, done)?;
-        let common = check_vocabulary(name, base, (&lm, &tokenizer))?;
-        self.vocab_size = self.vocab_size.min(common);
+        let common = base.1.common_vocabulary(&tokenizer).map_err(|difference| {
+            let path = self.files(name).weights.map_or_else(PathBuf::new, |w| w.path().to_owned());
+            PackError::Vocabulary { role: name, path, difference }
+        })?;
+        // No more of it than both models' logits cover.
+        for rows in [common, base.0.config().vocab_size, lm.config().vocab_size] {
+            self.vocab_size = self.vocab_size.min(rows);
+        }
         Ok(lm)
     }
 
@@ -308,15 +314,4 @@ impl<'a> Loader<'a> {
         let folder = files.weights.as_ref().map_or(Path::new(""), Local::path);
         Ok(Judge::load(folder)?)
     }
-}
-
-/// How many ids two models have in common, by content and by what their logits cover.
-fn check_vocabulary(
-    role: &'static str,
-    base: (&Lm, &Tokenizer),
-    other: (&Lm, &Tokenizer),
-) -> Result<usize, PackError> {
-    let differs = |difference| PackError::Vocabulary { role, difference };
-    let common = base.1.common_vocabulary(other.1).map_err(differs)?;
-    Ok(common.min(base.0.config().vocab_size).min(other.0.config().vocab_size))
 }

@@ -15,7 +15,7 @@ use crate::packs::survey::Inquirer;
 pub use crate::packs::survey::{Entry, Kind, Presence, Survey};
 pub use crate::packs::{
     HubModel, JudgeRole, MAIN, MANIFEST, Manifest, PLACEHOLDER, PackSource, Precision, PromptStyle,
-    Role, Source,
+    Role, Source, Trunk,
 };
 use crate::packs::{Pack, PackError};
 

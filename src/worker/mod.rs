@@ -5,6 +5,7 @@ mod engine;
 mod holder;
 pub mod library;
 mod link;
+pub mod places;
 pub mod protocol;
 mod sweep;
 

@@ -175,7 +175,7 @@ fn a_file_that_cannot_be_opened_costs_a_sentence_and_the_run_stays() {
         bench.click("Dismiss the error");
     }
     open(&mut bench, &folder.path().join("nowhere.json"));
-    assert!(bench.shows("There is nothing at this path."));
+    bench.wait("what is wrong", |b| b.shows("There is nothing at this path."));
     bench.click("Cancel");
     assert_eq!(*shown(&bench), trace);
     assert_eq!(*bench.window.state().preferences(), preferences);

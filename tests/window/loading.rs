@@ -19,6 +19,7 @@ fn the_pack_asked_for_is_loaded_and_shown() {
         file: "model.safetensors".into(),
         done_bytes: 1_200_000_000,
         total_bytes: 3_400_000_000,
+        is_silent: false,
         bytes_per_s: Some(12.3e6),
         seconds_left: Some(178.0),
         pause: None,

@@ -134,7 +134,7 @@ fn a_pack_is_added_says_what_is_wrong_and_is_taken_off_again() {
     bench.click("Add a pack");
     bench.overtype("/no/where");
     bench.key(Modifiers::NONE, Key::Enter);
-    assert!(bench.shows("There is nothing at this path."));
+    bench.wait("what is wrong", |b| b.shows("There is nothing at this path."));
     bench.key(Modifiers::NONE, Key::Escape);
     // A folder without a pack gets a card that says so.
     let empty = folder.path().join("empty");
@@ -186,11 +186,12 @@ fn a_pack_is_put_together_and_saved() {
     bench.window.get_by_role_and_label(Role::TextInput, "Name of the pack").focus();
     bench.window.run();
     bench.overtype("Another");
-    assert!(bench.shows("There is nothing at /not/there on this machine."));
+    bench.wait("what is wrong", |b| b.shows("There is nothing at /not/there on this machine."));
     bench.click("Save…");
     bench.overtype(&target.display().to_string());
     bench.key(Modifiers::NONE, Key::Enter);
-    assert!(bench.shows("There is a pack in this folder already; choose another."));
+    let taken = "There is a pack in this folder already; choose another.";
+    bench.wait("what is wrong", |b| b.shows(taken));
     bench.overtype(&folder.path().join("another").display().to_string());
     bench.key(Modifiers::NONE, Key::Enter);
     bench.wait("its card", |b| b.shows("Another"));

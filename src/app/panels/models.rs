@@ -158,8 +158,12 @@ impl ModelsList<'_> {
             Err(reason) => return small(ui, &sentence(reason), p.danger),
         };
         small(ui, &survey.description, p.text);
-        for entry in &survey.models {
-            model(ui, entry);
+        let arriving = self.shelf.fetching.as_ref().filter(|f| f.source == *source);
+        let arriving = arriving.and_then(|f| Some(f.progress.as_ref()?.role));
+        let arriving = survey.models.iter().position(|entry| Some(entry.role) == arriving);
+        for (at, entry) in survey.models.iter().enumerate() {
+            // One role comes after another.
+            model(ui, entry, arriving.is_some_and(|arriving| at < arriving));
         }
         // Where the hub does not answer, it does not for any of them: once is enough.
         if let Some(problem) = survey.models.iter().find_map(|model| model.problem.as_ref()) {
@@ -293,7 +297,7 @@ fn name_of(shelved: &Shelved) -> String {
 }
 
 /// One model: its role, size and whether it is here; the rest on hover.
-fn model(ui: &mut Ui, entry: &Entry) {
+fn model(ui: &mut Ui, entry: &Entry, has_arrived: bool) {
     let p = Palette::of(ui);
     let role = match entry.kind {
         Kind::Model => entry.role.to_owned(),
@@ -302,6 +306,7 @@ fn model(ui: &mut Ui, entry: &Entry) {
     };
     let presence = match entry.presence {
         Presence::Here => "here",
+        Presence::ToDownload if has_arrived => "here",
         Presence::ToDownload => "to download",
         Presence::Broken => "not found",
     };

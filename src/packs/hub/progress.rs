@@ -22,6 +22,8 @@ pub struct Progress {
     pub bytes_per_s: Option<f64>,
     /// Time left at that speed.
     pub seconds_left: Option<f64>,
+    /// Whether nothing has come for some seconds.
+    pub is_silent: bool,
     /// Why nothing is asked for at the moment.
     pub pause: Option<Pause>,
 }
@@ -54,6 +56,9 @@ impl Progress {
     pub fn pace(&self) -> String {
         if let Some(Pause { problem, seconds_left }) = &self.pause {
             return format!("trying again in {}: {problem}", words::duration(*seconds_left));
+        }
+        if self.is_silent {
+            return "waiting for the server".to_owned();
         }
         let speed = self.bytes_per_s.map(|speed| format!("{}/s", words::bytes(speed as u64)));
         let left = self.seconds_left.map(|left| format!("{} left", words::duration(left)));
@@ -153,6 +158,10 @@ impl Meter {
             return None;
         }
         self.has_read = true;
+        if state.pause.is_some() {
+            // A wait is no slow network.
+            self.samples.clear();
+        }
         self.samples.push_back((now, state.arrived));
         while self.samples.len() > 2 && now.duration_since(self.samples[0].0) > WINDOW {
             self.samples.pop_front();
@@ -167,6 +176,7 @@ impl Meter {
             done_bytes: state.done,
             total_bytes: state.total,
             bytes_per_s,
+            is_silent: elapsed + LEAST >= WINDOW && speed == 0.0,
             seconds_left: bytes_per_s.map(|s| state.total.saturating_sub(state.done) as f64 / s),
             pause: state.pause.map(|(problem, end)| Pause {
                 problem,
@@ -216,6 +226,23 @@ mod tests {
         let paused = meter.read(&tally, Instant::now()).expect("begun");
         let words = "base model · 5 B of 10 B · trying again in 0 s: the connection failed (reset)";
         assert_eq!(paused.to_string(), words);
+    }
+
+    #[test]
+    fn a_server_that_sends_nothing_is_waited_for() {
+        let (tally, mut meter, start) = (Tally::default(), Meter::new(), Instant::now());
+        tally.expect(1_000);
+        tally.begin("base", "a");
+        let mut pace = |bytes: u64, second: u64| {
+            tally.arrived(bytes);
+            let read = meter.read(&tally, start + Duration::from_secs(second));
+            read.expect("begun").pace()
+        };
+        assert_eq!(pace(0, 0), "");
+        assert_eq!(pace(100, 1), "100 B/s · 9 s left");
+        assert_eq!(pace(0, 5), "20 B/s · 45 s left");
+        assert_eq!((pace(0, 8), pace(0, 10)), (String::new(), "waiting for the server".into()));
+        assert_eq!(pace(400, 11), "133 B/s · 4 s left");
     }
 
     #[test]
