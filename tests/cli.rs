@@ -76,6 +76,10 @@ fn texts_and_a_file() {
     let path = file.to_str().unwrap();
     let out = ivg(&["generate", "--prompt", "I saw", "--max-tokens", "8", "--json", path]);
     assert!(out.status.success());
+    // A terminal would take what a text holds for commands.
+    let odd = ivg(&["generate", "--prompt", "I\u{1b}[31m saw", "--max-tokens", "2"]).stdout;
+    let odd = String::from_utf8(odd).unwrap();
+    assert!(odd.contains("I␛[31m saw") && !odd.contains('\u{1b}'), "{odd}");
     let text = String::from_utf8(out.stdout).unwrap();
     let trace: Value = serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap();
     for arm in trace["arms"].as_array().unwrap() {

@@ -110,6 +110,41 @@ fn a_download_that_was_stopped_goes_on_where_it_was() {
     assert_eq!(server.starts("model.safetensors"), [None, Some(30_000)]);
 }
 
+/// Of two models the first is here while the second arrives; and a try that fails at once forgets
+/// nothing of what an earlier one has left.
+#[test]
+fn what_has_arrived_is_here_and_stays() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let is_second = |path: &str| path.contains("tiny/second");
+    let server = Server::scripted(move |request, before| {
+        let is_list = request.path.starts_with("/api/") && is_second(&request.path);
+        let is_weights = request.file() == "model.safetensors" && request.method == "GET";
+        match (is_second(&request.path) && is_weights, is_list, before) {
+            (true, _, 0) => Act::Stall,
+            (_, true, 2) => Act::Status("404 Not Found"),
+            _ => Act::Serve,
+        }
+    });
+    server.add(
+        "tiny/second",
+        &[("config.json", b"{}"), ("model.safetensors", &[7; 9000]), ("tokenizer.json", b"{}")],
+    );
+    let mut bench = listed(dir.path(), &server, u64::MAX);
+    let text = "name = \"far\"\ndescription = \"On the hub\"\n[base]\nhub = \"tiny/base\"\n\
+                [value]\nhub = \"tiny/second\"\n";
+    std::fs::write(dir.path().join("pack.toml"), text).expect("a pack");
+    bench.click("Refresh");
+    bench.wait("both", |b| b.reads("Download 69 kB and load"));
+    bench.click("Download 69 kB and load: far");
+    bench.wait("the second", |b| b.reads("value model · ") && b.shows("here · 1000 · 60 kB"));
+    assert!(bench.shows("to download · 1000 · 9.0 kB"));
+    bench.click("Stop the download");
+    bench.wait("the end of it", |b| b.shows("Download the rest and load: far"));
+    bench.click("Download the rest and load: far");
+    bench.wait("the refusal", |b| b.reads("not found (404)"));
+    bench.wait("the look", |b| b.shows("Download the rest and load: far"));
+}
+
 /// Trouble that passes is waited for before the first byte too.
 #[test]
 fn a_hub_in_trouble_is_asked_again_how_large_a_pack_is() {
