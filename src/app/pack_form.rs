@@ -69,7 +69,7 @@ impl Default for RoleForm {
     }
 }
 
-const HINT: &str = "owner/model@revision:file.gguf · /a/folder · bundled:imdb/base";
+const HINT: &str = "owner/model (@revision, :file.gguf) · /a/folder · bundled:imdb/base";
 const WIDTH: f32 = 640.0;
 /// Height of the window that the fields leave to the rest of the form and its margins.
 const AROUND: f32 = 230.0;
@@ -309,10 +309,10 @@ impl RoleForm {
         if name == "Value" {
             line(ui, "Stands on", |ui| {
                 let trunks = [
-                    (None, "A model of its own"),
-                    (Some(Trunk::Base), "Base, as a head"),
-                    (Some(Trunk::Untuned), "Untuned, as a head"),
-                    (Some(Trunk::Tuned), "Tuned, as a head"),
+                    (None, "Its own model"),
+                    (Some(Trunk::Base), "Base"),
+                    (Some(Trunk::Untuned), "Untuned"),
+                    (Some(Trunk::Tuned), "Tuned"),
                 ];
                 choice(ui, "Value: stands on", &mut self.trunk, &trunks);
             });

@@ -77,6 +77,10 @@ fn optional_files_are_asked_for_once_and_not_insisted_on() {
     assert_eq!(fs::read(folder.join("chat_template.jinja")).unwrap(), b"{{ x }}");
     let asked: Vec<String> = bench.server.log().iter().map(|r| r.file().to_owned()).collect();
     assert_eq!(asked, ["main?blobs=true", "chat_template.jinja"]);
+    // Nobody misses one that is damaged, and it is replaced all the same.
+    fs::write(folder.join("chat_template.jinja"), b"{{ y }}").unwrap();
+    mend(&bench).unwrap();
+    assert_eq!(fs::read(folder.join("chat_template.jinja")).unwrap(), b"{{ x }}");
 }
 
 #[test]

@@ -178,6 +178,15 @@ fn every_column_tells_its_difference_from_the_first() {
     assert!(bench.shows("Guided Gold: +4.00, +1.5 from the first column"));
     assert!(bench.shows("Guided Value: −1.00, −2.2 from the first column"));
     assert!(bench.shows("Guided Seconds: 3.5, +1.5 from the first column"));
+    // Where there is no room for it beside the figure, it is there on hover.
+    for width in [1280.0, 700.0] {
+        bench.window.set_size(Vec2::new(width, 720.0));
+        bench.window.run();
+        let gold = "Guided Gold: +4.00, +1.5 from the first column";
+        let at = bench.window.get_by_label(gold).rect().center();
+        bench.hover(at);
+        assert!(bench.shows("Δ +1.5 from the first column."), "{width}");
+    }
     choose(&mut bench, "Column 1: Unguided", "Remove this column");
     assert!(bench.shows("Guided Gold: +4.00"), "now it is the first");
 }

@@ -145,6 +145,33 @@ fn a_pack_is_added_says_what_is_wrong_and_is_taken_off_again() {
     bench.wait("the reason", |b| b.reads("check that the pack folder is complete"));
 }
 
+/// A file that claims a million million bytes, and takes none.
+#[test]
+fn a_pack_that_does_not_fit_says_so_on_its_card() {
+    let folder = tempfile::tempdir().expect("a folder");
+    write_pack(folder.path(), "vast");
+    let model = folder.path().join("not-there");
+    std::fs::create_dir(&model).expect("a folder");
+    let rows: u64 = 1 << 19;
+    let header = format!(
+        r#"{{"x":{{"dtype":"F16","shape":[{rows},{rows}],"data_offsets":[0,{}]}}}}"#,
+        2 * rows * rows
+    );
+    let content = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat();
+    let path = model.join("model.safetensors");
+    std::fs::write(&path, &content).expect("written");
+    let file = std::fs::OpenOptions::new().write(true).open(&path).expect("a file");
+    file.set_len(content.len() as u64 + 2 * rows * rows).expect("a file with a hole");
+    let mut bench = listed();
+    bench.click("Add a pack");
+    bench.overtype(&folder.path().display().to_string());
+    bench.key(Modifiers::NONE, Key::Enter);
+    bench.wait("its card", |b| b.reads("1.1 TB in memory"));
+    let warns = bench.reads("More than is free: close other programs first");
+    // A GPU may have the room.
+    assert_eq!(warns, no_gpu_support().is_some());
+}
+
 #[test]
 fn a_pack_is_put_together_and_saved() {
     let folder = tempfile::tempdir().expect("a folder");
