@@ -314,3 +314,34 @@ pub(crate) mod infinite {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arm_lacks_the_guide_that_it_stands_on() {
+        let explicit = Settings::default();
+        let implicit =
+            Settings { value_source: ValueSource::Implicit, beta: 0.0, ..explicit.clone() };
+        let one_row = Settings { beams: 1, successors: 1, ..explicit.clone() };
+        let (token, values) = (Some(Lack::TokenGuide), Some(Lack::ExplicitValues));
+        let none = |arm: Arm, s: &Settings| arm.lacks(s, false, false);
+        assert_eq!(Arm::ALL.map(|a| none(a, &explicit)), [None, values, token, values, token]);
+        let value_alone = |arm: Arm, s: &Settings| arm.lacks(s, false, true);
+        assert_eq!(Arm::ALL.map(|a| value_alone(a, &explicit)), [None, None, token, None, token]);
+        let ranks = Some(Lack::ImplicitValues);
+        assert_eq!(
+            Arm::ALL.map(|a| value_alone(a, &implicit)),
+            [None, ranks, token, ranks, ranks],
+            "β 0 makes no token guidance of it"
+        );
+        let pair_alone = |arm: Arm, s: &Settings| arm.lacks(s, true, false);
+        assert_eq!(
+            Arm::ALL.map(|a| pair_alone(a, &explicit)),
+            [None, values, None, values, values]
+        );
+        assert_eq!(Arm::ALL.map(|a| pair_alone(a, &implicit)), [None; 5]);
+        assert_eq!(Arm::Ivg.lacks(&one_row, true, false), None, "the pair alone guides");
+    }
+}

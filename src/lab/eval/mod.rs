@@ -135,16 +135,9 @@ impl EvalArm {
     /// Whether the pack has the models for it.
     pub fn is_possible(self, pack: &Pack, settings: &Settings) -> bool {
         let (has_pair, has_value) = (pack.models.pair.is_some(), pack.models.value.is_some());
-        let has_source = match settings.value_source {
-            ValueSource::Explicit => has_value,
-            ValueSource::Implicit => has_pair,
-        };
-        match self {
-            EvalArm::Base => true,
-            EvalArm::BestOfN | EvalArm::Chunk => has_source,
-            EvalArm::Token | EvalArm::ChunkImplicit => has_pair,
-            EvalArm::Ivg => has_pair && has_source,
-        }
+        let lack = self.arm().lacks(&self.settings(settings), has_pair, has_value);
+        // Without a pair, guidance by both would be that by chunks alone.
+        lack.is_none() && (has_pair || self != EvalArm::Ivg)
     }
 
     fn arm(self) -> Arm {
