@@ -84,6 +84,9 @@ pub struct PathDialog {
     path: String,
     /// Whether a person has decided on the path, which is then looked at once more.
     is_decided: bool,
+    /// Why the path does not serve, as far as the disk has been heard: the words stay while it is
+    /// asked about the next letter.
+    refusal: Option<&'static str>,
     /// Puts the caret into the box with the first frame.
     is_new: bool,
 }
@@ -101,7 +104,7 @@ impl PathDialog {
     /// A dialog that proposes `name` in the folder where documents are kept.
     pub fn new(purpose: Purpose, name: &str) -> Self {
         let path = folder().join(name).display().to_string();
-        Self { purpose, path, is_decided: false, is_new: true }
+        Self { purpose, path, is_decided: false, refusal: None, is_new: true }
     }
 
     /// Why the path does not serve.
@@ -162,16 +165,18 @@ impl PathDialog {
                 self.is_decided = true;
             }
             let reason = self.reason(&path, places);
-            let refusal = match reason {
-                Reason::Not(words) => Some(words),
-                Reason::Serves | Reason::Unknown => None,
-            };
-            if self.is_decided && refusal.is_some() {
+            match reason {
+                Reason::Unknown => {}
+                Reason::Serves => self.refusal = None,
+                Reason::Not(words) => self.refusal = Some(words),
+            }
+            if self.is_decided && matches!(reason, Reason::Not(_)) {
                 self.is_decided = false;
                 edit.request_focus();
             }
             // Its line is there at all times, so that nothing moves.
             let ink = Palette::of(ui).danger;
+            let refusal = self.refusal;
             ui.label(RichText::new(refusal.unwrap_or(" ")).font(text::small()).color(ink));
             ui.horizontal(|ui| {
                 self.is_decided |= primary_button(ui, verb, 96.0, refusal.is_none()).clicked();
