@@ -17,8 +17,14 @@ pub(crate) fn open_file(path: &Path) -> io::Result<File> {
 /// Reads a text file that has no business being longer than `most` bytes: what a folder from
 /// elsewhere calls small is not read by the gigabyte.
 pub(crate) fn read_text(path: &Path, most: u64) -> io::Result<String> {
+    read_all(open_file(path)?, most)
+}
+
+/// Reads all that is in an open file, or comes through a pipe, if that is not more than `most`
+/// bytes.
+pub(crate) fn read_all(file: File, most: u64) -> io::Result<String> {
     let mut text = String::new();
-    let read = open_file(path)?.take(most.saturating_add(1)).read_to_string(&mut text)?;
+    let read = file.take(most.saturating_add(1)).read_to_string(&mut text)?;
     if read as u64 > most {
         let problem = format!("is longer than {most} bytes, which cannot be right");
         return Err(io::Error::new(io::ErrorKind::InvalidData, problem));

@@ -88,6 +88,33 @@ fn templates_that_misbehave_are_refused_in_a_sentence() {
     assert!(began.elapsed().as_secs() < 20);
 }
 
+/// What pays before it makes does the same as before.
+#[test]
+fn filters_take_what_jinja_s_take() {
+    for (template, made) in [
+        ("{{ 'aXaXa' | replace('X', '-', 1) ~ 'aXa' | replace('X', '-', count=1) }}", "a-aXaa-a"),
+        ("{{ 'ab' | replace('', '.') }}{{ 12 | replace(1, 2) }}", ".a.b.22"),
+        ("{{ '=' * 3 ~ (2 * 3) }}{{ 'a' ~ [1, 'b'] }}", "===6a[1, 'b']"),
+        (
+            "{{ [1, 2] | join(d=' - ') }}{{ ' a ' | trim }}{{ 'a\nb' | indent(width=2) }}",
+            "1 - 2aa\n  b",
+        ),
+        (
+            "{{ {'k': [1, 'ä']} | tojson }}{{ ['a', 'B'] | map('upper') | list }}",
+            "{\"k\": [1, \"ä\"]}['A', 'B']",
+        ),
+        (
+            "{{ 'a,b'.split(',') | last }}{{ '{} {}'.format(1, 'x') }}{{ '%s!' | format('y') }}",
+            "b1 xy!",
+        ),
+        ("{{ none ~ true ~ 1.5 ~ messages[0].role ~ missing }}", "NoneTrue1.5user"),
+    ] {
+        let dir = with(json!(template));
+        let template_of = ChatTemplate::load(dir.path()).unwrap().unwrap();
+        assert_eq!(template_of.render(None, "Hi").unwrap(), made, "{template}");
+    }
+}
+
 /// Few instructions that make much: what they make is counted too, before it is made.
 #[test]
 fn templates_that_make_much_of_little_are_stopped() {
@@ -113,6 +140,7 @@ fn templates_that_make_much_of_little_are_stopped() {
         "{{ ('a\n' * 100000) | indent(width=1000000) }}".to_owned(),
         "{% set long = ['a' * 1000000] * 20000 %}{{ long ~ '' }}".to_owned(),
         "{% set many = [''] * 1000000 %}{{ many ~ '' }}".to_owned(),
+        "{{ ('a' * 1000000) | replace('a', 'a' * 1000000) }}".to_owned(),
         "{% set t = namespace(x=['a']) %}{% for i in range(40) %}{% set t.x = [t.x, t.x] %}\
          {% endfor %}{{ t.x ~ '' }}"
             .to_owned(),
@@ -149,13 +177,16 @@ fn templates_that_make_much_of_little_are_stopped() {
         assert!(started.elapsed() < std::time::Duration::from_secs(3), "{template}");
     }
     for (template, said) in [
-        ("{{ (['a'] * 1000000) ~ '' }}", "both * and ~"),
+        ("{{ (['a'] * 1000000) ~ '' }}", "a list, * and ~"),
         ("{{ debug() }}", "debug"),
+        ("{{ raise_exception(['a' * 1000000] * 20000) }}", "string"),
         ("{{ [['a' * 1000000] * 20000] | pprint }}", "pprint"),
     ] {
         let message = refusal(with(json!(template)).path());
         assert!(message.contains(said), "{message}");
     }
+    let long = refusal(with(json!("{{ raise_exception('no ' * 100000) }}")).path());
+    assert!(long.len() < 1000 && long.contains("no no") && long.contains('…'), "{long}");
     for template in ["{{ '{:>4000000000}'.format(1) }}", "{{ '{:>{}}'.format(1, 4000000000) }}"] {
         let message = refusal(with(json!(template)).path());
         assert!(message.contains("wide"), "{message}");

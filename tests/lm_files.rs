@@ -225,7 +225,21 @@ fn tokenizers_that_do_not_fit_together_are_refused() {
     normalizer(json!({"type": "Precompiled", "precompiled_charsmap": "AAAA"}));
     normalizer(replace(json!({"String": ""}), "a"));
     normalizer(replace(json!({"Regex": ""}), "a"));
-    let changes: [fn(&mut Value); 3] = [
+    let changes: [fn(&mut Value); 7] = [
+        |json| json["normalizer"] = json!({"type": "Prepend", "prepend": ""}),
+        |json| {
+            json["post_processor"] = json!({"type": "TemplateProcessing", "special_tokens": {},
+            "single": [], "pair": []})
+        },
+        |json| {
+            json["post_processor"] = json!({"type": "RobertaProcessing", "sep": ["a", 99999],
+            "cls": ["b", 4_000_000_000_u32], "trim_offsets": true, "add_prefix_space": false})
+        },
+        |json| {
+            let part = json!({"Sequence": {"id": "A", "type_id": 0}});
+            json["post_processor"] = json!({"type": "TemplateProcessing", "special_tokens": {},
+                "single": vec![part; 1000], "pair": []});
+        },
         |json| {
             json["pre_tokenizer"] = json!({"type": "Sequence", "pretokenizers": [
             {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true},

@@ -40,6 +40,11 @@ impl App {
             self.session.error = Some(reason);
             return;
         }
+        if self.coming.is_some() {
+            // Its settings and columns are those of the pack that is being loaded.
+            self.generate_when_ready = true;
+            return;
+        }
         self.last_run += 1;
         self.preferences.has_run = true;
         let request = Request {
@@ -58,7 +63,7 @@ impl App {
         self.send(Command::Generate(self.last_run, request));
     }
 
-    fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         let run = self.session.run.as_ref().filter(|r| r.is_active()).map(|r| r.id);
         if let Some(id) = run.or(self.below.strip.running()) {
             self.session.stopping();

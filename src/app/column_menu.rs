@@ -21,8 +21,8 @@ pub enum ColumnEdit {
     Follow(usize),
     /// Take it away.
     Remove(usize),
-    /// Put another one beside the last.
-    Add,
+    /// Put this arm beside the last.
+    Add(Arm),
 }
 
 impl ColumnEdit {
@@ -53,20 +53,34 @@ impl ColumnEdit {
                     columns.remove(i);
                 }
             }
-            ColumnEdit::Add => {
+            ColumnEdit::Add(arm) => {
                 if columns.len() < *limits::COLUMNS.end() {
-                    columns.push(newcomer(columns).into());
+                    columns.push(arm.into());
                 }
             }
         }
     }
 }
 
-/// The arm that a comparison lacks: token and chunk guidance each alone say most beside both.
-fn newcomer(columns: &[Column]) -> Arm {
-    let wanted = [Arm::Ivg, Arm::Token, Arm::Chunk, Arm::BestOfN, Arm::Base];
+/// The arm that a comparison lacks and that the pack can decode: token and chunk guidance each alone
+/// say most beside both.
+///
+/// # Errors
+/// Why there is no room for another, or no arm, in a sentence.
+pub fn newcomer(
+    columns: &[Column],
+    chosen: &Settings,
+    pack: Option<&PackInfo>,
+) -> Result<Arm, &'static str> {
+    if columns.len() >= *limits::COLUMNS.end() {
+        return Err("Four columns are the most.");
+    }
+    let arms = [Arm::Ivg, Arm::Token, Arm::Chunk, Arm::BestOfN, Arm::Base];
+    let mut possible = arms.into_iter().filter(|arm| why_no_arm(*arm, chosen, pack).is_none());
     let missing = |arm: &Arm| columns.iter().all(|c| c.arm != *arm);
-    wanted.into_iter().find(missing).unwrap_or(Arm::Ivg)
+    // One that is there already may be pinned to other settings.
+    let again = possible.clone().find(|arm| *arm != Arm::Base);
+    possible.find(missing).or(again).ok_or("This pack has nothing that could guide the base.")
 }
 
 /// What an arm does, in one sentence.
@@ -162,11 +176,14 @@ mod tests {
     #[test]
     fn columns_come_and_go_within_their_limits() {
         let mut columns: Vec<Column> = vec![Arm::Base.into(), Arm::Ivg.into()];
+        let chosen = Settings::default();
         for expected in [Arm::Token, Arm::Chunk] {
-            columns = edited(ColumnEdit::Add, &columns);
-            assert_eq!(columns.last().map(|c| c.arm), Some(expected));
+            let arm = newcomer(&columns, &chosen, None);
+            assert_eq!(arm, Ok(expected));
+            columns = edited(ColumnEdit::Add(expected), &columns);
         }
-        assert_eq!(edited(ColumnEdit::Add, &columns), columns, "four are enough");
+        assert!(newcomer(&columns, &chosen, None).is_err_and(|why| why.contains("Four")));
+        assert_eq!(edited(ColumnEdit::Add(Arm::Ivg), &columns), columns, "four are enough");
         for _ in 0..5 {
             columns = edited(ColumnEdit::Remove(0), &columns);
         }

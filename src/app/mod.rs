@@ -186,7 +186,12 @@ impl App {
                         self.notice(ctx, note.clone(), false);
                     }
                 }
-                Event::LoadFailed(_) => self.coming = None,
+                Event::LoadFailed(_) => {
+                    self.generate_when_ready = false;
+                    if let Some(source) = self.coming.take() {
+                        self.shelf.verify(ctx, source);
+                    }
+                }
                 _ => {}
             }
             self.below.strip.apply(&event);
@@ -197,7 +202,7 @@ impl App {
                 self.keep();
             }
         }
-        if self.generate_when_ready && self.session.pack.is_some() {
+        if self.generate_when_ready && self.session.pack.is_some() && self.coming.is_none() {
             self.generate_when_ready = false;
             self.generate();
         }

@@ -1,10 +1,7 @@
 //! A pack being put together: which models play which role, to be written as a `pack.toml`.
 
-use std::path::PathBuf;
-
 use eframe::egui::{Align, ComboBox, Id, Layout, Modal, RichText, ScrollArea, TextEdit, Ui, vec2};
 
-use super::path_dialog::expanded;
 use super::theme::{Palette, space, text};
 use super::widgets::{primary_button, secondary_button};
 use crate::guidance::settings::Settings;
@@ -177,17 +174,13 @@ impl PackForm {
             ui.add_space(space::S);
             let made = self.manifest();
             let reason = made.as_ref().err().map(|reason| sentence(reason));
-            let (words, ink) =
-                match (&reason, made.as_ref().ok().and_then(|made| absent(made, places))) {
-                    (Some(reason), _) => (reason.clone(), Palette::of(ui).weak),
-                    (None, Some(path)) => (
-                        format!("There is nothing at {} on this machine.", path.display()),
-                        Palette::of(ui).danger,
-                    ),
-                    (None, None) => {
-                        ("Everything that is needed is there.".to_owned(), Palette::of(ui).weak)
-                    }
-                };
+            let absent = made.as_ref().ok().and_then(|made| absent(made, places));
+            let p = Palette::of(ui);
+            let (words, ink) = match (&reason, absent) {
+                (Some(reason), _) => (reason.clone(), p.weak),
+                (None, Some(absent)) => (absent, p.danger),
+                (None, None) => ("Ready to be saved.".to_owned(), p.weak),
+            };
             ui.label(RichText::new(words).font(text::small()).color(ink));
             ui.horizontal(|ui| {
                 let save = primary_button(ui, "Save…", 96.0, made.is_ok());
@@ -244,7 +237,7 @@ impl PackForm {
         }
         heading(ui, "Judge", "Measures finished texts and never guides.");
         line(ui, "Files", |ui| {
-            let hint = "owner/model of a DistilBERT classifier · /a/folder";
+            let hint = "owner/model of a DistilBERT classifier · /a/folder · bundled:imdb/judge";
             written(ui, &mut self.judge, hint, "Judge: files");
         });
         heading(ui, "Settings", "Those of the paper, unless it is to start with others.");
@@ -369,15 +362,18 @@ impl RoleForm {
     }
 }
 
-/// The first place on this machine that a pack names and that is not there.
-fn absent(manifest: &Manifest, places: &mut Places) -> Option<PathBuf> {
+/// The first place that a pack names and that is not there, in a sentence.
+fn absent(manifest: &Manifest, places: &mut Places) -> Option<String> {
     let roles = manifest.roles().flat_map(|(_, role)| [&role.source, &role.adapter]);
-    let sources = roles.flatten().chain(manifest.judge.iter().map(|judge| &judge.source));
-    let mut paths = sources.filter_map(|source| match source {
-        Source::Folder(path) => Some(path.clone()),
-        _ => None,
-    });
-    paths.find(|path| places.is_there(&expanded(&path.to_string_lossy())) == Some(false))
+    let mut sources = roles.flatten().chain(manifest.judge.iter().map(|judge| &judge.source));
+    let absent = sources.find(|source| places.is_there(source) == Some(false))?;
+    Some(match absent {
+        Source::Bundled(path) => format!("No {} came with the program.", path.display()),
+        Source::Folder(path) => {
+            format!("There is nothing at {} on this machine.", path.display())
+        }
+        other => format!("There is no {other}."),
+    })
 }
 
 /// What a person means by a place: a path if it looks like one, else a model on the hub.

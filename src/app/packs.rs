@@ -19,8 +19,9 @@ use crate::worker::library::{Presence, Survey};
 use crate::worker::protocol::{Command, PackInfo, PackSource};
 
 impl App {
-    /// Has the worker load a pack.
+    /// Has the worker load a pack. What runs gives way, as it does to another run.
     pub(super) fn load_pack(&mut self, source: PackSource) {
+        self.stop();
         self.coming = Some(source.clone());
         self.send(Command::LoadPack(source));
     }
@@ -61,7 +62,7 @@ impl App {
             self.stage.fill_screen(ctx);
         }
         self.preferences.side = Side::Models;
-        self.shelf.fresh = Some(source.clone());
+        self.shelf.point_at(source.clone());
         self.shelf.want(ctx, source);
     }
 
@@ -100,6 +101,7 @@ impl App {
             }
             PackAction::Fetch(source) => {
                 self.session.error = None;
+                self.shelf.point_at(source.clone());
                 self.shelf.want(ctx, source);
             }
             PackAction::StopFetching => {
@@ -179,7 +181,7 @@ impl App {
     pub(super) fn add_pack(&mut self, ctx: &Context, path: PathBuf) {
         let folder = PackSource::folder_named(&path).to_owned();
         self.preferences.add_pack(&folder);
-        self.shelf.fresh = Some(PackSource::Folder(folder));
+        self.shelf.point_at(PackSource::Folder(folder));
         self.preferences.side = Side::Models;
         self.shelf.look(ctx, &self.preferences.added_packs, false);
     }

@@ -8,7 +8,7 @@ use eframe::egui::{Frame, Id, Key, Modal, Response, RichText, TextEdit, Ui};
 
 use super::theme::{Palette, space, text};
 use super::widgets::{primary_button, secondary_button};
-use crate::worker::library::MANIFEST;
+use crate::worker::library::{MANIFEST, PackSource, Source};
 use crate::worker::places::Places;
 
 /// What the path is for.
@@ -109,22 +109,27 @@ impl PathDialog {
 
     /// Why the path does not serve.
     fn reason(&self, path: &Path, places: &mut Places) -> Reason {
-        let (place, refused, words) = match self.purpose {
-            _ if path.as_os_str().is_empty() => return Reason::Not("Type a path."),
-            Purpose::Open | Purpose::AddPack => {
-                (path.to_owned(), false, "There is nothing at this path.")
+        if path.as_os_str().is_empty() {
+            return Reason::Not("Type a path.");
+        }
+        let manifest = PackSource::folder_named(path).join(MANIFEST);
+        let mut is_there = |path: &Path| places.is_there(&Source::Folder(path.to_owned()));
+        let answers = (is_there(path), is_there(&manifest));
+        match (self.purpose, answers) {
+            (Purpose::Picture | Purpose::Report | Purpose::Trace, _)
+            | (Purpose::Open, (Some(true), _))
+            | (Purpose::AddPack, (_, Some(true)))
+            | (Purpose::SavePack, (_, Some(false))) => Reason::Serves,
+            (Purpose::SavePack, (_, Some(true))) => {
+                Reason::Not("There is a pack in this folder already; choose another.")
             }
-            Purpose::SavePack => (
-                path.join(MANIFEST),
-                true,
-                "There is a pack in this folder already; choose another.",
-            ),
-            Purpose::Picture | Purpose::Report | Purpose::Trace => return Reason::Serves,
-        };
-        match places.is_there(&place) {
-            None => Reason::Unknown,
-            Some(is_there) if is_there == refused => Reason::Not(words),
-            Some(_) => Reason::Serves,
+            (Purpose::Open | Purpose::AddPack, (Some(false), _)) => {
+                Reason::Not("There is nothing at this path.")
+            }
+            (Purpose::AddPack, (Some(true), Some(false))) => {
+                Reason::Not("There is no pack.toml at this path.")
+            }
+            _ => Reason::Unknown,
         }
     }
 

@@ -56,8 +56,9 @@ pub struct Shelf {
     pub in_question: Option<PackSource>,
     /// A pack that is opened once it was looked at.
     pub opening: Option<PackSource>,
-    /// A pack that has just come onto the list, to be shown.
-    pub fresh: Option<PackSource>,
+    /// A pack that has just come onto the list or is being fetched, to be shown; numbered, so that
+    /// a person who has scrolled away from it is brought back once each time.
+    pub fresh: Option<(PackSource, u64)>,
     /// A pack that is being put together.
     pub form: Option<PackForm>,
     /// One that was closed before it was saved, to be gone on with.
@@ -66,10 +67,14 @@ pub struct Shelf {
     hub: Option<HubSettings>,
     /// A pack whose download has ended early: the next one goes on with it.
     interrupted: Option<PackSource>,
+    /// Packs of which something from the hub is damaged, until it is downloaded again.
+    damaged: Vec<PackSource>,
     /// From this size on a download is asked about, in bytes.
     large: u64,
-    /// How many downloads and questions there were.
+    /// How many downloads, questions and pointers there were.
     asked: u64,
+    /// The number of the last question.
+    measure: u64,
 }
 
 impl Shelf {
@@ -94,10 +99,17 @@ impl Shelf {
             Some(_) => self.fetch(ctx, source),
             None => {
                 self.asked += 1;
+                self.measure = self.asked;
                 self.measuring = Some(source.clone());
                 self.ask(ctx, Ask::Measure(self.asked, source));
             }
         }
+    }
+
+    /// Has the card of a pack shown.
+    pub fn point_at(&mut self, source: PackSource) {
+        self.asked += 1;
+        self.fresh = Some((source, self.asked));
     }
 
     /// Downloads what a pack lacks; it is loaded afterwards.
@@ -111,6 +123,16 @@ impl Shelf {
     /// Whether a download of this pack has ended early, with some of it here.
     pub fn is_interrupted(&self, source: &PackSource) -> bool {
         self.interrupted.as_ref() == Some(source)
+    }
+
+    /// A pack would not load: what it has from the hub may be damaged.
+    pub fn verify(&mut self, ctx: &Context, source: PackSource) {
+        self.ask(ctx, Ask::Verify(source));
+    }
+
+    /// Whether something that this pack has from the hub is damaged.
+    pub fn is_damaged(&self, source: &PackSource) -> bool {
+        self.damaged.contains(source)
     }
 
     /// Notes what a download that ends early leaves.
@@ -143,6 +165,7 @@ impl Shelf {
             self.stop_measuring();
         }
         self.interrupted.take_if(|interrupted| interrupted == source);
+        self.damaged.retain(|damaged| damaged != source);
         self.in_question.take_if(|asked| asked == source);
         if self.fetching.as_ref().is_some_and(|fetching| fetching.source == *source) {
             self.stop();
@@ -159,7 +182,7 @@ impl Shelf {
 
     fn stop_measuring(&mut self) {
         if let (Some(_), Some(library)) = (self.measuring.take(), &self.library) {
-            library.stop(self.asked);
+            library.stop(self.measure);
         }
     }
 
@@ -220,7 +243,12 @@ impl Shelf {
             Told::Fetched(source) => {
                 self.fetching = None;
                 self.interrupted.take_if(|interrupted| *interrupted == source);
+                self.damaged.retain(|damaged| *damaged != source);
                 Some(Outcome::Ready(source))
+            }
+            Told::Damaged(source) => {
+                self.damaged.push(source);
+                None
             }
             Told::FetchStopped => {
                 self.end_early();

@@ -4,10 +4,13 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ivg_playground::packs::hub::Progress;
 
 /// On standard error, and only where that is a terminal; nothing is drawn before something arrives.
+/// Elsewhere a wait is told in a line: somebody may watch a log.
 pub struct DownloadBar {
     bar: ProgressBar,
     /// Whether anything had to be downloaded.
     pub was_needed: bool,
+    /// The trouble that was told last where there is no terminal.
+    told: Option<String>,
 }
 
 impl DownloadBar {
@@ -15,7 +18,7 @@ impl DownloadBar {
         let bar = ProgressBar::new(0);
         let style = ProgressStyle::with_template("{wide_bar} {msg}");
         let bar = style.map_or(bar.clone(), |style| bar.with_style(style));
-        Self { bar, was_needed: false }
+        Self { bar, was_needed: false, told: None }
     }
 
     pub fn show(&mut self, progress: &Progress) {
@@ -23,6 +26,11 @@ impl DownloadBar {
         self.bar.set_length(progress.total_bytes);
         self.bar.set_position(progress.done_bytes);
         self.bar.set_message(progress.to_string());
+        let trouble = progress.pause.as_ref().map(|pause| pause.problem.clone());
+        if self.bar.is_hidden() && trouble.is_some() && trouble != self.told {
+            eprintln!("{progress}");
+        }
+        self.told = trouble;
     }
 
     pub fn clear(&self) {

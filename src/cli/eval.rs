@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use anyhow::{Context, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use ivg_playground::lab::eval::{self, EvalArm, MAX_SEEDS, Plan, Record, Store, Summary};
-use ivg_playground::packs::Pack;
+use ivg_playground::packs::{Manifest, Pack};
 use ivg_playground::words::counted;
 
 use super::interrupt::stop_on_interrupt;
@@ -75,11 +75,11 @@ pub fn run(args: &Args, pack: &Pack) -> anyhow::Result<()> {
     }
     result?;
     if !summary.complete {
-        bail!(
-            "stopped after {} of {} texts; --out DIR keeps them and --resume goes on",
-            summary.texts,
-            plan.texts()
-        );
+        let (made, all) = (summary.texts, plan.texts());
+        match &args.out {
+            Some(_) => bail!("stopped after {made} of {all} texts; --resume goes on from there"),
+            None => bail!("stopped after {made} of {all} texts; with --out DIR they would be kept"),
+        }
     }
     Ok(())
 }
@@ -102,7 +102,7 @@ fn plan(args: &Args, pack: &Pack) -> anyhow::Result<Plan> {
 
 fn prompts(args: &Args, pack: &Pack) -> anyhow::Result<Vec<String>> {
     let named = args.prompt_file.clone().map(|file| {
-        let text = std::fs::read_to_string(&file);
+        let text = Manifest::read_prompts(&file);
         (file, text)
     });
     let (file, text) =

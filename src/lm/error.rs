@@ -47,7 +47,7 @@ pub enum LmError {
     /// A chat template that cannot be used.
     #[error(
         "{file}: the chat template does not work here: {problem}; set chat = false and write the \
-         form into 'template', or leave the system prompt out"
+         form into 'template', or leave the system prompt out if there is one"
     )]
     Template {
         /// The file.

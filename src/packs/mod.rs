@@ -239,6 +239,14 @@ impl Pack {
         gather(&manifest, &folder, hub, update, watch).map(drop)
     }
 
+    /// Whether a file that came from the hub is no longer what came. Reads all of them over, and
+    /// makes no request; `cancelled` ends the reading.
+    pub fn is_damaged(source: &PackSource, hub: &Hub, cancelled: &dyn Fn() -> bool) -> bool {
+        let Ok((_, manifest)) = source.open() else { return false };
+        let orders: Vec<Order> = manifest.parts().iter().filter_map(Part::order).collect();
+        orders.iter().any(|order| !hub.review(order, cancelled).damaged.is_empty())
+    }
+
     /// The gold reward of a finished text; none for a pack without a judge.
     pub fn gold_reward(&self, prompt: &str, response: &str) -> Option<f32> {
         let judge = self.judge.as_ref()?;

@@ -119,8 +119,11 @@ impl RoleFiles {
 /// A place inside a pack that came with the program.
 fn bundled(path: &Path) -> (PathBuf, Result<PathBuf, String>) {
     let roots = asset_roots();
-    let first = roots.first().cloned().unwrap_or_default();
-    let root = roots.into_iter().find(|root| root.join(path).exists()).unwrap_or(first);
+    let there = |root: &&PathBuf| root.join(path).exists();
+    // What is nowhere is missed where the packs are.
+    let is_root = |root: &&PathBuf| root.is_dir();
+    let root = roots.iter().find(there).or_else(|| roots.iter().find(is_root));
+    let root = root.cloned().unwrap_or_default();
     (root.join(path), inside(&root, path))
 }
 
@@ -191,6 +194,7 @@ impl<'a> Part<'a> {
         }
         let reason = match self.source {
             _ if found.is_file() => "is a file; name its folder, or a .gguf file",
+            _ if found.exists() => "is no folder and no file; name a folder or a .gguf file",
             Source::Pack(_) => "is not there; check that the pack folder is complete",
             Source::Bundled(_) if found.parent().is_some_and(Path::is_dir) => {
                 "did not come with the program; correct the path in pack.toml"

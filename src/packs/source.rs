@@ -3,11 +3,13 @@
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
+use super::asset_roots;
+
 /// The branch that is meant when none is named.
 pub const MAIN: &str = "main";
 
 /// Where the files of one role are.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A folder, or a `.gguf` file, inside the pack.
     Pack(PathBuf),
@@ -20,7 +22,7 @@ pub enum Source {
 }
 
 /// A model on the Hugging Face hub.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HubModel {
     /// Its name, such as `openai-community/gpt2`.
     pub id: String,
@@ -120,6 +122,16 @@ impl Source {
         }
     }
 
+    /// Whether there is something at a place on this machine that does not depend on a pack. What
+    /// is in a pack or on the hub is taken to be there.
+    pub fn is_there(&self) -> bool {
+        match self {
+            Self::Folder(path) => expanded(path).is_ok_and(|path| path.exists()),
+            Self::Bundled(path) => asset_roots().iter().any(|root| root.join(path).exists()),
+            Self::Pack(_) | Self::Hub(_) => true,
+        }
+    }
+
     /// Whether the source is one `.gguf` file.
     pub fn is_gguf(&self) -> bool {
         match self {
@@ -181,7 +193,8 @@ pub(super) fn inside(pack: &Path, path: &Path) -> Result<PathBuf, String> {
         if !real.starts_with(&root) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Err(format!(
-                "'{name}' is a link that leads out of the pack; name the place itself with folder"
+                "'{name}' is a link that leads out of the pack; put the file itself there, or name the \
+                 place of a model with folder"
             ));
         }
     }

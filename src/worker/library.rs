@@ -34,6 +34,8 @@ pub enum Ask {
     Measure(u64, PackSource),
     /// Download what a pack lacks. Numbered, so that this very one can be stopped.
     Fetch(u64, PackSource),
+    /// Look whether what a pack has from the hub is still what came.
+    Verify(PackSource),
     /// Write a pack down in this folder, which is made if it is not there.
     Save(PathBuf, Box<Manifest>),
 }
@@ -58,6 +60,8 @@ pub enum Told {
     FetchFailed(PackSource, String),
     /// A download was stopped by a person.
     FetchStopped,
+    /// Something that a pack has from the hub is damaged.
+    Damaged(PackSource),
     /// A pack is written down.
     Saved(PathBuf),
     /// A pack could not be written down: one sentence.
@@ -165,6 +169,11 @@ impl Desk {
                 self.tell(Told::Measured(measured));
             }
             Ask::Fetch(fetch, source) => self.fetch(fetch, source),
+            Ask::Verify(source) => {
+                if Pack::is_damaged(&source, &self.hub, &|| self.is_closing()) {
+                    self.tell(Told::Damaged(source));
+                }
+            }
             Ask::Save(folder, manifest) => {
                 self.tell(match save(&folder, &manifest) {
                     Ok(()) => Told::Saved(folder),

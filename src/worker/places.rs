@@ -2,29 +2,30 @@
 //! window does not wait for it.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+
+use crate::packs::Source;
 
 /// What is known of places on this machine.
 #[derive(Debug)]
 pub struct Places {
-    asks: Sender<PathBuf>,
-    told: Receiver<(PathBuf, bool)>,
+    asks: Sender<Source>,
+    told: Receiver<(Source, bool)>,
     /// What was asked about, and the answer once it is here.
-    known: HashMap<PathBuf, Option<bool>>,
+    known: HashMap<Source, Option<bool>>,
 }
 
 impl Places {
     /// Starts the thread; `wake` is called from it after every answer. Where the system refuses
     /// another thread, nothing is ever known.
     pub fn spawn(wake: impl Fn() + Send + 'static) -> Self {
-        let (asks, asked) = unbounded::<PathBuf>();
+        let (asks, asked) = unbounded::<Source>();
         let (telling, told) = unbounded();
         let look = move || {
-            for path in asked {
-                let is_there = path.exists();
-                if telling.send((path, is_there)).is_err() {
+            for place in asked {
+                let is_there = place.is_there();
+                if telling.send((place, is_there)).is_err() {
                     break;
                 }
                 wake();
@@ -37,17 +38,17 @@ impl Places {
         Self { asks, told, known: HashMap::new() }
     }
 
-    /// Whether there is something at `path`; none while that is not known, and then it is asked.
-    pub fn is_there(&mut self, path: &Path) -> Option<bool> {
-        for (path, is_there) in self.told.try_iter() {
-            self.known.insert(path, Some(is_there));
+    /// Whether there is something at this place; none while that is not known, and then it is asked.
+    pub fn is_there(&mut self, place: &Source) -> Option<bool> {
+        for (place, is_there) in self.told.try_iter() {
+            self.known.insert(place, Some(is_there));
         }
-        if let Some(known) = self.known.get(path) {
+        if let Some(known) = self.known.get(place) {
             return *known;
         }
         // Whoever is not there to hear it never answers.
-        let _ = self.asks.send(path.to_owned());
-        self.known.insert(path.to_owned(), None);
+        let _ = self.asks.send(place.clone());
+        self.known.insert(place.clone(), None);
         None
     }
 
@@ -65,16 +66,17 @@ mod tests {
     fn what_is_there_is_known_soon_and_can_be_asked_again() {
         let dir = tempfile::tempdir().expect("a folder");
         let file = dir.path().join("a");
+        let place = Source::Folder(file.clone());
         let (waking, woken) = unbounded();
         let mut places = Places::spawn(move || waking.send(()).expect("a test that waits"));
         let known = |places: &mut Places| {
-            assert_eq!(places.is_there(&file), None);
+            assert_eq!(places.is_there(&place), None);
             assert_eq!(woken.recv(), Ok(()));
-            places.is_there(&file)
+            places.is_there(&place)
         };
         assert_eq!(known(&mut places), Some(false));
         std::fs::write(&file, "").expect("written");
-        assert_eq!(places.is_there(&file), Some(false), "as it was");
+        assert_eq!(places.is_there(&place), Some(false), "as it was");
         places.look_again();
         assert_eq!(known(&mut places), Some(true));
     }

@@ -136,12 +136,25 @@ fn a_pack_is_added_says_what_is_wrong_and_is_taken_off_again() {
     bench.key(Modifiers::NONE, Key::Enter);
     bench.wait("what is wrong", |b| b.shows("There is nothing at this path."));
     bench.key(Modifiers::NONE, Key::Escape);
-    // A folder without a pack gets a card that says so.
+    // Nor is a folder or a file a pack.
     let empty = folder.path().join("empty");
     std::fs::create_dir(&empty).expect("a folder");
+    for path in [empty.clone(), folder.path().join("pack.toml.txt")] {
+        std::fs::write(folder.path().join("pack.toml.txt"), "").expect("a file");
+        bench.click("Add a pack");
+        bench.overtype(&path.display().to_string());
+        bench.key(Modifiers::NONE, Key::Enter);
+        bench.wait("the reason", |b| b.shows("There is no pack.toml at this path."));
+        bench.key(Modifiers::NONE, Key::Escape);
+    }
+    // One whose file has gone gets a card that says so.
+    write_pack(&empty, "gone");
     bench.click("Add a pack");
     bench.overtype(&empty.display().to_string());
     bench.key(Modifiers::NONE, Key::Enter);
+    bench.wait("its card", |b| b.shows("gone"));
+    std::fs::remove_file(empty.join("pack.toml")).expect("gone");
+    bench.click("Refresh");
     bench.wait("the reason", |b| b.reads("check that the pack folder is complete"));
 }
 
@@ -214,6 +227,14 @@ fn a_pack_is_put_together_and_saved() {
     bench.window.run();
     bench.overtype("Another");
     bench.wait("what is wrong", |b| b.shows("There is nothing at /not/there on this machine."));
+    let mut base = |text: &str, words: &str| {
+        bench.window.get_by_role_and_label(Role::TextInput, "Base: files").focus();
+        bench.window.run();
+        bench.overtype(text);
+        bench.wait(words, |b| b.shows(words));
+    };
+    base("bundled:imdb/nope", "No imdb/nope came with the program.");
+    base("bundled:imdb/base", "Ready to be saved.");
     bench.click("Save…");
     bench.overtype(&target.display().to_string());
     bench.key(Modifiers::NONE, Key::Enter);

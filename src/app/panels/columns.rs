@@ -1,13 +1,16 @@
 //! The responses side by side, and the figures under each.
 
 use eframe::egui::{
-    Align, Label, Layout, Rect, RichText, Role, ScrollArea, Sense, Stroke, StrokeKind, Ui,
-    UiBuilder, WidgetInfo, pos2, text::LayoutJob, text_selection::LabelSelectionState, vec2,
+    Align, Galley, Label, Layout, Pos2, Rect, RichText, Role, ScrollArea, Sense, Stroke,
+    StrokeKind, Ui, UiBuilder, WidgetInfo, pos2,
+    text::{CCursor, LayoutJob},
+    text_selection::LabelSelectionState,
+    vec2,
 };
 
 use super::Action;
 use crate::app::coloring::{Coloring, Legend};
-use crate::app::column_menu::{ColumnEdit, ColumnMenu};
+use crate::app::column_menu::{ColumnEdit, ColumnMenu, newcomer};
 use crate::app::figures::{Figures, Grid};
 use crate::app::focus::{ChunkRef, Focus};
 use crate::app::lineage::lead;
@@ -18,9 +21,13 @@ use crate::app::slots::{Slot, slots};
 use crate::app::theme::{Palette, space, text};
 use crate::app::token_card::TokenCard;
 use crate::app::widgets::{chip, marker, segmented, within};
-use crate::guidance::settings::{Arm, limits};
+use crate::guidance::settings::Arm;
 use crate::guidance::trace::ArmTrace;
+use crate::worker::protocol::PackInfo;
 
+/// Width of the scale of colours with its numbers, and of the button for another column.
+const LEGEND: f32 = 230.0;
+const BUTTON: f32 = 104.0;
 /// Height of the settings line below a heading.
 const LINE: f32 = 18.0;
 
@@ -42,7 +49,7 @@ impl Columns<'_> {
         let Self { session, preferences, focus, presenting } = self;
         let mut edit = None;
         if !presenting || preferences.coloring != Coloring::Plain {
-            edit = tools(ui, preferences, presenting);
+            edit = tools(ui, preferences, session.pack.as_ref(), presenting);
         }
         let slots = slots(session, preferences);
         let count = slots.len() as f32;
@@ -173,6 +180,8 @@ impl Card<'_> {
         // Its last line too, which may come with the end of the run. What is recorded is read from
         // its beginning.
         let follows = self.session.run.as_ref().is_some_and(|run| run.origin == Origin::Own);
+        // Below a text that begins anew stands what is left of the one before.
+        let follows = follows && view.ghost_tail().is_empty();
         ScrollArea::vertical().auto_shrink(false).stick_to_bottom(follows).show(ui, |ui| {
             // The right margin keeps words clear of the scroll bar.
             ui.set_max_width(ui.available_width() - space::M);
@@ -202,6 +211,7 @@ impl Card<'_> {
         shown.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));
         let drawn = galley.clone();
         LabelSelectionState::label_text_selection(ui, &shown, at, drawn, p.text, Stroke::NONE);
+        self.keep_in_sight(ui, view, &galley, at);
         let pointer = shown.hover_pos().filter(|_| !shown.is_pointer_button_down_on());
         let byte = pointer.and_then(|pointer| laid.byte_at(&words, &galley, pointer - at));
         if let Some((index, token)) = byte.and_then(|byte| token_at(tokens, byte)) {
@@ -211,6 +221,29 @@ impl Card<'_> {
             }
             shown.on_hover_ui_at_pointer(|ui| TokenCard(token).show(ui));
         }
+    }
+
+    /// Scrolls to what a run writes above what is left of the one before; with every token once, so
+    /// that a person can look elsewhere meanwhile.
+    fn keep_in_sight(&self, ui: &Ui, view: &ArmView, galley: &Galley, at: Pos2) {
+        let run = self.session.run.as_ref().filter(|run| run.is_active()).map(|run| run.id);
+        let state = (run, view.report.tokens.len());
+        let id = ui.scope_id().with("written");
+        let before = ui.data_mut(|data| {
+            let before = data.get_temp(id);
+            data.insert_temp(id, state);
+            before
+        });
+        let ghost = view.ghost_tail().chars().count();
+        if run.is_none() || ghost == 0 || before == Some(state) {
+            return;
+        }
+        let letters = galley.job.text.chars().count().saturating_sub(ghost);
+        let end = galley.pos_from_cursor(CCursor::new(letters)).translate(at.to_vec2());
+        // As much of what stands before it as there is room for.
+        let room = ui.clip_rect().height() - end.height();
+        let top = (end.bottom() - room).max(at.y);
+        ui.scroll_to_rect(end.with_min_y(top.min(end.top())), None);
     }
 
     fn empty(&self, ui: &Ui) {
@@ -244,7 +277,12 @@ impl Card<'_> {
 }
 
 /// What the colours of the tokens show, their scale, and one more column.
-fn tools(ui: &mut Ui, preferences: &mut Preferences, presenting: bool) -> Option<ColumnEdit> {
+fn tools(
+    ui: &mut Ui,
+    preferences: &mut Preferences,
+    pack: Option<&PackInfo>,
+    presenting: bool,
+) -> Option<ColumnEdit> {
     let p = Palette::of(ui);
     let mut edit = None;
     ui.horizontal(|ui| {
@@ -252,7 +290,9 @@ fn tools(ui: &mut Ui, preferences: &mut Preferences, presenting: bool) -> Option
         ui.add(Label::new(words).selectable(false));
         let choices = Coloring::ALL.map(|(value, label, hint)| (value, label, hint, None));
         segmented(ui, "Colour tokens by", &choices, &mut preferences.coloring);
-        if let Some(legend) = preferences.coloring.legend() {
+        // In a narrow window the button wants the room.
+        let has_room = ui.available_width() >= if presenting { LEGEND } else { LEGEND + BUTTON };
+        if let Some(legend) = preferences.coloring.legend().filter(|_| has_room) {
             ui.add_space(space::XS);
             scale(ui, preferences.coloring, &legend);
         }
@@ -260,12 +300,12 @@ fn tools(ui: &mut Ui, preferences: &mut Preferences, presenting: bool) -> Option
             return;
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-            let most = *limits::COLUMNS.end();
-            let has_room = preferences.columns.len() < most;
-            let add = ui.add_enabled_ui(has_room, |ui| chip(ui, "Add column", false)).inner;
+            let arm = newcomer(&preferences.columns, &preferences.settings, pack);
+            let add = ui.add_enabled_ui(arm.is_ok(), |ui| chip(ui, "Add column", false)).inner;
             let add = add.on_hover_text("Another way of decoding beside these.");
-            if add.on_disabled_hover_text("Four columns are the most.").clicked() {
-                edit = Some(ColumnEdit::Add);
+            let add = add.on_disabled_hover_text(arm.err().unwrap_or_default());
+            if let (true, Ok(arm)) = (add.clicked(), arm) {
+                edit = Some(ColumnEdit::Add(arm));
             }
         });
     });

@@ -90,8 +90,9 @@ impl ModelsList<'_> {
                 small(ui, &format!("{} of memory are free.", bytes(free)), p.weak);
             }
             for shelved in packs {
-                let is_fresh = self.shelf.fresh.as_ref() == Some(&shelved.source);
-                let edge = if is_fresh { p.accent } else { p.border };
+                let fresh = self.shelf.fresh.as_ref();
+                let fresh = fresh.filter(|(source, _)| *source == shelved.source);
+                let edge = if fresh.is_some() { p.accent } else { p.border };
                 let frame = Frame::new()
                     .fill(p.inset)
                     .stroke(Stroke::new(1.0, edge))
@@ -102,8 +103,8 @@ impl ModelsList<'_> {
                     ui.spacing_mut().item_spacing = vec2(space::XS, 3.0);
                     self.card(ui, shelved, actions);
                 });
-                if is_fresh {
-                    show_once(&card.response, &shelved.source);
+                if let Some((_, number)) = fresh {
+                    show_once(&card.response, *number);
                 }
             }
         });
@@ -169,6 +170,13 @@ impl ModelsList<'_> {
         if let Some(problem) = survey.models.iter().find_map(|model| model.problem.as_ref()) {
             small(ui, &sentence(problem), p.danger);
         }
+        if self.shelf.is_damaged(source) {
+            small(
+                ui,
+                "A file that came from the hub is damaged; only it is fetched again.",
+                p.danger,
+            );
+        }
         let (words, fits) = needs(survey, self.shelf.free_memory_bytes);
         small(ui, &words, p.weak);
         // What the processor's memory has no room for, a GPU may have.
@@ -202,7 +210,9 @@ impl ModelsList<'_> {
             stop_button(ui, actions);
             return;
         }
-        let missing = survey.models.iter().any(|model| model.presence == Presence::ToDownload);
+        let is_damaged = self.shelf.is_damaged(source);
+        let missing =
+            is_damaged || survey.models.iter().any(|model| model.presence == Presence::ToDownload);
         let broken = survey.models.iter().any(|model| model.presence == Presence::Broken);
         let reason = if broken {
             Some("A model is not where the pack says.")
@@ -215,6 +225,7 @@ impl ModelsList<'_> {
         };
         let label = match (missing, survey.missing_bytes()) {
             (false, _) => "Load".to_owned(),
+            (true, _) if is_damaged => "Download again and load".to_owned(),
             (true, _) if self.shelf.is_interrupted(source) => {
                 "Download the rest and load".to_owned()
             }
@@ -262,12 +273,12 @@ fn stop_button(ui: &mut Ui, actions: &mut Vec<Action>) {
 }
 
 /// Scrolls to a card that has just come onto the list; a person may scroll away from it.
-fn show_once(card: &Response, source: &PackSource) {
+fn show_once(card: &Response, number: u64) {
     let shown = Id::unique("the pack that was scrolled to");
     let was_shown = card.ctx.data_mut(|data| {
-        let before = data.get_temp::<PackSource>(shown);
-        data.insert_temp(shown, source.clone());
-        before.as_ref() == Some(source)
+        let before = data.get_temp::<u64>(shown);
+        data.insert_temp(shown, number);
+        before == Some(number)
     });
     if !was_shown {
         card.scroll_to_me(Some(Align::Center));
@@ -308,7 +319,7 @@ fn model(ui: &mut Ui, entry: &Entry, has_arrived: bool) {
         Presence::Here => "here",
         Presence::ToDownload if has_arrived => "here",
         Presence::ToDownload => "to download",
-        Presence::Broken => "not found",
+        Presence::Broken => "not usable",
     };
     let parameters = entry.parameters.map(weights);
     let size = entry.file_bytes.map(bytes);

@@ -153,7 +153,11 @@ impl StatusBar<'_> {
         let Preferences { prompt, settings, .. } = self.preferences;
         let slots = slots(self.session, self.preferences);
         let has_all = slots.len() == run.arms.len() && slots.iter().all(|s| s.view.is_some());
-        let what = if run.request.prompt != *prompt {
+        let pack = self.session.pack.as_ref().map(|pack| &pack.name);
+        let other = run.trace.as_ref().is_some_and(|trace| Some(&trace.pack) != pack);
+        let what = if other && pack.is_some() && run.origin == Origin::Own {
+            "another pack is in use since"
+        } else if run.request.prompt != *prompt {
             "the prompt has changed since"
         } else if run.request.settings != *settings {
             "settings have changed since"

@@ -10,6 +10,8 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use serde::Serialize;
 
+use crate::words::excerpt;
+
 /// Instructions that a template may take, 64 bytes that it makes counted as one: real ones take some
 /// hundred for two messages, one that loops for ever or doubles a text is stopped.
 const FUEL: u64 = 200_000;
@@ -23,7 +25,7 @@ pub(super) fn check(source: &str) -> Result<(), Error> {
     parse(source, NAME, syntax.clone())?;
     match tokens::why_not(source, syntax)? {
         None => Ok(()),
-        Some(reason) => refuse(reason).map(drop),
+        Some(reason) => Err(refuse(reason)),
     }
 }
 
@@ -36,7 +38,7 @@ pub(super) fn render(source: &str, values: Value) -> Result<String, Error> {
     let mut environment = Environment::new();
     environment.set_fuel(Some(FUEL));
     environment.set_undefined_behavior(UndefinedBehavior::Lenient);
-    environment.add_function("raise_exception", refuse);
+    environment.add_function("raise_exception", raise_exception);
     pay::install(&mut environment);
     let mut code = CodeGenerator::new(NAME, source);
     code.compile_stmt(&parse(source, NAME, syntax()?)?);
@@ -55,6 +57,8 @@ pub(super) fn render(source: &str, values: Value) -> Result<String, Error> {
     Ok(text)
 }
 
+/// Longest reason of a template's own, in characters.
+const LONGEST_REASON: usize = 300;
 /// The name of every template, for the engine.
 const NAME: &str = "chat";
 
@@ -63,9 +67,14 @@ fn syntax() -> Result<SyntaxConfig, Error> {
     SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()
 }
 
+/// An error of this template's own.
+fn refuse(reason: String) -> Error {
+    Error::new(ErrorKind::InvalidOperation, reason)
+}
+
 /// What templates call when they do not take a conversation.
-fn refuse(reason: String) -> Result<Value, Error> {
-    Err(Error::new(ErrorKind::InvalidOperation, reason))
+fn raise_exception(reason: &str) -> Result<Value, Error> {
+    Err(refuse(excerpt(reason, LONGEST_REASON)))
 }
 
 /// JSON with the spaces that Python puts, for those are what models were tuned on.

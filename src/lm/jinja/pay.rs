@@ -1,7 +1,9 @@
 //! What a template makes is paid for in fuel before it is made. The engine charges for what has
 //! come out, which is late where a list holds one long text a million times at no cost.
 
-use minijinja::value::{FunctionArgs, FunctionResult, Rest, ValueKind, ValueOrKwargs};
+use minijinja::value::{
+    FunctionArgs, FunctionResult, Kwargs, Rest, StringInput, ValueKind, ValueOrKwargs, from_args,
+};
 use minijinja::{
     Environment, Error, ErrorKind, Output, State, Value, escape_formatter, filters,
     functions::Function,
@@ -40,7 +42,6 @@ pub(super) fn install(environment: &mut Environment<'_>) {
     pays.first("trim", filters::trim);
     pays.first("split", filters::split);
     pays.first("lines", filters::lines);
-    pays.first("replace", filters::replace);
     pays.first("format", filters::format);
     pays.first("int", filters::int);
     pays.first("float", filters::float);
@@ -52,6 +53,7 @@ pub(super) fn install(environment: &mut Environment<'_>) {
     pays.first("groupby", filters::groupby);
     pays.first("unique", filters::unique);
     pays.environment.add_filter("indent", indent);
+    pays.environment.add_filter("replace", replace);
 }
 
 struct Payer<'a, 'env> {
@@ -123,6 +125,25 @@ fn indent(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<Value>
     let lines = args.first().and_then(Value::as_str).map_or(0, |text| text.lines().count() as u64);
     pay(state, lines.saturating_mul(width))?;
     Value::from_function(filters::indent).call(state, &args)
+}
+
+/// `replace(old, new, count)`, the count by its name too.
+fn replace(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<String> {
+    type Args<'a> = (&'a Value, StringInput<'a>, StringInput<'a>, Option<u64>, Kwargs);
+    let args = args.into_values();
+    args.iter().try_for_each(|value| pay_for(state, value))?;
+    let (text, old, new, count, named): Args<'_> = from_args(&args)?;
+    let (old, new) = (old.as_str(), new.as_str());
+    let count = match count {
+        Some(count) => Some(count),
+        None => named.get::<Option<u64>>("count")?,
+    };
+    named.assert_all_used()?;
+    let most = count.map_or(usize::MAX, |count| usize::try_from(count).unwrap_or(usize::MAX));
+    let text = text.to_string();
+    let found = if old.is_empty() { text.len() + 1 } else { text.matches(old).count() };
+    pay(state, (found.min(most) as u64).saturating_mul(new.len() as u64))?;
+    Ok(text.replacen(old, new, most))
 }
 
 /// The methods of Python's strings, lists and dictionaries.

@@ -17,7 +17,7 @@ pub(super) fn why_not(source: &str, syntax: SyntaxConfig) -> Result<Option<Strin
         )));
     }
     Ok(repeats_and_joins(&tokens).then(|| {
-        "one expression has both * and ~, which could make gigabytes; write it as two".to_owned()
+        "one expression has a list, * and ~, which could make gigabytes; write it as two".to_owned()
     }))
 }
 
@@ -55,13 +55,24 @@ fn loose_namespace(tokens: &[Token<'_>]) -> Option<String> {
     loose.next().map(str::to_owned)
 }
 
-/// Whether one expression both repeats and joins. What is constant in it the engine works out while
+/// Whether one expression both repeats and joins what may be a list. What is constant in it the engine works out while
 /// it reads, whatever that takes.
 fn repeats_and_joins(tokens: &[Token<'_>]) -> bool {
     let is_end = |token: &Token<'_>| matches!(token, Token::VariableEnd | Token::BlockEnd);
     tokens.split(is_end).any(|expression| {
         let has = |wanted: fn(&Token<'_>) -> bool| expression.iter().any(wanted);
-        has(|token| matches!(token, Token::Mul)) && has(|token| matches!(token, Token::Tilde))
+        let is_list = |at: usize| {
+            let before = at.checked_sub(1).and_then(|at| expression.get(at));
+            let is_item = matches!(
+                before,
+                Some(Token::Ident(_) | Token::Str(_) | Token::BracketClose | Token::ParenClose)
+            );
+            matches!(expression[at], Token::Comma)
+                || (matches!(expression[at], Token::BracketOpen) && !is_item)
+        };
+        has(|token| matches!(token, Token::Mul))
+            && has(|token| matches!(token, Token::Tilde))
+            && (0..expression.len()).any(is_list)
     })
 }
 
@@ -95,12 +106,16 @@ mod tests {
     }
 
     #[test]
-    fn one_expression_repeats_or_joins() {
-        for fine in ["* ~ {{ 'a' * 2 }}{{ 'a' ~ 'b' }}", "{% set a = 2 * 3 %}{{ a ~ '*' }}"] {
+    fn one_expression_repeats_a_list_or_joins() {
+        for fine in [
+            "* ~ {{ ['a'] * 2 }}{{ 'a' ~ 'b' }}",
+            "{% set a = 2 * 3 %}{{ a ~ '*' }}",
+            "{{ '=' * 20 ~ '\n' }}{{ bos_token ~ (2 * 3) ~ messages[0]['content'] }}",
+        ] {
             assert_eq!(refused(fine), None, "{fine}");
         }
-        for bad in ["{{ ['a'] * 1000000000000 ~ '' }}", "{% set x = 'a' ~ 'b' * 2 %}"] {
-            assert!(refused(bad).is_some_and(|why| why.contains("both * and ~")), "{bad}");
+        for bad in ["{{ ['a'] * 1000000000000 ~ '' }}", "{% set x = 'a' ~ ('b',) * 2 %}"] {
+            assert!(refused(bad).is_some_and(|why| why.contains("a list, * and ~")), "{bad}");
         }
     }
 }

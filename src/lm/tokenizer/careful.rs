@@ -7,6 +7,11 @@ use tokenizers::{Encoding, Tokenizer};
 use super::growth;
 use crate::quiet::catch_quietly;
 
+/// A text that every tokenizer is tried on.
+const PROBE: &str = "Hello, world!";
+/// Most tokens that it, or what stands before a text, may have.
+const MOST_TOKENS: usize = 100;
+
 /// The tokenizer that `content` describes, `json` being the same, and what its post-processor puts before a text.
 /// Truncation and padding that the file may ask for are switched off.
 ///
@@ -24,12 +29,21 @@ fn open(content: &[u8]) -> tokenizers::Result<(Tokenizer, Vec<u32>)> {
     tokenizer.with_truncation(None)?;
     tokenizer.with_padding(None);
     let ids = |special: bool| {
-        let encoding = tokenizer.encode_fast("a", special);
+        let encoding = tokenizer.encode_fast(PROBE, special);
         encoding.map(|encoding| encoding.get_ids().to_vec())
     };
     let (plain, whole) = (ids(false)?, ids(true)?);
-    let at = whole.windows(plain.len().max(1)).position(|window| window == plain);
+    if plain.is_empty() || plain.len() > MOST_TOKENS {
+        return Err(format!("it makes {} tokens of {PROBE:?}", plain.len()).into());
+    }
+    let at = whole.windows(plain.len()).position(|window| window == plain);
     let prefix = whole[..at.unwrap_or(0)].to_vec();
+    if prefix.len() > MOST_TOKENS {
+        return Err(format!("it puts {} tokens before a text", prefix.len()).into());
+    }
+    if let Some(id) = prefix.iter().find(|id| tokenizer.id_to_token(**id).is_none()) {
+        return Err(format!("it puts token {id} before a text, which it does not have").into());
+    }
     Ok((tokenizer, prefix))
 }
 

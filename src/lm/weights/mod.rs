@@ -236,6 +236,11 @@ impl Weights {
         self.check_shape(name, shape)?;
         let missing = || self.missing(name);
         if self.is_hollow {
+            match &self.source {
+                Source::Safetensors(files) => files.check_type(name)?,
+                Source::Pickled(tensors) => tensors.check_type(name)?,
+                Source::Memory(_) | Source::Gguf(_) => {}
+            }
             return Ok(Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)?);
         }
         match &self.source {
@@ -261,6 +266,15 @@ impl Weights {
 
     fn missing(&self, name: &str) -> LmError {
         LmError::MissingTensor { file: self.file.clone(), tensor: name.into() }
+    }
+}
+
+/// The error of a tensor that is no float.
+fn no_float(file: &Path, name: &str, dtype: &dyn std::fmt::Debug) -> LmError {
+    LmError::Unsupported {
+        file: file.to_path_buf(),
+        what: format!("tensor '{name}' of type {dtype:?}"),
+        instead: "whose weights are f32, f16 or bf16".into(),
     }
 }
 

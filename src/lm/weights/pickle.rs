@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::pickle::PthTensors;
 use candle_core::{DType, Tensor};
 
-use super::damaged;
+use super::{damaged, no_float};
 use crate::lm::error::{LmError, Result};
 
 /// The file's name.
@@ -51,19 +51,21 @@ impl Pickled {
         self.tensors.tensor_infos().get(name).map(|info| info.layout.dims().to_vec())
     }
 
+    /// Refuses a tensor that is no float.
+    pub fn check_type(&self, name: &str) -> Result<()> {
+        let is_float = |dtype| matches!(dtype, DType::F32 | DType::F16 | DType::BF16);
+        match self.tensors.tensor_infos().get(name) {
+            Some(info) if !is_float(info.dtype) => Err(no_float(&self.file, name, &info.dtype)),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads a tensor as f32.
     ///
     /// # Errors
     /// A type that is no float, a value that is no number, a file that can no longer be read.
     pub fn read(&self, name: &str) -> Result<Option<Tensor>> {
-        let Some(info) = self.tensors.tensor_infos().get(name) else { return Ok(None) };
-        if !matches!(info.dtype, DType::F32 | DType::F16 | DType::BF16) {
-            return Err(LmError::Unsupported {
-                file: self.file.clone(),
-                what: format!("tensor '{name}' of type {:?}", info.dtype),
-                instead: "whose weights are f32, f16 or bf16".into(),
-            });
-        }
+        self.check_type(name)?;
         let unreadable = |error: candle_core::Error| {
             damaged(&self.file, format!("tensor '{name}' cannot be read ({error})"))
         };

@@ -9,7 +9,7 @@ use candle_core::{Device, Tensor};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use super::{damaged, read_json};
+use super::{damaged, no_float, read_json};
 use crate::lm::error::{LmError, Result};
 use crate::text::open_file;
 
@@ -77,16 +77,23 @@ impl Files {
             handle.read_exact(data)
         };
         read(&mut data).map_err(|source| LmError::Read { file: file.clone(), source })?;
-        let values = to_f32(&data, entry.dtype).ok_or_else(|| LmError::Unsupported {
-            file: file.clone(),
-            what: format!("tensor '{name}' of type {:?}", entry.dtype),
-            instead: "whose weights are f32, f16 or bf16".into(),
-        })?;
+        let values =
+            to_f32(&data, entry.dtype).ok_or_else(|| no_float(file, name, &entry.dtype))?;
         if values.iter().any(|value| !value.is_finite()) {
             let problem = format!("tensor '{name}' holds a value that is no number");
             return Err(damaged(file, problem));
         }
         Ok(Some(Tensor::from_vec(values, entry.shape.as_slice(), &Device::Cpu)?))
+    }
+
+    /// Refuses a tensor that [`Files::read`] would refuse for its type.
+    pub fn check_type(&self, name: &str) -> Result<()> {
+        match self.entries.get(name) {
+            Some(entry) if to_f32(&[], entry.dtype).is_none() => {
+                Err(no_float(&self.shards[entry.shard], name, &entry.dtype))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn add(&mut self, file: PathBuf) -> Result<()> {

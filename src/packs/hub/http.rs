@@ -221,7 +221,7 @@ impl<'a> Client<'a> {
                 Fault::Unreachable("no answer".to_owned())
             }
             ureq::Error::Timeout(_) => Fault::Stalled(self.settings.stall_timeout),
-            ureq::Error::BadUri(uri) => Fault::Answer(format!("'{uri}' is no address")),
+            ureq::Error::BadUri(uri) => Fault::Unreachable(format!("'{uri}' is no address")),
             ureq::Error::Io(e) => match e.kind() {
                 io::ErrorKind::ConnectionRefused
                 | io::ErrorKind::HostUnreachable
@@ -272,7 +272,7 @@ fn origin(url: &Uri) -> Origin {
 }
 
 fn parse(url: &str) -> Result<Uri, Fault> {
-    let bad = || Fault::Answer(format!("'{url}' is no address"));
+    let bad = || Fault::Unreachable(format!("'{url}' is no address"));
     let uri: Uri = url.parse().map_err(|_| bad())?;
     let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
     if is_web && uri.host().is_some() { Ok(uri) } else { Err(bad()) }

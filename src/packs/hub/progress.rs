@@ -137,7 +137,7 @@ impl Tally {
 /// How far back a speed looks: long enough to be steady, short enough to notice a change.
 const WINDOW: Duration = Duration::from_secs(5);
 /// A speed over less time than this says nothing.
-const LEAST: Duration = Duration::from_millis(500);
+const LEAST: Duration = Duration::from_secs(1);
 
 /// Turns a tally into progress.
 pub(super) struct Meter {
