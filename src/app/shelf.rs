@@ -247,7 +247,8 @@ impl Shelf {
                 Some(Outcome::Ready(source))
             }
             Told::Damaged(source) => {
-                self.damaged.push(source);
+                self.damaged.push(source.clone());
+                self.point_at(source);
                 None
             }
             Told::FetchStopped => {

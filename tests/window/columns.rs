@@ -150,6 +150,34 @@ fn columns_that_a_pack_cannot_run_come_back_with_one_that_can() {
     assert!(bench.shows("Column 1: Unguided") && bench.shows("Column 2: Guided"));
 }
 
+/// A column that could never run would stop the others.
+#[test]
+fn no_column_is_added_that_the_pack_cannot_run() {
+    let mut bench = lacking(|p| (p.has_pair, p.has_value) = (false, false));
+    assert!(bench.is_disabled(Role::Button, "Add column"));
+    let at = bench.window.get_by_label("Add column").rect().center();
+    bench.hover(at);
+    assert!(bench.shows("This pack has nothing that could guide the base."));
+    let mut bench = lacking(|p| p.has_pair = false);
+    bench.click("Add column");
+    assert!(bench.shows("Column 2: Chunk only"));
+    bench.click("Add column");
+    assert!(bench.shows("Column 3: Best of 16"));
+    assert!(!bench.is_disabled(Role::Button, "Generate"));
+}
+
+/// The scale of colours gives way to the button.
+#[test]
+fn in_a_narrow_window_nothing_lies_over_the_button() {
+    let mut bench = Bench::ready();
+    bench.click("Colour tokens by: Advantage");
+    let scale = "Colours: advantage, −1 to +1 nat";
+    assert!(bench.shows(scale), "a wide window has room for it");
+    bench.window.set_size(Vec2::new(1024.0, 640.0));
+    bench.window.run();
+    assert!(!bench.shows(scale) && bench.shows("Add column"));
+}
+
 #[test]
 fn enlarged_in_a_small_window_the_texts_have_the_room() {
     let mut bench = Bench::searched(4);

@@ -10,7 +10,7 @@ use ivg_playground::app::Options;
 use ivg_playground::app::panels::side::Side;
 use ivg_playground::app::preferences::Preferences;
 use ivg_playground::worker::library::HubSettings;
-use ivg_playground::worker::protocol::{Command, PackSource};
+use ivg_playground::worker::protocol::{Command, Event, PackSource};
 
 use crate::engine::pack;
 use crate::harness::{Bench, options};
@@ -265,4 +265,48 @@ fn a_large_download_waits_for_an_answer() {
     bench.click("Download 60 kB and load: far");
     bench.click("Download");
     assert!(matches!(command(&mut bench), Command::LoadPack(_)));
+}
+
+/// The header of a file shows no damage in its middle: loading does, and then the way out is there.
+#[test]
+fn what_does_not_load_because_it_is_damaged_is_downloaded_again() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let server = Server::good();
+    let mut bench = listed(dir.path(), &server, u64::MAX);
+    let header = r#"{"x":{"dtype":"F32","shape":[15000],"data_offsets":[0,60000]}}"#;
+    let length = (header.len() as u64).to_le_bytes();
+    let weights = [&length[..], header.as_bytes(), &[1; 60_000]].concat();
+    server.add(
+        "tiny/base",
+        &[("config.json", b"{}"), ("model.safetensors", &weights), ("tokenizer.json", b"{}")],
+    );
+    bench.window.set_size(eframe::egui::vec2(1280.0, 1200.0));
+    bench.window.run();
+    bench.click("Download and load: far");
+    let source = PackSource::Folder(dir.path().to_owned());
+    assert_eq!(command(&mut bench), Command::LoadPack(source.clone()));
+    let failed = || Event::LoadFailed("base model: something is no number".into());
+    // Not every pack that does not load is damaged.
+    bench.engine.send(failed());
+    bench.wait("the reason", |b| b.reads("is no number"));
+    bench.wait("its card", |b| b.shows("Load: far"));
+    let blobs = dir.path().join("cache/models--tiny--base/blobs");
+    let large = |file: &std::path::PathBuf| file.metadata().is_ok_and(|m| m.len() > 60_000);
+    let mut blobs = std::fs::read_dir(blobs).expect("a cache").flatten().map(|file| file.path());
+    let blob = blobs.find(large).expect("the weights");
+    let damaged = [&weights[..30_000], &[255; 1000], &weights[31_000..]].concat();
+    std::fs::write(&blob, damaged).expect("damaged");
+    bench.click("Load: far");
+    assert_eq!(command(&mut bench), Command::LoadPack(source.clone()));
+    bench.engine.send(failed());
+    bench.wait("the way out", |b| b.shows("Download again and load: far"));
+    assert!(bench.reads("only it is fetched again"));
+    // Its card comes into sight.
+    bench.window.run();
+    server.forget();
+    bench.click("Download again and load: far");
+    assert_eq!(command(&mut bench), Command::LoadPack(source));
+    assert_eq!(server.starts("model.safetensors"), [None]);
+    assert_eq!(std::fs::read(blob).expect("there"), weights);
+    bench.wait("its card", |b| b.shows("Load: far"));
 }

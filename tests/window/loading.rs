@@ -1,9 +1,10 @@
 //! Packs on their way in.
 
-use eframe::egui::{Role, Theme as Shade};
+use eframe::egui::{Key, Modifiers, Role, Theme as Shade};
 use ivg_playground::app::{Theme, preferences::Preferences};
 use ivg_playground::guidance::settings::Settings;
-use ivg_playground::worker::protocol::{Command, Event, PackSource, Progress};
+use ivg_playground::guidance::trace::StopReason;
+use ivg_playground::worker::protocol::{Command, Event, PackInfo, PackSource, Progress};
 
 use crate::engine::pack;
 use crate::harness::{Bench, options};
@@ -101,4 +102,46 @@ fn an_idle_window_asks_for_no_frames() {
     bench.window.run();
     let delay = bench.window.output().viewport_output.values().map(|v| v.repaint_delay).min();
     assert_eq!(delay, Some(std::time::Duration::MAX));
+}
+
+/// What runs gives way to a pack that is wanted, and who asks for a run meanwhile gets it with that
+/// pack's settings.
+#[test]
+fn a_pack_that_is_wanted_ends_the_run_and_the_next_one_waits_for_it() {
+    let (mut bench, run, request) = Bench::running();
+    bench.key(Modifiers::COMMAND, Key::M);
+    bench.wait("the list", |b| b.shows("Load: imdb"));
+    bench.click("Load: imdb");
+    assert_eq!(bench.engine.command(), Command::Stop(run));
+    let source = PackSource::Bundled("imdb".into());
+    assert_eq!(bench.engine.command(), Command::LoadPack(source.clone()));
+    bench.key(Modifiers::COMMAND, Key::Enter);
+    bench.expect_silence();
+    bench.engine.done(run, &request, &[" a", " b"], StopReason::Stopped);
+    bench.window.run();
+    bench.expect_silence();
+    let defaults = Settings { beta: 0.0, ..Settings::default() };
+    bench.engine.send(Event::Loaded(PackInfo {
+        source,
+        name: "imdb".into(),
+        has_pair: false,
+        defaults,
+        ..pack()
+    }));
+    bench.window.run();
+    let (_, request) = bench.engine.generate();
+    assert_eq!(request.settings.beta, 0.0);
+    assert_eq!(bench.window.state().session().error, None);
+}
+
+/// The status tells a text of the pack before from one of the pack in use.
+#[test]
+fn a_text_of_another_pack_is_told() {
+    let mut bench = Bench::ready();
+    bench.finish(&[" a", " b"]);
+    assert!(bench.shows("Done"));
+    let source = PackSource::Bundled("other".into());
+    bench.engine.send(Event::Loaded(PackInfo { source, name: "other".into(), ..pack() }));
+    bench.window.run();
+    assert!(bench.shows("Done · another pack is in use since"));
 }

@@ -242,6 +242,36 @@ fn a_long_text_rests_at_its_end() {
     assert!(ends.iter().all(|end| *end < figures.top()), "{ends:?} {figures:?}");
 }
 
+/// What is left of the run before stands below it and is not what one looks at.
+#[test]
+fn a_new_run_is_seen_from_its_first_word() {
+    let (mut bench, run, request) = Bench::running();
+    let long = " word".repeat(600);
+    bench.engine.done(run, &request, &[&long, &long], StopReason::MaxTokens);
+    bench.window.run();
+    bench.click("Generate");
+    let (run, _) = bench.engine.generate();
+    bench.engine.send(Event::Started { run });
+    let heading = bench.window.get_by_label("Column 1: Unguided").rect();
+    let top = |bench: &Bench| {
+        let mut texts = bench.window.query_all_by_label_contains("This movie was new new");
+        texts.next().expect("the text").rect().top()
+    };
+    for _ in 0..2 {
+        bench.engine.token(run, 0, " new", COST);
+    }
+    bench.window.run();
+    assert!(top(&bench) >= heading.bottom(), "from its beginning");
+    // Once it is longer than there is room for, one sees its end.
+    for _ in 0..400 {
+        bench.engine.token(run, 0, " new", COST);
+    }
+    bench.window.run();
+    let figures = bench.window.get_by_label_contains("Unguided Gold").rect();
+    let written = (heading.bottom() - top(&bench)) / (figures.top() - heading.bottom());
+    assert!((0.5..3.0).contains(&written), "{written} pages are above");
+}
+
 /// A narrow window leaves out what does not fit, and nothing lies over anything else.
 #[test]
 fn four_columns_fit_into_the_smallest_window() {
