@@ -218,7 +218,7 @@ fn a_bundled_pack_lends_its_parts() {
     assert!(pack.gold_reward("A wonderful", " film, moving and superb").unwrap() > 0.0);
     let missing = load(dir.path(), "base.path = \"base\"\njudge.bundled = \"imdb/none\"");
     let missing = missing.err().unwrap();
-    assert!(missing.contains("imdb/none") && missing.contains("is complete"), "{missing}");
+    assert!(missing.contains("imdb/none") && missing.contains("did not come with"), "{missing}");
 }
 
 #[test]

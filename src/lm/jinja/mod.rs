@@ -43,7 +43,7 @@ pub(super) fn render(source: &str, values: Value) -> Result<String, Error> {
     let mut code = CodeGenerator::new(NAME, source);
     code.compile_stmt(&parse(source, NAME, syntax()?)?);
     let (mut instructions, _) = code.finish();
-    // An operator of the engine does not pay.
+    // The engine's own ~ makes its text before it pays; a function of ours takes its place.
     let mut at = 0;
     while let Some(instruction) = instructions.get_mut(at) {
         if matches!(instruction, Instruction::StringConcat) {
