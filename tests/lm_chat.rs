@@ -100,7 +100,7 @@ fn filters_take_what_jinja_s_take() {
             "1 - 2aa\n  b",
         ),
         (
-            "{{ {'k': [1, 'ä']} | tojson }}{{ ['a', 'B'] | map('upper') | list }}",
+            "{{ {'k': [1, 'ä']} | tojson(ensure_ascii=false) }}{{ ['a', 'B'] | map('upper') | list }}",
             "{\"k\": [1, \"ä\"]}['A', 'B']",
         ),
         (
@@ -179,6 +179,10 @@ fn templates_that_make_much_of_little_are_stopped() {
     for (template, said) in [
         ("{{ (['a'] * 1000000) ~ '' }}", "a list, * and ~"),
         ("{{ debug() }}", "debug"),
+        (
+            "{{ [1] | tojson(indent=4) }}",
+            "tojson: too many arguments: unknown keyword argument 'indent'",
+        ),
         ("{{ raise_exception(['a' * 1000000] * 20000) }}", "string"),
         ("{{ [['a' * 1000000] * 20000] | pprint }}", "pprint"),
     ] {

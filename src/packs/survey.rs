@@ -244,13 +244,8 @@ impl Surveyor<'_, '_> {
             Ok(Some(local)) => match measure(&local, precision) {
                 Ok(size) => entry.set_here(size),
                 Err(problem) => {
-                    // What the cache has spoilt, a download mends.
-                    let spoilt = part.order().and_then(|order| self.damaged_bytes(&order));
-                    if spoilt.is_some() {
-                        entry.presence = Presence::ToDownload;
-                        entry.missing_bytes = spoilt;
-                    }
                     entry.problem = Some(problem);
+                    self.look_for_damage(part, &mut entry);
                 }
             },
             Ok(None) => self.inquire(part, precision, &mut entry),
@@ -259,10 +254,22 @@ impl Surveyor<'_, '_> {
         entry
     }
 
-    /// Bytes of the files that are no longer what came from the hub; none if all of them are.
-    fn damaged_bytes(&self, order: &Order) -> Option<u64> {
-        let damaged = self.inquirer.hub.review(order, self.inquirer.cancelled).damaged;
-        damaged.iter().map(|file| file.bytes).reduce(u64::saturating_add)
+    /// What no longer is what came from the hub, a download mends; how large it was, the hub knows.
+    fn look_for_damage(&mut self, part: &Part<'_>, entry: &mut Entry) {
+        let Some(order) = part.order() else { return };
+        let damaged = self.inquirer.hub.review(&order, self.inquirer.cancelled).damaged;
+        if damaged.is_empty() {
+            return;
+        }
+        entry.presence = Presence::ToDownload;
+        match self.inquirer.ask(order) {
+            Some(Ok(inquiry)) => {
+                let there = damaged.iter().map(|file| file.bytes).fold(0, u64::saturating_add);
+                entry.missing_bytes = Some(inquiry.missing_bytes.max(there));
+            }
+            Some(Err(problem)) => entry.problem = Some(problem),
+            None => {}
+        }
     }
 
     /// The part's files; none if they are to be downloaded.

@@ -270,6 +270,13 @@ fn a_new_run_is_seen_from_its_first_word() {
     let figures = bench.window.get_by_label_contains("Unguided Gold").rect();
     let written = (heading.bottom() - top(&bench)) / (figures.top() - heading.bottom());
     assert!((0.5..3.0).contains(&written), "{written} pages are above");
+    // And its last line, which comes with the end of the run.
+    let long = " new".repeat(450);
+    bench.engine.done(run, &request, &[&long, &long], StopReason::MaxTokens);
+    bench.window.run();
+    let mut texts = bench.window.query_all_by_label_contains("This movie was new new");
+    let end = texts.next().expect("the text").rect().bottom();
+    assert!(end < figures.top(), "{end} {figures:?}");
 }
 
 /// A narrow window leaves out what does not fit, and nothing lies over anything else.

@@ -23,7 +23,7 @@ use crate::app::token_card::TokenCard;
 use crate::app::widgets::{chip, marker, segmented, within};
 use crate::guidance::settings::Arm;
 use crate::guidance::trace::ArmTrace;
-use crate::worker::protocol::PackInfo;
+use crate::worker::protocol::{PackInfo, RunId};
 
 /// Width of the scale of colours with its numbers, and of the button for another column.
 const LEGEND: f32 = 230.0;
@@ -226,19 +226,22 @@ impl Card<'_> {
     /// Scrolls to what a run writes above what is left of the one before; with every token once, so
     /// that a person can look elsewhere meanwhile.
     fn keep_in_sight(&self, ui: &Ui, view: &ArmView, galley: &Galley, at: Pos2) {
-        let run = self.session.run.as_ref().filter(|run| run.is_active()).map(|run| run.id);
-        let state = (run, view.report.tokens.len());
+        let run = self.session.run.as_ref().filter(|run| run.origin == Origin::Own);
+        let Some(run) = run else { return };
+        let rest = view.ghost_tail().chars().count();
+        let state = (run.id, rest > 0, view.report.tokens.len());
         let id = ui.scope_id().with("written");
         let before = ui.data_mut(|data| {
-            let before = data.get_temp(id);
+            let before = data.get_temp::<(RunId, bool, usize)>(id);
             data.insert_temp(id, state);
             before
         });
-        let ghost = view.ghost_tail().chars().count();
-        if run.is_none() || ghost == 0 || before == Some(state) {
+        // Once nothing is left of the one before, the area itself follows the end.
+        let was_above = before.is_some_and(|(id, above, _)| id == run.id && above);
+        if before == Some(state) || !(rest > 0 || was_above) {
             return;
         }
-        let letters = galley.job.text.chars().count().saturating_sub(ghost);
+        let letters = galley.job.text.chars().count().saturating_sub(rest);
         let end = galley.pos_from_cursor(CCursor::new(letters)).translate(at.to_vec2());
         // As much of what stands before it as there is room for.
         let room = ui.clip_rect().height() - end.height();

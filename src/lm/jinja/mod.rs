@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 
 use minijinja::machinery::{CodeGenerator, Instruction, eval, make_string_output, parse};
 use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Kwargs;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
 
 use crate::words::excerpt;
 
@@ -77,10 +79,16 @@ fn raise_exception(reason: &str) -> Result<Value, Error> {
     Err(refuse(excerpt(reason, LONGEST_REASON)))
 }
 
-/// JSON with the spaces that Python puts, for those are what models were tuned on.
-fn python_json(value: Value) -> Result<String, Error> {
+/// JSON as transformers makes it for its templates: the spaces are those that Python puts, for those
+/// are what models were tuned on.
+fn python_json(value: Value, options: Kwargs) -> Result<String, Error> {
+    // Python's default is another; transformers' is this one.
+    if options.get::<Option<bool>>("ensure_ascii")? == Some(true) {
+        return Err(refuse("tojson(ensure_ascii=True) is not supported".to_owned()));
+    }
+    options.assert_all_used().map_err(|e| refuse(format!("tojson: {e}")))?;
     struct Spaced;
-    impl serde_json::ser::Formatter for Spaced {
+    impl Formatter for Spaced {
         fn begin_array_value<W: ?Sized + std::io::Write>(
             &mut self,
             writer: &mut W,
@@ -105,7 +113,7 @@ fn python_json(value: Value) -> Result<String, Error> {
         }
     }
     let mut bytes = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(&mut bytes, Spaced);
+    let mut serializer = Serializer::with_formatter(&mut bytes, Spaced);
     let bad = |what: String| Error::new(ErrorKind::BadSerialization, what);
     value.serialize(&mut serializer).map_err(|error| bad(error.to_string()))?;
     String::from_utf8(bytes).map_err(|error| bad(error.to_string()))
