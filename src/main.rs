@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     match cli::run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("ivg-playground: {}", one_line(&error));
+            cli::note(format_args!("ivg-playground: {}", one_line(&error)));
             ExitCode::from(2)
         }
     }

@@ -111,6 +111,24 @@ fn refusals_are_one_line_and_status_two() {
     assert!(refused(&["generate", "--prompt", &long]).contains("shorten the prompt"));
 }
 
+/// Whoever reads has heard enough, as `head` has: that is no panic.
+#[cfg(unix)]
+#[test]
+fn a_reader_may_leave() {
+    for args in [&["models", "list", "--offline"][..], &["models", "check"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ivg-playground"));
+        let out = command.args(args).stdout(writer).output().unwrap();
+        assert!(out.status.success() && out.stderr.is_empty(), "{args:?} {out:?}");
+    }
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ivg-playground"));
+    let status = command.args(["models", "check", "--pack", "/none"]).stderr(writer).output();
+    assert_eq!(status.unwrap().status.code(), Some(2));
+}
+
 /// A base alone generates without a word about guidance; whoever names the file means its folder.
 #[test]
 fn a_pack_runs_with_the_roles_it_has() {

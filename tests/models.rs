@@ -77,7 +77,11 @@ fn a_good_pack_has_no_faults() {
 #[test]
 fn every_damage_is_found_without_loading() {
     type Damage = fn(&Path);
-    let cases: [(Damage, &[&str]); 15] = [
+    let cases: [(Damage, &[&str]); 16] = [
+        (
+            |d| fs::remove_file(d.join("value/config.json")).unwrap(),
+            &["value", "a head alone stands on another role's model", "trunk"],
+        ),
         (
             |d| {
                 let whole = Tensor::zeros(32, DType::I64, &Device::Cpu).unwrap();

@@ -1,6 +1,6 @@
 //! The numbers under a response, and how far each is from the first column's.
 
-use eframe::egui::{Align2, Rect, Role, Sense, Ui, WidgetInfo, vec2};
+use eframe::egui::{Align2, FontId, Rect, Role, Sense, Ui, WidgetInfo, vec2};
 
 use super::theme::{Palette, space, text};
 use crate::guidance::trace::ArmTrace;
@@ -171,6 +171,14 @@ struct Written {
     difference: Option<String>,
 }
 
+impl Written {
+    /// A word where a figure would stand is as small as those around it.
+    fn font(&self) -> FontId {
+        let is_word = self.number.starts_with(char::is_alphabetic);
+        if is_word { text::small() } else { text::figure() }
+    }
+}
+
 impl Figures<'_> {
     /// Shows them from the upper left corner of `place`.
     pub fn show(&self, ui: &mut Ui, place: Rect, grid: Grid) {
@@ -219,7 +227,7 @@ impl Figures<'_> {
         painter.text(cell.left_top(), Align2::LEFT_TOP, measure.name, text::small(), p.weak);
         let ink = if written.is_known { p.text } else { p.weak };
         let (foot, align) = (cell.left_bottom(), Align2::LEFT_BOTTOM);
-        let shown = painter.text(foot, align, &written.number, text::figure(), ink);
+        let shown = painter.text(foot, align, &written.number, written.font(), ink);
         if let Some(difference) = &written.difference {
             let at = shown.right_bottom() + vec2(6.0, -1.0);
             painter.text(at, align, format!("Δ {difference}"), text::small(), p.weak);
@@ -237,7 +245,7 @@ impl Figures<'_> {
         let compared = self.reference.is_some() && line.width() >= TIGHT;
         let column = if compared { line.left() + 0.68 * line.width() } else { line.right() };
         let at = line.right_center() - vec2(line.right() - column, 0.0);
-        painter.text(at, Align2::RIGHT_CENTER, &written.number, text::figure(), ink);
+        painter.text(at, Align2::RIGHT_CENTER, &written.number, written.font(), ink);
         if let Some(difference) = written.difference.as_ref().filter(|_| compared) {
             let words = format!("Δ {difference}");
             painter.text(line.right_center(), Align2::RIGHT_CENTER, words, text::small(), p.weak);

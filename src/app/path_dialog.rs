@@ -84,6 +84,8 @@ pub struct PathDialog {
     path: String,
     /// Whether a person has decided on the path, which is then looked at once more.
     is_decided: bool,
+    /// Whether anything was typed or tried: what is proposed is not found fault with.
+    is_touched: bool,
     /// Why the path does not serve, as far as the disk has been heard: the words stay while it is
     /// asked about the next letter.
     refusal: Option<&'static str>,
@@ -104,7 +106,7 @@ impl PathDialog {
     /// A dialog that proposes `name` in the folder where documents are kept.
     pub fn new(purpose: Purpose, name: &str) -> Self {
         let path = folder().join(name).display().to_string();
-        Self { purpose, path, is_decided: false, refusal: None, is_new: true }
+        Self { purpose, path, is_touched: false, is_decided: false, refusal: None, is_new: true }
     }
 
     /// Why the path does not serve.
@@ -163,9 +165,10 @@ impl PathDialog {
             let entered = edit.lost_focus() && ui.input(|i| i.key_pressed(Key::Enter));
             let path = expanded(self.path.trim());
             if edit.changed() {
-                self.is_decided = false;
+                (self.is_decided, self.is_touched) = (false, true);
             }
             if entered {
+                self.is_touched = true;
                 places.look_again();
                 self.is_decided = true;
             }
@@ -182,7 +185,8 @@ impl PathDialog {
             // Its line is there at all times, so that nothing moves.
             let ink = Palette::of(ui).danger;
             let refusal = self.refusal;
-            ui.label(RichText::new(refusal.unwrap_or(" ")).font(text::small()).color(ink));
+            let words = refusal.filter(|_| self.is_touched);
+            ui.label(RichText::new(words.unwrap_or(" ")).font(text::small()).color(ink));
             ui.horizontal(|ui| {
                 self.is_decided |= primary_button(ui, verb, 96.0, refusal.is_none()).clicked();
                 if self.is_decided && reason == Reason::Serves {

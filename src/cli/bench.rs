@@ -28,14 +28,14 @@ pub fn run(args: &Args, pack: &Pack) -> anyhow::Result<()> {
 
 fn print(r: &BenchReport) {
     let runs = counted(r.repetitions, "run");
-    println!("pack {}, {}, medians of {runs}\n", r.pack, r.device);
-    println!("{:<28}{:>12}", "", "tokens/s");
-    println!("{:<28}{:>12.0}", "prefill, 128 tokens", r.prefill_tokens_per_second);
+    say!("pack {}, {}, medians of {runs}\n", r.pack, r.device);
+    say!("{:<28}{:>12}", "", "tokens/s");
+    say!("{:<28}{:>12.0}", "prefill, 128 tokens", r.prefill_tokens_per_second);
     for d in &r.decode {
-        let rows = if d.rows == 1 { "row" } else { "rows" };
-        println!("{:<28}{:>12.0}", format!("decode, {} {rows}", d.rows), d.tokens_per_second);
+        let rows = format!("decode, {}", counted(d.rows, "row"));
+        say!("{rows:<28}{:>12.0}", d.tokens_per_second);
     }
-    let ivg = format!("IVG, {} rows, {} tokens", r.ivg.rows, r.ivg.max_tokens);
-    println!("{ivg:<28}{:>12.0}   {:.2} s a run", r.ivg.tokens_per_second, r.ivg.seconds);
-    println!("\n16 rows give {:.1} times the tokens/s of one", r.batch_gain);
+    let ivg = format!("IVG, {}, {} tokens", counted(r.ivg.rows, "row"), r.ivg.max_tokens);
+    say!("{ivg:<28}{:>12.0}   {:.2} s a run", r.ivg.tokens_per_second, r.ivg.seconds);
+    say!("\n16 rows give {:.1} times the tokens/s of one", r.batch_gain);
 }

@@ -9,8 +9,8 @@ pub struct DownloadBar {
     bar: ProgressBar,
     /// Whether anything had to be downloaded.
     pub was_needed: bool,
-    /// The trouble that was told last where there is no terminal.
-    told: Option<String>,
+    /// The wait that was told last where there is no terminal: why, and how long it was to be yet.
+    told: Option<(String, f64)>,
 }
 
 impl DownloadBar {
@@ -26,11 +26,15 @@ impl DownloadBar {
         self.bar.set_length(progress.total_bytes);
         self.bar.set_position(progress.done_bytes);
         self.bar.set_message(progress.to_string());
-        let trouble = progress.pause.as_ref().map(|pause| pause.problem.clone());
-        if self.bar.is_hidden() && trouble.is_some() && trouble != self.told {
-            eprintln!("{progress}");
+        let wait = progress.pause.as_ref().map(|p| (p.problem.clone(), p.seconds_left));
+        let is_same = match (&wait, &self.told) {
+            (Some((problem, left)), Some((before, had))) => problem == before && left <= had,
+            (wait, _) => wait.is_none(),
+        };
+        if self.bar.is_hidden() && !is_same {
+            tell!("{progress}");
         }
-        self.told = trouble;
+        self.told = wait;
     }
 
     pub fn clear(&self) {

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use anyhow::{Context, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use ivg_playground::guidance::settings::ValueSource;
 use ivg_playground::lab::eval::{self, EvalArm, MAX_SEEDS, Plan, Record, Store, Summary};
 use ivg_playground::packs::{Manifest, Pack};
 use ivg_playground::words::counted;
@@ -48,7 +49,7 @@ pub struct Args {
 pub fn run(args: &Args, pack: &Pack) -> anyhow::Result<()> {
     let plan = plan(args, pack)?;
     if pack.judge.is_none() {
-        eprintln!("this pack has no judge: texts are made and measured, but not judged");
+        tell!("this pack has no judge: texts are made and measured, but not judged");
     }
     let (mut store, mut records) = open(args, &plan)?;
     let stopped = stop_on_interrupt()?;
@@ -89,7 +90,11 @@ fn plan(args: &Args, pack: &Pack) -> anyhow::Result<Plan> {
     settings.validate()?;
     let possible = |arm: &EvalArm| arm.is_possible(pack, &settings);
     let arms = if args.arms.is_empty() {
-        EvalArm::ALL.into_iter().filter(possible).collect()
+        // Where chunks are ranked by implicit values anyway, that is one arm and not two.
+        let is_again = |arm: &EvalArm| {
+            *arm == EvalArm::ChunkImplicit && settings.value_source == ValueSource::Implicit
+        };
+        EvalArm::ALL.into_iter().filter(|arm| possible(arm) && !is_again(arm)).collect()
     } else {
         if let Some(arm) = args.arms.iter().find(|arm| !possible(arm)) {
             bail!("the pack has not the models for arm {}; leave it out", arm.name());
@@ -126,7 +131,7 @@ fn open(args: &Args, plan: &Plan) -> anyhow::Result<(Option<Store>, Vec<Record>)
     }
     let resumed = Store::resume(folder, plan)?;
     if resumed.dropped > 0 {
-        eprintln!("{} damaged lines of texts.jsonl are made again", resumed.dropped);
+        tell!("{} of texts.jsonl made again", counted(resumed.dropped, "damaged line"));
     }
     Ok((Some(resumed.store), resumed.records))
 }
@@ -143,8 +148,8 @@ fn progress(plan: &Plan, done: usize) -> ProgressBar {
 fn print(summary: &Summary) {
     let Summary { pack, texts, prompts, seeds, .. } = summary;
     let (prompts, seeds) = (counted(*prompts, "prompt"), counted(*seeds as usize, "seed"));
-    println!("pack {pack}, {prompts}, {seeds}, {}\n", counted(*texts, "text"));
-    println!(
+    say!("pack {pack}, {prompts}, {seeds}, {}\n", counted(*texts, "text"));
+    say!(
         "{:<28}{:>22}{:>10}{:>7}{:>7}{:>12}{:>9}{:>9}{:>8}",
         "",
         "gold reward, 95%",
@@ -165,7 +170,7 @@ fn print(summary: &Summary) {
             _ => "no judge".into(),
         };
         let positive = a.share_positive.map_or("–".into(), |s| format!("{:.1}%", s * 100.0));
-        println!(
+        say!(
             "{:<28}{gold:>22}{positive:>10}{:>7.1}{:>7.1}{:>12.3}{:>9.3}{:>9.2}{:>8.0}",
             a.label,
             a.kl_nats,
@@ -176,7 +181,7 @@ fn print(summary: &Summary) {
             a.sampled_tokens
         );
     }
-    println!(
+    say!(
         "\ngold reward: log-odds of praise, by the pack's judge; KL ≤: nats from the base, tokens \
          and\nchoice together; ppl: perplexity under the base; distinct-2: different bigrams among \
          those of\nall texts, and of one text; seconds and sampled tokens a response"

@@ -1,6 +1,5 @@
 //! `ivg-playground generate`: one prompt, some arms, texts and values on standard output.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
@@ -58,17 +57,15 @@ pub fn run(args: &Args, pack: PackSource, device: DeviceChoice) -> anyhow::Resul
     let trace = generate(&link, request)?;
     match &args.json {
         Some(path) if path == Path::new("-") => {
-            let json = trace_file::to_json(&trace)?;
-            let mut out = std::io::stdout().lock();
-            let written = out.write_all(json.as_bytes()).and_then(|()| out.flush());
-            written.context("cannot write the trace")
+            say!("{}", trace_file::to_json(&trace)?.trim_end());
         }
         Some(path) => {
             trace_file::write(path, &trace)?;
-            print(&trace)
+            print(&trace);
         }
         None => print(&trace),
     }
+    Ok(())
 }
 
 /// Loads the pack.
@@ -81,7 +78,7 @@ fn load(link: &Link, pack: PackSource) -> anyhow::Result<PackInfo> {
             Event::Loading { .. } => bar.clear(),
             Event::Loaded(info) => {
                 if let Some(note) = &info.device_note {
-                    eprintln!("{note}");
+                    tell!("{note}");
                 }
                 return Ok(info);
             }
@@ -107,13 +104,11 @@ fn generate(link: &Link, request: Request) -> anyhow::Result<Trace> {
     Err(anyhow!("the worker ended"))
 }
 
-fn print(trace: &Trace) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
+fn print(trace: &Trace) {
     for arm in &trace.arms {
-        writeln!(out, "── {} {}", arm.name, figures(arm))?;
-        writeln!(out, "{}\n", visible(&joined(&trace.prompt, &arm.text)))?;
+        say!("── {} {}", arm.name, figures(arm));
+        say!("{}\n", visible(&joined(&trace.prompt, &arm.text)));
     }
-    Ok(())
 }
 
 fn figures(arm: &ArmTrace) -> String {

@@ -1,5 +1,8 @@
 //! Arguments, and what each of them starts.
 
+#[macro_use]
+mod out;
+
 mod bench;
 mod download_bar;
 mod eval;
@@ -20,6 +23,7 @@ use ivg_playground::packs::{DeviceChoice, Pack, PackSource, Step};
 use tracing_subscriber::EnvFilter;
 
 use self::download_bar::DownloadBar;
+pub use self::out::note;
 
 /// Integrated Value Guidance: a language model's text, unguided and guided, side by side.
 #[derive(Parser)]
@@ -61,7 +65,7 @@ pub fn run() -> anyhow::Result<()> {
         Ok(cli) => cli,
         Err(e) if e.use_stderr() => return Err(one_line(&e)),
         Err(help) => {
-            print!("{help}");
+            say!("{}", help.to_string().trim_end());
             return Ok(());
         }
     };
@@ -105,7 +109,7 @@ fn load_pack(source: &PackSource, device: DeviceChoice) -> anyhow::Result<Pack> 
     bar.clear();
     let pack = pack?;
     if let Some(note) = &pack.device_note {
-        eprintln!("{note}");
+        tell!("{note}");
     }
     Ok(pack)
 }
@@ -134,7 +138,7 @@ fn check_writable(file: Option<&Path>) -> anyhow::Result<()> {
 /// `print` shows the same to people.
 fn deliver(json: &str, file: Option<&Path>, print: impl FnOnce()) -> anyhow::Result<()> {
     match file {
-        Some(path) if path == Path::new("-") => println!("{json}"),
+        Some(path) if path == Path::new("-") => say!("{json}"),
         Some(path) => {
             let failed = || format!("cannot write {}", path.display());
             std::fs::write(path, format!("{json}\n")).with_context(failed)?;

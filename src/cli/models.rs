@@ -86,22 +86,22 @@ fn list(args: &ListArgs, pack: Option<PackSource>, hub: &Hub) -> anyhow::Result<
 }
 
 /// Prints a line, whatever the names in it hold.
-macro_rules! say {
-    ($($words:tt)*) => { println!("{}", one_line(&format!($($words)*))) };
+macro_rules! list {
+    ($($words:tt)*) => { say!("{}", one_line(&format!($($words)*))) };
 }
 
 fn print(pack: &Survey, free: Option<u64>) {
     let licence = pack.licence.as_deref().unwrap_or("licence not named");
-    say!("{} · {licence} · {}", pack.name, pack.folder.display());
-    say!("{}", pack.description);
-    say!("  {:<16}{:<12}{:>9}{:>12}{:>9}   from", "", "", "files", "weights", "memory");
+    list!("{} · {licence} · {}", pack.name, pack.folder.display());
+    list!("{}", pack.description);
+    list!("  {:<16}{:<12}{:>9}{:>12}{:>9}   from", "", "", "files", "weights", "memory");
     for model in &pack.models {
         print_model(model);
     }
     if let Some(missing) = pack.missing_bytes().filter(|missing| *missing > 0) {
         let folder = pack.folder.display();
         let missing = bytes(missing);
-        say!("  {missing} to download: ivg-playground models download --pack {folder}");
+        list!("  {missing} to download: ivg-playground models download --pack {folder}");
     }
     let fits = match (pack.held_bytes(), free) {
         (Some(held), Some(free)) => {
@@ -113,8 +113,8 @@ fn print(pack: &Survey, free: Option<u64>) {
         }
         (None, _) => "memory is not known before everything is here".to_owned(),
     };
-    say!("  {fits}");
-    println!();
+    list!("  {fits}");
+    say!("");
 }
 
 fn print_model(model: &Entry) {
@@ -126,7 +126,7 @@ fn print_model(model: &Entry) {
         Kind::Head => format!("{} head", model.role),
     };
     if let Some(other) = model.same_as {
-        say!("  {role:<16}same model as {other}");
+        list!("  {role:<16}same model as {other}");
         return;
     }
     let presence = match model.presence {
@@ -134,7 +134,7 @@ fn print_model(model: &Entry) {
         Presence::ToDownload => "to download",
         Presence::Broken => "broken",
     };
-    say!(
+    list!(
         "  {role:<16}{presence:<12}{:>9}{:>12}{:>9}   {}{}",
         size(model.file_bytes),
         model.parameters.map_or_else(unknown, weights),
@@ -143,7 +143,7 @@ fn print_model(model: &Entry) {
         model.licence.as_ref().map_or(String::new(), |licence| format!(" ({licence})")),
     );
     if let Some(problem) = &model.problem {
-        say!("    {problem}");
+        list!("    {problem}");
     }
 }
 
@@ -151,7 +151,7 @@ fn inspect(source: &PackSource, hub: &Hub) -> anyhow::Result<()> {
     let stopped = stop_on_interrupt()?;
     let findings = check(source, hub, &|| stopped.load(Ordering::Relaxed));
     for finding in &findings {
-        println!("{:<6}{}", finding.verdict, finding.text);
+        say!("{:<6}{}", finding.verdict, finding.text);
     }
     if stopped.load(Ordering::Relaxed) {
         bail!("stopped before everything was looked at");
@@ -174,9 +174,9 @@ fn download(source: &PackSource, hub: &Hub, update: bool) -> anyhow::Result<()> 
     let (_, manifest) = source.open()?;
     let name = manifest.name;
     if bar.was_needed {
-        println!("{name}: downloaded and verified");
+        say!("{name}: downloaded and verified");
     } else {
-        println!("{name}: everything is here");
+        say!("{name}: everything is here");
     }
     Ok(())
 }

@@ -10,7 +10,7 @@ use ivg_playground::lab::strip::{
     self, Abilities, Curve, Dial, MAX_REPEATS, Measure, Plan, Point, REPEATS, Strip,
 };
 use ivg_playground::packs::Pack;
-use ivg_playground::words::{counted, excerpt, plain, settings_line};
+use ivg_playground::words::{counted, excerpt, plain, settings_line, visible};
 use serde::Serialize;
 
 use super::interrupt::stop_on_interrupt;
@@ -80,18 +80,18 @@ fn print(pack: &str, strip: &Strip) {
     let plan = &strip.plan;
     let Plan { prompt, repeats, .. } = plan;
     let seeds = counted(*repeats as usize, "seed");
-    println!("pack {pack}, {prompt:?}, {seeds} from {}", plan.settings.seed);
+    say!("pack {pack}, {prompt:?}, {seeds} from {}", plan.settings.seed);
     for curve in &strip.curves {
         print_curve(plan, curve);
     }
     for left_out in &plan.left_out {
-        println!("\n{}: left out. {}", left_out.dial.label(), left_out.reason);
+        say!("\n{}: left out. {}", left_out.dial.label(), left_out.reason);
     }
     let height = match plan.measure {
         Measure::Gold => "gold: mean log-odds of praise, by the pack's judge",
         Measure::Value => "value: mean V of the responses, for want of a judge",
     };
-    println!(
+    say!(
         "\n{height}; ±: its standard error; KL ≤: most\nnats from the base, tokens and choice \
          together; ppl: perplexity under the base; text: of\nthe first seed; •: as set"
     );
@@ -99,8 +99,8 @@ fn print(pack: &str, strip: &Strip) {
 
 fn print_curve(plan: &Plan, curve: &Curve) {
     let dial = curve.dial;
-    println!("\n{}, at {}", dial.label(), held(dial, &plan.settings));
-    println!(
+    say!("\n{}, at {}", dial.label(), held(dial, &plan.settings));
+    say!(
         "  {:>6}{:>9}{:>8}{:>8}{:>8}   text",
         dial.symbol(),
         plan.measure.name(),
@@ -110,7 +110,7 @@ fn print_curve(plan: &Plan, curve: &Curve) {
     );
     for point in &curve.points {
         let mark = if point.setting == dial.of(&plan.settings) { "•" } else { " " };
-        println!("{mark} {}", line(point));
+        say!("{mark} {}", line(point));
     }
 }
 
@@ -120,7 +120,8 @@ fn line(point: &Point) -> String {
         Some(v) => format!("{v:.decimals$}"),
         None => "–".into(),
     };
-    let text = point.samples.first().map(|s| excerpt(&s.text, EXCERPT)).unwrap_or_default();
+    let text = point.samples.first().map(|s| excerpt(&visible(&s.text), EXCERPT));
+    let text = text.unwrap_or_default();
     format!(
         "{:>6}{:>9}{:>8}{:>8}{:>8}   {text}",
         plain(point.setting.into()),

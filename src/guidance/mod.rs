@@ -49,7 +49,8 @@ pub enum GuidanceError {
     /// β or implicit values without a pair.
     #[error(
         "this pack has no tuned/untuned pair, which token guidance β and implicit values stand \
-         on; set β to 0 and rank by explicit values, or choose another arm or another pack"
+         on; choose another arm or another pack, or, where there is a value model, β 0 and \
+         explicit values"
     )]
     NoPair,
     /// A search by explicit value without a value model.

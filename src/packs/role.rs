@@ -185,6 +185,12 @@ impl<'a> Part<'a> {
             Local::Gguf(_) => found.is_file(),
         };
         if is_there {
+            if self.role == "value" && self.need == Need::Model && is_bare_head(&local) {
+                let reason = "holds no config.json: a head alone stands on another role's model; \
+                              say which with trunk"
+                    .to_owned();
+                return Err(PackError::Place { role: self.role, path: found, reason });
+            }
             let lone = lone_gguf(&local).filter(|_| self.need == Need::Model);
             if let Some(file) = lone {
                 let reason = format!("holds no config.json, but {file}; name that file itself");
@@ -204,6 +210,12 @@ impl<'a> Part<'a> {
         };
         Err(PackError::Place { role: self.role, path: found, reason: reason.to_owned() })
     }
+}
+
+/// Whether a folder holds weights and says nothing of the model under them.
+fn is_bare_head(local: &Local) -> bool {
+    let Local::Folder(folder) = local else { return false };
+    folder.join("model.safetensors").is_file() && !folder.join("config.json").exists()
 }
 
 /// The name of a `.gguf` file in a folder that is no model by itself.

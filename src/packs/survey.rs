@@ -258,10 +258,10 @@ impl Surveyor<'_, '_> {
     fn look_for_damage(&mut self, part: &Part<'_>, entry: &mut Entry) {
         let Some(order) = part.order() else { return };
         let damaged = self.inquirer.hub.review(&order, self.inquirer.cancelled).damaged;
-        if damaged.is_empty() {
-            return;
-        }
+        let Some(first) = damaged.first() else { return };
         entry.presence = Presence::ToDownload;
+        entry.problem =
+            Some(format!("{} of {} is damaged; a download replaces it", first.name, order.model));
         match self.inquirer.ask(order) {
             Some(Ok(inquiry)) => {
                 let there = damaged.iter().map(|file| file.bytes).fold(0, u64::saturating_add);
@@ -304,6 +304,11 @@ impl Surveyor<'_, '_> {
 }
 
 impl Entry {
+    /// Whether it came from the hub and is here.
+    pub fn has_come(&self) -> bool {
+        self.from_hub && self.presence == Presence::Here
+    }
+
     fn set_here(&mut self, size: Size) {
         self.presence = Presence::Here;
         self.file_bytes = Some(size.disk_bytes);

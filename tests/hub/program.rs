@@ -176,7 +176,7 @@ fn a_file_that_rots_in_the_cache_is_found() {
     let value = format!("home/hub/models--tiny--value/snapshots/{COMMIT}/model.safetensors");
     fs::OpenOptions::new().write(true).open(case.path(&value)).unwrap().set_len(1000).unwrap();
     let list = out(&case.run(&["models", "list"]));
-    assert!(list.contains("to download") && list.contains("download it again"), "{list}");
+    assert!(list.contains("to download") && list.contains("is damaged; a download"), "{list}");
     case.server.forget();
     assert!(out(&case.run(&["models", "download"])).contains("tiny: downloaded and verified"));
     assert_eq!(case.server.starts("model.safetensors"), [None, None]);

@@ -52,8 +52,9 @@ impl LowerPanel<'_> {
         if self.is_hidden() {
             return HEADING + 2.0 * space::M + space::XS;
         }
-        let least = if self.presenting { 190.0 } else { 200.0 };
-        (room * 0.38).clamp(least, 380.0)
+        // An audience reads: on the stage the texts come first.
+        let (share, least) = if self.presenting { (0.32, 140.0) } else { (0.38, 200.0) };
+        (room * share).clamp(least, 380.0)
     }
 
     fn is_hidden(&self) -> bool {

@@ -104,7 +104,7 @@ impl ModelsList<'_> {
                     self.card(ui, shelved, actions);
                 });
                 if let Some((_, number)) = fresh {
-                    show_once(&card.response, *number);
+                    show_once(&card.response, *number, ui.clip_rect().height());
                 }
             }
         });
@@ -230,6 +230,9 @@ impl ModelsList<'_> {
                 "Download the rest and load".to_owned()
             }
             (true, Some(missing)) => format!("Download {} and load", bytes(missing)),
+            (true, None) if survey.models.iter().any(Entry::has_come) => {
+                "Download the rest and load".to_owned()
+            }
             (true, None) => "Download and load".to_owned(),
         };
         let button = ui.add_enabled(reason.is_none(), Button::new(&label));
@@ -273,7 +276,7 @@ fn stop_button(ui: &mut Ui, actions: &mut Vec<Action>) {
 }
 
 /// Scrolls to a card that has just come onto the list; a person may scroll away from it.
-fn show_once(card: &Response, number: u64) {
+fn show_once(card: &Response, number: u64, room: f32) {
     let shown = Id::unique("the pack that was scrolled to");
     let was_shown = card.ctx.data_mut(|data| {
         let before = data.get_temp::<u64>(shown);
@@ -281,7 +284,9 @@ fn show_once(card: &Response, number: u64) {
         before == Some(number)
     });
     if !was_shown {
-        card.scroll_to_me(Some(Align::Center));
+        // Of one that is too tall, the end, where its button is.
+        let is_tall = card.rect.height() > room;
+        card.scroll_to_me(Some(if is_tall { Align::Max } else { Align::Center }));
     }
 }
 

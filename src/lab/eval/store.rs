@@ -3,10 +3,11 @@
 
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::{EvalError, Plan, Record, Summary};
+use crate::text::open_file;
 
 /// An eval's folder, open for more texts.
 #[derive(Debug)]
@@ -101,7 +102,7 @@ fn plan_of(folder: &Path) -> Result<Option<Plan>, EvalError> {
         file: file.to_owned(),
         reason: format!("{reason}; name another folder with --out"),
     };
-    let text = match std::fs::read(&file) {
+    let text = match read(&file) {
         Ok(text) => text,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound && texts.exists() => {
             return Err(damaged(&texts, "its plan.json is missing"));
@@ -113,9 +114,16 @@ fn plan_of(folder: &Path) -> Result<Option<Plan>, EvalError> {
     plan.map(Some).map_err(|e| damaged(&file, &format!("not a plan of this program ({e})")))
 }
 
+/// All of a file, if it is one.
+fn read(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open_file(file)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
 /// The undamaged texts of `plan`, each once, and how many other lines there were.
 fn read_texts(file: &Path, plan: &Plan) -> Result<(Vec<Record>, usize), EvalError> {
-    let bytes = std::fs::read(file).map_err(|source| failed(file, source))?;
+    let bytes = read(file).map_err(|source| failed(file, source))?;
     let (mut records, mut dropped, mut seen) = (Vec::new(), 0, HashSet::new());
     for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
         match Record::from_line(line).filter(|r| plan.contains(r) && seen.insert(r.key())) {

@@ -112,11 +112,11 @@ impl Tokenizer {
         let added = added_tokens(&inner);
         let mut vocab = inner.get_vocab(false);
         vocab.extend(added.iter().map(|token| (token.content.clone(), token.id)));
-        let size = vocab.values().max().map_or(0, |&id| id.saturating_add(1));
-        if size > MAX_VOCAB {
-            return Err(damaged(file, format!("it names token id {}", size - 1)));
+        let highest = vocab.values().max().copied();
+        if let Some(id) = highest.filter(|id| *id >= MAX_VOCAB) {
+            return Err(damaged(file, format!("it names token id {id}")));
         }
-        let mut tokens = vec![None; size as usize];
+        let mut tokens = vec![None; highest.map_or(0, |id| id as usize + 1)];
         for (token, id) in vocab {
             tokens[id as usize] = Some(token);
         }

@@ -27,7 +27,7 @@ impl Pickled {
         let failed = |source| LmError::Read { file: file.to_path_buf(), source };
         let length = std::fs::metadata(file).map_err(failed)?.len();
         let unreadable = |error: candle_core::Error| {
-            damaged(file, format!("not a complete PyTorch file ({error})"))
+            damaged(file, format!("not a complete PyTorch file ({})", first_line(&error)))
         };
         let tensors = PthTensors::new(file, None).map_err(unreadable)?;
         for (name, info) in tensors.tensor_infos() {
@@ -56,6 +56,11 @@ impl Pickled {
         let is_float = |dtype| matches!(dtype, DType::F32 | DType::F16 | DType::BF16);
         match self.tensors.tensor_infos().get(name) {
             Some(info) if !is_float(info.dtype) => Err(no_float(&self.file, name, &info.dtype)),
+            Some(info) if !info.layout.is_contiguous() => Err(LmError::Unsupported {
+                file: self.file.clone(),
+                what: format!("tensor '{name}', whose values do not lie in order,"),
+                instead: "saved as safetensors".into(),
+            }),
             _ => Ok(()),
         }
     }
@@ -67,7 +72,7 @@ impl Pickled {
     pub fn read(&self, name: &str) -> Result<Option<Tensor>> {
         self.check_type(name)?;
         let unreadable = |error: candle_core::Error| {
-            damaged(&self.file, format!("tensor '{name}' cannot be read ({error})"))
+            damaged(&self.file, format!("tensor '{name}' cannot be read ({})", first_line(&error)))
         };
         let Some(tensor) = self.tensors.get(name).map_err(unreadable)? else { return Ok(None) };
         let full = tensor.to_dtype(DType::F32)?.contiguous()?;
@@ -77,4 +82,9 @@ impl Pickled {
         }
         Ok(Some(full))
     }
+}
+
+/// What is wrong, without the backtrace that may follow.
+fn first_line(error: &candle_core::Error) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
