@@ -241,10 +241,11 @@ impl App {
             let lower =
                 panels::lower::LowerPanel { session, preferences, focus, below, presenting };
             let height = lower.height(room);
+            let foot = if presenting { space::M } else { space::L };
             Panel::bottom("lower")
                 .exact_size(height)
                 .show_separator_line(false)
-                .frame(canvas.inner_margin(margin(space::M as i8, space::L as i8)))
+                .frame(canvas.inner_margin(margin(space::M as i8, foot as i8)))
                 .show(ui, |ui| lower.show(ui, actions));
         }
         CentralPanel::default().frame(canvas.inner_margin(margin(space::L as i8, 0))).show(

@@ -53,7 +53,7 @@ impl LowerPanel<'_> {
             return HEADING + 2.0 * space::M + space::XS;
         }
         // An audience reads: on the stage the texts come first.
-        let (share, least) = if self.presenting { (0.32, 140.0) } else { (0.38, 200.0) };
+        let (share, least) = if self.presenting { (0.35, 164.0) } else { (0.38, 200.0) };
         (room * share).clamp(least, 380.0)
     }
 

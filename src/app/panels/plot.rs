@@ -37,6 +37,8 @@ pub struct ValuePlot<'a> {
 
 /// Height of the axis below the plot, in points.
 const AXIS: f32 = 36.0;
+/// Height of a plot below which its axes have no titles.
+const LOW: f32 = 116.0;
 /// Marks of the value axis stand at least this far apart, in points.
 const MARK_EVERY: f64 = 32.0;
 /// And those of the token axis.
@@ -115,11 +117,14 @@ impl ValuePlot<'_> {
         };
         let response = ui.scope(|ui| {
             // A single mark would be no scale.
-            let marks = (f64::from(ui.available_height() - AXIS) / MARK_EVERY).max(3.0);
+            // Where it is low, the marks want the room that titles take.
+            let is_titled = ui.available_height() >= LOW;
+            let axis = if is_titled { AXIS } else { AXIS / 2.0 };
+            let marks = (f64::from(ui.available_height() - axis) / MARK_EVERY).max(3.0);
             let columns = f64::from(ui.available_width()) / COLUMN_EVERY;
             ui.style_mut().text_styles.insert(TextStyle::Body, text::small());
             ui.visuals_mut().override_text_color = Some(p.weak);
-            axes(columns, marks, p).show(ui, draw)
+            axes(columns, marks, is_titled, p).show(ui, draw)
         });
         let (transform, mut response) = (response.inner.transform, response.inner.response);
         self.view.steer(ui, &response, &transform, whole);
@@ -209,7 +214,8 @@ fn chunks_of<'a>(slot: &Slot<'a>) -> &'a [ChunkTrace] {
 
 /// The plot without its contents. What is under the pointer is found by us, and so is how a hand
 /// moves it.
-fn axes(columns: f64, marks: f64, p: &Palette) -> Plot<'static> {
+fn axes(columns: f64, marks: f64, is_titled: bool, p: &Palette) -> Plot<'static> {
+    let title = |words: &'static str| if is_titled { words } else { "" };
     Plot::new("values")
         .allow_zoom(false)
         .allow_drag(false)
@@ -224,13 +230,17 @@ fn axes(columns: f64, marks: f64, p: &Palette) -> Plot<'static> {
         .grid_color(p.grid)
         .auto_bounds(Vec2b::FALSE)
         .custom_x_axes(vec![
-            AxisHints::new_x().label("tokens").label_spacing(Rangef::new(24.0, 40.0)),
+            AxisHints::new_x().label(title("tokens")).label_spacing(Rangef::new(24.0, 40.0)),
         ])
         .custom_y_axes(vec![
             AxisHints::new_y()
-                .label("value V(x, y≤t)")
+                .label(title("value V(x, y≤t)"))
                 .placement(HPlacement::Left)
-                .label_spacing(Rangef::new(12.0, 20.0)),
+                .label_spacing(if is_titled {
+                    Rangef::new(12.0, 20.0)
+                } else {
+                    Rangef::new(8.0, 12.0)
+                }),
         ])
         .x_grid_spacer(move |input| ruler(input, columns))
         .y_grid_spacer(move |input| ruler(input, marks))
