@@ -114,6 +114,7 @@ impl App {
                 self.shelf.forget(&source);
                 self.shelf.look(ctx, &self.preferences.added_packs, false);
             }
+            PackAction::Verify(source) => self.shelf.verify_for(ctx, source),
             PackAction::UseDevice(device) => {
                 self.preferences.device = device;
                 self.send(Command::UseDevice(device));
@@ -204,6 +205,9 @@ impl App {
                 Outcome::Saved(folder) => {
                     self.notice(ctx, format!("Saved {}", shown(&folder)), false);
                     self.add_pack(ctx, folder);
+                }
+                Outcome::Sound => {
+                    self.notice(ctx, "Every file from the hub is as it came".into(), false);
                 }
                 // Some of it may be here now.
                 Outcome::Stopped => self.shelf.look(ctx, &self.preferences.added_packs, false),

@@ -22,6 +22,8 @@ pub enum Outcome {
     Ready(PackSource),
     /// A download was stopped.
     Stopped,
+    /// What a pack has from the hub is as it came.
+    Sound,
     /// A pack was written to this folder.
     Saved(PathBuf),
     /// Something went wrong, in a sentence.
@@ -52,6 +54,8 @@ pub struct Shelf {
     pub fetching: Option<Fetching>,
     /// A pack that is downloaded once the hub has said how large it is.
     pub measuring: Option<PackSource>,
+    /// A pack whose files are read over because a person wants to know how they are.
+    pub verifying: Option<PackSource>,
     /// A pack so large that a person is asked first.
     pub in_question: Option<PackSource>,
     /// A pack that is opened once it was looked at.
@@ -128,6 +132,12 @@ impl Shelf {
     /// A pack would not load: what it has from the hub may be damaged.
     pub fn verify(&mut self, ctx: &Context, source: PackSource) {
         self.ask(ctx, Ask::Verify(source));
+    }
+
+    /// The same, because a person wants to know.
+    pub fn verify_for(&mut self, ctx: &Context, source: PackSource) {
+        self.verifying = Some(source.clone());
+        self.verify(ctx, source);
     }
 
     /// Whether something that this pack has from the hub is damaged.
@@ -246,8 +256,14 @@ impl Shelf {
                 self.damaged.retain(|damaged| *damaged != source);
                 Some(Outcome::Ready(source))
             }
-            Told::Damaged(source) => {
-                self.damaged.push(source.clone());
+            Told::Verified { source, is_damaged } => {
+                let is_wanted = self.verifying.take_if(|wanted| *wanted == source);
+                if !is_damaged {
+                    return is_wanted.map(|_| Outcome::Sound);
+                }
+                if !self.is_damaged(&source) {
+                    self.damaged.push(source.clone());
+                }
                 self.point_at(source);
                 None
             }
@@ -279,6 +295,7 @@ impl Shelf {
             self.is_looking = false;
             self.fetching = None;
             self.measuring = None;
+            self.verifying = None;
         }
     }
 }

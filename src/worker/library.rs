@@ -60,8 +60,13 @@ pub enum Told {
     FetchFailed(PackSource, String),
     /// A download was stopped by a person.
     FetchStopped,
-    /// Something that a pack has from the hub is damaged.
-    Damaged(PackSource),
+    /// What a pack has from the hub was read over.
+    Verified {
+        /// The pack.
+        source: PackSource,
+        /// Whether something is no longer what came.
+        is_damaged: bool,
+    },
     /// A pack is written down.
     Saved(PathBuf),
     /// A pack could not be written down: one sentence.
@@ -170,9 +175,8 @@ impl Desk {
             }
             Ask::Fetch(fetch, source) => self.fetch(fetch, source),
             Ask::Verify(source) => {
-                if Pack::is_damaged(&source, &self.hub, &|| self.is_closing()) {
-                    self.tell(Told::Damaged(source));
-                }
+                let is_damaged = Pack::is_damaged(&source, &self.hub, &|| self.is_closing());
+                self.tell(Told::Verified { source, is_damaged });
             }
             Ask::Save(folder, manifest) => {
                 self.tell(match save(&folder, &manifest) {

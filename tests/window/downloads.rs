@@ -295,7 +295,18 @@ fn what_does_not_load_because_it_is_damaged_is_downloaded_again() {
     let mut blobs = std::fs::read_dir(blobs).expect("a cache").flatten().map(|file| file.path());
     let blob = blobs.find(large).expect("the weights");
     let damaged = [&weights[..30_000], &[255; 1000], &weights[31_000..]].concat();
-    std::fs::write(&blob, damaged).expect("damaged");
+    std::fs::write(&blob, &damaged).expect("damaged");
+    // Whoever is in doubt can ask too.
+    bench.click("More about the pack far");
+    bench.click("Check the files");
+    bench.wait("the way out", |b| b.shows("Download again and load: far"));
+    bench.click("Download again and load: far");
+    assert_eq!(command(&mut bench), Command::LoadPack(source.clone()));
+    bench.wait("its card", |b| b.shows("Load: far"));
+    bench.click("More about the pack far");
+    bench.click("Check the files");
+    bench.wait("the answer", |b| b.shows("Every file from the hub is as it came"));
+    std::fs::write(&blob, damaged).expect("damaged again");
     bench.click("Load: far");
     assert_eq!(command(&mut bench), Command::LoadPack(source.clone()));
     bench.engine.send(failed());

@@ -1,7 +1,6 @@
 //! The packs of models: what each needs, whether it is here, whether it fits; load, download, add,
 //! put together.
 
-use std::path::Path;
 
 use eframe::egui::{
     Align, Button, Color32, Frame, Id, Label, Layout, Popup, ProgressBar, Response, RichText,
@@ -36,6 +35,8 @@ pub enum PackAction {
     StopFetching,
     /// Take an added one off the list. Nothing is deleted.
     Forget(PackSource),
+    /// Read over what one has from the hub.
+    Verify(PackSource),
     /// Put one together.
     New,
     /// Compute there from now on.
@@ -146,8 +147,10 @@ impl ModelsList<'_> {
         ui.horizontal(|ui| {
             ui.add(Label::new(RichText::new(&name).font(text::heading())).truncate());
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                if let PackSource::Folder(folder) = source {
-                    more(ui, &name, source, folder, actions);
+                let has_come = |survey: &Survey| survey.models.iter().any(Entry::has_come);
+                let has_come = shelved.survey.as_ref().is_ok_and(has_come);
+                if has_come || matches!(source, PackSource::Folder(_)) {
+                    more(ui, &name, source, has_come, actions);
                 }
                 if is_in_use {
                     pill(ui, "in use");
@@ -169,6 +172,9 @@ impl ModelsList<'_> {
         // Where the hub does not answer, it does not for any of them: once is enough.
         if let Some(problem) = survey.models.iter().find_map(|model| model.problem.as_ref()) {
             small(ui, &sentence(problem), p.danger);
+        }
+        if self.shelf.verifying.as_ref() == Some(source) {
+            small(ui, "Reading its files over…", p.weak);
         }
         if self.shelf.is_damaged(source) {
             small(
@@ -198,7 +204,8 @@ impl ModelsList<'_> {
         is_in_use: bool,
         actions: &mut Vec<Action>,
     ) {
-        if is_in_use && self.session.loading.is_none() {
+        let is_damaged = self.shelf.is_damaged(source);
+        if is_in_use && self.session.loading.is_none() && !is_damaged {
             return;
         }
         ui.add_space(space::XS);
@@ -210,7 +217,6 @@ impl ModelsList<'_> {
             stop_button(ui, actions);
             return;
         }
-        let is_damaged = self.shelf.is_damaged(source);
         let missing =
             is_damaged || survey.models.iter().any(|model| model.presence == Presence::ToDownload);
         let broken = survey.models.iter().any(|model| model.presence == Presence::Broken);
@@ -290,10 +296,20 @@ fn show_once(card: &Response, number: u64, room: f32) {
     }
 }
 
-fn more(ui: &mut Ui, name: &str, source: &PackSource, folder: &Path, actions: &mut Vec<Action>) {
+/// What can be done with a pack beside loading it. `has_come`: whether something of it came from
+/// the hub.
+fn more(ui: &mut Ui, name: &str, source: &PackSource, has_come: bool, actions: &mut Vec<Action>) {
     let button = icon_button(ui, Icon::More, &format!("More about the pack {name}"));
     Popup::menu(&button).show(|ui| {
         menu(ui, 220.0);
+        if has_come {
+            let verify = ui.button("Check the files");
+            let hint = "Reads what came from the hub over, against its checksums.";
+            if verify.on_hover_text(hint).clicked() {
+                actions.push(Action::Pack(PackAction::Verify(source.clone())));
+            }
+        }
+        let PackSource::Folder(folder) = source else { return };
         if ui.button("Copy the path").on_hover_text(shown(folder)).clicked() {
             ui.copy_text(folder.display().to_string());
         }
