@@ -114,7 +114,10 @@ impl App {
                 self.shelf.forget(&source);
                 self.shelf.look(ctx, &self.preferences.added_packs, false);
             }
-            PackAction::Verify(source) => self.shelf.verify_for(ctx, source),
+            PackAction::Verify(source) => {
+                self.session.notice = None;
+                self.shelf.verify_for(ctx, source);
+            }
             PackAction::UseDevice(device) => {
                 self.preferences.device = device;
                 self.send(Command::UseDevice(device));

@@ -114,7 +114,10 @@ pub enum LmError {
     #[error("{0}")]
     Call(String),
     /// The model has no language-model head.
-    #[error("this model has no output head (it values text only) and cannot give logits")]
+    #[error(
+        "this model has no output head and cannot give logits: there is no lm_head.weight, and \
+             tie_word_embeddings does not lend it the embedding"
+    )]
     NoHead,
     /// A tensor operation failed.
     #[error("a tensor operation failed: {0}")]

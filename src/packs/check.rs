@@ -279,6 +279,13 @@ fn model<'f>(
                 "{name}: configuration, {} layers of {}, context {} tokens",
                 config.layers, config.hidden_size, config.context_tokens
             ));
+            let unknown = config.eos.iter().find(|id| **id as usize >= config.vocab_size);
+            if let Some(id) = unknown.filter(|_| name == "base") {
+                findings.note(format!(
+                    "base: eos_token_id {id} is beyond the vocabulary of {}",
+                    config.vocab_size
+                ));
+            }
             if config.eos.is_empty() && name == "base" {
                 findings.note("base: no token ends a text; responses end by length".to_owned());
             }

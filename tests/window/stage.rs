@@ -1,6 +1,7 @@
 //! The window before an audience.
 
-use eframe::egui::{Key, Modifiers};
+use eframe::egui::{Key, Modifiers, vec2};
+use egui_kittest::kittest::Queryable;
 use ivg_playground::guidance::trace::StopReason;
 
 use crate::harness::Bench;
@@ -40,4 +41,32 @@ fn a_run_starts_and_stops_on_the_stage() {
     assert_eq!(request.prompt, "This movie was");
     bench.click("Stop");
     bench.expect_stop(run);
+}
+
+/// Colours have their scale in the bar: at the size of a projector six lines and all figures are
+/// there, coloured or not.
+#[test]
+fn colours_take_no_line_of_the_texts() {
+    let text =
+        " the words of a text that fills some six lines, and no more than these six".repeat(2);
+    let (mut bench, run, request) = Bench::running();
+    bench.engine.done(run, &request, &[&text, &text], StopReason::MaxTokens);
+    bench.window.set_size(vec2(1280.0, 720.0));
+    bench.window.run();
+    press(&mut bench, Key::F11);
+    bench.window.run();
+    let place = |bench: &Bench| {
+        let mut texts = bench.window.query_all_by_label_contains("This movie was the words");
+        texts.next().expect("a text").rect()
+    };
+    let plain = place(&bench);
+    press(&mut bench, Key::F11);
+    bench.click("Colour tokens by: Advantage");
+    press(&mut bench, Key::F11);
+    bench.window.run();
+    assert!(bench.shows("Colours: advantage, −1 to +1 nat"));
+    assert_eq!(place(&bench), plain);
+    let heading = bench.window.get_by_label("Column 1: Unguided").rect();
+    let figures = bench.window.get_by_label_contains("Unguided Gold").rect();
+    assert!(plain.top() > heading.bottom() && plain.bottom() < figures.top(), "{plain:?}");
 }

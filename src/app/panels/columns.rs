@@ -9,7 +9,7 @@ use eframe::egui::{
 };
 
 use super::Action;
-use crate::app::coloring::{Coloring, Legend};
+use crate::app::coloring::Coloring;
 use crate::app::column_menu::{ColumnEdit, ColumnMenu, newcomer};
 use crate::app::figures::{Figures, Grid};
 use crate::app::focus::{ChunkRef, Focus};
@@ -26,7 +26,7 @@ use crate::guidance::trace::ArmTrace;
 use crate::worker::protocol::{PackInfo, RunId};
 
 /// Width of the scale of colours with its numbers, and of the button for another column.
-const LEGEND: f32 = 230.0;
+pub(super) const LEGEND: f32 = 230.0;
 const BUTTON: f32 = 104.0;
 /// Height of the settings line below a heading.
 const LINE: f32 = 18.0;
@@ -48,8 +48,8 @@ impl Columns<'_> {
     pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let Self { session, preferences, focus, presenting } = self;
         let mut edit = None;
-        if !presenting || preferences.coloring != Coloring::Plain {
-            edit = tools(ui, preferences, session.pack.as_ref(), presenting);
+        if !presenting {
+            edit = tools(ui, preferences, session.pack.as_ref());
         }
         let slots = slots(session, preferences);
         let count = slots.len() as f32;
@@ -284,7 +284,6 @@ fn tools(
     ui: &mut Ui,
     preferences: &mut Preferences,
     pack: Option<&PackInfo>,
-    presenting: bool,
 ) -> Option<ColumnEdit> {
     let p = Palette::of(ui);
     let mut edit = None;
@@ -294,13 +293,9 @@ fn tools(
         let choices = Coloring::ALL.map(|(value, label, hint)| (value, label, hint, None));
         segmented(ui, "Colour tokens by", &choices, &mut preferences.coloring);
         // In a narrow window the button wants the room.
-        let has_room = ui.available_width() >= if presenting { LEGEND } else { LEGEND + BUTTON };
-        if let Some(legend) = preferences.coloring.legend().filter(|_| has_room) {
+        if ui.available_width() >= LEGEND + BUTTON {
             ui.add_space(space::XS);
-            scale(ui, preferences.coloring, &legend);
-        }
-        if presenting {
-            return;
+            scale(ui, preferences.coloring);
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let arm = newcomer(&preferences.columns, &preferences.settings, pack);
@@ -316,9 +311,10 @@ fn tools(
     edit
 }
 
-/// The colours of a measure from its lowest to its highest value.
-fn scale(ui: &mut Ui, coloring: Coloring, legend: &Legend) {
+/// The colours of a measure from its lowest to its highest value; nothing for plain text.
+pub(super) fn scale(ui: &mut Ui, coloring: Coloring) {
     const STEPS: usize = 32;
+    let Some(legend) = coloring.legend() else { return };
     let p = Palette::of(ui);
     let number = |words: &str| {
         Label::new(RichText::new(words).font(text::small()).color(p.weak)).selectable(false)

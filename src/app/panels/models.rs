@@ -1,7 +1,6 @@
 //! The packs of models: what each needs, whether it is here, whether it fits; load, download, add,
 //! put together.
 
-
 use eframe::egui::{
     Align, Button, Color32, Frame, Id, Label, Layout, Popup, ProgressBar, Response, RichText,
     ScrollArea, Stroke, Ui, vec2,

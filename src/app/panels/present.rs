@@ -3,6 +3,7 @@
 use eframe::egui::{Align, Frame, Layout, Margin, Panel, Sense, Ui, UiBuilder, vec2};
 
 use super::Action;
+use super::columns::{LEGEND, scale};
 use super::controls::Controls;
 use crate::app::preferences::Preferences;
 use crate::app::prompt_box::prompt_line;
@@ -34,6 +35,13 @@ impl PresentBar<'_> {
                 // From the top: a centred row would let buttons higher than it hang out below.
                 let inside = UiBuilder::new().max_rect(place).layout(Layout::top_down(Align::Min));
                 Controls { session, preferences }.buttons(&mut ui.new_child(inside), actions);
+                // The texts below want their height for themselves.
+                if preferences.coloring.legend().is_some() {
+                    let place = vec2(LEGEND, space::ROW);
+                    ui.allocate_ui_with_layout(place, Layout::left_to_right(Align::Center), |ui| {
+                        scale(ui, preferences.coloring);
+                    });
+                }
                 prompt_line(ui, &mut preferences.prompt);
             });
         });
