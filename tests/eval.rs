@@ -268,6 +268,12 @@ fn what_cannot_be_run_is_one_sentence() {
     std::fs::write(&empty, "\n \n").unwrap();
     let long = dir.path().join("long.txt");
     std::fs::write(&long, "word ".repeat(100)).unwrap();
+    #[cfg(unix)]
+    {
+        let out = ivg(&["eval", "--pack", pack, "--prompt-file", "/dev/zero"]);
+        let text = String::from_utf8_lossy(&out.stderr);
+        assert!(out.status.code() == Some(2) && text.contains("longer than"), "{text}");
+    }
     for (args, words) in [
         (vec![], "--prompt-file"),
         (vec!["--prompt-file", empty.to_str().unwrap()], "holds no prompt"),

@@ -157,6 +157,15 @@ fn every_damage_is_found_without_loading() {
     }
 }
 
+/// It never comes: responses would end by length alone.
+#[test]
+fn an_end_token_beyond_the_vocabulary_is_noted() {
+    let dir = good();
+    edit(&dir.path().join("base/config.json"), "\"eos_token_id\":0", "\"eos_token_id\":999");
+    let is_it = |f: &Finding| f.verdict == Verdict::Note && f.text.contains("eos_token_id 999");
+    assert!(findings(dir.path()).iter().any(is_it));
+}
+
 /// An eval would wait for whoever writes to it.
 #[cfg(unix)]
 #[test]

@@ -126,11 +126,7 @@ impl PackForm {
         let value = self.value.role().map(|value| match value.trunk {
             // A head reads what its model reads.
             Some(trunk) => {
-                let owner = match trunk {
-                    Trunk::Base => Some(&base),
-                    Trunk::Untuned => untuned.as_ref(),
-                    Trunk::Tuned => tuned.as_ref(),
-                };
+                let owner = trunk.of(&base, untuned.as_ref(), tuned.as_ref());
                 let prompt = owner.map(|owner| owner.prompt.clone()).unwrap_or_default();
                 Role { prompt, ..value }
             }

@@ -114,12 +114,14 @@ impl PathDialog {
         if path.as_os_str().is_empty() {
             return Reason::Not("Type a path.");
         }
+        if matches!(self.purpose, Purpose::Picture | Purpose::Report | Purpose::Trace) {
+            return Reason::Serves;
+        }
         let manifest = PackSource::folder_named(path).join(MANIFEST);
         let mut is_there = |path: &Path| places.is_there(&Source::Folder(path.to_owned()));
         let answers = (is_there(path), is_there(&manifest));
         match (self.purpose, answers) {
-            (Purpose::Picture | Purpose::Report | Purpose::Trace, _)
-            | (Purpose::Open, (Some(true), _))
+            (Purpose::Open, (Some(true), _))
             | (Purpose::AddPack, (_, Some(true)))
             | (Purpose::SavePack, (_, Some(false))) => Reason::Serves,
             (Purpose::SavePack, (_, Some(true))) => {

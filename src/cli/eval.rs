@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
 use ivg_playground::guidance::settings::ValueSource;
 use ivg_playground::lab::eval::{self, EvalArm, MAX_SEEDS, Plan, Record, Store, Summary};
-use ivg_playground::packs::{Manifest, Pack};
+use ivg_playground::packs::Pack;
 use ivg_playground::words::counted;
 
 use super::interrupt::stop_on_interrupt;
@@ -107,7 +107,7 @@ fn plan(args: &Args, pack: &Pack) -> anyhow::Result<Plan> {
 
 fn prompts(args: &Args, pack: &Pack) -> anyhow::Result<Vec<String>> {
     let named = args.prompt_file.clone().map(|file| {
-        let text = Manifest::read_prompts(&file);
+        let text = eval::read_prompts(&file);
         (file, text)
     });
     let (file, text) =

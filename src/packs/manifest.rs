@@ -1,6 +1,5 @@
 //! `pack.toml`: which model plays which role.
 
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -10,14 +9,14 @@ use super::role::{JudgeRole, Part, Role};
 use super::source::{Source, inside, is_plain};
 use crate::atomic::replace;
 use crate::guidance::settings::Settings;
-use crate::text::{read_all, read_text};
+use crate::text::read_text;
 
 /// The file's name inside a pack.
 pub const MANIFEST: &str = "pack.toml";
 /// Longest file that is read.
 const MAX_BYTES: u64 = 1 << 20;
 /// Longest file of prompts that is read.
-const MAX_PROMPTS_BYTES: u64 = 1 << 26;
+pub(crate) const MAX_PROMPTS_BYTES: u64 = 1 << 26;
 
 /// A pack as its file describes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -127,14 +126,6 @@ impl Manifest {
         let file = folder.join(self.eval_prompts.as_ref()?);
         let text = read_text(&file, MAX_PROMPTS_BYTES);
         Some((file, text))
-    }
-
-    /// What a file of prompts that a person names holds; it may be a pipe.
-    ///
-    /// # Errors
-    /// What the system says; a text that does not end.
-    pub fn read_prompts(file: &Path) -> io::Result<String> {
-        read_all(File::open(file)?, MAX_PROMPTS_BYTES)
     }
 
     /// Everything that must be on this machine before the pack is loaded.

@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use device::DeviceChoice;
 pub use error::PackError;
+pub(crate) use manifest::MAX_PROMPTS_BYTES;
 pub use manifest::{MANIFEST, Manifest};
 pub use role::{JudgeRole, PLACEHOLDER, PromptStyle, Role, RoleFiles, Trunk};
 pub use source::{HubModel, Local, MAIN, Source};
@@ -244,7 +245,7 @@ impl Pack {
     pub fn is_damaged(source: &PackSource, hub: &Hub, cancelled: &dyn Fn() -> bool) -> bool {
         let Ok((_, manifest)) = source.open() else { return false };
         let orders: Vec<Order> = manifest.parts().iter().filter_map(Part::order).collect();
-        orders.iter().any(|order| !hub.review(order, cancelled).damaged.is_empty())
+        hub.is_damaged(&orders, cancelled)
     }
 
     /// The gold reward of a finished text; none for a pack without a judge.

@@ -53,7 +53,7 @@ impl Trunk {
     }
 
     /// The one of three that it names.
-    pub(super) fn of<T>(self, base: T, untuned: Option<T>, tuned: Option<T>) -> Option<T> {
+    pub fn of<T>(self, base: T, untuned: Option<T>, tuned: Option<T>) -> Option<T> {
         match self {
             Self::Base => Some(base),
             Self::Untuned => untuned,

@@ -184,7 +184,7 @@ impl<'a> Inquirer<'a> {
         if !self.may_ask || (self.cancelled)() {
             return None;
         }
-        let same = |known: &&(Order, _)| known.0.model == order.model && known.0.need == order.need;
+        let same = |known: &&(Order, _)| known.0.asks_the_same(&order);
         if let Some((_, answer)) = self.answers.iter().find(same) {
             return Some(answer.clone());
         }

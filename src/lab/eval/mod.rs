@@ -5,7 +5,8 @@ mod store;
 mod summary;
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -18,10 +19,19 @@ pub use summary::{ArmSummary, Summary};
 use super::respond;
 use crate::guidance::settings::{Arm, Settings, ValueSource};
 use crate::guidance::{GuidanceError, Prefilled};
-use crate::packs::{Pack, PackError};
+use crate::packs::{MAX_PROMPTS_BYTES, Pack, PackError};
+use crate::text::read_all;
 
 /// Most seeds: so far apart are the sampling seeds of neighbouring prompts.
 pub const MAX_SEEDS: u64 = 1000;
+
+/// What a file of prompts that a person names holds; it may be a pipe.
+///
+/// # Errors
+/// What the system says; a text that does not end.
+pub fn read_prompts(file: &Path) -> std::io::Result<String> {
+    read_all(File::open(file)?, MAX_PROMPTS_BYTES)
+}
 
 /// Why an eval could not go on.
 #[derive(Debug, Error)]

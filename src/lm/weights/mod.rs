@@ -237,8 +237,8 @@ impl Weights {
         let missing = || self.missing(name);
         if self.is_hollow {
             match &self.source {
-                Source::Safetensors(files) => files.check_type(name)?,
-                Source::Pickled(tensors) => tensors.check_type(name)?,
+                Source::Safetensors(files) => files.check(name)?,
+                Source::Pickled(tensors) => tensors.check(name)?,
                 Source::Memory(_) | Source::Gguf(_) => {}
             }
             return Ok(Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)?);

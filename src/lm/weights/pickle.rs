@@ -51,8 +51,8 @@ impl Pickled {
         self.tensors.tensor_infos().get(name).map(|info| info.layout.dims().to_vec())
     }
 
-    /// Refuses a tensor that is no float.
-    pub fn check_type(&self, name: &str) -> Result<()> {
+    /// Refuses a tensor that [`Pickled::read`] would refuse for how it is stored.
+    pub fn check(&self, name: &str) -> Result<()> {
         let is_float = |dtype| matches!(dtype, DType::F32 | DType::F16 | DType::BF16);
         match self.tensors.tensor_infos().get(name) {
             Some(info) if !is_float(info.dtype) => Err(no_float(&self.file, name, &info.dtype)),
@@ -70,7 +70,7 @@ impl Pickled {
     /// # Errors
     /// A type that is no float, a value that is no number, a file that can no longer be read.
     pub fn read(&self, name: &str) -> Result<Option<Tensor>> {
-        self.check_type(name)?;
+        self.check(name)?;
         let unreadable = |error: candle_core::Error| {
             damaged(&self.file, format!("tensor '{name}' cannot be read ({})", first_line(&error)))
         };

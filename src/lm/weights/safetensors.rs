@@ -86,8 +86,8 @@ impl Files {
         Ok(Some(Tensor::from_vec(values, entry.shape.as_slice(), &Device::Cpu)?))
     }
 
-    /// Refuses a tensor that [`Files::read`] would refuse for its type.
-    pub fn check_type(&self, name: &str) -> Result<()> {
+    /// Refuses a tensor that [`Files::read`] would refuse for how it is stored.
+    pub fn check(&self, name: &str) -> Result<()> {
         match self.entries.get(name) {
             Some(entry) if to_f32(&[], entry.dtype).is_none() => {
                 Err(no_float(&self.shards[entry.shard], name, &entry.dtype))

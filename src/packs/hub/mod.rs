@@ -54,6 +54,13 @@ pub struct Order {
     pub need: Need,
 }
 
+impl Order {
+    /// Whether another is for the same files, whatever role wants them.
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        self.model == other.model && self.need == other.need
+    }
+}
+
 /// How a download is watched.
 pub struct Watch<'a> {
     /// Asked all the while; true ends the download, within a fraction of a second.
@@ -156,13 +163,8 @@ impl Hub {
         update: bool,
         watch: &mut Watch<'_>,
     ) -> Result<Vec<Local>, HubError> {
-        let mut wanted: Vec<&Order> = Vec::new();
-        for order in orders {
-            let is_new = !wanted.iter().any(|w| w.model == order.model && w.need == order.need);
-            if is_new && (update || self.settled(order).is_none()) {
-                wanted.push(order);
-            }
-        }
+        let mut wanted = distinct(orders);
+        wanted.retain(|order| update || self.settled(order).is_none());
         if self.settings.is_offline {
             // What another tool has cached serves as it is.
             wanted.retain(|order| update || self.cached(order).is_none());
@@ -199,6 +201,12 @@ impl Hub {
         review
     }
 
+    /// Whether a cached file of the orders is damaged, as [`Hub::review`] reads it.
+    pub fn is_damaged(&self, orders: &[Order], cancelled: &dyn Fn() -> bool) -> bool {
+        let mut orders = distinct(orders).into_iter();
+        orders.any(|order| !self.review(order, cancelled).damaged.is_empty())
+    }
+
     /// Reads what is cached of the orders over, and replaces what no longer matches its checksum.
     /// Nothing is taken away before its replacement is here; without a damaged file no request is
     /// made.
@@ -207,15 +215,7 @@ impl Hub {
     /// A damaged file whose replacement cannot be had, or may not be asked for.
     pub fn mend(&self, orders: &[Order], watch: &mut Watch<'_>) -> Result<(), HubError> {
         self.supervised(watch, |client| {
-            let mut read: Vec<&Order> = Vec::new();
-            for order in orders {
-                if !read.iter().any(|other| other.model == order.model && other.need == order.need)
-                {
-                    mend(self, client, order)?;
-                    read.push(order);
-                }
-            }
-            Ok(())
+            distinct(orders).into_iter().try_for_each(|order| mend(self, client, order))
         })
     }
 
@@ -322,6 +322,17 @@ impl Hub {
         let items = items.collect::<Result<_, _>>()?;
         Ok(Plan { order, store, listing, items })
     }
+}
+
+/// Each model and what is needed of it once: two roles may be one model.
+fn distinct(orders: &[Order]) -> Vec<&Order> {
+    let mut found: Vec<&Order> = Vec::new();
+    for order in orders {
+        if !found.iter().any(|other| other.asks_the_same(order)) {
+            found.push(order);
+        }
+    }
+    found
 }
 
 /// Plans every order, so that what is missing in the last is said before the first is downloaded;

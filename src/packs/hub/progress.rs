@@ -246,6 +246,20 @@ mod tests {
     }
 
     #[test]
+    fn a_wait_is_no_slow_network() {
+        let (tally, mut meter, start) = (Tally::default(), Meter::new(), Instant::now());
+        tally.expect(1_000);
+        tally.begin("base", "a");
+        meter.read(&tally, start);
+        tally.pause("too many requests (429)".to_owned(), Duration::from_secs(3));
+        meter.read(&tally, start + Duration::from_secs(3));
+        tally.go_on();
+        tally.arrived(100);
+        let read = meter.read(&tally, start + Duration::from_secs(4)).expect("begun");
+        assert_eq!(read.bytes_per_s, Some(100.0));
+    }
+
+    #[test]
     fn a_speed_forgets_what_was_long_ago() {
         let (tally, mut meter, start) = (Tally::default(), Meter::new(), Instant::now());
         tally.expect(1_000_000);
