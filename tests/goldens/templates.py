@@ -11,6 +11,7 @@ methods of texts, exceptions, filters, trimmed blocks.
 import json
 from pathlib import Path
 
+import transformers.utils.chat_template_utils as chat_templates
 from transformers.utils.chat_template_utils import render_jinja_template
 
 HERE = Path(__file__).parent / "templates"
@@ -50,6 +51,21 @@ TEMPLATES = {
         "{%- endfor %}\n"
         "{%- if add_generation_prompt %}\n    {{- '<|assistant|>\\n' }}\n"
         "    {%- if enable_thinking is defined and enable_thinking is false %}\n        {{- '<think>\\n\\n</think>\\n\\n' }}\n    {%- endif %}\n{%- endif %}"),
+    # The assistant's part marked for training, a macro, and a namespace that is handed on.
+    "marked": (
+        "{%- macro show(namespace) %}[{{ namespace.role }}]{% endmacro %}\r\n"
+        "{%- set first = namespace(role='system', content='') %}\r\n"
+        "{%- for message in [first] + messages %}\r\n"
+        "    {%- if message.role == 'system' %}{% set first.content = first.content ~ message.content %}{% continue %}{% endif %}\r\n"
+        "    {{- show(message) }}{{ message.content | indent(2) }}\r\n"
+        "{%- endfor %}\r\n"
+        "{% generation %}{% set role = 'inner' %}{{ role }}{{ first.content }}{% endgeneration %}{{ role }}\r\n"
+        "{{- tools is none }}{{ tools is iterable }}{{ 'a' is sequence }}{{ self.NOTHING }}{% raw %}\n{{ raw }}{% endraw %}\r\n"),
+    # The date, and JSON in several forms.
+    "dated": (
+        "{{ bos_token }}{{ strftime_now('%Y-%m-%d, %d %b %Y') }}\n"
+        "{% for message in messages %}{{ message | tojson(indent=2) }}{{ message | tojson(separators=(',', ':'), sort_keys=True) }}"
+        "{{ message.content | tojson(ensure_ascii=True) }}\n{% endfor %}"),
 }
 
 PROMPTS = [
@@ -61,18 +77,27 @@ PROMPTS = [
 ]
 
 
+class Clock(chat_templates.datetime):
+    """The time at which the tests render."""
+
+    @classmethod
+    def now(cls, tz=None):
+        return cls(2026, 11, 27, 12, 0, 0)
+
+
 def main():
+    chat_templates.datetime = Clock
     for name, template in TEMPLATES.items():
         folder = HERE / name
         folder.mkdir(parents=True, exist_ok=True)
         config = {"bos_token": {"content": "<s>", "special": True}, "eos_token": "</s>", "chat_template": template}
-        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
+        (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1, ensure_ascii=False) + "\n")
         cases = []
         for system, user in PROMPTS:
             messages = ([{"role": "system", "content": system}] if system else []) + [{"role": "user", "content": user}]
             try:
                 rendered, _ = render_jinja_template(
-                    [messages], chat_template=template, add_generation_prompt=True,
+                    [messages], chat_template=template, add_generation_prompt=True, tools=None, documents=None,
                     bos_token="<s>", eos_token="</s>", enable_thinking=False)
                 cases.append({"system": system, "user": user, "text": rendered[0]})
             except Exception as error:
