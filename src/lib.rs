@@ -12,6 +12,7 @@
 //! * [`judge`]: the gold reward of finished text, which measures and never guides.
 //! * [`lab`]: many prompts, many settings: speed, and how far guidance aligns.
 //! * [`packs`]: which models play which role, and where their files are.
+//! * [`local_time`]: the date that chat templates may ask for.
 //! * [`records`]: what a person keeps of a run: files, reports to show, the history.
 //! * [`words`]: how arms, settings and numbers are written for people.
 //! * [`worker`]: the background thread, its commands and events.
@@ -24,6 +25,7 @@ pub mod guidance;
 pub mod judge;
 pub mod lab;
 pub mod lm;
+pub mod local_time;
 pub mod packs;
 mod quiet;
 pub mod records;

@@ -1,6 +1,7 @@
 //! How arms, settings and numbers are written for people: the window, reports and files say the
 //! same thing in the same words.
 
+pub use crate::text::excerpt;
 use std::borrow::Cow;
 
 use crate::guidance::settings::{Arm, Settings, ValueSource};
@@ -101,16 +102,6 @@ pub fn sentence(text: &str) -> String {
     let first = first.to_ascii_uppercase();
     let end = if text.ends_with(['.', '!', '?', '…']) { "" } else { "." };
     format!("{first}{rest}{end}")
-}
-
-/// The beginning of a text in one line of at most `most` characters.
-pub fn excerpt(text: &str, most: usize) -> String {
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.chars().count() <= most {
-        return line;
-    }
-    let cut: String = line.chars().take(most.saturating_sub(1)).collect();
-    format!("{}…", cut.trim_end())
 }
 
 /// Seconds, or from a minute on whole minutes.

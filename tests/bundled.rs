@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::ArmTrace;
 use ivg_playground::guidance::{Prefilled, Search};
-use ivg_playground::packs::{DeviceChoice, Pack, PackSource};
+use ivg_playground::packs::{DeviceChoice, Pack, PackSource, Reading};
 
 fn pack() -> Pack {
     Pack::load(&PackSource::default(), DeviceChoice::Cpu, &mut |_, _| {}).unwrap()
@@ -20,7 +20,8 @@ fn files(dir: &Path, into: &mut Vec<PathBuf>) {
 }
 
 fn run(pack: &Pack, prompt: &str, arm: Arm, settings: &Settings) -> ArmTrace {
-    let prompt = Prefilled::new(&pack.models, &pack.prompts(prompt).unwrap()).unwrap();
+    let prompt =
+        Prefilled::new(&pack.models, &pack.prompts(prompt, Reading::default()).unwrap()).unwrap();
     let mut search = Search::new(&pack.models, &prompt, arm, settings).unwrap();
     while !search.is_done() {
         search.step().unwrap();

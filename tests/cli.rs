@@ -1,6 +1,7 @@
 //! The program as a person runs it, on the bundled pack.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -175,4 +176,51 @@ fn bench_reports_every_speed() {
         report["decode"].as_array().unwrap().iter().map(|d| d["rows"].as_u64().unwrap()).collect();
     assert_eq!(rows, [1, 4, 16]);
     assert!(report["ivg"]["tokens_per_second"].as_f64().unwrap() > 0.0);
+}
+
+/// A run notes how it read the prompt, and a trace that was asked for today's date repeats it.
+#[test]
+fn a_prompt_is_read_as_the_trace_says() {
+    let pack = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/chat-template-text");
+    let run = |prompt: &str, more: &[&str]| {
+        let flags = ["--pack", pack, "--prompt", prompt, "--arm", "base", "--max-tokens", "2"];
+        trace(&[&flags, more].concat())
+    };
+    let (plain, special) = (run("Hi", &[]), run("Hi", &["--special"]));
+    assert_eq!(special["settings"]["special_tokens"], true);
+    assert!(plain["settings"].get("special_tokens").is_none());
+    // This template asks for no date.
+    assert!(plain.get("local_time").is_none());
+    let dir = tempfile::tempdir().unwrap();
+    copy(Path::new(pack), dir.path());
+    let template = "{{ strftime_now('%Y') }}{% for m in messages %}{{ m.content }}{% endfor %}";
+    std::fs::write(dir.path().join("m/chat_template.jinja"), template).unwrap();
+    let pack = dir.path().to_str().unwrap();
+    let dated = |more: &[&str]| {
+        let flags = ["--pack", pack, "--prompt", "Hi", "--arm", "base", "--max-tokens", "6"];
+        trace(&[&flags, more].concat())
+    };
+    let first = dated(&["--local-time", "1999-12-31T23:59:59"]);
+    assert_eq!(first["local_time"], "1999-12-31T23:59:59");
+    assert_eq!(
+        first["arms"][0]["tokens"],
+        dated(&["--local-time", "1999-01-01"])["arms"][0]["tokens"]
+    );
+    let today = dated(&[]);
+    assert!(today["local_time"].as_str().unwrap() > "2026");
+    let message = refused(&["generate", "--prompt", "Hi", "--local-time", "yesterday"]);
+    assert!(message.contains("2026-11-27T12:00:00"), "{message}");
+}
+
+/// Copies a folder with the folders in it.
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }

@@ -5,7 +5,7 @@ mod lm_support;
 
 use candle_core::{D, DType, Device, Tensor};
 use candle_transformers::models::llama as stock;
-use ivg_playground::lm::{Positions, Tokenizer, ValueModel};
+use ivg_playground::lm::{Positions, PromptText, Tokenizer, ValueModel};
 use lm_support::{difference, expected, golden, load, tokenized};
 
 /// Whole prompts and token by token, both within 1e-4 of PyTorch in f32.
@@ -97,7 +97,7 @@ fn logits_match_stock_llama() {
 fn tokenizer_gives_the_ids_of_python_and_the_bytes_of_the_text() {
     let tokenizer = Tokenizer::load(&golden("tokenizer")).unwrap();
     for (text, theirs) in tokenized("tokenizer") {
-        let ids = tokenizer.encode(&text).unwrap();
+        let ids = tokenizer.encode_prompt(&PromptText::control(text.as_str())).unwrap();
         assert_eq!(ids, theirs, "{text:?}");
         // Special tokens add nothing to a text; ordinary added tokens stand for themselves.
         assert_eq!(tokenizer.decode(&ids), text.replace("<|endoftext|>", ""));

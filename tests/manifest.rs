@@ -107,7 +107,7 @@ fn a_pair_is_a_pair() {
     assert!(templates.contains("must read the same prompt"), "{templates}");
     let held = pair("path = \"u\"", "path = \"t\"\nprecision = \"q8_0\"");
     assert!(held.contains("must be held alike"), "{held}");
-    let suited = pair("path = \"u.gguf\"", "path = \"t\"");
+    let suited = pair("hub = \"o/u\"\nfile = \"u.gguf\"", "hub = \"o/t\"");
     assert!(suited.contains("write one precision for both"), "{suited}");
     let half = refused("[base]\npath = \"a\"\n[tuned]\nadapter = { path = \"l\" }");
     assert!(half.contains("both or neither"), "{half}");

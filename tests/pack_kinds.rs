@@ -14,7 +14,7 @@ use ivg_playground::lm::Lm;
 use ivg_playground::packs::check::{Finding, Verdict, check};
 use ivg_playground::packs::hub::{Hub, HubSettings};
 use ivg_playground::packs::survey::{Inquirer, Kind, Survey};
-use ivg_playground::packs::{DeviceChoice, Pack, PackSource};
+use ivg_playground::packs::{DeviceChoice, Pack, PackSource, Reading};
 use ivg_playground::worker::protocol::no_gpu_support;
 
 const GGUF: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/quantised/q8_0.gguf");
@@ -238,7 +238,7 @@ fn a_gguf_file_brings_everything() {
     let alone = Lm::load(Path::new(GGUF), &Device::Cpu).unwrap();
     assert_eq!(logits(&pack.models.base), logits(&alone));
     let tokenizer = &pack.models.tokenizer;
-    let prompts = pack.prompts("the movie").unwrap();
+    let prompts = pack.prompts("the movie", Reading::default()).unwrap();
     let ids = tokenizer.encode("the movie").unwrap();
     assert_eq!(prompts.base, [tokenizer.prefix(), &ids].concat());
     // The same from inside the pack.
@@ -254,7 +254,7 @@ fn a_chat_is_put_into_the_model_s_own_form() {
     let text = |chat: &str| {
         let pack = load(dir.path(), &format!("[base]\nfolder = \"{GGUF}\"\nchat = true\n{chat}"));
         let pack = pack.unwrap();
-        pack.models.tokenizer.decode(&pack.prompts("Hi").unwrap().base)
+        pack.models.tokenizer.decode(&pack.prompts("Hi", Reading::default()).unwrap().base)
     };
     assert_eq!(text(""), "<user>Hi");
     assert_eq!(text("system = \"Be brief.\""), "<system>Be brief.<user>Hi");
@@ -274,7 +274,7 @@ fn the_beginning_of_a_text_stands_there_once() {
     let pack = load(dir.path(), roles).unwrap();
     let byte = |c: u8| u32::from(c) + 1;
     let ids = vec![0, byte(b'['), byte(b'H'), byte(b'i'), byte(b']')];
-    let prompts = pack.prompts("Hi").unwrap();
+    let prompts = pack.prompts("Hi", Reading::default()).unwrap();
     assert_eq!(prompts.base, ids);
     assert_eq!(prompts.value, ValuePrompt::Tokens(ids));
 }
@@ -352,7 +352,7 @@ fn a_tokenizer_may_have_more_tokens_than_the_model() {
     for more in ["", pair] {
         let pack = load(dir.path(), &format!("base.path = \"base\"{more}")).unwrap();
         assert_eq!(pack.models.vocab_size, support::VOCAB);
-        let prompts = pack.prompts("ab").unwrap();
+        let prompts = pack.prompts("ab", Reading::default()).unwrap();
         assert!(ivg_playground::guidance::Prefilled::new(&pack.models, &prompts).is_ok());
     }
     let source = PackSource::Folder(dir.path().to_owned());
@@ -410,4 +410,27 @@ fn a_folder_that_holds_only_a_gguf_file_is_told_to_name_it() {
     write_adapter(&dir.path().join("lora"));
     fs::copy(GGUF, dir.path().join("lora/small.gguf")).unwrap();
     assert!(load(dir.path(), "base = { path = \"base\", adapter = { path = \"lora\" } }").is_ok());
+}
+
+/// What a file on this machine is, its name need not say.
+#[test]
+fn a_pair_of_two_kinds_of_files_is_held_alike_or_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let blob = dir.path().join("sha256-0123");
+    fs::copy(GGUF, &blob).unwrap();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/goldens/tied");
+    let roles = |more: &str| {
+        let gguf = format!("folder = \"{}\"", blob.display());
+        format!(
+            "base = {{ {gguf} }}\nuntuned = {{ {gguf}{more} }}\ntuned = {{ folder = \"{folder}\" }}"
+        )
+    };
+    let error = load(dir.path(), &roles("")).err().unwrap();
+    assert!(error.contains("must be held alike"), "{error}");
+    let source = PackSource::Folder(dir.path().to_owned());
+    let found = check(&source, &Hub::new(HubSettings::default()), &|| false);
+    assert!(found.iter().any(|finding| finding.text.contains("must be held alike")));
+    // Held alike it gets as far as the vocabularies, which differ here.
+    let error = load(dir.path(), &roles(", precision = \"f32\"")).err().unwrap();
+    assert!(!error.contains("held alike"), "{error}");
 }

@@ -7,7 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use ivg_playground::guidance::ValuePrompt;
-use ivg_playground::packs::{DeviceChoice, Pack, PackSource};
+use ivg_playground::lm::PromptText;
+use ivg_playground::packs::{DeviceChoice, Pack, PackSource, Reading};
 
 fn load(dir: &Path) -> Result<Pack, String> {
     let source = PackSource::Folder(dir.to_owned());
@@ -104,10 +105,16 @@ fn a_value_model_of_another_vocabulary_reads_text() {
     let dir = tempfile::tempdir().unwrap();
     support::write_pack(dir.path());
     let pack = load(dir.path()).unwrap();
-    assert!(matches!(pack.prompts("Hi").unwrap().value, ValuePrompt::Tokens(_)));
+    assert!(matches!(
+        pack.prompts("Hi", Reading::default()).unwrap().value,
+        ValuePrompt::Tokens(_)
+    ));
     swap_two_tokens(&dir.path().join("value"));
     let pack = load(dir.path()).unwrap();
-    assert_eq!(pack.prompts("Hi").unwrap().value, ValuePrompt::Text("Hi".into()));
+    assert_eq!(
+        pack.prompts("Hi", Reading::default()).unwrap().value,
+        ValuePrompt::Text(PromptText::plain("Hi"))
+    );
 }
 
 #[test]
@@ -152,7 +159,7 @@ fn roles_may_be_left_out() {
     let pack = load(dir.path()).unwrap();
     assert!(pack.models.pair.is_none() && pack.models.value.is_none());
     assert_eq!(pack.sizes().len(), 1);
-    let prompts = pack.prompts("A film").unwrap();
+    let prompts = pack.prompts("A film", Reading::default()).unwrap();
     assert!(prompts.guides.is_empty());
     assert_eq!(prompts.value, ValuePrompt::Tokens(Vec::new()));
 }
@@ -162,9 +169,30 @@ fn every_role_reads_its_own_template_after_the_beginning_of_text() {
     let dir = tempfile::tempdir().unwrap();
     support::write_pack(dir.path());
     let pack = load(dir.path()).unwrap();
-    let prompts = pack.prompts("Hi").unwrap();
+    let prompts = pack.prompts("Hi", Reading::default()).unwrap();
     let byte = |c: u8| u32::from(c) + 1;
     assert_eq!(prompts.base, [0, byte(b'A'), byte(b'B'), byte(b'H'), byte(b'i')]);
     assert_eq!(prompts.guides, [0, byte(b'H'), byte(b'i')]);
     assert_eq!(prompts.value, ValuePrompt::Tokens(prompts.guides));
+}
+
+/// Control tokens that are typed are text to every role, unless they are asked for.
+#[test]
+fn typed_control_tokens_are_recognised_on_request_only() {
+    let dir = tempfile::tempdir().unwrap();
+    support::write_pack(dir.path());
+    let pack = load(dir.path()).unwrap();
+    let control = pack.models.tokenizer.controls()[0].clone();
+    let typed = format!("Hi{control}");
+    let read = |special_tokens| {
+        let reading = Reading { special_tokens, ..Reading::default() };
+        pack.prompts(&typed, reading).unwrap()
+    };
+    let count = |ids: &[u32]| ids.iter().filter(|id| **id == support::EOS).count();
+    let (plain, special) = (read(false), read(true));
+    // Each begins with the token once.
+    assert_eq!((count(&plain.base), count(&plain.guides)), (1, 1));
+    assert_eq!((count(&special.base), count(&special.guides)), (2, 2));
+    assert_eq!(plain.value, ValuePrompt::Tokens(plain.guides));
+    assert_eq!(special.value, ValuePrompt::Tokens(special.guides));
 }

@@ -10,7 +10,7 @@ use ivg_playground::guidance::settings::Arm;
 use ivg_playground::guidance::{Prefilled, Search};
 use ivg_playground::lm::{ChatTemplate, Lm, Precision, Tokenizer};
 use ivg_playground::packs::size::measure;
-use ivg_playground::packs::{DeviceChoice, Local, Pack, PackSource, Source};
+use ivg_playground::packs::{DeviceChoice, Local, Pack, PackSource, Reading, Source};
 use serde::Deserialize;
 
 /// What llama.cpp made of a prompt, greedily.
@@ -175,7 +175,9 @@ fn the_bundled_guide_aligns_a_real_model() {
     assert!(untuned.is_same(pack.models.value.as_ref().unwrap().model.trunk()), "one trunk");
     let mut gold = [Vec::new(), Vec::new()];
     for prompt in &manifest.examples {
-        let prefilled = Prefilled::new(&pack.models, &pack.prompts(prompt).unwrap()).unwrap();
+        let prefilled =
+            Prefilled::new(&pack.models, &pack.prompts(prompt, Reading::default()).unwrap())
+                .unwrap();
         for (arm, gold) in [Arm::Base, Arm::Ivg].into_iter().zip(&mut gold) {
             let mut search =
                 Search::new(&pack.models, &prefilled, arm, &manifest.defaults).unwrap();

@@ -102,7 +102,7 @@ fn every_text_is_the_one_that_generate_gives_at_these_settings() {
         let turned = sample.dial.turned(&plan.settings, sample.setting);
         let settings = Settings { seed: sample.seed, ..turned };
         let columns = vec![Arm::Ivg.into()];
-        let request = Request { prompt: plan.prompt.clone(), columns, settings };
+        let request = Request { prompt: plan.prompt.clone(), local_time: None, columns, settings };
         link.send(Command::Generate(run, request));
         let trace = loop {
             if let Event::Done { trace, .. } = link.wait().unwrap() {
@@ -139,7 +139,8 @@ fn a_stop_and_a_new_run_end_a_sweep() {
     assert!(until_done(&link, 6).1);
     assert!(matches!(link.wait(), Some(Event::SweepPoint { run: 7, .. })));
     let columns = vec![Arm::Base.into()];
-    let request = Request { prompt: "A film".into(), columns, settings: settings(3) };
+    let request =
+        Request { prompt: "A film".into(), local_time: None, columns, settings: settings(3) };
     link.send(Command::Generate(8, request));
     assert!(until_done(&link, 7).1);
     assert_eq!(link.wait(), Some(Event::Started { run: 8 }));

@@ -36,7 +36,12 @@ fn loaded(dir: &Path) -> Link {
 
 fn request(max_tokens: usize) -> Request {
     let settings = Settings { max_tokens, temperature: 1.0, ..Settings::default() };
-    Request { prompt: "A film".into(), columns: vec![Arm::Base.into(), Arm::Ivg.into()], settings }
+    Request {
+        prompt: "A film".into(),
+        local_time: None,
+        columns: vec![Arm::Base.into(), Arm::Ivg.into()],
+        settings,
+    }
 }
 
 fn until_done(link: &Link) -> (Vec<Event>, Trace) {

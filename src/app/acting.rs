@@ -47,10 +47,16 @@ impl App {
         }
         self.last_run += 1;
         self.preferences.has_run = true;
+        let (prompt, settings) = (&self.preferences.prompt, &self.preferences.settings);
+        // Repeating a run gives its text again; any other run uses the current time.
+        let shown = self.session.run.as_ref().map(|run| &run.request);
+        let same =
+            shown.filter(|request| request.prompt == *prompt && request.settings == *settings);
         let request = Request {
-            prompt: self.preferences.prompt.clone(),
+            prompt: prompt.clone(),
+            local_time: same.and_then(|request| request.local_time),
             columns: self.preferences.columns.clone(),
-            settings: self.preferences.settings.clone(),
+            settings: settings.clone(),
         };
         self.focus.clear();
         // Repetitions of one prompt can be compared where a person was looking.

@@ -113,6 +113,7 @@ mod tests {
             description: String::new(),
             roles: Vec::new(),
             examples: Vec::new(),
+            controls: Vec::new(),
             defaults: Settings::default(),
             context_tokens: 512,
             device: "CPU".into(),

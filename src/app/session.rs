@@ -145,8 +145,12 @@ impl Session {
     /// Shows a run of the past under a number of its own: what was laid out for another run does
     /// not fit it. `columns` are those it was made with.
     pub fn show(&mut self, id: RunId, trace: Trace, columns: Vec<Column>, origin: Origin) {
-        let request =
-            Request { prompt: trace.prompt.clone(), columns, settings: trace.settings.clone() };
+        let request = Request {
+            prompt: trace.prompt.clone(),
+            local_time: trace.local_time,
+            columns,
+            settings: trace.settings.clone(),
+        };
         let arms = trace.arms.iter().zip(&request.columns);
         let arms = arms.map(|(report, _)| ArmView::past(report, &trace.prompt)).collect();
         let phase = Phase::Finished;
@@ -338,6 +342,8 @@ impl Run {
         }
         let stopped = trace.arms.iter().any(|a| a.stop_reason == StopReason::Stopped);
         self.phase = if stopped { Phase::Stopped } else { Phase::Finished };
+        // Repeating this run tells its templates the same time.
+        self.request.local_time = trace.local_time;
         self.trace = Some(trace);
         self.widen();
     }

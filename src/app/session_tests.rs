@@ -4,7 +4,7 @@ use crate::guidance::trace::{Candidate, TRACE_VERSION};
 
 fn request(prompt: &str) -> Request {
     let columns = vec![Arm::Base.into(), Arm::Ivg.into()];
-    Request { prompt: prompt.into(), columns, settings: Settings::default() }
+    Request { prompt: prompt.into(), local_time: None, columns, settings: Settings::default() }
 }
 
 fn token(text: &str) -> TokenTrace {
@@ -51,6 +51,7 @@ fn done(session: &Session, run: RunId, stop_reason: StopReason) -> Event {
     let shown = session.run.as_ref().expect("a run");
     let arms = shown.arms.iter().map(|v| ArmTrace { stop_reason, ..v.report.clone() });
     let trace = Trace {
+        local_time: None,
         version: TRACE_VERSION,
         program: "test".into(),
         pack: "test".into(),

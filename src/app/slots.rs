@@ -128,8 +128,12 @@ mod tests {
     fn columns_find_their_views_again_when_one_is_added_or_taken_away() {
         let pinned = Column::pinned(Arm::Ivg, Settings { beta: -1.0, ..Settings::default() });
         let columns = vec![Arm::Base.into(), Arm::Ivg.into(), pinned.clone(), Arm::Ivg.into()];
-        let request =
-            Request { prompt: "a".into(), columns: columns.clone(), settings: Settings::default() };
+        let request = Request {
+            prompt: "a".into(),
+            local_time: None,
+            columns: columns.clone(),
+            settings: Settings::default(),
+        };
         let mut session = Session::default();
         session.begin(1, request);
         for (i, view) in session.run.iter_mut().flat_map(|r| &mut r.arms).enumerate() {

@@ -47,11 +47,11 @@ pub struct Args {
 
 /// Runs what is missing, and prints the table of what is there.
 pub fn run(args: &Args, pack: &Pack) -> anyhow::Result<()> {
-    let plan = plan(args, pack)?;
+    let mut plan = plan(args, pack)?;
     if pack.judge.is_none() {
         tell!("this pack has no judge: texts are made and measured, but not judged");
     }
-    let (mut store, mut records) = open(args, &plan)?;
+    let (mut store, mut records) = open(args, &mut plan)?;
     let stopped = stop_on_interrupt()?;
     let bar = progress(&plan, records.len());
     let done = records.clone();
@@ -124,7 +124,7 @@ fn prompts(args: &Args, pack: &Pack) -> anyhow::Result<Vec<String>> {
     Ok(prompts)
 }
 
-fn open(args: &Args, plan: &Plan) -> anyhow::Result<(Option<Store>, Vec<Record>)> {
+fn open(args: &Args, plan: &mut Plan) -> anyhow::Result<(Option<Store>, Vec<Record>)> {
     let Some(folder) = &args.out else { return Ok((None, Vec::new())) };
     if !args.resume {
         return Ok((Some(Store::create(folder, plan)?), Vec::new()));
@@ -133,6 +133,7 @@ fn open(args: &Args, plan: &Plan) -> anyhow::Result<(Option<Store>, Vec<Record>)
     if resumed.dropped > 0 {
         tell!("{} of texts.jsonl made again", counted(resumed.dropped, "damaged line"));
     }
+    *plan = resumed.plan;
     Ok((Some(resumed.store), resumed.records))
 }
 

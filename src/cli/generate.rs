@@ -6,6 +6,7 @@ use anyhow::{Context, anyhow, bail};
 use ivg_playground::guidance::GuidanceError;
 use ivg_playground::guidance::settings::{Arm, Column};
 use ivg_playground::guidance::trace::{ArmTrace, Trace};
+use ivg_playground::local_time::LocalTime;
 use ivg_playground::packs::{DeviceChoice, PackSource};
 use ivg_playground::records::trace_file;
 use ivg_playground::words::{joined, visible};
@@ -28,6 +29,9 @@ pub struct Args {
     arms: Vec<Arm>,
     #[command(flatten)]
     settings: SettingArgs,
+    /// Tell chat templates this local time, as a trace notes it [default: now]
+    #[arg(long, value_name = "TIME")]
+    local_time: Option<LocalTime>,
     /// Write the trace as JSON to this file; `-` is standard output, and then nothing else is
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -51,6 +55,7 @@ pub fn run(args: &Args, pack: PackSource, device: DeviceChoice) -> anyhow::Resul
     }
     let request = Request {
         prompt: args.prompt.clone(),
+        local_time: args.local_time,
         columns: arms.into_iter().map(Column::from).collect(),
         settings,
     };

@@ -22,7 +22,7 @@ pub struct SettingArgs {
     /// Tokens per chunk, L, 1 to 128 [else 5]
     #[arg(long)]
     l: Option<usize>,
-    /// New tokens per response, 1 to 1000 [else 50]
+    /// New tokens per response, 1 to 2048 [else 50]
     #[arg(long)]
     max_tokens: Option<usize>,
     /// Sampling temperature, 0 to 2; 0 is greedy [else 0.7]
@@ -37,6 +37,9 @@ pub struct SettingArgs {
     /// Key of every random draw [else 1]
     #[arg(long)]
     seed: Option<u64>,
+    /// Recognise control tokens written out in the prompt, such as <|im_end|>; without this they are read as text
+    #[arg(long)]
+    special: bool,
     /// What ranks partial responses [else explicit]
     #[arg(long, value_enum)]
     value: Option<Value>,
@@ -69,6 +72,7 @@ impl SettingArgs {
             top_p: self.top_p.unwrap_or(defaults.top_p),
             seed: self.seed.unwrap_or(defaults.seed),
             value_source: value_source.unwrap_or(defaults.value_source),
+            special_tokens: self.special || defaults.special_tokens,
         }
     }
 }

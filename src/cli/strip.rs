@@ -9,6 +9,7 @@ use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::lab::strip::{
     self, Abilities, Curve, Dial, MAX_REPEATS, Measure, Plan, Point, REPEATS, Strip,
 };
+use ivg_playground::local_time::LocalTime;
 use ivg_playground::packs::Pack;
 use ivg_playground::words::{counted, excerpt, plain, settings_line, visible};
 use serde::Serialize;
@@ -54,7 +55,8 @@ const EXCERPT: usize = 44;
 pub fn run(args: &Args, pack: &Pack) -> anyhow::Result<()> {
     super::check_writable(args.json.as_deref())?;
     let settings = args.settings.over(pack.defaults());
-    let plan = Plan::new(Abilities::from(pack), &args.prompt, &settings, args.seeds)?;
+    let mut plan = Plan::new(Abilities::from(pack), &args.prompt, &settings, args.seeds)?;
+    plan.local_time = pack.asks_time().then(LocalTime::now);
     let stopped = stop_on_interrupt()?;
     let bar = ProgressBar::new(plan.len() as u64);
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} · {msg} · {eta} left");

@@ -7,7 +7,7 @@ use candle_core::{IndexOp, Tensor};
 use super::GuidanceError;
 use super::token_value::RowLogits;
 use super::values::{ValueRows, prompt_tokens};
-use crate::lm::{Cache, Lm, Tokenizer, ValueModel};
+use crate::lm::{Cache, Lm, PromptText, Tokenizer, ValueModel};
 
 /// The implicit value function: a small model before and after preference tuning.
 #[derive(Clone)]
@@ -121,7 +121,7 @@ pub enum ValuePrompt {
     /// In the common vocabulary.
     Tokens(Vec<u32>),
     /// As text, for a model with a tokenizer of its own.
-    Text(String),
+    Text(PromptText),
 }
 
 /// Which passes give the logits of base, untuned and tuned, and perhaps the states that the value

@@ -27,7 +27,7 @@ pub mod limits {
     /// Tokens per chunk, L.
     pub const CHUNK_TOKENS: RangeInclusive<usize> = 1..=128;
     /// New tokens in a response.
-    pub const MAX_TOKENS: RangeInclusive<usize> = 1..=1000;
+    pub const MAX_TOKENS: RangeInclusive<usize> = 1..=2048;
     /// Sampling temperature; 0 is greedy.
     pub const TEMPERATURE: RangeInclusive<f32> = 0.0..=2.0;
     /// Nucleus mass; 1 is off.
@@ -76,6 +76,10 @@ pub struct Settings {
     pub seed: u64,
     /// What ranks partial responses.
     pub value_source: ValueSource,
+    /// Whether control tokens written out in a prompt, such as `<|im_end|>`, are recognised. Off,
+    /// they are read as text.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub special_tokens: bool,
 }
 
 impl Default for Settings {
@@ -92,6 +96,7 @@ impl Default for Settings {
             top_p: 1.0,
             seed: 1,
             value_source: ValueSource::Explicit,
+            special_tokens: false,
         }
     }
 }
@@ -252,14 +257,17 @@ impl Column {
     }
 
     /// What this column is given when the run has `chosen`, before the arm's own
-    /// [`Arm::apply`]. Seed and length are the run's in every column, or the texts could not be
-    /// compared.
+    /// [`Arm::apply`]. Seed, length and the reading of the prompt are the run's in every column, or the
+    /// texts could not be compared.
     pub fn chosen(&self, chosen: &Settings) -> Settings {
         match &self.pinned {
             None => chosen.clone(),
-            Some(own) => {
-                Settings { seed: chosen.seed, max_tokens: chosen.max_tokens, ..own.clone() }
-            }
+            Some(own) => Settings {
+                seed: chosen.seed,
+                max_tokens: chosen.max_tokens,
+                special_tokens: chosen.special_tokens,
+                ..own.clone()
+            },
         }
     }
 

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::settings::{Arm, Settings};
+use crate::local_time::LocalTime;
 
 /// Version of the file format, raised when a key changes its meaning.
 pub const TRACE_VERSION: u32 = 1;
@@ -21,6 +22,9 @@ pub struct Trace {
     pub seed: u64,
     /// The prompt as typed.
     pub prompt: String,
+    /// The time that chat templates were told; none where no template asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_time: Option<LocalTime>,
     /// The settings as chosen; each arm holds what it really used.
     pub settings: Settings,
     /// One report per arm, in the order asked for.

@@ -64,7 +64,7 @@ impl ValueRows {
         let whole = match (prompt, &guide.tokenizer) {
             (ValuePrompt::Text(prompt), Some(tokenizer)) => responses
                 .iter()
-                .map(|response| Ok(tokenizer.encode_whole(&format!("{prompt}{response}"))?))
+                .map(|response| Ok(tokenizer.encode_prompt(&prompt.clone().then_plain(response))?))
                 .collect::<Result<Vec<Vec<u32>>, GuidanceError>>()?,
             _ => self.read.iter().zip(new).map(|(read, new)| [&read[..], new].concat()).collect(),
         };
@@ -106,7 +106,7 @@ pub(super) fn prompt_tokens(
 ) -> Result<Vec<u32>, GuidanceError> {
     match (prompt, &guide.tokenizer) {
         (ValuePrompt::Tokens(tokens), _) => Ok(tokens.clone()),
-        (ValuePrompt::Text(text), Some(tokenizer)) => Ok(tokenizer.encode_whole(text)?),
+        (ValuePrompt::Text(text), Some(tokenizer)) => Ok(tokenizer.encode_prompt(text)?),
         // `Pack::prompts` gives text only where there is a tokenizer for it.
         (ValuePrompt::Text(_), None) => Err(GuidanceError::EmptyPrompt),
     }

@@ -23,8 +23,7 @@ use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
 
 use super::JudgeError;
-use crate::lm::{LmError, MAX_JSON_BYTES, Weights, encode, read_tokenizer};
-use crate::text::read_text;
+use crate::lm::{LmError, MAX_JSON_BYTES, Weights, encode, read_text, read_tokenizer};
 
 /// The judge. Copies share the weights.
 #[derive(Clone)]
@@ -140,17 +139,20 @@ impl Inner {
 fn tokenizer(folder: &Path) -> Result<Tokenizer, JudgeError> {
     let invalid = |file: &str, e: tokenizers::Error| JudgeError::Invalid {
         file: folder.join(file),
-        reason: format!("{e}; download it again"),
+        reason: e.to_string(),
     };
     let words = folder.join("vocab.txt");
     if folder.join("tokenizer.json").is_file() || !words.is_file() {
         let file = "tokenizer.json";
-        let text = read_text(&folder.join(file), MAX_JSON_BYTES)
-            .map_err(|source| JudgeError::Unreadable { file: folder.join(file), source })?;
+        let text = read_text(&folder.join(file), MAX_JSON_BYTES)?;
         let json = serde_json::from_str(&text).map_err(|e| invalid(file, e.into()))?;
         let tokenizer = read_tokenizer(&json, text.as_bytes());
         let tokenizer = tokenizer.map_err(|e| invalid(file, e.into()));
-        return tokenizer.map(|(tokenizer, _)| tokenizer);
+        return tokenizer.map(|(mut tokenizer, _)| {
+            // A text that spells out a separator is still one text.
+            tokenizer.set_encode_special_tokens(true);
+            tokenizer
+        });
     }
     let made = WordPiece::from_file(&words.to_string_lossy()).build();
     let mut tokenizer = Tokenizer::new(made.map_err(|e| invalid("vocab.txt", e))?);

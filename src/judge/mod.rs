@@ -14,8 +14,7 @@ use thiserror::Error;
 
 use self::distilbert::DistilBert;
 use self::ngrams::Ngrams;
-use crate::lm::LmError;
-use crate::text::read_text;
+use crate::lm::{LmError, read_text};
 
 /// Longest `config.json` that is read.
 const MAX_BYTES: u64 = 1 << 20;
@@ -91,8 +90,7 @@ impl Judge {
 }
 
 fn read_config(file: &Path) -> Result<Value, JudgeError> {
-    let text = read_text(file, MAX_BYTES)
-        .map_err(|source| JudgeError::Unreadable { file: file.to_owned(), source })?;
+    let text = read_text(file, MAX_BYTES)?;
     serde_json::from_str(&text)
         .map_err(|e| JudgeError::Invalid { file: file.to_owned(), reason: e.to_string() })
 }

@@ -9,7 +9,7 @@ use crate::guidance::settings::{Arm, Settings};
 use crate::guidance::{GuidanceError, Prefilled, Search};
 use crate::lm::{Lm, LmError};
 use crate::packs::device::device_name;
-use crate::packs::{Pack, PackError};
+use crate::packs::{Pack, PackError, Reading};
 
 /// Rows decoded together.
 const ROWS: [usize; 3] = [1, 4, 16];
@@ -134,7 +134,7 @@ fn ivg_speed(pack: &Pack, repetitions: usize) -> Result<IvgSpeed, BenchError> {
     let (has_pair, has_value) = (pack.models.pair.is_some(), pack.models.value.is_some());
     // A base alone is not guided.
     let arm = if has_pair || has_value { Arm::Ivg } else { Arm::Base };
-    let prompts = pack.prompts("This film")?;
+    let prompts = pack.prompts("This film", Reading::default())?;
     let mut sampled = 0;
     let seconds = median(repetitions, || {
         let started = Instant::now();

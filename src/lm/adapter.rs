@@ -1,14 +1,18 @@
 //! Low-rank adapters (Hu et al. 2021, arXiv 2106.09685) in the folders that PEFT writes:
-//! `adapter_config.json` and `adapter_model.safetensors`.
+//! `adapter_config.json` and `adapter_model.safetensors` or, before PEFT 0.7, `adapter_model.bin`.
 
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use candle_core::Device;
+
+use super::arch;
 use super::config::LmConfig;
 use super::error::{LmError, Result};
 use super::fields::Fields;
-use super::weights::{LowRank, Weights, read_json};
+use super::model_files::open;
+use super::weights::{LowRank, Weights, invalid, read_json};
 
 /// A map of a block that an adapter may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -49,24 +53,38 @@ const KINDS: [&str; 12] = [
     "velora_config",
 ];
 
+/// Ways of initialising an adapter that leave the base's weights as they are. Others, such as
+/// "pissa" and "olora", move a part of the base's weights into the adapter, and PEFT does so again
+/// whenever it loads one.
+const INITIALISATIONS: [&str; 4] = ["gaussian", "eva", "orthogonal", "true"];
+
+/// Tensors of the base that PEFT may copy beside the adapter, by the end of their names.
+const COPIES: [&str; 3] = ["embed_tokens.weight", "lm_head.weight", "wte.weight"];
+
 /// What PEFT's names begin with.
 const PREFIX: &str = "base_model.model.";
 
 impl Adapter {
-    /// Loads an adapter for a model of shape `config`.
+    /// Loads an adapter for a model of shape `config`, whose own files are at `base`.
     ///
     /// # Errors
     /// A sentence naming the file and the setting that is not supported, or the tensor that is
     /// missing, of another shape, or not one of this model.
-    pub fn load(dir: &Path, config: &LmConfig) -> Result<Self> {
+    pub fn load(dir: &Path, config: &LmConfig, base: Option<&Path>) -> Result<Self> {
         let file = dir.join("adapter_config.json");
         let json = read_json(&file)?;
         let (rank, scale) = rank_and_scale(&Fields::new(&json, &file)?)?;
         let weights = Weights::adapter(dir)?;
         let mut parts = HashMap::new();
-        for name in weights.names() {
+        let mut names = weights.names();
+        names.sort_unstable();
+        for name in names {
             let Some(stem) = name.strip_suffix(".lora_A.weight") else {
-                check_half(&weights, name)?;
+                if COPIES.iter().any(|end| name.ends_with(end)) {
+                    check_copy(&weights, name, base)?;
+                } else {
+                    check_half(&weights, name)?;
+                }
                 continue;
             };
             let place = place(stem).filter(|(layer, _)| *layer < config.layers);
@@ -78,7 +96,8 @@ impl Adapter {
             parts.insert((layer, target), part);
         }
         if parts.is_empty() {
-            return Err(super::weights::damaged(weights.file(), "it changes nothing".into()));
+            let problem = "holds no adapter: nothing in it changes the model".to_owned();
+            return Err(invalid(weights.file(), problem));
         }
         Ok(Self { parts })
     }
@@ -95,13 +114,13 @@ impl Adapter {
     }
 }
 
-/// Whether a folder holds an adapter for a model of this shape.
+/// Whether the folder `dir` holds an adapter for the model at `base`, which has this shape.
 ///
 /// # Errors
 /// A sentence naming the file and the setting that is not supported, or the tensor that is missing,
 /// of another shape, or not one of such a model.
-pub fn check_adapter(dir: &Path, config: &LmConfig) -> Result<()> {
-    Adapter::load(dir, config).map(drop)
+pub fn check_adapter(dir: &Path, config: &LmConfig, base: &Path) -> Result<()> {
+    Adapter::load(dir, config, Some(base)).map(drop)
 }
 
 impl Target {
@@ -143,18 +162,24 @@ fn rank_and_scale(fields: &Fields<'_>) -> Result<(usize, f64)> {
     {
         return refuse(name);
     }
+    let start = fields.get("init_lora_weights").and_then(|value| value.as_str());
+    let is_plain = |start: &str| INITIALISATIONS.contains(&start.to_lowercase().as_str());
+    if let Some(start) = start.filter(|start| !is_plain(start)) {
+        return refuse(&format!("init_lora_weights = {start}"));
+    }
     if fields.text("bias")?.is_some_and(|bias| bias != "none") {
         return refuse("bias");
     }
     let (rank, alpha) = (fields.size("r")?, fields.number("lora_alpha")?);
     if rank == 0 {
-        return Err(fields.wrong("r", "is 0; the adapter is damaged".into()));
+        return Err(fields.wrong("r", "is 0, so the adapter changes nothing".into()));
     }
     let stabilised = fields.flag_or("use_rslora", false)?;
     let by = if stabilised { (rank as f64).sqrt() } else { rank as f64 };
     let scale = alpha / by;
     if scale.is_nan() || scale.abs() > MAX_SCALE {
-        return Err(fields.wrong("lora_alpha", format!("is {alpha}; the adapter is damaged")));
+        let problem = format!("is {alpha}, which makes a scale beyond {MAX_SCALE}");
+        return Err(fields.wrong("lora_alpha", problem));
     }
     Ok((rank, scale))
 }
@@ -190,6 +215,49 @@ fn check_half(weights: &Weights, name: &str) -> Result<()> {
         return Ok(());
     }
     Err(LmError::MissingTensor { file: weights.file().to_path_buf(), tensor })
+}
+
+/// Refuses a tensor beside the adapter that is not the base's own once more: PEFT saves embedding
+/// and head whole when the vocabulary was touched, whether or not they changed.
+fn check_copy(weights: &Weights, name: &str, base: Option<&Path>) -> Result<()> {
+    let differs = |what: &str| {
+        let problem = format!(
+            "holds the whole tensor '{name}', {what}; only adapters of attention and feed-forward \
+             maps are supported: merge this one into its model with merge_and_unload() in PEFT"
+        );
+        invalid(weights.file(), problem)
+    };
+    let Some(base) = base else { return Err(differs("which cannot be compared with the model's")) };
+    let (config, held) = open(base, None, &Device::Cpu)?;
+    let own = name.strip_prefix(PREFIX).unwrap_or(name);
+    let (embedding, _, _) = arch::outer_names(config.architecture);
+    // The model's files may have another prefix, and a tied head is the embedding.
+    let is_head = own.ends_with("lm_head.weight");
+    let tables = arch::prefixes(config.architecture);
+    let tables = tables.iter().map(|prefix| format!("{prefix}{embedding}.weight"));
+    let mut names = is_head.then(|| own.to_owned()).into_iter().chain(tables);
+    let found = names.find(|name| held.contains(name));
+    let shape = weights.shape(name).unwrap_or_default();
+    let Some(found) = found.filter(|found| held.shape(found).as_ref() == Some(&shape)) else {
+        return Err(differs("which has no counterpart of its shape in the model"));
+    };
+    let values = |weights: &Weights, name: &str| -> Result<Vec<f32>> {
+        Ok(weights.get(name, &shape)?.flatten_all()?.to_vec1()?)
+    };
+    let (copy, model) = (values(weights, name)?, values(&held, &found)?);
+    // PEFT may save the copy in another type than the model's.
+    let forms: [fn(f32) -> f32; 3] =
+        [|x| x, |x| half::f16::from_f32(x).to_f32(), |x| half::bf16::from_f32(x).to_f32()];
+    let equals = |form: &fn(f32) -> f32| copy.iter().zip(&model).all(|(a, b)| *a == form(*b));
+    if forms.iter().any(equals) {
+        return Ok(());
+    }
+    let is_gguf = held.is_gguf();
+    Err(differs(if is_gguf {
+        "which cannot be compared with a quantised model's"
+    } else {
+        "which is not the model's own"
+    }))
 }
 
 fn unknown(weights: &Weights, name: &str) -> LmError {

@@ -9,10 +9,12 @@ use minijinja::{Error, ErrorKind, Value, context};
 use serde_json::Value as Json;
 
 use super::error::{LmError, Result};
+use super::file_kind::read_text;
 use super::gguf::GgufFile;
 use super::jinja;
+use super::prompt_text::{Marker, PromptText};
 use super::weights::read_json;
-use crate::text::read_text;
+use crate::local_time::LocalTime;
 
 /// How long a template may take: real ones take less than a millisecond.
 const LONGEST: Duration = Duration::from_secs(3);
@@ -34,24 +36,26 @@ pub struct ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// The template of a model: `chat_template.jinja` or the one in `tokenizer_config.json` of a
-    /// folder, or the one inside a GGUF file. None where the model has none.
+    /// The template of a model: `chat_template.jinja`, or the one in `tokenizer_config.json` or
+    /// `chat_template.json` of a folder, or the one inside a GGUF file. None where the model has
+    /// none.
     ///
     /// # Errors
     /// A file that is damaged or holds something else.
     pub fn load(path: &Path) -> Result<Option<Self>> {
-        if GgufFile::is_named_so(path) {
+        if GgufFile::is_one(path) {
             return Self::from_gguf(&GgufFile::open(path)?);
         }
         let file = path.join("tokenizer_config.json");
         let config = if file.is_file() { read_json(&file)? } else { Json::Null };
         let beside = path.join("chat_template.jinja");
         let (source, file) = if beside.is_file() {
-            let read = read_text(&beside, MAX_TEMPLATE as u64);
-            let source = read.map_err(|source| LmError::Read { file: beside.clone(), source })?;
-            (Some(source), beside)
+            (Some(read_text(&beside, MAX_TEMPLATE as u64)?), beside)
         } else {
-            (inside(&config, &file)?, file)
+            match inside(&config, &file)? {
+                Some(source) => (Some(source), file),
+                None => of_processor(path)?,
+            }
         };
         let token = |name: &str| {
             let token = &config[name];
@@ -82,14 +86,38 @@ impl ChatTemplate {
         Ok(template)
     }
 
+    /// Whether the template asks for the date or the time.
+    pub fn asks_time(&self) -> bool {
+        jinja::asks_time(&self.source)
+    }
+
     /// A conversation of one message of the user, and before it the system's where there is one,
-    /// up to where the model's answer begins.
+    /// up to where the model's answer begins, as text. An empty system prompt is left
+    /// out.
     ///
     /// # Errors
     /// What the template itself refuses, such as a system prompt; a template that does not end.
     pub fn render(&self, system: Option<&str>, user: &str) -> Result<String> {
-        let (system, user) = (system.map(str::to_owned), user.to_owned());
-        self.apart(move |template| template.render_here(system.as_deref(), &user))
+        Ok(self.prompt(system, user, &[], LocalTime::now())?.text().to_owned())
+    }
+
+    /// As [`ChatTemplate::render`], for a tokenizer with these control tokens: what reads as one of
+    /// them in either message is plain in the result. `time` is what the template is told.
+    ///
+    /// # Errors
+    /// As [`ChatTemplate::render`].
+    pub fn prompt(
+        &self,
+        system: Option<&str>,
+        user: &str,
+        controls: &[String],
+        time: LocalTime,
+    ) -> Result<PromptText> {
+        let system = system.unwrap_or_default();
+        let marker = Marker::new([self.source.as_str(), system, user]);
+        let (system, user) = (marker.mark(system, controls), marker.mark(user, controls));
+        let text = self.apart(move |template| template.render_here(&system, &user, time))?;
+        Ok(marker.unmark(&text))
     }
 
     /// Tries the template on a word, with this system prompt.
@@ -122,21 +150,29 @@ impl ChatTemplate {
         })
     }
 
-    fn render_here(&self, system: Option<&str>, user: &str) -> Result<String> {
+    fn render_here(&self, system: &str, user: &str, time: LocalTime) -> Result<String> {
         let message = |role: &str, content: &str| context! { role => role, content => content };
         let mut messages: Vec<Value> = Vec::new();
-        messages.extend(system.filter(|text| !text.is_empty()).map(|text| message("system", text)));
+        if !system.is_empty() {
+            messages.push(message("system", system));
+        }
         messages.push(message("user", user));
         let values = context! {
             messages => messages,
             bos_token => self.bos.as_str(),
             eos_token => self.eos.as_str(),
             add_generation_prompt => true,
+            // Jinja2's own name for the template and its blocks, of which there are none.
+            self => context! {},
+            // transformers passes both, as None where there are none.
+            tools => Value::from(()),
+            documents => Value::from(()),
             // What Qwen 3's template asks: no thinking aloud before the answer.
             enable_thinking => false,
         };
-        let text = jinja::render(&self.source, values).map_err(|error| self.explain(&error))?;
-        let given = system.unwrap_or_default().len() + user.len();
+        let text =
+            jinja::render(&self.source, values, time).map_err(|error| self.explain(&error))?;
+        let given = system.len() + user.len();
         if text.len() > MAX_ADDED + 4 * given {
             return Err(self.failed(format!("it made {} bytes of {given}", text.len())));
         }
@@ -156,6 +192,13 @@ impl ChatTemplate {
     }
 }
 
+/// The template in `chat_template.json`, where models that also read pictures had it.
+fn of_processor(path: &Path) -> Result<(Option<String>, PathBuf)> {
+    let file = path.join("chat_template.json");
+    let source = if file.is_file() { inside(&read_json(&file)?, &file)? } else { None };
+    Ok((source, file))
+}
+
 /// The template in a `tokenizer_config.json`: a text, or a list of named ones.
 fn inside(config: &Json, file: &Path) -> Result<Option<String>> {
     match &config["chat_template"] {
@@ -168,7 +211,7 @@ fn inside(config: &Json, file: &Path) -> Result<Option<String>> {
         other => Err(LmError::Field {
             file: file.to_owned(),
             field: "chat_template".into(),
-            problem: format!("is {other}, not a text; download the model again"),
+            problem: format!("is {other}, not a text"),
         }),
     }
 }

@@ -162,7 +162,7 @@ impl LmConfig {
     /// # Errors
     /// A sentence naming the field that is missing, impossible or not supported.
     pub fn load(path: &Path) -> Result<Self> {
-        if GgufFile::is_named_so(path) {
+        if GgufFile::is_one(path) {
             return GgufFile::open(path)?.config();
         }
         let file = path.join("config.json");
@@ -229,7 +229,7 @@ impl LmConfig {
         ];
         for (name, value, most) in limits {
             if value == 0 || value > most {
-                let problem = format!("is {value}, expected 1 to {most}; download the model again");
+                let problem = format!("is {value}, expected 1 to {most}");
                 return Err(self.field(file, name, problem));
             }
         }

@@ -1,7 +1,7 @@
 //! Decoders: prompts and tokens in, hidden states and logits out.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
@@ -10,7 +10,7 @@ use super::adapter::Adapter;
 use super::cache::{Cache, Owner};
 use super::config::LmConfig;
 use super::error::{LmError, Result};
-use super::gguf::GgufFile;
+use super::model_files::open;
 use super::weights::{Outer, Picker, Precision, Weights};
 use super::{cpu, portable};
 
@@ -30,6 +30,8 @@ struct Inner {
     owner: Owner,
     device: Device,
     parameters: usize,
+    /// The folder or file it was loaded from.
+    path: Option<PathBuf>,
 }
 
 /// Who does the arithmetic.
@@ -57,15 +59,20 @@ impl Lm {
     /// As [`Lm::load`].
     pub fn load_as(path: &Path, precision: Option<Precision>, device: &Device) -> Result<Self> {
         let (config, weights) = open(path, precision, device)?;
-        Self::from_weights(config, &weights, device)
+        let mut lm = Self::from_weights(config, &weights, device)?;
+        if let Some(inner) = Arc::get_mut(&mut lm.inner) {
+            inner.path = Some(path.to_owned());
+        }
+        Ok(lm)
     }
 
-    /// Whether every tensor is there and of its shape that [`Lm::load`] would take, looked up
-    /// without reading it; with `needs_head`, whether the model can give logits.
+    /// Looks up every tensor that [`Lm::load`] would take, by name, shape and type, without reading
+    /// it; with `needs_head`, also whether the model can give logits. Returns what is worth knowing
+    /// of a model that loads, a sentence each.
     ///
     /// # Errors
     /// As [`Lm::load`], and [`LmError::NoHead`].
-    pub fn check(path: &Path, needs_head: bool) -> Result<()> {
+    pub fn check(path: &Path, needs_head: bool) -> Result<Vec<String>> {
         let (config, weights) = open(path, None, &Device::Cpu)?;
         config.check(weights.file())?;
         let weights = weights.hollow();
@@ -74,7 +81,24 @@ impl Lm {
         if needs_head && head.is_none() && !config.tied {
             return Err(LmError::NoHead);
         }
-        (0..config.layers).try_for_each(|layer| pick.block(layer).map(drop))
+        (0..config.layers).try_for_each(|layer| pick.block(layer).map(drop))?;
+        let mut notes = Vec::new();
+        if config.tied && head.is_some() {
+            notes.push(
+                "config.json ties the output head to the embedding, but the file holds another \
+                 head, which is used"
+                    .to_owned(),
+            );
+        }
+        refuse_left_out(&pick, &weights)?;
+        if let [first, rest @ ..] = pick.left_out().as_slice() {
+            let more =
+                if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            notes.push(format!(
+                "the weights hold '{first}'{more}, which a model of this configuration does not use"
+            ));
+        }
+        Ok(notes)
     }
 
     /// The same model with a PEFT LoRA folder's adapter put on it. The weights are shared with
@@ -83,7 +107,7 @@ impl Lm {
     /// # Errors
     /// A setting of the adapter that is not supported; a tensor that does not fit this model.
     pub fn with_adapter(&self, dir: &Path) -> Result<Self> {
-        let adapter = Adapter::load(dir, self.config())?;
+        let adapter = Adapter::load(dir, self.config(), self.inner.path.as_deref())?;
         let engine = match &self.inner.engine {
             Engine::Cpu(model) => Engine::Cpu(model.adapted(&adapter)?),
             Engine::Portable(model) => Engine::Portable(model.adapted(&adapter)?),
@@ -95,6 +119,7 @@ impl Lm {
                 owner: Owner::default(),
                 device: self.inner.device.clone(),
                 parameters: self.inner.parameters + adapter.parameters(),
+                path: None,
             }),
         })
     }
@@ -142,10 +167,12 @@ impl Lm {
         } else {
             Engine::Portable(portable::Model::new(&config, &pick, device)?)
         };
+        refuse_left_out(&pick, weights)?;
         let parameters = pick.parameters();
         let device = device.clone();
         let owner = Owner::default();
-        Ok(Self { inner: Arc::new(Inner { config, engine, owner, device, parameters }) })
+        let inner = Inner { config, engine, owner, device, parameters, path: None };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Whether it can give logits: a model that values text alone cannot.
@@ -256,20 +283,18 @@ impl Lm {
     }
 }
 
-/// Configuration and weights of a Hugging Face folder or a GGUF file.
-///
-/// # Errors
-/// As [`Lm::load`].
-pub(super) fn open(
-    path: &Path,
-    precision: Option<Precision>,
-    device: &Device,
-) -> Result<(LmConfig, Weights)> {
-    if GgufFile::is_named_so(path) {
-        let gguf = GgufFile::open(path)?;
-        let weights = Weights::gguf(&gguf, device);
-        return Ok((gguf.config()?, weights.held_as(precision.unwrap_or(Precision::Q8_0))));
+/// Refuses a GGUF file with tensors that the model would go without. Files for transformers may
+/// hold more than their model, which transformers leaves out as well.
+fn refuse_left_out(pick: &Picker<'_>, weights: &Weights) -> Result<()> {
+    if !weights.is_gguf() {
+        return Ok(());
     }
-    let config = LmConfig::load(path)?;
-    Ok((config, Weights::load(path, device)?.held_as(precision.unwrap_or_default())))
+    match pick.left_out().first() {
+        None => Ok(()),
+        Some(name) => Err(LmError::Unsupported {
+            file: weights.file().to_path_buf(),
+            what: format!("tensor '{name}', which this architecture does not have,"),
+            instead: "file of the standard architecture".into(),
+        }),
+    }
 }

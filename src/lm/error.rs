@@ -1,5 +1,6 @@
-//! What can go wrong with a model, each case a sentence that says what to do.
+//! What can go wrong with a model: each message names the file, the problem and the remedy.
 
+use std::io::{Error, ErrorKind};
 use std::path::PathBuf;
 
 /// [`LmError`] or a value.
@@ -9,15 +10,33 @@ pub type Result<T> = std::result::Result<T, LmError>;
 #[derive(Debug, thiserror::Error)]
 pub enum LmError {
     /// A file could not be read.
-    #[error("{file}: {source}; check that the model's folder is complete, or download it again")]
+    #[error("{file}: {}", unread(.source))]
     Read {
         /// The file.
         file: PathBuf,
         /// What the system said.
-        source: std::io::Error,
+        source: Error,
     },
-    /// A file is not what its name says.
-    #[error("{file}: {problem}; the file is damaged or of another kind — download it again")]
+    /// A file is of another kind than its name or its place says.
+    #[error("{file} is {found}; {advice}")]
+    OtherKind {
+        /// The file.
+        file: PathBuf,
+        /// What it is.
+        found: &'static str,
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A file is whole, but what it says cannot be used.
+    #[error("{file}: {}", brief(.problem))]
+    Invalid {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it and what to do.
+        problem: String,
+    },
+    /// A file is cut short, or its content was altered.
+    #[error("{file}: {}; the file is damaged: download it again", brief(.problem))]
     Damaged {
         /// The file.
         file: PathBuf,
@@ -25,7 +44,7 @@ pub enum LmError {
         problem: String,
     },
     /// A field of a JSON file is missing or has a value that cannot be.
-    #[error("{file}: field '{field}' {problem}")]
+    #[error("{file}: field '{field}' {}", brief(.problem))]
     Field {
         /// The file.
         file: PathBuf,
@@ -35,7 +54,7 @@ pub enum LmError {
         problem: String,
     },
     /// The model needs something this program does not have.
-    #[error("{file}: {what} is not supported; choose a model {instead}")]
+    #[error("{file}: {} is not supported; choose a model {instead}", brief(.what))]
     Unsupported {
         /// The file.
         file: PathBuf,
@@ -57,8 +76,9 @@ pub enum LmError {
     },
     /// A tensor is not in the file.
     #[error(
-        "{file}: tensor '{tensor}' is missing; the weights do not belong to this configuration — \
-         download the model again"
+        "{file}: tensor '{}' is missing; the weights do not belong to this configuration: take both \
+         from the same model",
+        brief(.tensor)
     )]
     MissingTensor {
         /// The file or folder.
@@ -68,9 +88,9 @@ pub enum LmError {
     },
     /// A tensor has another shape than the configuration says.
     #[error(
-        "{file}: tensor '{tensor}' has shape {found:?}, the model's configuration asks for \
-         {expected:?}; the file belongs to another model — choose the one made for this, or \
-         download it again"
+        "{file}: tensor '{}' has shape {found:?}, the model's configuration asks for \
+         {expected:?}; the file belongs to another model: choose the one made for this",
+        brief(.tensor)
     )]
     Shape {
         /// The file.
@@ -122,4 +142,53 @@ pub enum LmError {
     /// A tensor operation failed.
     #[error("a tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
+}
+
+impl LmError {
+    /// The error of a file that is not there.
+    pub(super) fn absent(file: PathBuf) -> Self {
+        Self::Read { file, source: ErrorKind::NotFound.into() }
+    }
+}
+
+/// Longest part of a message that may quote a file, in characters.
+const MAX_QUOTED: usize = 400;
+
+/// A text that may quote a file, cut where it is long, its control characters escaped.
+fn brief(text: &str) -> String {
+    let escape = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    let mut brief: String = text.chars().take(MAX_QUOTED).map(escape).collect();
+    if text.chars().nth(MAX_QUOTED).is_some() {
+        brief.push('…');
+    }
+    brief
+}
+
+/// Why a file cannot be read, and what to do.
+fn unread(source: &Error) -> String {
+    match source.kind() {
+        ErrorKind::NotFound => {
+            "there is no such file; check that the model's folder is complete".to_owned()
+        }
+        ErrorKind::PermissionDenied => {
+            format!("{source}; give this account permission to read it")
+        }
+        _ => source.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_file_says_is_quoted_briefly() {
+        assert_eq!(brief("entry 'a\nb\u{1b}[31m'"), "entry 'a\\nb\\u{1b}[31m'");
+        assert_eq!(brief("日本"), "日本");
+        let long = brief(&"x".repeat(500));
+        assert_eq!((long.len(), long.ends_with("x…")), (MAX_QUOTED + '…'.len_utf8(), true));
+    }
 }

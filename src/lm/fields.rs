@@ -36,8 +36,9 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// When it is missing or no such number.
     pub fn size(&self, name: &str) -> Result<usize> {
-        self.optional_size(name)?
-            .ok_or_else(|| self.wrong(name, "is missing; download the model again".into()))
+        self.optional_size(name)?.ok_or_else(|| {
+            self.wrong(name, "is missing; take the file from the model's own repository".into())
+        })
     }
 
     /// A whole number, or `default`.
@@ -55,9 +56,7 @@ impl<'a> Fields<'a> {
     pub fn optional_size(&self, name: &str) -> Result<Option<usize>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let size = value.as_u64().and_then(|n| usize::try_from(n).ok());
-        size.map(Some).ok_or_else(|| {
-            self.wrong(name, format!("is {value}, not a whole number; download the model again"))
-        })
+        size.map(Some).ok_or_else(|| self.wrong(name, format!("is {value}, not a whole number")))
     }
 
     /// A number that must be there.
@@ -65,8 +64,9 @@ impl<'a> Fields<'a> {
     /// # Errors
     /// When it is missing or no number.
     pub fn number(&self, name: &str) -> Result<f64> {
-        self.optional_number(name)?
-            .ok_or_else(|| self.wrong(name, "is missing; download the model again".into()))
+        self.optional_number(name)?.ok_or_else(|| {
+            self.wrong(name, "is missing; take the file from the model's own repository".into())
+        })
     }
 
     /// A number, if it is there.
@@ -108,15 +108,17 @@ impl<'a> Fields<'a> {
         Ok(Some(Fields { json, file: self.file }))
     }
 
-    /// Token ids: none, one, or a list of them.
+    /// Token ids: none, one, or a list of them. −1, which stands for no token, is left out.
     ///
     /// # Errors
     /// When it is there and something else.
     pub fn ids(&self, name: &str) -> Result<Vec<u32>> {
         let Some(value) = self.get(name) else { return Ok(Vec::new()) };
         let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
-        let id = |value: &Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-        list.iter().map(id).collect::<Option<_>>().ok_or_else(|| {
+        let id = |value: &&Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
+        let is_none = |value: &&Value| value.as_i64() == Some(-1) || value.is_null();
+        let ids = list.iter().filter(|value| !is_none(value));
+        ids.map(|value| id(&value)).collect::<Option<_>>().ok_or_else(|| {
             self.wrong(name, format!("is {value}, not a token id or a list of them"))
         })
     }

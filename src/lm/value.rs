@@ -7,8 +7,9 @@ use candle_core::{Device, Tensor};
 
 use super::config::LmConfig;
 use super::cpu::dot;
-use super::decoder::{Lm, open};
+use super::decoder::Lm;
 use super::error::{LmError, Result};
+use super::model_files::open;
 use super::weights::{Precision, Weights};
 
 /// A trunk with a head that gives one number a position: the value of the text up to there.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::device::no_gpu_support;
 use super::hub::{Hub, Order};
-use super::loader::{PackFiles, chat_template, share_weights};
+use super::loader::{PackFiles, chat_template, held_alike, share_weights};
 use super::manifest::Manifest;
 use super::role::{Part, Role, RoleFiles, Trunk};
 use super::size::{free_memory_bytes, measure};
@@ -119,6 +119,9 @@ impl Inspector<'_> {
                 None => {}
                 Some(base) => same_vocabulary(name, base, (path, &tokenizer), findings),
             }
+        }
+        if let Err(e) = held_alike(self.manifest, self.folder, &found) {
+            findings.fault(e.to_string());
         }
         self.judge(&mut held, findings);
         memory(held.bytes, findings);
@@ -239,10 +242,11 @@ fn stands_on<'f>(name: &'static str, role: &Role, found: &'f PackFiles) -> Optio
 fn additions(name: &'static str, role: &Role, found: &PackFiles, findings: &mut Findings) {
     let Some((_, own)) = found.last() else { return };
     let under = stands_on(name, role, found).and_then(|files| files.weights.as_ref());
-    let Some(Ok(config)) = under.map(|local| LmConfig::load(local.path())) else { return };
+    let Some(base) = under.map(Local::path) else { return };
+    let Ok(config) = LmConfig::load(base) else { return };
     // A file that holds everything is looked at when it is loaded.
     let has_head = role.trunk.is_some() || name == "value";
-    if let Some(Err(e)) = own.adapter.as_ref().map(|adapter| check_adapter(adapter, &config)) {
+    if let Some(Err(e)) = own.adapter.as_ref().map(|a| check_adapter(a, &config, base)) {
         findings.fault(format!("{name}: {e}"));
     }
     if let (true, Some(Local::Folder(folder))) = (has_head, &own.weights)
@@ -272,8 +276,11 @@ fn model<'f>(
     let config = LmConfig::load(path);
     match &config {
         Ok(config) => {
-            if let Err(e) = Lm::check(path, name != "value") {
-                findings.fault(format!("{name}: {e}"));
+            match Lm::check(path, name != "value") {
+                Ok(notes) => {
+                    notes.iter().for_each(|note| findings.note(format!("{name}: {note}")));
+                }
+                Err(e) => findings.fault(format!("{name}: {e}")),
             }
             findings.good(format!(
                 "{name}: configuration, {} layers of {}, context {} tokens",

@@ -6,7 +6,7 @@ use candle_core::Device;
 
 use super::error::PackError;
 use super::hub::{Hub, Order, Watch};
-use super::manifest::Manifest;
+use super::manifest::{MANIFEST, Manifest, UNLIKE_PAIR};
 use super::role::{Part, PromptStyle, Role, RoleFiles, Trunk};
 use super::size::{free_memory_bytes, measure};
 use super::source::Local;
@@ -46,7 +46,36 @@ pub(super) fn gather(
         }
     }
     share_weights(&mut files);
+    held_alike(manifest, pack, &files)?;
     Ok(files)
+}
+
+/// Whether untuned and tuned are held in one precision, now that their files are known: a GGUF file
+/// need not be named as one.
+///
+/// # Errors
+/// [`PackError::Invalid`] where they are not.
+pub(super) fn held_alike(
+    manifest: &Manifest,
+    pack: &Path,
+    files: &PackFiles,
+) -> Result<(), PackError> {
+    let precision = |name: &str, role: Option<&Role>| {
+        let (_, files) = files.iter().find(|(role, _)| *role == name)?;
+        let own = match files.weights.as_ref()? {
+            Local::Gguf(_) => Precision::Q8_0,
+            Local::Folder(_) => Precision::F32,
+        };
+        Some(role?.precision.unwrap_or(own))
+    };
+    let untuned = precision("untuned", manifest.untuned.as_ref());
+    let tuned = precision("tuned", manifest.tuned.as_ref());
+    match (untuned, tuned) {
+        (Some(untuned), Some(tuned)) if untuned != tuned => {
+            Err(PackError::Invalid { file: pack.join(MANIFEST), reason: UNLIKE_PAIR.to_owned() })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A tuned model that is an adapter alone is put on the untuned one's weights.

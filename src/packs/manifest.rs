@@ -13,6 +13,9 @@ use crate::text::read_text;
 
 /// The file's name inside a pack.
 pub const MANIFEST: &str = "pack.toml";
+/// What is said of a pair that is held in two precisions.
+pub(super) const UNLIKE_PAIR: &str = "tuned.precision: untuned and tuned must be held alike, their \
+                                      difference is what guides; write one precision for both";
 /// Longest file that is read.
 const MAX_BYTES: u64 = 1 << 20;
 /// Longest file of prompts that is read.
@@ -173,15 +176,16 @@ impl Manifest {
                     "tuned.template: untuned and tuned must read the same prompt".to_owned()
                 );
             }
-            // As the files suit, they would differ.
+            // As the files suit, they would differ. What a file on this machine is, its name need not
+            // say: that is looked at when the pack is loaded or checked.
+            let is_hub = |source: &Source| matches!(source, Source::Hub(_));
             let differ = |source: &Source| {
+                let of_untuned = untuned.source.as_ref().filter(|u| is_hub(u) && is_hub(source));
                 tuned.precision.is_none()
-                    && untuned.source.as_ref().is_some_and(|u| u.is_gguf() != source.is_gguf())
+                    && of_untuned.is_some_and(|u| u.is_gguf() != source.is_gguf())
             };
             if untuned.precision != tuned.precision || tuned.source.as_ref().is_some_and(differ) {
-                return Err("tuned.precision: untuned and tuned must be held alike, their \
-                            difference is what guides; write one precision for both"
-                    .to_owned());
+                return Err(UNLIKE_PAIR.to_owned());
             }
         }
         if self.stop.iter().any(String::is_empty) {

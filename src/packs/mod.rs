@@ -42,7 +42,8 @@ use self::role::Part;
 use crate::guidance::settings::{Settings, ValueSource};
 use crate::guidance::{GuidanceError, Models, Prompts, ValueGuide, ValuePrompt};
 use crate::judge::Judge;
-use crate::lm::ChatTemplate;
+use crate::lm::{ChatTemplate, PromptText, Tokenizer};
+use crate::local_time::LocalTime;
 
 /// Name of the pack that the program starts with.
 pub const DEFAULT_PACK: &str = "imdb";
@@ -133,6 +134,22 @@ fn asset_roots() -> Vec<PathBuf> {
     let beside = exe.as_deref().and_then(Path::parent).map(Path::to_owned);
     let roots = beside.into_iter().chain([PathBuf::from(env!("CARGO_MANIFEST_DIR"))]);
     roots.map(|root| root.join("assets/packs")).collect()
+}
+
+/// How a typed prompt is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Reading {
+    /// Whether control tokens written out in it, such as `<|im_end|>`, are recognised.
+    pub special_tokens: bool,
+    /// The time that chat templates are told.
+    pub time: LocalTime,
+}
+
+impl Default for Reading {
+    /// As plain text, now.
+    fn default() -> Self {
+        Self { special_tokens: false, time: LocalTime::now() }
+    }
 }
 
 /// What happens while a pack is loaded.
@@ -282,7 +299,8 @@ impl Pack {
                 let failed =
                     |file: &Path, source| PackError::Unreadable { file: file.into(), source };
                 let files = local.files().map_err(|e| failed(local.path(), e))?;
-                for file in files.iter().filter(|file| is_model(file)) {
+                let is_gguf = matches!(local, Local::Gguf(_));
+                for file in files.iter().filter(|file| is_gguf || is_model(file)) {
                     add_file(&mut hasher, file).map_err(|e| failed(file, e))?;
                 }
             }
@@ -294,13 +312,13 @@ impl Pack {
     ///
     /// # Errors
     /// An empty prompt; text the tokenizer refuses.
-    pub fn prompts(&self, prompt: &str) -> Result<Prompts, GuidanceError> {
+    pub fn prompts(&self, prompt: &str, reading: Reading) -> Result<Prompts, GuidanceError> {
         if prompt.trim().is_empty() {
             return Err(GuidanceError::EmptyPrompt);
         }
         let tokenizer = &self.models.tokenizer;
         let encode = |name: &str, role: &Role| -> Result<Vec<u32>, GuidanceError> {
-            Ok(tokenizer.encode_whole(&self.read(name, role, prompt)?)?)
+            Ok(tokenizer.encode_prompt(&self.read(name, role, prompt, reading, tokenizer)?)?)
         };
         let (manifest, models) = (&self.manifest, &self.models);
         let guides = match (&manifest.untuned, &models.pair) {
@@ -308,8 +326,8 @@ impl Pack {
             _ => Vec::new(),
         };
         let value = match (&manifest.value, &models.value) {
-            (Some(role), Some(ValueGuide { tokenizer: Some(_), .. })) => {
-                ValuePrompt::Text(self.read("value", role, prompt)?)
+            (Some(role), Some(ValueGuide { tokenizer: Some(tokenizer), .. })) => {
+                ValuePrompt::Text(self.read("value", role, prompt, reading, tokenizer)?)
             }
             (Some(role), Some(_)) => ValuePrompt::Tokens(encode("value", role)?),
             _ => ValuePrompt::Tokens(Vec::new()),
@@ -317,16 +335,30 @@ impl Pack {
         Ok(Prompts { base: encode("base", &manifest.base)?, guides, value })
     }
 
-    /// The text that a role reads for a typed prompt.
-    fn read(&self, name: &str, role: &Role, prompt: &str) -> Result<String, GuidanceError> {
+    /// The text that a role reads for a typed prompt, in a model with this tokenizer.
+    fn read(
+        &self,
+        name: &str,
+        role: &Role,
+        prompt: &str,
+        reading: Reading,
+        tokenizer: &Tokenizer,
+    ) -> Result<PromptText, GuidanceError> {
         let chat = self.chats.iter().find(|(role, _)| *role == name);
-        match (&role.prompt, chat) {
+        let text = match (&role.prompt, chat) {
             (PromptStyle::Chat { system }, Some((_, template))) => {
-                Ok(template.render(system.as_deref(), prompt)?)
+                let controls = tokenizer.controls();
+                template.prompt(system.as_deref(), prompt, controls, reading.time)?
             }
             // Loading has refused a chat without a template.
-            _ => Ok(role.fill(prompt)),
-        }
+            _ => role.fill(prompt),
+        };
+        Ok(if reading.special_tokens { PromptText::control(text.text()) } else { text })
+    }
+
+    /// Whether a chat template in use asks for the date or the time.
+    pub fn asks_time(&self) -> bool {
+        self.chats.iter().any(|(_, template)| template.asks_time())
     }
 
     /// Where the settings start: as the pack says, as far as it has the models for it.

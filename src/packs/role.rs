@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::asset_roots;
 use super::error::PackError;
 use super::hub::{Need, Order};
-use super::source::{Local, Source, expanded, inside, is_gguf};
-use crate::lm::Precision;
+use super::source::{Local, Source, check_inside, expanded, inside, is_gguf, snapshot};
+use crate::lm::{Precision, PromptText, why_no_model};
 
 /// Where the typed prompt goes in a template.
 pub const PLACEHOLDER: &str = "{prompt}";
@@ -90,10 +90,10 @@ pub struct JudgeRole {
 impl Role {
     /// The text this role reads for a typed prompt. A chat template is the model's and not the
     /// pack's: for [`PromptStyle::Chat`] this is what was typed.
-    pub fn fill(&self, prompt: &str) -> String {
+    pub fn fill(&self, prompt: &str) -> PromptText {
         match &self.prompt {
-            PromptStyle::Template(template) => template.replace(PLACEHOLDER, prompt),
-            PromptStyle::Chat { .. } => prompt.to_owned(),
+            PromptStyle::Template(template) => PromptText::fill(template, PLACEHOLDER, prompt),
+            PromptStyle::Chat { .. } => PromptText::plain(prompt),
         }
     }
 }
@@ -116,15 +116,15 @@ impl RoleFiles {
     }
 }
 
-/// A place inside a pack that came with the program.
-fn bundled(path: &Path) -> (PathBuf, Result<PathBuf, String>) {
+/// A place inside a pack that came with the program, and where such packs are.
+fn bundled(path: &Path) -> (PathBuf, PathBuf) {
     let roots = asset_roots();
     let there = |root: &&PathBuf| root.join(path).exists();
     // What is nowhere is missed where the packs are.
     let is_root = |root: &&PathBuf| root.is_dir();
     let root = roots.iter().find(there).or_else(|| roots.iter().find(is_root));
     let root = root.cloned().unwrap_or_default();
-    (root.join(path), inside(&root, path))
+    (root.join(path), root)
 }
 
 /// One thing a role needs, and what must be in it.
@@ -171,11 +171,19 @@ impl<'a> Part<'a> {
     /// # Errors
     /// A link out of the pack; a place that is not there.
     pub fn local(&self, pack: &Path) -> Result<Option<Local>, PackError> {
+        // What comes with a pack may not lead out of it, nor may a snapshot in it.
+        let within = |root: &Path, path: &Path| {
+            let found = inside(root, path).and_then(snapshot)?;
+            check_inside(root, &found).map(|()| found)
+        };
         let (path, found) = match self.source {
             Source::Hub(_) => return Ok(None),
-            Source::Pack(path) => (pack.join(path), inside(pack, path)),
-            Source::Bundled(path) => bundled(path),
-            Source::Folder(path) => (path.clone(), expanded(path)),
+            Source::Pack(path) => (pack.join(path), within(pack, path)),
+            Source::Bundled(path) => {
+                let (place, root) = bundled(path);
+                (place, within(&root, path))
+            }
+            Source::Folder(path) => (path.clone(), expanded(path).and_then(snapshot)),
         };
         let failed = |reason| PackError::Place { role: self.role, path, reason };
         let found = found.map_err(failed)?;
@@ -185,6 +193,11 @@ impl<'a> Part<'a> {
             Local::Gguf(_) => found.is_file(),
         };
         if is_there {
+            if matches!(local, Local::Gguf(_)) && !matches!(self.need, Need::Model | Need::Gguf(_))
+            {
+                let reason = "is a GGUF file; name a folder".to_owned();
+                return Err(PackError::Place { role: self.role, path: found, reason });
+            }
             if self.role == "value" && self.need == Need::Model && is_bare_head(&local) {
                 let reason = "holds no config.json: a head alone stands on another role's model; \
                               say which with trunk"
@@ -198,8 +211,11 @@ impl<'a> Part<'a> {
             }
             return Ok(Some(local));
         }
+        if let Some(reason) = why_no_model(&found) {
+            return Err(PackError::Place { role: self.role, path: found, reason });
+        }
         let reason = match self.source {
-            _ if found.is_file() => "is a file; name its folder, or a .gguf file",
+            _ if found.is_file() => "is a file and no GGUF file; name the folder that it is in",
             _ if found.exists() => "is no folder and no file; name a folder or a .gguf file",
             Source::Pack(_) => "is not there; check that the pack folder is complete",
             Source::Bundled(_) if found.parent().is_some_and(Path::is_dir) => {

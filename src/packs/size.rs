@@ -28,10 +28,14 @@ pub fn measure(local: &Local, precision: Option<Precision>) -> Result<Size, Stri
         Local::Gguf(file) => {
             // Its errors name the file.
             let gguf = GgufFile::open(file).map_err(|e| e.to_string())?;
-            let there = std::fs::metadata(file).map_err(|e| named(file, e.to_string()))?;
+            let bytes = |file: &PathBuf| {
+                let there = std::fs::metadata(file).map_err(|e| named(file, e.to_string()))?;
+                Ok::<u64, String>(there.len())
+            };
+            let disk_bytes = gguf.parts().iter().map(bytes).sum::<Result<u64, String>>()?;
             let precision = precision.unwrap_or(Precision::Q8_0);
             let (parameters, held_bytes) = (gguf.parameters(), gguf.held_bytes(precision));
-            return Ok(Size { parameters, held_bytes, disk_bytes: there.len() });
+            return Ok(Size { parameters, held_bytes, disk_bytes });
         }
         Local::Folder(folder) => folder,
     };

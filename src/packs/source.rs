@@ -4,6 +4,11 @@ use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
 use super::asset_roots;
+use crate::lm::{GgufFile, split_parts};
+use crate::text::read_text;
+
+/// Longest name of a commit that is read, in bytes.
+const MAX_REF_BYTES: u64 = 200;
 
 /// The branch that is meant when none is named.
 pub const MAIN: &str = "main";
@@ -49,9 +54,9 @@ impl Local {
         }
     }
 
-    /// What `path` is, by its name.
+    /// What `path` is: a GGUF file by its name or its first bytes, or else a folder.
     pub(super) fn at(path: PathBuf) -> Self {
-        if is_gguf(&path) { Self::Gguf(path) } else { Self::Folder(path) }
+        if GgufFile::is_one(&path) { Self::Gguf(path) } else { Self::Folder(path) }
     }
 
     /// The files in it, sorted: those of the folder itself, not of folders below.
@@ -60,7 +65,11 @@ impl Local {
     /// What the system says.
     pub fn files(&self) -> std::io::Result<Vec<PathBuf>> {
         let folder = match self {
-            Self::Gguf(file) => return Ok(vec![file.clone()]),
+            Self::Gguf(file) => {
+                let mut parts = split_parts(file);
+                parts.retain(|part| part == file || part.is_file());
+                return Ok(parts);
+            }
             Self::Folder(folder) => folder,
         };
         let mut files = Vec::new();
@@ -105,9 +114,11 @@ impl Source {
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
             Self::Pack(path) if is_plain(path) => Ok(()),
-            Self::Pack(_) => Err("path must name a folder or a .gguf file inside the pack; \
+            Self::Pack(_) => {
+                Err("path must name a folder or a GGUF file inside the pack, without . and ..; \
                                   for one elsewhere on this machine write folder"
-                .to_owned()),
+                    .to_owned())
+            }
             Self::Bundled(path) if is_plain(path) && path.components().count() > 1 => Ok(()),
             Self::Bundled(_) => {
                 Err("bundled must name a pack that came with the program and what \
@@ -177,18 +188,25 @@ pub(super) fn is_plain(path: &Path) -> bool {
 }
 
 /// `path` inside of `pack`, refused if a link leads out of it: a pack may come from anyone, and
-/// shows only what it brought. A person's own files are named with `folder`.
+/// may read only what it brought. A person's own files are named with `folder`.
 pub(super) fn inside(pack: &Path, path: &Path) -> Result<PathBuf, String> {
     let found = pack.join(path);
+    check_inside(pack, &found)?;
+    Ok(found)
+}
+
+/// Refuses `found` if it, a file in it, or another part of the same split file is a link that leads
+/// out of `pack`.
+pub(super) fn check_inside(pack: &Path, found: &Path) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("{e}; check that the pack folder is complete");
     let root = pack.canonicalize().map_err(failed)?;
-    let mut all = vec![found.clone()];
+    let mut all = split_parts(found);
     if found.is_dir() {
-        let entries = std::fs::read_dir(&found).map_err(failed)?;
+        let entries = std::fs::read_dir(found).map_err(failed)?;
         all.extend(entries.flatten().map(|entry| entry.path()));
     }
     for path in all {
-        // A link to nothing leads nowhere; whoever needs the file will say that it is missing.
+        // A dangling link leads nowhere; whatever needs the file reports that it is missing.
         let Ok(real) = path.canonicalize() else { continue };
         if !real.starts_with(&root) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -198,7 +216,38 @@ pub(super) fn inside(pack: &Path, path: &Path) -> Result<PathBuf, String> {
             ));
         }
     }
-    Ok(found)
+    Ok(())
+}
+
+/// The snapshot in `folder`, if that is a model's folder in the hub's cache (`models--owner--name`):
+/// the one of its main branch, or the only one. Any other folder is its own.
+///
+/// # Errors
+/// A folder of the cache from which the snapshot does not follow.
+pub(super) fn snapshot(folder: PathBuf) -> Result<PathBuf, String> {
+    let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let all = folder.join("snapshots");
+    let Some(id) = name.strip_prefix("models--").filter(|_| all.is_dir()) else {
+        return Ok(folder);
+    };
+    let main = read_text(&folder.join("refs").join(MAIN), MAX_REF_BYTES).unwrap_or_default();
+    let main = Path::new(main.trim());
+    if is_plain(main) && all.join(main).is_dir() {
+        return Ok(all.join(main));
+    }
+    let entries = std::fs::read_dir(&all).map_err(|e| e.to_string())?;
+    let mut found = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir());
+    match (found.next(), found.next()) {
+        (Some(only), None) => Ok(only),
+        (first, _) => {
+            let count = if first.is_some() { "several snapshots" } else { "no snapshot" };
+            Err(format!(
+                "is a model's folder in the hub's cache and holds {count}; write hub = \"{}\", or \
+                 name the folder snapshots/COMMIT in it",
+                id.replacen("--", "/", 1)
+            ))
+        }
+    }
 }
 
 /// `path` with the home folder for a leading `~`.
@@ -251,6 +300,28 @@ mod tests {
         assert!(Source::Pack("a/../b".into()).check().expect_err("refused").contains("inside"));
     }
 
+    #[test]
+    fn a_folder_of_the_cache_stands_for_its_snapshot() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let model = dir.path().join("models--o--m");
+        let made = |path: &str| {
+            std::fs::create_dir_all(model.join(path)).expect("a folder");
+            model.join(path)
+        };
+        assert_eq!(snapshot(model.clone()), Ok(model.clone()));
+        made("snapshots");
+        assert!(snapshot(model.clone()).is_err_and(|reason| reason.contains("no snapshot")));
+        let first = made("snapshots/aa");
+        assert_eq!(snapshot(model.clone()), Ok(first));
+        let second = made("snapshots/bb");
+        assert!(snapshot(model.clone()).is_err_and(|reason| reason.contains("hub = \"o/m\"")));
+        made("refs");
+        for (main, expected) in [("bb\n", Ok(second)), ("../..", Err(()))] {
+            std::fs::write(model.join("refs/main"), main).expect("written");
+            assert_eq!(snapshot(model.clone()).map_err(|_| ()), expected);
+        }
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_link_out_of_the_pack_is_refused() {
@@ -266,9 +337,19 @@ mod tests {
         link(&out, "all");
         link(&out.join("f"), "a/one");
         link(&pack.join("a"), "b/within");
+        // A snapshot lies deeper than what its folder's name says.
+        let cached = pack.join("models--o--m/snapshots/aa");
+        std::fs::create_dir_all(&cached).expect("a folder");
+        link(&out.join("f"), "models--o--m/snapshots/aa/config.json");
+        let found =
+            inside(&pack, Path::new("models--o--m")).and_then(snapshot).expect("a snapshot");
+        assert!(check_inside(&pack, &found).is_err_and(|reason| reason.contains("config.json")));
         let inside = |name: &str| inside(&pack, Path::new(name));
         assert!(inside("all").expect_err("refused").contains("'all' is a link"));
         assert!(inside("a").expect_err("refused").contains("'one' is a link"));
+        std::fs::write(pack.join("m-00001-of-00002.gguf"), "").expect("a file");
+        link(&out.join("f"), "m-00002-of-00002.gguf");
+        assert!(inside("m-00001-of-00002.gguf").expect_err("refused").contains("is a link"));
         assert_eq!(inside("b"), Ok(pack.join("b")));
     }
 }

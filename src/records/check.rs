@@ -7,7 +7,7 @@ use crate::guidance::trace::{ArmTrace, ChunkTrace, TokenTrace, Trace};
 pub(super) const MAX_ARMS: usize = 16;
 
 /// Longest text that any model writes in as many tokens as there may be.
-const MAX_TEXT: usize = 256 << 10;
+const MAX_TEXT: usize = 512 << 10;
 
 /// What is wrong with `trace`, and where.
 pub(super) fn check(trace: &Trace) -> Result<(), String> {

@@ -17,9 +17,10 @@ use crate::guidance::settings::Column;
 use crate::guidance::trace::{TRACE_VERSION, Trace};
 use crate::guidance::{GuidanceError, Prefilled, Search};
 use crate::lab::strip::StripError;
+use crate::local_time::LocalTime;
 use crate::packs::device::{device_name, is_out_of_memory};
 use crate::packs::hub::Hub;
-use crate::packs::{Pack, PackError, Step};
+use crate::packs::{Pack, PackError, Reading, Step};
 
 /// Why a command could not be carried out.
 #[derive(Debug, Error)]
@@ -140,7 +141,9 @@ impl Engine {
             return Err(WorkerError::NoArms);
         }
         request.settings.validate().map_err(GuidanceError::from)?;
-        let prompt = Prefilled::new(&pack.models, &pack.prompts(&request.prompt)?)?;
+        let time = request.local_time.unwrap_or_else(LocalTime::now);
+        let reading = Reading { special_tokens: request.settings.special_tokens, time };
+        let prompt = Prefilled::new(&pack.models, &pack.prompts(&request.prompt, reading)?)?;
         let start = |column: &Column| {
             let chosen = column.chosen(&request.settings);
             Search::new(&pack.models, &prompt, column.arm, &chosen)
@@ -172,6 +175,7 @@ impl Engine {
             pack: pack.manifest.name.clone(),
             seed: request.settings.seed,
             prompt: request.prompt.clone(),
+            local_time: pack.asks_time().then_some(time),
             settings: request.settings.clone(),
             arms: reports.into_iter().flatten().collect(),
         };
@@ -232,6 +236,7 @@ fn describe(source: &PackSource, pack: &Pack) -> PackInfo {
         description: pack.manifest.description.clone(),
         roles: roles.map(|(role, parameters)| RoleInfo { role: role.into(), parameters }).collect(),
         examples: pack.manifest.examples.clone(),
+        controls: pack.models.tokenizer.controls().to_vec(),
         defaults: pack.defaults(),
         context_tokens: pack.context_tokens(),
         device: device_name(&pack.device),

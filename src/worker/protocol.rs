@@ -4,6 +4,7 @@ use crate::guidance::settings::{Column, Settings};
 use crate::guidance::trace::{ArmTrace, ChunkTrace, TokenTrace, Trace};
 use crate::lab::strip::Abilities;
 pub use crate::lab::strip::{Plan as SweepRequest, Sample};
+use crate::local_time::LocalTime;
 pub use crate::packs::device::no_gpu_support;
 pub use crate::packs::hub::Progress;
 pub use crate::packs::{DeviceChoice, PackSource};
@@ -16,6 +17,8 @@ pub type RunId = u64;
 pub struct Request {
     /// The prompt as typed; every role's template is applied by the worker.
     pub prompt: String,
+    /// The time that chat templates are told; none is now.
+    pub local_time: Option<LocalTime>,
     /// The columns to run, together, at least one.
     pub columns: Vec<Column>,
     /// The settings as chosen; a column may have settings of its own.
@@ -152,6 +155,8 @@ pub struct PackInfo {
     pub roles: Vec<RoleInfo>,
     /// Prompts that suit these models.
     pub examples: Vec<String>,
+    /// Control tokens of the base, as they are written out.
+    pub controls: Vec<String>,
     /// Where the sliders start with this pack.
     pub defaults: Settings,
     /// Longest prompt + response, in tokens, that every role can read.
@@ -166,6 +171,16 @@ pub struct PackInfo {
     pub has_value: bool,
     /// Has a gold judge: finished texts are measured.
     pub has_judge: bool,
+}
+
+impl PackInfo {
+    /// A control token of the base that is written out in `text`.
+    pub fn control_in(&self, text: &str) -> Option<&str> {
+        let is_there = |name: &&String| {
+            name.chars().next().is_some_and(|first| text.contains(first)) && text.contains(*name)
+        };
+        self.controls.iter().find(is_there).map(String::as_str)
+    }
 }
 
 impl From<&PackInfo> for Abilities {

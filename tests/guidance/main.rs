@@ -11,7 +11,7 @@ use ivg_playground::guidance::trace::{ArmTrace, StopReason};
 use ivg_playground::guidance::{
     GuidanceError, Models, Pair, Prefilled, Prompts, Search, ValuePrompt,
 };
-use ivg_playground::lm::{Lm, TextStream};
+use ivg_playground::lm::{Lm, PromptText, TextStream};
 use proptest::prelude::*;
 use support::{CONTEXT, brief_models, lm, models, value_guide};
 
@@ -22,7 +22,7 @@ fn prompts_of(models: &Models, prompt: &str) -> Prompts {
         std::iter::once(0).chain(models.tokenizer.encode(prompt).unwrap()).collect();
     let reads_text = models.value.as_ref().is_some_and(|guide| guide.tokenizer.is_some());
     let value = if reads_text {
-        ValuePrompt::Text(prompt.to_owned())
+        ValuePrompt::Text(PromptText::control(prompt))
     } else {
         ValuePrompt::Tokens(ids.clone())
     };
@@ -79,7 +79,10 @@ fn value_from_scratch(models: &Models, response: &[u32]) -> f32 {
             if ended {
                 stream.finish();
             }
-            tokenizer.as_ref().unwrap().encode(&format!("{prompt}{}", stream.text())).unwrap()
+            {
+                let read = prompt.clone().then_plain(stream.text());
+                tokenizer.as_ref().unwrap().encode_prompt(&read).unwrap()
+            }
         }
     };
     let (_, hidden) = guide.model.trunk().prefill(&text).unwrap();

@@ -26,7 +26,7 @@ fn files_arrive_whole_in_the_layout_that_other_tools_share() {
     assert_eq!(link.to_str().unwrap(), format!("../../blobs/{}", sha256(&weights())));
     // As Python's library notes what a commit does not have.
     let absent = bench.names(&format!(".no_exist/{COMMIT}"));
-    assert_eq!(absent.len(), 4);
+    assert_eq!(absent.len(), 5);
     assert!(absent.contains(&"tokenizer_config.json".to_owned()));
 }
 
@@ -186,6 +186,38 @@ fn shards_are_found_by_their_index() {
     assert_eq!(bench.server.log().len(), 2);
 }
 
+/// A model in many files of another form: PyTorch's shards, the parts of a split GGUF file.
+#[test]
+fn all_files_of_a_model_are_fetched() {
+    let index = br#"{"weight_map":{"a":"pytorch_model-1.bin","b":"pytorch_model-2.bin"}}"#;
+    let bench = Bench::new(Server::good());
+    let files: [(&str, &[u8]); 9] = [
+        ("config.json", b"{}"),
+        ("tokenizer.json", b"{}"),
+        ("pytorch_model.bin.index.json", index),
+        ("pytorch_model-1.bin", b"one"),
+        ("pytorch_model-2.bin", b"two"),
+        ("q8/x-00001-of-00002.gguf", b"GGUF1"),
+        ("q8/x-00002-of-00002.gguf", b"GGUF2"),
+        ("adapter_config.json", b"{}"),
+        ("adapter_model.bin", b"a"),
+    ];
+    bench.server.add("tiny/model", &files);
+    let folder = bench.fetch(&order()).unwrap();
+    assert_eq!(fs::read(folder.join("pytorch_model-2.bin")).unwrap(), b"two");
+    let part = |number: u32| format!("q8/x-0000{number}-of-00002.gguf");
+    let order = order_of(Need::Gguf(part(1)));
+    let first = bench.fetch(&order).unwrap();
+    let second = first.with_file_name("x-00002-of-00002.gguf");
+    assert_eq!(fs::read(&second).unwrap(), b"GGUF2");
+    let local = bench.hub().cached(&order).unwrap();
+    assert_eq!(local.files().unwrap(), [first, second.clone()]);
+    fs::remove_file(second).unwrap();
+    assert_eq!(bench.hub().cached(&order), None);
+    let adapter = bench.fetch(&order_of(Need::Adapter)).unwrap();
+    assert!(adapter.join("adapter_model.bin").is_file());
+}
+
 #[test]
 fn an_index_cannot_lead_out_of_its_folder() {
     for name in ["../config.json", "/etc/passwd", "a\\\\b.safetensors", "config.json"] {
@@ -200,7 +232,7 @@ fn an_index_cannot_lead_out_of_its_folder() {
             ],
         );
         let error = bench.fetch(&order()).unwrap_err().to_string();
-        assert!(error.contains("no safetensors file beside it"), "{error}");
+        assert!(error.contains("no file of weights beside it"), "{error}");
     }
 }
 

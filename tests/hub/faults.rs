@@ -165,10 +165,12 @@ fn an_answer_that_is_no_list_is_not_believed() {
 
 #[test]
 fn a_missing_file_is_named_before_anything_is_downloaded() {
-    let spread = ["config.json", "tokenizer.json", "pytorch_model.bin.index.json"];
-    let cases: [(&[&str], Need, &[&str]); 5] = [
-        (&spread[..2], Need::Model, &[FILE, "revision"]),
-        (&spread, Need::Model, &[FILE, "several pytorch_model files", "refs/pr/1"]),
+    let split = || Need::Gguf("x-00001-of-00002.gguf".to_owned());
+    let cases: [(&[&str], Need, &[&str]); 7] = [
+        (&["config.json", "tokenizer.model"], Need::Model, &["tokenizer.json", "SentencePiece"]),
+        (&["config.json", "tokenizer.json", "tf_model.h5"], Need::Model, &[FILE, "not read"]),
+        (&["config.json", "tokenizer.json"], Need::Model, &[FILE, "revision"]),
+        (&["x-00001-of-00002.gguf"], split(), &["no x-00002-of-00002.gguf"]),
         (&["config.json", "vocab.json"], Need::Model, &["no tokenizer.json"]),
         (&["x-q8.gguf"], Need::Model, &["no config.json", "file: x-q8.gguf"]),
         (&["adapter_config.json"], Need::Adapter, &["no adapter_model.safetensors"]),

@@ -10,7 +10,7 @@ use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::{Prefilled, Search, ValuePrompt};
 use ivg_playground::lm::Architecture;
 use ivg_playground::packs::hub::Hub;
-use ivg_playground::packs::{DeviceChoice, Pack, PackSource, Source};
+use ivg_playground::packs::{DeviceChoice, Pack, PackSource, PromptStyle, Reading, Role, Source};
 
 use super::bench::settings;
 use super::server::Server;
@@ -122,7 +122,7 @@ fn every_preset_loads_from_models_of_its_kind_and_generates() {
         assert_eq!(base, expected, "{name}");
         let judged = pack.gold_reward("Hi", " there").is_some();
         assert_eq!(judged, name.starts_with("paper-sentiment"), "{name}");
-        let prompts = pack.prompts("Hi").unwrap();
+        let prompts = pack.prompts("Hi", Reading::default()).unwrap();
         let reads_text = matches!(prompts.value, ValuePrompt::Text(_));
         assert_eq!(reads_text, name.starts_with("paper-values"), "{name}");
         // The stand-ins read 64 tokens; two posts as examples are longer.
@@ -142,6 +142,49 @@ fn every_preset_loads_from_models_of_its_kind_and_generates() {
     }
 }
 
+/// What each role reads for "P", and how it runs, as scripts/*/gen_bt_eft.py and src/utils.py of
+/// github.com/chadlzx/ivg have it.
+#[test]
+fn the_papers_presets_read_the_papers_prompts() {
+    const LLAMA: &str = "<s>[INST] <<SYS>>\n\n<</SYS>>\n\nP [/INST] ";
+    const TULU: &str = "<|user|>\nP\n<|assistant|>\n";
+    const VALUE: &str = "\n\nHuman: P\n\nAssitant:";
+    // Name; what base, untuned and value read (tuned reads what untuned reads); W, K, L, tokens.
+    let cases = [
+        ("paper-sentiment-large", "Here is a movie review from imdb: P", "P", "P", [4, 4, 5, 50]),
+        ("paper-sentiment-xl", "Here is a movie review from imdb: P", "P", "P", [4, 4, 5, 50]),
+        ("paper-summaries-large", "P\nTL;DR:", "PTL;DR: ", "PTL;DR: ", [4, 4, 5, 128]),
+        ("paper-summaries-xl", "P\nTL;DR:", "PTL;DR: ", "PTL;DR: ", [4, 4, 5, 128]),
+        ("paper-instructions-tulu", LLAMA, TULU, VALUE, [2, 2, 30, 2048]),
+        ("paper-instructions-ultra", LLAMA, "<s>[INST] P [/INST] ", VALUE, [2, 2, 30, 2048]),
+        ("paper-values-mistral", "P", "", VALUE, [2, 2, 30, 2048]),
+        ("paper-values-mixtral", "P", "", VALUE, [2, 2, 30, 2048]),
+    ];
+    for (name, base, pair, value, run) in cases {
+        let (_, manifest) = PackSource::Bundled(name.into()).open().unwrap();
+        let read = |role: &Role| role.fill("P").text().to_owned();
+        assert!(read(&manifest.base).ends_with(base), "{name}: {:?}", read(&manifest.base));
+        let is_chat = matches!(manifest.base.prompt, PromptStyle::Chat { system: None });
+        assert_eq!(is_chat, name.starts_with("paper-values"), "{name}");
+        for role in manifest.untuned.iter().chain(&manifest.tuned) {
+            assert_eq!(read(role), pair, "{name}");
+        }
+        assert_eq!(read(manifest.value.as_ref().unwrap()), value, "{name}");
+        let Settings { beams, successors, chunk_tokens, max_tokens, .. } = manifest.defaults;
+        assert_eq!([beams, successors, chunk_tokens, max_tokens], run, "{name}");
+        let Settings { beta, temperature, top_k, top_p, lambda, .. } = manifest.defaults;
+        let expected = match name {
+            n if n.starts_with("paper-summaries") => 0.25,
+            n if n.starts_with("paper-values") => 0.0,
+            _ => 1.0,
+        };
+        assert_eq!((beta, temperature, top_k, top_p), (expected, 0.7, 0, 1.0), "{name}");
+        assert_eq!(lambda, f32::INFINITY, "{name}");
+        let stops_at_line = name.starts_with("paper-summaries");
+        assert_eq!(manifest.stop == ["\n"], stops_at_line, "{name}");
+    }
+}
+
 /// The guide of SmolLM2 comes along and fits no tiny model: an adapter and a head of the stand-in's
 /// shape take its place, everything else is as the packs say.
 #[test]
@@ -150,6 +193,7 @@ fn the_guide_of_smollm2_stands_on_one_model() {
         let (_, mut manifest) = PackSource::Bundled(name.into()).open().unwrap();
         for (_, role) in manifest.roles() {
             let read = role.fill("X");
+            let read = read.text();
             assert!(read.contains("<|im_end|>\n<|im_start|>assistant\nX"), "{name}: {read:?}");
         }
         let dir = tempfile::tempdir().unwrap();

@@ -16,6 +16,7 @@ pub fn trace(prompt: &str, text: &str) -> Trace {
 pub fn columns(prompt: &str, arms: &[(Arm, &str)]) -> Trace {
     let settings = Settings::default();
     Trace {
+        local_time: None,
         version: TRACE_VERSION,
         program: "0.1.0".into(),
         pack: "imdb".into(),

@@ -40,6 +40,7 @@ pub fn pack() -> PackInfo {
             role("tuned", 6_800_000),
             role("value", 6_800_000),
         ],
+        controls: vec!["<|end|>".into()],
         examples: [
             "This movie was",
             "The acting in this film",
@@ -200,6 +201,7 @@ pub fn trace(request: &Request, texts: &[&str], stop_reason: StopReason) -> Trac
     let arms = request.columns.iter().zip(texts);
     let arms = arms.map(|(c, text)| report(c.arm, &c.chosen(&request.settings), text, stop_reason));
     Trace {
+        local_time: None,
         version: TRACE_VERSION,
         program: "test".into(),
         pack: pack().name,

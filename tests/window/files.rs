@@ -270,6 +270,6 @@ fn a_text_that_no_model_writes_is_refused() {
     let path = folder.path().join("long.json");
     std::fs::write(&path, json).expect("written");
     open(&mut bench, &path);
-    bench.wait("the sentence", |b| b.reads("its text has 1024 KiB; 256 are the most"));
+    bench.wait("the sentence", |b| b.reads("its text has 1024 KiB; 512 are the most"));
     assert!(bench.shows("This movie was bright."));
 }

@@ -26,7 +26,10 @@ fn a_typed_prompt_and_ctrl_enter_ask_for_both_arms() {
     let (run, request) = bench.engine.generate();
     let columns = vec![Arm::Base.into(), Arm::Ivg.into()];
     let settings = Settings::default();
-    assert_eq!(request, Request { prompt: "The ending".into(), columns, settings });
+    assert_eq!(
+        request,
+        Request { prompt: "The ending".into(), local_time: None, columns, settings }
+    );
     assert_eq!(run, 1);
     assert_eq!(bench.window.state().preferences().prompt, "The ending", "no new line was typed");
 }

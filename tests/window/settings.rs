@@ -1,6 +1,6 @@
 //! Every setting by its rail, its number and its way back.
 
-use eframe::egui::Role;
+use eframe::egui::{Key, Modifiers, Role};
 use ivg_playground::guidance::settings::{Settings, ValueSource};
 
 use crate::engine::pack;
@@ -188,4 +188,27 @@ fn every_setting_explains_itself() {
         bench.hover(at);
         assert!(bench.reads(words), "{name}");
     }
+}
+
+#[test]
+fn control_tokens_in_the_prompt_are_text_unless_asked_for() {
+    let mut bench = Bench::ready();
+    let label = "Read <|end|> as a control token";
+    assert!(!bench.shows(label));
+    let type_in = |bench: &mut Bench, text: &str| {
+        bench.key(Modifiers::COMMAND, Key::L);
+        bench.overtype(text);
+        bench.window.run();
+    };
+    type_in(&mut bench, "Hi<|end|> there");
+    assert!(bench.shows(label) && !bench.settings().special_tokens);
+    bench.click(label);
+    let request = bench.finish(&[" a", " b"]);
+    assert!(request.settings.special_tokens);
+    // What is on stays in sight, so that it can be turned off.
+    type_in(&mut bench, "Hi there");
+    let label = "Read control tokens in the prompt";
+    assert!(bench.shows(label));
+    bench.click(label);
+    assert!(!bench.settings().special_tokens && !bench.shows(label));
 }

@@ -45,8 +45,25 @@ impl Controls<'_> {
     pub fn prompt(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let heading = group(ui, "Prompt");
         prompt_box(ui, &mut self.preferences.prompt, &heading);
+        self.control_tokens(ui);
         self.examples(ui);
         self.buttons(ui, actions);
+    }
+
+    /// Offers to recognise control tokens where the prompt holds one.
+    fn control_tokens(&mut self, ui: &mut Ui) {
+        let pack = self.session.pack.as_ref();
+        let found = pack.and_then(|pack| pack.control_in(&self.preferences.prompt));
+        let special = &mut self.preferences.settings.special_tokens;
+        let label = match found {
+            Some(name) => format!("Read {} as a control token", shorten(name, 24)),
+            None if *special => "Read control tokens in the prompt".to_owned(),
+            None => return,
+        };
+        ui.checkbox(special, label).on_hover_text(
+            "Off, control tokens in the prompt are read as plain text, so that pasted text cannot \
+             end a turn or start another.",
+        );
     }
 
     fn examples(&mut self, ui: &mut Ui) {

@@ -19,7 +19,8 @@ pub use summary::{ArmSummary, Summary};
 use super::respond;
 use crate::guidance::settings::{Arm, Settings, ValueSource};
 use crate::guidance::{GuidanceError, Prefilled};
-use crate::packs::{MAX_PROMPTS_BYTES, Pack, PackError};
+use crate::local_time::LocalTime;
+use crate::packs::{MAX_PROMPTS_BYTES, Pack, PackError, Reading};
 use crate::text::read_all;
 
 /// Most seeds: so far apart are the sampling seeds of neighbouring prompts.
@@ -198,6 +199,9 @@ pub struct Plan {
     pub seeds: u64,
     /// The prompts.
     pub prompts: Vec<String>,
+    /// The time that chat templates are told; none where no template asks for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub local_time: Option<LocalTime>,
 }
 
 impl Plan {
@@ -227,7 +231,15 @@ impl Plan {
             arms,
             seeds,
             prompts,
+            local_time: pack.asks_time().then(LocalTime::now),
         })
+    }
+
+    /// This plan with the time of `held`, so that an eval can be resumed on another day.
+    #[must_use]
+    fn at_time_of(&self, held: Option<&Plan>) -> Self {
+        let held = held.and_then(|held| held.local_time).filter(|_| self.local_time.is_some());
+        Self { local_time: held.or(self.local_time), ..self.clone() }
     }
 
     /// Texts in all.
@@ -297,7 +309,10 @@ pub fn run(
         if missing.is_empty() {
             continue;
         }
-        let prefilled = pack.prompts(prompt).and_then(|p| Prefilled::new(&pack.models, &p));
+        let time = plan.local_time.unwrap_or_else(LocalTime::now);
+        let reading = Reading { special_tokens: plan.settings.special_tokens, time };
+        let prompts = pack.prompts(prompt, reading);
+        let prefilled = prompts.and_then(|prompts| Prefilled::new(&pack.models, &prompts));
         let prefilled = prefilled.map_err(failed)?;
         for (arm, _, seed) in missing {
             let settings = Settings { seed: sampling_seed(index, seed), ..plan.settings.clone() };

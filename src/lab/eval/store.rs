@@ -20,6 +20,8 @@ pub struct Store {
 pub struct Resumed {
     /// The folder.
     pub store: Store,
+    /// The plan, with the time at which the eval started.
+    pub plan: Plan,
     /// The texts it holds.
     pub records: Vec<Record>,
     /// Lines that were damaged or doubled: dropped, their texts will be made again.
@@ -44,11 +46,14 @@ impl Store {
     /// [`EvalError::Other`] if it holds one of another plan, [`EvalError::File`].
     pub fn resume(folder: &Path, plan: &Plan) -> Result<Resumed, EvalError> {
         let file = folder.join("texts.jsonl");
-        let (records, dropped) = match plan_of(folder)? {
-            Some(_) if file.exists() => read_texts(&file, plan)?,
+        let held = plan_of(folder)?;
+        let plan = plan.at_time_of(held.as_ref());
+        let (records, dropped) = match held {
+            Some(_) if file.exists() => read_texts(&file, &plan)?,
             _ => (Vec::new(), 0),
         };
-        Ok(Resumed { store: Self::open(folder, plan, &records)?, records, dropped })
+        let store = Self::open(folder, &plan, &records)?;
+        Ok(Resumed { store, plan, records, dropped })
     }
 
     /// Writes the plan and these texts, refusing a folder of another plan.

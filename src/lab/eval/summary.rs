@@ -187,6 +187,7 @@ mod tests {
 
     fn plan(prompts: usize) -> Plan {
         Plan {
+            local_time: None,
             program: "test".into(),
             pack: "test".into(),
             weights_crc32: 1,

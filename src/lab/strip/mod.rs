@@ -14,7 +14,8 @@ use super::respond;
 use crate::guidance::settings::{Arm, SettingError, Settings, infinite};
 use crate::guidance::trace::ArmTrace;
 use crate::guidance::{GuidanceError, Prefilled};
-use crate::packs::Pack;
+use crate::local_time::LocalTime;
+use crate::packs::{Pack, Reading};
 
 /// Responses at every setting, unless another number is asked for.
 pub const REPEATS: u64 = 4;
@@ -98,6 +99,9 @@ pub struct Plan {
     pub dials: Vec<Dial>,
     /// The others.
     pub left_out: Vec<LeftOut>,
+    /// The time that chat templates are told; none is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_time: Option<LocalTime>,
 }
 
 /// One response of a plan, still to be made.
@@ -135,7 +139,7 @@ impl Plan {
             (false, false) => return Err(StripError::NothingMeasures),
         };
         let (prompt, settings) = (prompt.to_owned(), settings.clone());
-        let plan = Self { prompt, settings, repeats, measure, dials, left_out };
+        let plan = Self { prompt, settings, repeats, measure, dials, left_out, local_time: None };
         plan.check()?;
         Ok(plan)
     }
@@ -248,7 +252,9 @@ pub fn run(
     on_sample: &mut dyn FnMut(Sample),
 ) -> Result<bool, StripError> {
     plan.check()?;
-    let prompt = Prefilled::new(&pack.models, &pack.prompts(&plan.prompt)?)?;
+    let time = plan.local_time.unwrap_or_else(LocalTime::now);
+    let reading = Reading { special_tokens: plan.settings.special_tokens, time };
+    let prompt = Prefilled::new(&pack.models, &pack.prompts(&plan.prompt, reading)?)?;
     let prompt_read = (plan.prompt.as_str(), &prompt);
     // Where a dial passes the setting that was chosen, it meets the other dials there: the same
     // response again, which need not be made again.

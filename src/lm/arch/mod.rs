@@ -114,7 +114,11 @@ fn llama_like(architecture: Architecture, fields: &Fields<'_>) -> Result<LmConfi
         heads,
         kv_heads: fields.size_or("num_key_value_heads", heads)?,
         head_size,
-        context_tokens: fields.size("max_position_embeddings")?,
+        context_tokens: match architecture {
+            // As transformers has it for the first Llama's files.
+            Architecture::Llama => fields.size_or("max_position_embeddings", 2048)?,
+            _ => fields.size("max_position_embeddings")?,
+        },
         norm: NormKind::Rms,
         norm_epsilon: fields.number("rms_norm_eps")?,
         positions: Positions::Rotary(Rotary::from_fields(fields, 10_000.0)?),

@@ -1,4 +1,4 @@
-//! The header of a GGUF file, versions 2 and 3. Every length is held against what is left of the
+//! The header of a GGUF file, versions 2 and 3. Every length is compared with what is left of the
 //! file before anything is allocated.
 
 use std::collections::HashMap;
@@ -6,11 +6,10 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use candle_core::quantized::GgmlDType;
-
+use super::types::TensorType;
 use crate::lm::error::{LmError, Result};
-use crate::lm::weights::damaged;
-use crate::text::open_file;
+use crate::lm::file_kind::{self, FileKind};
+use crate::lm::weights::{damaged, invalid};
 
 /// Where the data of a tensor begins is a multiple of this, unless the file says otherwise.
 const ALIGNMENT: u64 = 32;
@@ -31,12 +30,20 @@ pub(in crate::lm) enum Meta {
 /// A tensor of the file.
 #[derive(Debug, Clone)]
 pub(in crate::lm) struct Entry {
-    pub dtype: GgmlDType,
+    pub kind: TensorType,
     /// Rows first, as everywhere but in the file.
     pub shape: Vec<usize>,
-    /// Bytes from the file's start.
+    /// Which part of a split file holds it.
+    pub part: usize,
+    /// Bytes from the part's start.
     pub start: u64,
     pub bytes: usize,
+}
+
+/// What a header holds.
+pub(super) struct Header {
+    pub meta: HashMap<String, Meta>,
+    pub tensors: HashMap<String, Entry>,
 }
 
 impl Meta {
@@ -46,6 +53,17 @@ impl Meta {
             Meta::Whole(n) => Some(*n),
             Meta::Number(n) if *n >= 0.0 && n.fract() == 0.0 => Some(*n as u64),
             _ => None,
+        }
+    }
+
+    /// A number, or that of a list, one entry a layer, in which all are the same.
+    pub fn same_for_all(&self) -> Option<f64> {
+        match self {
+            Meta::Numbers(numbers) => {
+                let first = numbers.first().copied()?;
+                numbers.iter().all(|number| *number == first).then_some(first)
+            }
+            other => other.number(),
         }
     }
 
@@ -59,28 +77,57 @@ impl Meta {
     }
 }
 
-/// Metadata and tensors of `file`.
+/// Metadata and tensors of `file`, which is part `part` of its model.
 ///
 /// # Errors
-/// A sentence naming the file when it is missing, cut short, or not GGUF.
-pub(super) fn read(file: &Path) -> Result<(HashMap<String, Meta>, HashMap<String, Entry>)> {
+/// A sentence naming the file when it is missing, cut short, not GGUF, or of a version or
+/// quantisation that is not read.
+pub(super) fn read(file: &Path, part: usize) -> Result<Header> {
+    let handle = file_kind::open(file, FileKind::Gguf)?;
     let failed = |source| LmError::Read { file: file.to_path_buf(), source };
-    let handle = open_file(file).map_err(failed)?;
     let length = handle.metadata().map_err(failed)?.len();
     let mut cursor = Cursor { reader: BufReader::new(handle), position: 0, length };
-    parse(&mut cursor)
-        .map_err(|problem| damaged(file, format!("not a complete GGUF file ({problem})")))
+    parse(&mut cursor, part).map_err(|problem| match problem {
+        Problem::Damaged(problem) => damaged(file, format!("not a complete GGUF file ({problem})")),
+        Problem::Other => invalid(
+            file,
+            "is not a GGUF file: it does not begin with GGUF; name one that does".into(),
+        ),
+        Problem::Unread { what, instead } => {
+            LmError::Unsupported { file: file.to_path_buf(), what, instead: instead.into() }
+        }
+    })
 }
 
-type Parsed<T> = std::result::Result<T, String>;
+/// Why a header is not read.
+enum Problem {
+    Damaged(String),
+    /// It is no GGUF file.
+    Other,
+    /// It needs what this program does not have; `instead` completes "choose a model".
+    Unread {
+        what: String,
+        instead: &'static str,
+    },
+}
 
-fn parse(cursor: &mut Cursor) -> Parsed<(HashMap<String, Meta>, HashMap<String, Entry>)> {
+impl From<String> for Problem {
+    fn from(problem: String) -> Self {
+        Self::Damaged(problem)
+    }
+}
+
+type Parsed<T> = std::result::Result<T, Problem>;
+
+fn parse(cursor: &mut Cursor, part: usize) -> Parsed<Header> {
     if cursor.bytes(4)? != b"GGUF" {
-        return Err("it does not begin with GGUF".into());
+        return Err(Problem::Other);
     }
     let version = cursor.u32()?;
     if !(2..=3).contains(&version) {
-        return Err(format!("version {version}, 2 or 3 expected"));
+        let age = if version < 2 { ", an older form," } else { "" };
+        let what = format!("GGUF version {version}{age}");
+        return Err(Problem::Unread { what, instead: "in GGUF version 2 or 3" });
     }
     let (tensor_count, meta_count) = (cursor.u64()?, cursor.u64()?);
     // An entry takes at least a name, a type and a value; a tensor a name and three numbers.
@@ -90,16 +137,20 @@ fn parse(cursor: &mut Cursor) -> Parsed<(HashMap<String, Meta>, HashMap<String, 
     for _ in 0..meta_count {
         let key = cursor.text()?;
         let kind = cursor.u32()?;
-        let value = value(cursor, kind).map_err(|problem| format!("entry '{key}': {problem}"))?;
-        meta.insert(key, value);
+        let value = value(cursor, kind).map_err(|problem| match problem {
+            Problem::Damaged(problem) => format!("entry '{key}': {problem}").into(),
+            other => other,
+        });
+        meta.insert(key, value?);
     }
     let mut raw = Vec::new();
     for _ in 0..tensor_count {
-        raw.push(tensor(cursor)?);
+        raw.push(tensor(cursor, part)?);
     }
     let alignment = meta.get("general.alignment").map_or(Some(ALIGNMENT), Meta::whole);
     let alignment = alignment.filter(|alignment| (1..=1 << 20).contains(alignment));
-    let alignment = alignment.ok_or("entry 'general.alignment' is no alignment")?;
+    let alignment =
+        alignment.ok_or_else(|| "entry 'general.alignment' is no alignment".to_owned())?;
     let data_start = cursor.position.next_multiple_of(alignment);
     let mut tensors = HashMap::new();
     for (name, mut entry) in raw {
@@ -107,40 +158,40 @@ fn parse(cursor: &mut Cursor) -> Parsed<(HashMap<String, Meta>, HashMap<String, 
         let end = start.and_then(|start| start.checked_add(entry.bytes as u64));
         match (start, end) {
             (Some(start), Some(end)) if end <= cursor.length => entry.start = start,
-            _ => return Err(format!("tensor '{name}' reaches past the end")),
+            _ => return Err(format!("tensor '{name}' reaches past the end").into()),
         }
         if tensors.insert(name.clone(), entry).is_some() {
-            return Err(format!("tensor '{name}' is there twice"));
+            return Err(format!("tensor '{name}' is there twice").into());
         }
     }
     check_overlap(&tensors)?;
-    Ok((meta, tensors))
+    Ok(Header { meta, tensors })
 }
 
 /// Name and place of a tensor; its start is still counted from where the data begins.
-fn tensor(cursor: &mut Cursor) -> Parsed<(String, Entry)> {
+fn tensor(cursor: &mut Cursor, part: usize) -> Parsed<(String, Entry)> {
     let name = cursor.text()?;
     let count = cursor.u32()?;
     if count > MAX_DIMS {
-        return Err(format!("tensor '{name}' has {count} dimensions"));
+        return Err(format!("tensor '{name}' has {count} dimensions").into());
     }
     let dims: Parsed<Vec<u64>> = (0..count).map(|_| cursor.u64()).collect();
     let mut shape = Vec::new();
     for dim in dims?.into_iter().rev() {
         shape.push(usize::try_from(dim).map_err(|_| format!("tensor '{name}' is absurdly large"))?);
     }
-    let kind = cursor.u32()?;
-    let dtype = dtype(kind).ok_or_else(|| {
-        format!("tensor '{name}' has quantisation {kind}, which this program does not read")
+    let kind = TensorType::from_number(cursor.u32()?).map_err(|kind| Problem::Unread {
+        what: format!("quantisation {kind} (of tensor '{name}')"),
+        instead: "file in another quantisation, such as Q4_K_M, Q6_K or Q8_0",
     })?;
     let values = shape.iter().try_fold(1_usize, |size, &n| size.checked_mul(n));
-    let block = dtype.block_size();
+    let block = kind.block_size();
     let whole = shape.last().is_some_and(|last| last.is_multiple_of(block));
     let bytes = values
         .filter(|values| *values > 0 && whole)
-        .and_then(|values| (values / block).checked_mul(dtype.type_size()))
+        .and_then(|values| (values / block).checked_mul(kind.block_bytes()))
         .ok_or_else(|| format!("tensor '{name}' has the impossible shape {shape:?}"))?;
-    Ok((name, Entry { dtype, shape, start: cursor.u64()?, bytes }))
+    Ok((name, Entry { kind, shape, part, start: cursor.u64()?, bytes }))
 }
 
 fn check_overlap(tensors: &HashMap<String, Entry>) -> Parsed<()> {
@@ -150,29 +201,9 @@ fn check_overlap(tensors: &HashMap<String, Entry>) -> Parsed<()> {
         .collect();
     ranges.sort_unstable();
     match ranges.windows(2).find(|pair| pair[1].0 < pair[0].1) {
-        Some(pair) => Err(format!("tensors '{}' and '{}' overlap", pair[0].2, pair[1].2)),
+        Some(pair) => Err(format!("tensors '{}' and '{}' overlap", pair[0].2, pair[1].2).into()),
         None => Ok(()),
     }
-}
-
-/// The quantisations that candle reads, by GGUF's numbers.
-fn dtype(kind: u32) -> Option<GgmlDType> {
-    Some(match kind {
-        0 => GgmlDType::F32,
-        1 => GgmlDType::F16,
-        2 => GgmlDType::Q4_0,
-        3 => GgmlDType::Q4_1,
-        6 => GgmlDType::Q5_0,
-        7 => GgmlDType::Q5_1,
-        8 => GgmlDType::Q8_0,
-        10 => GgmlDType::Q2K,
-        11 => GgmlDType::Q3K,
-        12 => GgmlDType::Q4K,
-        13 => GgmlDType::Q5K,
-        14 => GgmlDType::Q6K,
-        30 => GgmlDType::BF16,
-        _ => return None,
-    })
 }
 
 /// GGUF's number for an array.
@@ -195,7 +226,8 @@ fn value(cursor: &mut Cursor, kind: u32) -> Parsed<Meta> {
         return Ok(Meta::Texts(texts?));
     }
     if kind == ARRAY {
-        return Err("arrays of arrays are not supported".into());
+        let what = "a list of lists in the metadata".to_owned();
+        return Err(Problem::Unread { what, instead: "without one" });
     }
     let mut numbers = Vec::new();
     for _ in 0..count {
@@ -221,7 +253,7 @@ fn scalar(cursor: &mut Cursor, kind: u32) -> Parsed<Meta> {
         10 => Meta::Whole(cursor.u64()?),
         11 => signed(i64::from_le_bytes(cursor.array()?)),
         12 => Meta::Number(f64::from_le_bytes(cursor.array()?)),
-        other => return Err(format!("it has the unknown type {other}")),
+        other => return Err(format!("it has the unknown type {other}").into()),
     })
 }
 
@@ -235,7 +267,10 @@ struct Cursor {
 impl Cursor {
     fn need(&self, bytes: u64) -> Parsed<()> {
         let left = self.length.saturating_sub(self.position);
-        if bytes <= left { Ok(()) } else { Err(format!("{bytes} bytes claimed, {left} left")) }
+        if bytes <= left {
+            return Ok(());
+        }
+        Err(format!("{bytes} bytes claimed, {left} left").into())
     }
 
     fn bytes(&mut self, count: u64) -> Parsed<Vec<u8>> {
@@ -264,6 +299,7 @@ impl Cursor {
 
     fn text(&mut self) -> Parsed<String> {
         let length = self.u64()?;
-        String::from_utf8(self.bytes(length)?).map_err(|_| "a text that is not UTF-8".into())
+        // llama.cpp takes any bytes, and authors' names are not always UTF-8.
+        Ok(String::from_utf8_lossy(&self.bytes(length)?).into_owned())
     }
 }

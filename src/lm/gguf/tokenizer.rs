@@ -5,13 +5,10 @@ use std::collections::HashMap;
 use serde_json::{Value, json};
 
 use super::GgufFile;
+use super::config::end_tokens;
+use super::pre_tokenizer::{PreTokenizer, byte_level};
 use crate::lm::error::Result;
-use crate::lm::weights::damaged;
-
-/// How Qwen 2 splits texts before merging.
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// How Llama 3 does.
-const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+use crate::lm::weights::invalid;
 
 /// Longest piece of which merges are made: beyond it the file is damaged.
 const MAX_PIECE: usize = 512;
@@ -20,6 +17,10 @@ const MAX_PIECE: usize = 512;
 const UNKNOWN: f64 = 2.0;
 const CONTROL: f64 = 3.0;
 const USER_DEFINED: f64 = 4.0;
+const UNUSED: f64 = 5.0;
+
+/// SentencePiece's id of the token that begins a text, where the file names none.
+const DEFAULT_BOS: u64 = 1;
 
 /// The tokenizer of `gguf`.
 ///
@@ -28,22 +29,29 @@ const USER_DEFINED: f64 = 4.0;
 pub(super) fn json(gguf: &GgufFile) -> Result<Value> {
     let tokens = gguf.texts("tokenizer.ggml.tokens");
     let tokens = tokens.ok_or_else(|| gguf.missing("tokenizer.ggml.tokens"))?;
+    let kinds = gguf.numbers("tokenizer.ggml.token_type").unwrap_or(&[]);
     let mut vocab = serde_json::Map::new();
     for (id, token) in tokens.iter().enumerate() {
+        if is_padding(id, token, kinds.get(id)) {
+            continue;
+        }
         if vocab.insert(token.clone(), json!(id)).is_some() {
-            return Err(damaged(gguf.file(), format!("token {token:?} is there twice")));
+            let problem = format!(
+                "token {token:?} is in the vocabulary twice; take another GGUF file of this model"
+            );
+            return Err(invalid(gguf.file(), problem));
         }
     }
     let kind = gguf.text("tokenizer.ggml.model").unwrap_or("");
     let parts = match kind {
-        "gpt2" => byte_level(gguf)?,
+        "gpt2" => merged_bytes(gguf)?,
         "llama" => sentence_pieces(gguf, tokens)?,
         other => {
             let instead = "with a byte-level BPE or a SentencePiece BPE tokenizer";
             return Err(gguf.unsupported(format!("a tokenizer of kind '{other}'"), instead));
         }
     };
-    let add_bos = gguf.flag("tokenizer.ggml.add_bos_token").unwrap_or(kind == "llama");
+    let add_bos = gguf.flag("tokenizer.ggml.add_bos_token").unwrap_or(parts.adds_bos);
     Ok(json!({
         "version": "1.0",
         "truncation": null,
@@ -76,43 +84,45 @@ struct Parts {
     unknown: Value,
     byte_fallback: bool,
     ignore_merges: bool,
+    /// Whether the token that begins a text is put before it where the file does not say.
+    adds_bos: bool,
     merges: Value,
 }
 
-fn byte_level(gguf: &GgufFile) -> Result<Parts> {
-    let bytes = |use_regex: bool| json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex});
-    let split = |regex: &str| {
-        json!({"type": "Sequence", "pretokenizers": [
-            {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": false},
-            bytes(false),
-        ]})
-    };
-    let pre = gguf.text("tokenizer.ggml.pre").unwrap_or("gpt-2");
-    let (normalizer, pre_tokenizer, ignore_merges) = match pre {
-        "gpt-2" => (Value::Null, bytes(true), false),
-        "smollm" => {
-            let digits = json!({"type": "Digits", "individual_digits": true});
-            let both = json!({"type": "Sequence", "pretokenizers": [digits, bytes(true)]});
-            (Value::Null, both, false)
-        }
-        "llama-bpe" | "llama3" | "llama-v3" => (Value::Null, split(LLAMA3), true),
-        "qwen2" => (json!({"type": "NFC"}), split(QWEN2), false),
-        other => {
-            // Another way of splitting would give other ids in silence.
-            let what = format!("a tokenizer that splits texts as '{other}'");
-            let instead = "that splits as gpt-2, smollm, llama-bpe or qwen2, or its safetensors";
-            return Err(gguf.unsupported(what, instead));
-        }
-    };
+/// Whether a token only fills the vocabulary up to the rows of the embedding: llama.cpp's converter
+/// calls such a token `[PAD` and its id `]`. An empty one stands for nothing either.
+fn is_padding(id: usize, token: &str, kind: Option<&f64>) -> bool {
+    let is_unused = kind == Some(&UNUSED) && token == format!("[PAD{id}]");
+    is_unused || token.is_empty()
+}
+
+fn merged_bytes(gguf: &GgufFile) -> Result<Parts> {
+    let key = "tokenizer.ggml.pre";
+    // Another way of splitting would give other ids without any sign of it.
+    let name = gguf.text(key).ok_or_else(|| {
+        let problem = format!(
+            "the entry '{key}' is missing, so how the tokenizer splits texts is unknown (llama.cpp \
+             wrote such files before May 2024); take a newer GGUF file of this model, or its \
+             safetensors"
+        );
+        invalid(gguf.file(), problem)
+    })?;
+    let pre = PreTokenizer::named(name).ok_or_else(|| {
+        let what = format!("a tokenizer that splits texts as '{name}'");
+        let instead =
+            "that splits as gpt-2, smollm, llama-bpe, tekken or qwen2, or its safetensors";
+        gguf.unsupported(what, instead)
+    })?;
     let merges = gguf.texts("tokenizer.ggml.merges");
     let merges = merges.ok_or_else(|| gguf.missing("tokenizer.ggml.merges"))?;
     Ok(Parts {
-        normalizer,
-        pre_tokenizer,
-        decoder: bytes(true),
+        normalizer: pre.normalizer,
+        pre_tokenizer: pre.split,
+        decoder: byte_level(true),
         unknown: Value::Null,
         byte_fallback: false,
-        ignore_merges,
+        ignore_merges: pre.ignore_merges,
+        adds_bos: pre.adds_bos,
         merges: json!(merges),
     })
 }
@@ -141,17 +151,22 @@ fn sentence_pieces(gguf: &GgufFile, tokens: &[String]) -> Result<Parts> {
         unknown: json!(unknown),
         byte_fallback: true,
         ignore_merges: false,
-        merges: merges_by_score(tokens, scores),
+        adds_bos: true,
+        merges: merges_by_score(tokens, scores, kinds),
     })
 }
 
 /// The merges that make every piece of two others, best score first: SentencePiece keeps scores
 /// where BPE keeps merges. The order among equals is that of transformers' converter.
-fn merges_by_score(tokens: &[String], scores: &[f64]) -> Value {
-    let ids: HashMap<&str, usize> =
-        tokens.iter().enumerate().map(|(id, token)| (token.as_str(), id)).collect();
+fn merges_by_score(tokens: &[String], scores: &[f64], kinds: &[f64]) -> Value {
+    let pieces = || {
+        let all = tokens.iter().enumerate();
+        all.filter(|(id, token)| !is_padding(*id, token, kinds.get(*id)))
+    };
+    let ids: HashMap<&str, usize> = pieces().map(|(id, token)| (token.as_str(), id)).collect();
     let mut merges: Vec<(f64, usize, usize, &str, &str)> = Vec::new();
-    for (token, &score) in tokens.iter().zip(scores).filter(|(token, _)| token.len() <= MAX_PIECE) {
+    for (id, token) in pieces().filter(|(_, token)| token.len() <= MAX_PIECE) {
+        let score = scores[id];
         let length = token.chars().count();
         let mut own = Vec::new();
         for (index, (at, _)) in token.char_indices().enumerate().skip(1) {
@@ -171,8 +186,10 @@ fn merges_by_score(tokens: &[String], scores: &[f64]) -> Value {
 /// Tokens that are found in a text before anything is merged.
 fn added(gguf: &GgufFile, tokens: &[String]) -> Vec<Value> {
     let kinds = gguf.numbers("tokenizer.ggml.token_type").unwrap_or(&[]);
+    // llama.cpp takes those for control tokens whatever their kind.
+    let ends = end_tokens(gguf, tokens);
     let one = |(id, (token, kind)): (usize, (&String, &f64))| {
-        let special = [UNKNOWN, CONTROL].contains(kind);
+        let special = [UNKNOWN, CONTROL].contains(kind) || ends.contains(&(id as u64));
         (special || *kind == USER_DEFINED).then(|| {
             json!({
                 "id": id, "content": token, "single_word": false, "lstrip": false,
@@ -186,10 +203,12 @@ fn added(gguf: &GgufFile, tokens: &[String]) -> Vec<Value> {
 /// Puts the token that begins a text before it.
 fn begin_with_bos(gguf: &GgufFile, tokens: &[String]) -> Result<Value> {
     let key = "tokenizer.ggml.bos_token_id";
-    let id = gguf.whole(key).ok_or_else(|| gguf.missing(key))?;
+    let is_pieces = gguf.text("tokenizer.ggml.model") == Some("llama");
+    let id = gguf.whole(key).or(is_pieces.then_some(DEFAULT_BOS));
+    let id = id.ok_or_else(|| gguf.missing(key))?;
     let token = usize::try_from(id).ok().and_then(|id| tokens.get(id));
     let token =
-        token.ok_or_else(|| damaged(gguf.file(), format!("'{key}' is {id}, which is no token")))?;
+        token.ok_or_else(|| invalid(gguf.file(), format!("'{key}' is {id}, which is no token")))?;
     let bos = json!({"SpecialToken": {"id": token, "type_id": 0}});
     let text = json!({"Sequence": {"id": "A", "type_id": 0}});
     let second = json!({"Sequence": {"id": "B", "type_id": 0}});

@@ -1,50 +1,64 @@
-//! Programs in Jinja from elsewhere: what they are given, and what they may not do.
+//! Chat templates are programs from elsewhere. They get what transformers gives them, bounded in
+//! instructions, memory and recursion; they can read nothing else.
 
+mod json;
+mod namespace;
 mod pay;
+mod python;
+mod rewrite;
 mod tokens;
 
 use std::collections::BTreeMap;
 
-use minijinja::machinery::{CodeGenerator, Instruction, eval, make_string_output, parse};
+use minijinja::machinery::{
+    CodeGenerator, Instruction, Instructions, eval, make_string_output, parse,
+};
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::Kwargs;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
-use serde::Serialize;
-use serde_json::ser::{Formatter, Serializer};
 
-use crate::words::excerpt;
+use crate::local_time::LocalTime;
+use crate::text::excerpt;
 
 /// Instructions that a template may take, 64 bytes that it makes counted as one: real ones take some
 /// hundred for two messages, one that loops for ever or doubles a text is stopped.
 const FUEL: u64 = 200_000;
 
-/// Refuses what is no template, and what may not be run.
+/// Rejects a template that does not parse or may not run.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(super) fn check(source: &str) -> Result<(), Error> {
-    let syntax = syntax()?;
-    parse(source, NAME, syntax.clone())?;
-    match tokens::why_not(source, syntax)? {
+    let source = rewrite::rewrite(source, syntax()?)?;
+    parse(&source, NAME, syntax()?)?;
+    match tokens::why_not(&source, syntax()?)? {
         None => Ok(()),
         Some(reason) => Err(refuse(reason)),
     }
 }
 
-/// What the template makes of these values.
+/// Whether a template asks for the date or the time.
+pub(super) fn asks_time(source: &str) -> bool {
+    source.contains("strftime_now")
+}
+
+/// Renders the template with these values; `strftime_now` formats `time`.
 ///
 /// # Errors
 /// As [`check`]; what the template itself refuses, and the end of its fuel.
-pub(super) fn render(source: &str, values: Value) -> Result<String, Error> {
+pub(super) fn render(source: &str, values: Value, time: LocalTime) -> Result<String, Error> {
     check(source)?;
+    let source = rewrite::rewrite(source, syntax()?)?;
     let mut environment = Environment::new();
     environment.set_fuel(Some(FUEL));
     environment.set_undefined_behavior(UndefinedBehavior::Lenient);
     environment.add_function("raise_exception", raise_exception);
+    environment.add_function("strftime_now", move |form: &str| time.strftime(form).map_err(refuse));
+    python::install(&mut environment);
     pay::install(&mut environment);
-    let mut code = CodeGenerator::new(NAME, source);
-    code.compile_stmt(&parse(source, NAME, syntax()?)?);
-    let (mut instructions, _) = code.finish();
+    let assignments = namespace::assignments(&mut compile(&source)?);
+    namespace::install(&mut environment, &assignments);
+    let mut instructions = compile(&source)?;
+    namespace::replace(&mut instructions, &assignments);
     // The engine's own ~ makes its text before it pays; a function of ours takes its place.
     let mut at = 0;
     while let Some(instruction) = instructions.get_mut(at) {
@@ -57,6 +71,13 @@ pub(super) fn render(source: &str, values: Value) -> Result<String, Error> {
     let (blocks, mut out) = (BTreeMap::new(), make_string_output(&mut text));
     eval(&environment, &instructions, values, &blocks, &mut out, AutoEscape::None)?;
     Ok(text)
+}
+
+/// The template's instructions.
+fn compile(source: &str) -> Result<Instructions<'_>, Error> {
+    let mut code = CodeGenerator::new(NAME, source);
+    code.compile_stmt(&parse(source, NAME, syntax()?)?);
+    Ok(code.finish().0)
 }
 
 /// Longest reason of a template's own, in characters.
@@ -77,44 +98,4 @@ fn refuse(reason: String) -> Error {
 /// What templates call when they do not take a conversation.
 fn raise_exception(reason: &str) -> Result<Value, Error> {
     Err(refuse(excerpt(reason, LONGEST_REASON)))
-}
-
-/// JSON as transformers makes it for its templates: the spaces are those that Python puts, for those
-/// are what models were tuned on.
-fn python_json(value: Value, options: Kwargs) -> Result<String, Error> {
-    // Python's default is another; transformers' is this one.
-    if options.get::<Option<bool>>("ensure_ascii")? == Some(true) {
-        return Err(refuse("tojson(ensure_ascii=True) is not supported".to_owned()));
-    }
-    options.assert_all_used().map_err(|e| refuse(format!("tojson: {e}")))?;
-    struct Spaced;
-    impl Formatter for Spaced {
-        fn begin_array_value<W: ?Sized + std::io::Write>(
-            &mut self,
-            writer: &mut W,
-            first: bool,
-        ) -> std::io::Result<()> {
-            if first { Ok(()) } else { writer.write_all(b", ") }
-        }
-
-        fn begin_object_key<W: ?Sized + std::io::Write>(
-            &mut self,
-            writer: &mut W,
-            first: bool,
-        ) -> std::io::Result<()> {
-            self.begin_array_value(writer, first)
-        }
-
-        fn begin_object_value<W: ?Sized + std::io::Write>(
-            &mut self,
-            writer: &mut W,
-        ) -> std::io::Result<()> {
-            writer.write_all(b": ")
-        }
-    }
-    let mut bytes = Vec::new();
-    let mut serializer = Serializer::with_formatter(&mut bytes, Spaced);
-    let bad = |what: String| Error::new(ErrorKind::BadSerialization, what);
-    value.serialize(&mut serializer).map_err(|error| bad(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| bad(error.to_string()))
 }

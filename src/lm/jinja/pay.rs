@@ -10,7 +10,8 @@ use minijinja::{
 };
 use minijinja_contrib::pycompat::unknown_method_callback;
 
-use super::python_json;
+use super::json::tojson;
+use super::python::indented;
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -29,7 +30,6 @@ pub(super) fn install(environment: &mut Environment<'_>) {
     environment.set_unknown_method_callback(methods);
     environment.add_function(JOIN, join);
     let mut pays = Payer { environment };
-    pays.first("tojson", python_json);
     pays.first("join", filters::join);
     pays.first("string", filters::string);
     pays.first("safe", filters::safe);
@@ -52,6 +52,7 @@ pub(super) fn install(environment: &mut Environment<'_>) {
     pays.first("dictsort", filters::dictsort);
     pays.first("groupby", filters::groupby);
     pays.first("unique", filters::unique);
+    pays.environment.add_filter("tojson", tojson);
     pays.environment.add_filter("indent", indent);
     pays.environment.add_filter("replace", replace);
 }
@@ -79,12 +80,12 @@ impl Payer<'_, '_> {
 }
 
 /// Takes as much fuel as the engine takes for a text of so many bytes.
-fn pay(state: &State<'_, '_>, bytes: u64) -> Result<()> {
+pub(super) fn pay(state: &State<'_, '_>, bytes: u64) -> Result<()> {
     state.consume_fuel(bytes.div_ceil(64))
 }
 
 /// Takes fuel for a value as a text, with all that is in it.
-fn pay_for(state: &State<'_, '_>, value: &Value) -> Result<()> {
+pub(super) fn pay_for(state: &State<'_, '_>, value: &Value) -> Result<()> {
     if let Some(text) = value.as_str() {
         // A million empty ones take their time too.
         return pay(state, text.len().max(1) as u64);
@@ -115,16 +116,26 @@ fn join(state: &mut State<'_, '_>, left: Value, right: Value) -> Result<String> 
     Ok(format!("{left}{right}"))
 }
 
-/// The engine's filter, which makes as many spaces as it is told to.
-fn indent(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<Value> {
+/// `indent(width, first, blank)`, which makes as many spaces as it is told to.
+fn indent(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<String> {
+    type Args<'a> = (&'a Value, Option<usize>, Option<bool>, Option<bool>, Kwargs);
     let args = args.into_values();
     args.iter().try_for_each(|value| pay_for(state, value))?;
-    let named = args.last().and_then(|kwargs| kwargs.get_attr("width").ok());
-    let widths = args.iter().skip(1).chain(&named).filter_map(Value::as_usize);
-    let width = widths.max().unwrap_or(0) as u64;
-    let lines = args.first().and_then(Value::as_str).map_or(0, |text| text.lines().count() as u64);
-    pay(state, lines.saturating_mul(width))?;
-    Value::from_function(filters::indent).call(state, &args)
+    let (text, width, first, blank, named): Args<'_> = from_args(&args)?;
+    let text = text.to_string();
+    let flag = |given: Option<bool>, name: &str| match given {
+        Some(given) => Ok(given),
+        None => named.get::<Option<bool>>(name).map(|named| named == Some(true)),
+    };
+    let width = match width {
+        Some(width) => width,
+        None => named.get::<Option<usize>>("width")?.unwrap_or(4),
+    };
+    let (first, blank) = (flag(first, "first")?, flag(blank, "blank")?);
+    named.assert_all_used()?;
+    let lines = text.split('\n').count() as u64;
+    pay(state, lines.saturating_mul(width as u64))?;
+    Ok(indented(&text, width, first, blank))
 }
 
 /// `replace(old, new, count)`, the count by its name too.

@@ -3,19 +3,20 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use candle_core::quantized::GgmlDType;
 use candle_core::quantized::ggml_file::qtensor_from_ggml;
 use candle_core::{Device, Tensor};
 
-use super::{Quantised, damaged};
+use super::{Quantised, no_float, not_finite};
 use crate::lm::error::{LmError, Result};
-use crate::lm::gguf::{Entry, GgufFile};
+use crate::lm::gguf::{Entry, GgufFile, TensorType, dequantise_iq4_nl, dequantise_iq4_xs};
 
 /// A GGUF file's tensors and how they are to be read.
 pub(super) struct Tensors {
-    file: PathBuf,
+    /// The file, or the parts of a split one.
+    parts: Vec<PathBuf>,
     entries: HashMap<String, Entry>,
     /// Heads of queries and of keys, in files that keep the rows of a head in another order:
     /// those of GGUF's architecture llama.
@@ -38,7 +39,7 @@ impl Tensors {
         let architecture = gguf.architecture();
         let reordered = (architecture == "llama").then(|| gguf.heads());
         Self {
-            file: gguf.file().to_owned(),
+            parts: gguf.parts().to_vec(),
             entries: gguf.tensors().clone(),
             reordered,
             gemma: architecture == "gemma3",
@@ -65,15 +66,44 @@ impl Tensors {
         let (Some(place), Some(shape)) = (self.place(name), self.shape(name)) else {
             return Ok(None);
         };
+        self.check(name)?;
         let data = self.data(&place)?;
-        let quantised = qtensor_from_ggml(place.entry.dtype, &data, shape, &Device::Cpu)?;
-        let full = quantised.dequantize(&Device::Cpu)?;
+        let full = match place.entry.kind {
+            TensorType::Candle(dtype) => {
+                let quantised = qtensor_from_ggml(dtype, &data, shape, &Device::Cpu)?;
+                quantised.dequantize(&Device::Cpu)?
+            }
+            TensorType::Iq4Nl => Tensor::from_vec(dequantise_iq4_nl(&data), shape, &Device::Cpu)?,
+            TensorType::Iq4Xs => Tensor::from_vec(dequantise_iq4_xs(&data), shape, &Device::Cpu)?,
+            // `check` has refused it.
+            TensorType::Plain(..) => return Ok(None),
+        };
         let finite = full.flatten_all()?.to_vec1::<f32>()?.iter().all(|value| value.is_finite());
         if !finite {
-            let problem = format!("tensor '{name}' holds a value that is no number");
-            return Err(damaged(&self.file, problem));
+            return Err(not_finite(self.file(place.entry), name));
         }
         Ok(Some(full))
+    }
+
+    /// Refuses a tensor that [`Tensors::read`] would refuse for how it is stored.
+    pub fn check(&self, name: &str) -> Result<()> {
+        match self.place(name).map(|place| place.entry) {
+            Some(entry @ Entry { kind: TensorType::Plain(kind, _), .. }) => {
+                Err(no_float(self.file(entry), name, kind))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The file's own name of the tensor with this Hugging Face name.
+    pub fn own_name(&self, name: &str) -> Option<String> {
+        let entry: *const Entry = self.place(name)?.entry;
+        self.entries.iter().find(|(_, e)| std::ptr::eq(*e, entry)).map(|(name, _)| name.clone())
+    }
+
+    /// The part that holds a tensor.
+    fn file(&self, entry: &Entry) -> &Path {
+        self.parts.get(entry.part).map_or(Path::new(""), PathBuf::as_path)
     }
 
     /// A matrix that the file already holds as Q8_0, as it is; none where it holds another kind.
@@ -87,14 +117,14 @@ impl Tensors {
         inputs: usize,
         device: &Device,
     ) -> Result<Option<Quantised>> {
-        let Some(place) = self.place(name).filter(|p| p.entry.dtype == GgmlDType::Q8_0) else {
+        let is_q8_0 = |place: &Place<'_>| place.entry.kind == TensorType::Candle(GgmlDType::Q8_0);
+        let Some(place) = self.place(name).filter(is_q8_0) else {
             return Ok(None);
         };
         let data = self.data(&place)?;
         let scale = |block: &[u8]| half::f16::from_le_bytes([block[0], block[1]]);
         if !data.chunks_exact(super::matrix::BLOCK_BYTES).all(|block| scale(block).is_finite()) {
-            let problem = format!("tensor '{name}' holds a value that is no number");
-            return Err(damaged(&self.file, problem));
+            return Err(not_finite(self.file(place.entry), name));
         }
         Quantised::from_blocks(data, outputs, inputs, device).map(Some)
     }
@@ -107,12 +137,13 @@ impl Tensors {
         let bytes = entry.bytes / slices.max(1);
         let start = entry.start + (bytes * place.expert.unwrap_or(0)) as u64;
         let mut data = vec![0; bytes];
+        let file = self.file(entry);
         let read = |data: &mut [u8]| {
-            let mut handle = File::open(&self.file)?;
+            let mut handle = File::open(file)?;
             handle.seek(SeekFrom::Start(start))?;
             handle.read_exact(data)
         };
-        read(&mut data).map_err(|source| LmError::Read { file: self.file.clone(), source })?;
+        read(&mut data).map_err(|source| LmError::Read { file: file.to_path_buf(), source })?;
         Ok(match place.heads {
             Some(heads) => in_order(&data, heads, entry.shape.first().copied().unwrap_or(0)),
             None => data,
@@ -136,8 +167,17 @@ impl Tensors {
         let (layer, part) = rest.split_once('.')?;
         let find = |name: &str| self.entries.get(&format!("blk.{layer}.{name}.{kind}"));
         if let Some((expert, map)) = expert(part) {
-            let entry = find(map).filter(|entry| expert < *entry.shape.first().unwrap_or(&0))?;
-            return Some(Place { entry, expert: Some(expert), heads: None });
+            let merged = find(&format!("{map}_exps"));
+            // Files from before April 2024 keep one tensor an expert.
+            let own = || find(&format!("{map}.{expert}"));
+            let place = |entry, expert| Place { entry, expert, heads: None };
+            return match merged {
+                Some(entry) if expert < *entry.shape.first().unwrap_or(&0) => {
+                    Some(place(entry, Some(expert)))
+                }
+                Some(_) => None,
+                None => own().map(|entry| place(entry, None)),
+            };
         }
         let heads = self.reordered.and_then(|(queries, keys)| match part {
             "self_attn.q_proj" => Some(queries),
@@ -172,9 +212,9 @@ impl Tensors {
 fn expert(part: &str) -> Option<(usize, &'static str)> {
     let (expert, map) = part.strip_prefix("block_sparse_moe.experts.")?.split_once('.')?;
     let map = match map {
-        "w1" => "ffn_gate_exps",
-        "w2" => "ffn_down_exps",
-        "w3" => "ffn_up_exps",
+        "w1" => "ffn_gate",
+        "w2" => "ffn_down",
+        "w3" => "ffn_up",
         _ => return None,
     };
     Some((expert.parse().ok()?, map))

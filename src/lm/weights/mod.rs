@@ -1,6 +1,7 @@
-//! Weights by their Hugging Face names, from safetensors, GGUF or memory, read one tensor at a
-//! time: what is held is the model, not the file beside it.
+//! Weights by their Hugging Face names, from safetensors, GGUF, PyTorch files or memory. Tensors are
+//! read one at a time, so a model and its file are never held together.
 
+mod folder;
 mod gguf;
 mod matrix;
 mod parts;
@@ -8,8 +9,9 @@ mod picker;
 mod pickle;
 mod safetensors;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
 
@@ -19,11 +21,11 @@ pub(super) use self::parts::{
     AttentionWeights, BlockWeights, Gated, Linear, LowRank, Mlp, Norm, Outer,
 };
 pub(super) use self::picker::Picker;
-use self::pickle::{BIN, Pickled};
+use self::pickle::Pickled;
 use self::safetensors::Files;
 use super::error::{LmError, Result};
+use super::file_kind::read_text;
 use super::gguf::GgufFile;
-use crate::text::read_text;
 
 /// Longest JSON file that is read: the tokenizer of a large vocabulary has some thirty million bytes.
 pub(crate) const MAX_JSON_BYTES: u64 = 64 << 20;
@@ -46,8 +48,10 @@ pub struct Weights {
     source: Source,
     precision: Precision,
     device: Device,
-    /// Whether names and shapes alone are looked at.
+    /// Whether only names and shapes are checked.
     is_hollow: bool,
+    /// The tensors that were asked for.
+    used: Mutex<HashSet<String>>,
 }
 
 enum Source {
@@ -58,35 +62,32 @@ enum Source {
 }
 
 impl Weights {
-    /// Opens `model.safetensors` of `dir`, or the shards of `model.safetensors.index.json`, or
-    /// else `pytorch_model.bin` or `adapter_model.safetensors`, to be held as f32.
+    /// Opens the weights in the folder `dir`: `model.safetensors`, `pytorch_model.bin`,
+    /// `adapter_model.safetensors` or `adapter_model.bin`, the first that is there, each as one file
+    /// or as the shards that its `.index.json` lists. To be held as f32.
     ///
     /// # Errors
-    /// A sentence naming the file when it is missing, cut short or not safetensors.
+    /// A sentence naming the file when it is missing, cut short or of another kind.
     pub fn load(dir: &Path, device: &Device) -> Result<Self> {
-        let bin = dir.join(BIN);
-        let has_safetensors = ["model.safetensors", "model.safetensors.index.json"]
-            .iter()
-            .any(|f| dir.join(f).exists());
-        if !has_safetensors && bin.is_file() {
-            let pickled = Pickled::open(&bin)?;
-            return Ok(Self::new(bin, Source::Pickled(pickled), device));
-        }
-        let has_adapter = dir.join("adapter_model.safetensors").exists();
-        if !has_safetensors && has_adapter {
-            return Self::adapter(dir);
-        }
-        let (file, files) = Files::open(dir, "model")?;
-        Ok(Self::new(file, Source::Safetensors(files), device))
+        Self::open(dir, &["model", "adapter_model"], device)
     }
 
-    /// Opens `adapter_model.safetensors` of `dir`.
+    /// Opens the adapter in the folder `dir`.
     ///
     /// # Errors
     /// As [`Weights::load`].
     pub(super) fn adapter(dir: &Path) -> Result<Self> {
-        let (file, files) = Files::open(dir, "adapter_model")?;
-        Ok(Self::new(file, Source::Safetensors(files), &Device::Cpu))
+        Self::open(dir, &["adapter_model"], &Device::Cpu)
+    }
+
+    fn open(dir: &Path, stems: &[&str], device: &Device) -> Result<Self> {
+        let folder::Found { named, files, is_pickled } = folder::find(dir, stems)?;
+        let source = if is_pickled {
+            Source::Pickled(Pickled::open(files)?)
+        } else {
+            Source::Safetensors(Files::open(files)?)
+        };
+        Ok(Self::new(named, source, device))
     }
 
     /// The tensors of a GGUF file, under the names that the model's Hugging Face files would
@@ -111,7 +112,7 @@ impl Weights {
 
     fn new(file: PathBuf, source: Source, device: &Device) -> Self {
         let (precision, device) = (Precision::F32, device.clone());
-        Self { file, source, precision, device, is_hollow: false }
+        Self { file, source, precision, device, is_hollow: false, used: Mutex::default() }
     }
 
     /// The same names and shapes, and zeros that take no memory: what is asked for is looked at
@@ -120,7 +121,24 @@ impl Weights {
         Self { is_hollow: true, ..self.held_as(Precision::F32) }
     }
 
-    /// The same weights, to be held otherwise.
+    /// Whether two tensors of the same shape hold the same values, read here even where
+    /// [`Weights::hollow`] reads nothing else.
+    ///
+    /// # Errors
+    /// As [`Weights::get`].
+    pub(super) fn are_equal(&self, one: &str, other: &str, shape: &[usize]) -> Result<bool> {
+        self.check_shape(one, shape)?;
+        self.check_shape(other, shape)?;
+        if let Source::Safetensors(files) = &self.source
+            && let Some(is_equal) = files.have_same_bytes(one, other)?
+        {
+            return Ok(is_equal);
+        }
+        let read = |name: &str| Ok::<Vec<f32>, LmError>(self.read(name)?.flatten_all()?.to_vec1()?);
+        Ok(read(one)? == read(other)?)
+    }
+
+    /// Sets the precision in which matrices are held.
     #[must_use]
     pub fn held_as(self, precision: Precision) -> Self {
         Self { precision, ..self }
@@ -131,9 +149,41 @@ impl Weights {
         &self.file
     }
 
-    /// Whether norms are kept as they act, even where the model's own files keep them less one.
-    pub(super) fn norms_are_whole(&self) -> bool {
+    /// Whether a GGUF file holds them. Such a file describes its model entirely, so a tensor that
+    /// nothing uses is a part of the model that would be left out. It keeps norms as they act, even
+    /// where the model's own files keep them less one.
+    pub(super) fn is_gguf(&self) -> bool {
         matches!(self.source, Source::Gguf(_))
+    }
+
+    /// The tensors that nothing has asked for, sorted; those of a GGUF file by its own names.
+    pub(super) fn unused(&self) -> Vec<String> {
+        let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let used: HashSet<String> = match &self.source {
+            Source::Gguf(tensors) => {
+                used.iter().filter_map(|name| tensors.own_name(name)).collect()
+            }
+            _ => used.clone(),
+        };
+        let is_unused = |name: &&str| !used.contains(*name);
+        let mut names: Vec<String> =
+            self.names().into_iter().filter(is_unused).map(str::to_owned).collect();
+        names.sort();
+        names
+    }
+
+    /// Whether a tensor holds floats, as weights do.
+    pub(super) fn is_float(&self, name: &str) -> bool {
+        match &self.source {
+            Source::Memory(_) => true,
+            Source::Safetensors(files) => files.check(name).is_ok(),
+            Source::Gguf(tensors) => tensors.check(name).is_ok(),
+            Source::Pickled(tensors) => tensors.check(name).is_ok(),
+        }
+    }
+
+    fn note_use(&self, name: &str) {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
     }
 
     /// Whether a tensor of this name exists.
@@ -211,6 +261,7 @@ impl Weights {
             && let Source::Gguf(tensors) = &self.source
         {
             self.check_shape(name, &[outputs, inputs])?;
+            self.note_use(name);
             let held = tensors.quantised(name, outputs, inputs, &self.device)?;
             if let Some(quantised) = held {
                 return Ok(Matrix::Quantised(quantised));
@@ -234,21 +285,28 @@ impl Weights {
     /// The tensor `name` as f32 on the host.
     fn on_host(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         self.check_shape(name, shape)?;
-        let missing = || self.missing(name);
+        self.note_use(name);
         if self.is_hollow {
             match &self.source {
                 Source::Safetensors(files) => files.check(name)?,
                 Source::Pickled(tensors) => tensors.check(name)?,
-                Source::Memory(_) | Source::Gguf(_) => {}
+                Source::Gguf(tensors) => tensors.check(name)?,
+                Source::Memory(_) => {}
             }
             return Ok(Tensor::zeros((), DType::F32, &Device::Cpu)?.broadcast_as(shape)?);
         }
-        match &self.source {
-            Source::Memory(tensors) => tensors.get(name).cloned().ok_or_else(missing),
-            Source::Safetensors(files) => files.read(name)?.ok_or_else(missing),
-            Source::Gguf(tensors) => tensors.read(name)?.ok_or_else(missing),
-            Source::Pickled(tensors) => tensors.read(name)?.ok_or_else(missing),
-        }
+        self.read(name)
+    }
+
+    /// Reads the tensor `name` as f32.
+    fn read(&self, name: &str) -> Result<Tensor> {
+        let tensor = match &self.source {
+            Source::Memory(tensors) => tensors.get(name).cloned(),
+            Source::Safetensors(files) => files.read(name)?,
+            Source::Gguf(tensors) => tensors.read(name)?,
+            Source::Pickled(tensors) => tensors.read(name)?,
+        };
+        tensor.ok_or_else(|| self.missing(name))
     }
 
     fn check_shape(&self, name: &str, expected: &[usize]) -> Result<()> {
@@ -278,17 +336,42 @@ fn no_float(file: &Path, name: &str, dtype: &dyn std::fmt::Debug) -> LmError {
     }
 }
 
-/// The error of a file that is not what its name says.
+/// The error of a tensor with a value that is no number.
+fn not_finite(file: &Path, name: &str) -> LmError {
+    let problem = format!(
+        "tensor '{name}' holds a value that is no number; if the file's checksum matches its \
+         repository's, the model was saved with it"
+    );
+    invalid(file, problem)
+}
+
+/// The error of a file that is cut short or altered.
 pub(super) fn damaged(file: &Path, problem: String) -> LmError {
     LmError::Damaged { file: file.to_path_buf(), problem }
+}
+
+/// The error of a whole file whose content cannot be used.
+pub(super) fn invalid(file: &Path, problem: String) -> LmError {
+    LmError::Invalid { file: file.to_path_buf(), problem }
 }
 
 /// Reads a JSON file.
 ///
 /// # Errors
-/// [`LmError::Read`] or [`LmError::Damaged`].
+/// [`LmError::Read`], [`LmError::OtherKind`], and as [`parse_json`].
 pub(super) fn read_json(file: &Path) -> Result<serde_json::Value> {
-    let text = read_text(file, MAX_JSON_BYTES)
-        .map_err(|source| LmError::Read { file: file.to_path_buf(), source })?;
-    serde_json::from_str(&text).map_err(|error| damaged(file, format!("not valid JSON ({error})")))
+    parse_json(file, &read_text(file, MAX_JSON_BYTES)?)
+}
+
+/// Parses the JSON that `file` holds.
+///
+/// # Errors
+/// [`LmError::Damaged`] for one that ends too early, [`LmError::Invalid`] for one that is not JSON.
+pub(super) fn parse_json(file: &Path, text: &str) -> Result<serde_json::Value> {
+    serde_json::from_str(text).map_err(|error| {
+        if error.is_eof() {
+            return damaged(file, format!("its JSON is cut short ({error})"));
+        }
+        invalid(file, format!("is not valid JSON ({error}); correct it there"))
+    })
 }

@@ -9,6 +9,11 @@ use crate::lm::arch::{self, Architecture};
 use crate::lm::config::{LmConfig, Positions};
 use crate::lm::error::Result;
 
+/// The output head, by the name that it has in every family.
+const HEAD: &str = "lm_head.weight";
+/// What older files store of a block beside its weights.
+const BUFFERS: [&str; 3] = ["rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias"];
+
 /// Finds tensors by their names inside the decoder and counts what it gave.
 pub(in crate::lm) struct Picker<'a> {
     config: &'a LmConfig,
@@ -54,17 +59,43 @@ impl<'a> Picker<'a> {
         let learned = config.positions == Positions::Learned;
         let places = [config.context_tokens, width];
         let position_table = || self.tensor(&format!("{positions}.weight"), &places);
-        let has_head = !config.tied && self.weights.contains("lm_head.weight");
+        let table = format!("{embedding}.weight");
+        let has_head = self.weights.contains(HEAD)
+            && !(config.tied && self.is_copy(&format!("{}{table}", self.prefix))?);
         let head = || {
             self.count(vocab * width);
-            self.weights.matrix("lm_head.weight", vocab, width)
+            self.weights.matrix(HEAD, vocab, width)
         };
         Ok(Outer {
-            embedding: self.matrix(&format!("{embedding}.weight"), vocab, width)?,
+            embedding: self.matrix(&table, vocab, width)?,
             positions: learned.then(position_table).transpose()?,
             norm: self.norm(norm, config.architecture == Architecture::Gpt2)?,
             head: has_head.then(head).transpose()?,
         })
+    }
+
+    /// Whether the head in the file equals the embedding. One that differs is the model's own,
+    /// whatever the configuration says, as transformers 5 has it: merging an adapter that trained
+    /// the head makes such files.
+    fn is_copy(&self, embedding: &str) -> Result<bool> {
+        let table = [self.config.vocab_size, self.config.hidden_size];
+        self.weights.are_equal(HEAD, embedding, &table)
+    }
+
+    /// The tensors of the decoder's blocks that were not picked, sorted.
+    pub fn left_out(&self) -> Vec<String> {
+        let is_block = |name: &String| {
+            if self.weights.is_gguf() {
+                // Beside the language model there may be one that reads pictures.
+                return name != "rope_freqs.weight"
+                    && !["v.", "mm.", "a."].iter().any(|start| name.starts_with(start));
+            }
+            let lists = ["layers.", "h."].map(|list| format!("{}{list}", self.prefix));
+            let is_buffer =
+                BUFFERS.iter().any(|end| name.ends_with(end)) || !self.weights.is_float(name);
+            !is_buffer && lists.iter().any(|list| name.starts_with(list.as_str()))
+        };
+        self.weights.unused().into_iter().filter(is_block).collect()
     }
 
     /// A map `[outputs, inputs]` and its bias.
@@ -109,7 +140,7 @@ impl<'a> Picker<'a> {
     fn norm_weight(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let weight = self.tensor(&format!("{name}.weight"), shape)?;
         let less_one = self.config.architecture == Architecture::Gemma3;
-        Ok(if less_one && !self.weights.norms_are_whole() { (weight + 1.0)? } else { weight })
+        Ok(if less_one && !self.weights.is_gguf() { (weight + 1.0)? } else { weight })
     }
 
     /// A tensor of any shape, f32.

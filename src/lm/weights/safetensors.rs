@@ -3,20 +3,21 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use candle_core::{Device, Tensor};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use super::{damaged, no_float, read_json};
+use super::{damaged, invalid, no_float, not_finite};
 use crate::lm::error::{LmError, Result};
-use crate::text::open_file;
+use crate::lm::file_kind::{self, FileKind, MAX_SAFETENSORS_HEADER};
+
+/// Bytes that are compared at a time.
+const PIECE: usize = 1 << 20;
 
 /// Bytes before the header, which hold its length.
 const PREFIX: u64 = 8;
-/// Longest header: the library's own limit.
-const MAX_HEADER: u64 = 100_000_000;
 
 /// The tensors of one file or of many shards.
 pub(super) struct Files {
@@ -34,23 +35,16 @@ struct Entry {
 }
 
 impl Files {
-    /// Opens `<stem>.safetensors` in `dir`, or the shards that `<stem>.safetensors.index.json`
-    /// lists. Also gives the file to name in messages.
+    /// Opens the files of one model.
     ///
     /// # Errors
     /// A sentence naming the file that is missing, cut short or not safetensors.
-    pub fn open(dir: &Path, stem: &str) -> Result<(PathBuf, Self)> {
-        let single = dir.join(format!("{stem}.safetensors"));
-        let index = dir.join(format!("{stem}.safetensors.index.json"));
+    pub fn open(paths: Vec<PathBuf>) -> Result<Self> {
         let mut files = Self { shards: Vec::new(), entries: HashMap::new() };
-        if single.exists() || !index.exists() {
-            files.add(single.clone())?;
-            return Ok((single, files));
+        for path in paths {
+            files.add(path)?;
         }
-        for shard in shard_names(&index)? {
-            files.add(dir.join(shard))?;
-        }
-        Ok((index, files))
+        Ok(files)
     }
 
     /// The shape of a tensor.
@@ -80,10 +74,47 @@ impl Files {
         let values =
             to_f32(&data, entry.dtype).ok_or_else(|| no_float(file, name, &entry.dtype))?;
         if values.iter().any(|value| !value.is_finite()) {
-            let problem = format!("tensor '{name}' holds a value that is no number");
-            return Err(damaged(file, problem));
+            return Err(not_finite(file, name));
         }
         Ok(Some(Tensor::from_vec(values, entry.shape.as_slice(), &Device::Cpu)?))
+    }
+
+    /// Whether two tensors are stored as the same bytes, compared piece by piece; none where they are
+    /// of two types.
+    ///
+    /// # Errors
+    /// A file that can no longer be read.
+    pub fn have_same_bytes(&self, one: &str, other: &str) -> Result<Option<bool>> {
+        let (Some(one), Some(other)) = (self.entries.get(one), self.entries.get(other)) else {
+            return Ok(None);
+        };
+        if one.dtype != other.dtype || one.bytes != other.bytes {
+            return Ok(None);
+        }
+        let open = |entry: &Entry| {
+            let file = &self.shards[entry.shard];
+            let seek = || {
+                let mut handle = File::open(file)?;
+                handle.seek(SeekFrom::Start(entry.start))?;
+                Ok(handle)
+            };
+            seek().map_err(|source| LmError::Read { file: file.clone(), source })
+        };
+        let (mut first, mut second) = (open(one)?, open(other)?);
+        let failed = |source| LmError::Read { file: self.shards[one.shard].clone(), source };
+        let mut pieces = [vec![0; PIECE], vec![0; PIECE]];
+        let mut left = one.bytes;
+        while left > 0 {
+            let length = left.min(PIECE);
+            let [a, b] = &mut pieces;
+            first.read_exact(&mut a[..length]).map_err(failed)?;
+            second.read_exact(&mut b[..length]).map_err(failed)?;
+            if a[..length] != b[..length] {
+                return Ok(Some(false));
+            }
+            left -= length;
+        }
+        Ok(Some(true))
     }
 
     /// Refuses a tensor that [`Files::read`] would refuse for how it is stored.
@@ -98,11 +129,23 @@ impl Files {
 
     fn add(&mut self, file: PathBuf) -> Result<()> {
         let failed = |source| LmError::Read { file: file.clone(), source };
-        let mut handle = open_file(&file).map_err(failed)?;
+        let mut handle = file_kind::open(&file, FileKind::Safetensors)?;
+        if length_is_text(&mut handle).map_err(failed)? {
+            let problem = "is a text and no safetensors file; read what it says";
+            return Err(invalid(&file, problem.to_owned()));
+        }
         let length = handle.metadata().map_err(failed)?.len();
-        let (metadata, data_start) = header(&mut handle, length).map_err(|problem| {
-            damaged(&file, format!("not a complete safetensors file ({problem})"))
-        })?;
+        let (metadata, data_start) =
+            header(&mut handle, length).map_err(|problem| match problem {
+                Problem::Damaged(problem) => {
+                    damaged(&file, format!("not a complete safetensors file ({problem})"))
+                }
+                Problem::Unread(problem) => {
+                    let problem =
+                        format!("its header is not one that this program reads ({problem})");
+                    invalid(&file, problem)
+                }
+            })?;
         let tensors = metadata.tensors();
         check_layout(&tensors, length - data_start).map_err(|problem| {
             damaged(&file, format!("not a complete safetensors file ({problem})"))
@@ -123,17 +166,37 @@ impl Files {
     }
 }
 
+/// Whether the first bytes, which should be a length, are letters: a message that a server sent in
+/// place of the file.
+fn length_is_text(file: &mut File) -> std::io::Result<bool> {
+    let mut prefix = Vec::new();
+    file.by_ref().take(PREFIX).read_to_end(&mut prefix)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok(prefix.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()))
+}
+
+/// Why a header is not read.
+enum Problem {
+    Damaged(String),
+    /// It is whole, but says something else than this program knows, such as a new type.
+    Unread(String),
+}
+
 /// The header, and where the data begins. Nothing is allocated that the file cannot hold.
-fn header(file: &mut File, length: u64) -> std::result::Result<(Metadata, u64), String> {
+fn header(file: &mut File, length: u64) -> std::result::Result<(Metadata, u64), Problem> {
     let mut prefix = [0; PREFIX as usize];
-    file.read_exact(&mut prefix).map_err(|_| "it has no header".to_owned())?;
+    file.read_exact(&mut prefix).map_err(|_| Problem::Damaged("it has no header".to_owned()))?;
     let claimed = u64::from_le_bytes(prefix);
-    if claimed > MAX_HEADER.min(length - PREFIX) {
-        return Err(format!("its header claims {claimed} bytes of {length}"));
+    if claimed > MAX_SAFETENSORS_HEADER.min(length.saturating_sub(PREFIX)) {
+        return Err(Problem::Damaged(format!("its header claims {claimed} bytes of {length}")));
     }
     let mut header = vec![0; claimed as usize];
-    file.read_exact(&mut header).map_err(|error| error.to_string())?;
-    let metadata = serde_json::from_slice(&header).map_err(|error| error.to_string())?;
+    file.read_exact(&mut header).map_err(|error| Problem::Damaged(error.to_string()))?;
+    let metadata = serde_json::from_slice(&header).map_err(|error| {
+        let is_other = error.is_data();
+        let problem = error.to_string();
+        if is_other { Problem::Unread(problem) } else { Problem::Damaged(problem) }
+    })?;
     Ok((metadata, PREFIX + claimed))
 }
 
@@ -183,24 +246,4 @@ fn to_f32(data: &[u8], dtype: Dtype) -> Option<Vec<f32>> {
         Dtype::BF16 => Some(half_words(|bits| half::bf16::from_bits(bits).to_f32())),
         _ => None,
     }
-}
-
-/// File names of the shards an index lists, each once, in order.
-fn shard_names(index: &Path) -> Result<Vec<String>> {
-    let json = read_json(index)?;
-    let map =
-        json.get("weight_map").and_then(|map| map.as_object()).ok_or_else(|| LmError::Field {
-            file: index.to_path_buf(),
-            field: "weight_map".into(),
-            problem: "is missing; download the model again".into(),
-        })?;
-    let mut names: Vec<String> =
-        map.values().filter_map(|name| name.as_str()).map(str::to_string).collect();
-    names.sort();
-    names.dedup();
-    // An index comes from the network: it may not name files outside its folder.
-    if let Some(bad) = names.iter().find(|name| name.contains(['/', '\\'])) {
-        return Err(damaged(index, format!("shard '{bad}' lies outside the folder")));
-    }
-    Ok(names)
 }

@@ -2,17 +2,21 @@
 
 use std::path::Path;
 
+use crate::lm::split_parts;
 use crate::text::read_text;
 
 /// The weights in one file.
 const WEIGHTS: &str = "model.safetensors";
 /// The same in the form of older models.
 const PICKLED: &str = "pytorch_model.bin";
+/// An adapter's weights, and the same in the form of PEFT before 0.7.
+const ADAPTER: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
 /// The tokenizer in one file, and in the form of older models.
 const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_PARTS: [&str; 2] = ["vocab.json", "merges.txt"];
-/// The list of the files over which weights are spread.
+/// The lists of the files over which weights are spread.
 const INDEX: &str = "model.safetensors.index.json";
+const PICKLED_INDEX: &str = "pytorch_model.bin.index.json";
 /// Longest list of shards that is read: a real one has some hundred kilobytes.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 
@@ -21,7 +25,7 @@ const MAX_INDEX_BYTES: u64 = 64 << 20;
 pub enum Need {
     /// A language or value model: configuration, tokenizer, safetensors.
     Model,
-    /// One `.gguf` file, which holds everything.
+    /// One `.gguf` file, which holds everything; a part of a split file stands for all parts.
     Gguf(String),
     /// A value head alone, for another role's model: safetensors.
     Head,
@@ -43,23 +47,30 @@ impl Need {
                 &["config.json", TOKENIZER_PARTS[0], TOKENIZER_PARTS[1]]
             }
             Self::Model => &["config.json", TOKENIZER],
-            Self::Gguf(file) => &[file.as_str()],
-            Self::Head => &[],
-            Self::Adapter => &["adapter_config.json", "adapter_model.safetensors"],
+            Self::Gguf(_) | Self::Head => &[],
+            Self::Adapter => &["adapter_config.json"],
             Self::Judge => &["config.json"],
         };
         if let Some(missing) = fixed.iter().find(|name| !has(name)) {
             return Err((*missing).to_owned());
         }
         let mut files: Vec<String> = fixed.iter().map(|name| (*name).to_owned()).collect();
-        if matches!(self, Self::Model | Self::Head | Self::Judge) {
-            let forms: &[&str] = match self {
-                Self::Head => &[WEIGHTS],
-                _ => &[WEIGHTS, INDEX, PICKLED],
-            };
-            let weights = forms.iter().copied().find(|name| has(name));
-            files.push(weights.ok_or(WEIGHTS)?.to_owned());
-        }
+        let forms: &[&str] = match self {
+            Self::Gguf(file) => {
+                let parts = split_parts(Path::new(file));
+                let parts = parts.iter().filter_map(|part| part.to_str()).map(str::to_owned);
+                files.extend(parts);
+                return match files.iter().find(|name| !has(name)) {
+                    Some(missing) => Err(missing.clone()),
+                    None => Ok(files),
+                };
+            }
+            Self::Head => &[WEIGHTS, PICKLED],
+            Self::Adapter => &ADAPTER,
+            Self::Model | Self::Judge => &[WEIGHTS, INDEX, PICKLED, PICKLED_INDEX],
+        };
+        let weights = forms.iter().copied().find(|name| has(name));
+        files.push(weights.ok_or(forms[0])?.to_owned());
         Ok(files)
     }
 
@@ -71,6 +82,7 @@ impl Need {
                 "generation_config.json",
                 "special_tokens_map.json",
                 "chat_template.jinja",
+                "chat_template.json",
             ],
             Self::Judge => &["tokenizer.json", "vocab.txt"],
             Self::Gguf(_) | Self::Head | Self::Adapter => &[],
@@ -80,13 +92,18 @@ impl Need {
     /// What to do where `missing` is not among the `names` of a repository.
     pub(super) fn advice(&self, missing: &str, names: &[&str]) -> String {
         let ggufs: Vec<&str> = names.iter().copied().filter(|n| n.ends_with(".gguf")).collect();
-        let has = |name: &str| names.contains(&name);
+        let has_end = |end: &str| names.iter().any(|name| name.ends_with(end));
         let advice = if !ggufs.is_empty() {
             format!("name one of its files with file: {}", ggufs.join(", "))
-        } else if missing == WEIGHTS && has("pytorch_model.bin.index.json") {
-            "its weights are spread over several pytorch_model files, which are not read; choose a \
-             revision with safetensors (the hub's converter offers one as a pull request, such as \
-             refs/pr/1)"
+        } else if missing == TOKENIZER && has_end("tokenizer.model") {
+            "it has a SentencePiece model alone, which is not read; choose a repository with \
+             tokenizer.json, or a GGUF file"
+                .to_owned()
+        } else if missing == WEIGHTS
+            && [".h5", ".msgpack", ".pth", ".onnx"].into_iter().any(has_end)
+        {
+            "its weights are in a form that is not read; choose a repository with safetensors, or a \
+             GGUF file"
                 .to_owned()
         } else {
             "check the model's name and revision".to_owned()
@@ -97,7 +114,7 @@ impl Need {
 
 /// Whether `file` is the list of the shards.
 pub(super) fn is_index(file: &str) -> bool {
-    file == INDEX
+    [INDEX, PICKLED_INDEX].contains(&file)
 }
 
 /// The files that an index lists, each once, in order.
@@ -114,9 +131,10 @@ pub(super) fn shards(index: &Path) -> Result<Vec<String>, String> {
     names.sort();
     names.dedup();
     // An index comes from the network: it may not name files outside its folder.
-    let is_bad = |name: &&String| name.contains(['/', '\\']) || !name.ends_with(".safetensors");
+    let is_weights = |name: &str| name.ends_with(".safetensors") || name.ends_with(".bin");
+    let is_bad = |name: &&String| name.contains(['/', '\\']) || !is_weights(name);
     if let Some(bad) = names.iter().find(is_bad) {
-        return Err(format!("'{bad}' is no safetensors file beside it"));
+        return Err(format!("'{bad}' is no file of weights beside it"));
     }
     if names.is_empty() { Err("weight_map names no file".to_owned()) } else { Ok(names) }
 }

@@ -76,7 +76,9 @@ impl Default for HubSettings {
 impl HubSettings {
     /// What the environment says, as other tools of the hub read it: `HF_ENDPOINT`; `HF_HUB_CACHE`,
     /// `HF_HOME` or `XDG_CACHE_HOME` for the cache; `HF_TOKEN`, or the token that
-    /// `hf auth login` stored; `HF_HUB_OFFLINE`.
+    /// `hf auth login` stored; `HF_HUB_OFFLINE`. Their older names, which huggingface_hub still
+    /// reads where the newer ones are unset, are `HUGGINGFACE_HUB_CACHE`, `HUGGING_FACE_HUB_TOKEN`
+    /// and `TRANSFORMERS_OFFLINE`.
     pub fn from_env() -> Self {
         Self::from_vars(&|name| std::env::var_os(name).filter(|value| !value.is_empty()))
     }
@@ -87,10 +89,12 @@ impl HubSettings {
         let hf_home = folder("HF_HOME")
             .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("huggingface")))
             .or_else(|| Some(std::env::home_dir()?.join(".cache/huggingface")));
-        let cache = folder("HF_HUB_CACHE").or_else(|| Some(hf_home.as_ref()?.join("hub")));
+        let cache = folder("HF_HUB_CACHE")
+            .or_else(|| folder("HUGGINGFACE_HUB_CACHE"))
+            .or_else(|| Some(hf_home.as_ref()?.join("hub")));
         let stored = folder("HF_TOKEN_PATH").or_else(|| Some(hf_home.as_ref()?.join("token")));
         let stored = || std::fs::read_to_string(stored?).ok();
-        let token = text("HF_TOKEN").or_else(stored);
+        let token = text("HF_TOKEN").or_else(|| text("HUGGING_FACE_HUB_TOKEN")).or_else(stored);
         let default = Self::default();
         let is_on = |text: String| {
             ["1", "on", "yes", "true"].iter().any(|yes| text.eq_ignore_ascii_case(yes))
@@ -100,7 +104,9 @@ impl HubSettings {
                 .map_or(default.endpoint, |url| url.trim_end_matches('/').to_owned()),
             cache,
             token: token.as_deref().and_then(Token::new),
-            is_offline: text("HF_HUB_OFFLINE").is_some_and(is_on),
+            is_offline: text("HF_HUB_OFFLINE")
+                .or_else(|| text("TRANSFORMERS_OFFLINE"))
+                .is_some_and(is_on),
             ..Self::default()
         }
     }
@@ -127,6 +133,9 @@ mod tests {
         assert_eq!(cache(&[("HF_HOME", "/a")]), Path::new("/a/hub"));
         assert_eq!(cache(&[("HF_HOME", "/a"), ("HF_HUB_CACHE", "/b")]), Path::new("/b"));
         assert_eq!(cache(&[("XDG_CACHE_HOME", "/c")]), Path::new("/c/huggingface/hub"));
+        let older = ("HUGGINGFACE_HUB_CACHE", "/d");
+        assert_eq!(cache(&[older, ("HF_HOME", "/a")]), Path::new("/d"));
+        assert_eq!(cache(&[older, ("HF_HUB_CACHE", "/b")]), Path::new("/b"));
     }
 
     #[test]
@@ -139,6 +148,8 @@ mod tests {
         assert!(!format!("{stored:?}").contains("hf_stored"));
         let given = settings(&[("HF_HOME", home), ("HF_TOKEN", "hf_given")]);
         assert_eq!(given.token, Token::new("hf_given"));
+        let older = settings(&[("HF_HOME", home), ("HUGGING_FACE_HUB_TOKEN", "hf_older")]);
+        assert_eq!(older.token, Token::new("hf_older"));
         assert_eq!(Token::new(" \n"), None);
         assert_eq!(Token::new("two\nlines"), None);
     }
@@ -147,6 +158,9 @@ mod tests {
     fn the_endpoint_and_offline_use_can_be_set() {
         let some = settings(&[("HF_ENDPOINT", "http://mirror/"), ("HF_HUB_OFFLINE", "1")]);
         assert_eq!((some.endpoint.as_str(), some.is_offline), ("http://mirror", true));
+        assert!(settings(&[("TRANSFORMERS_OFFLINE", "1")]).is_offline);
+        let both = [("HF_HUB_OFFLINE", "0"), ("TRANSFORMERS_OFFLINE", "1")];
+        assert!(!settings(&both).is_offline);
         let none = settings(&[]);
         assert_eq!((none.endpoint.as_str(), none.is_offline), ("https://huggingface.co", false));
     }
