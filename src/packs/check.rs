@@ -9,7 +9,7 @@ use super::hub::{Hub, Order};
 use super::loader::{PackFiles, chat_template, held_alike, share_weights};
 use super::manifest::Manifest;
 use super::role::{Part, Role, RoleFiles, Trunk};
-use super::size::{free_memory_bytes, measure};
+use super::size::{files_ending_in_zeros, free_memory_bytes, measure};
 use super::source::Local;
 use super::{PackError, PackSource};
 use crate::judge::Judge;
@@ -202,9 +202,16 @@ impl Inspector<'_> {
                 Ok(size) => {
                     let count = format!("{} parameters", words::weights(size.parameters));
                     let bytes = words::bytes(size.held_bytes);
-                    let is_new = held.add(local, precision, size.held_bytes);
+                    let is_new = held.add(local.clone(), precision, size.held_bytes);
                     let again = if is_new { "" } else { ", held once for several roles" };
                     findings.good(format!("{name}: {what}{count}, {bytes} in memory{again}"));
+                    for file in files_ending_in_zeros(&local) {
+                        let file = file.display();
+                        findings.note(format!(
+                            "{name}: {file} ends in zeros; compare its checksum with the \
+                             repository's, for its download may have been cut off"
+                        ));
+                    }
                 }
                 Err(problem) => {
                     held.bytes = None;
@@ -267,6 +274,8 @@ fn model<'f>(
     match chat_template(name, role, stands_on(name, role, found)?) {
         Ok(Some(_)) => findings.good(format!("{name}: a chat template")),
         Ok(None) => {}
+        // In the words of the other findings about this file, so that it is said once.
+        Err(PackError::Model { source, .. }) => findings.fault(format!("{name}: {source}")),
         Err(e) => findings.fault(e.to_string()),
     }
     // An adapter alone and a head have their model's everything else.

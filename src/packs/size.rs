@@ -1,11 +1,16 @@
 //! How large models are, read from the headers of their files without loading them.
 
+use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 
 use super::source::Local;
 use crate::lm::{GgufFile, Precision, Weights};
+use crate::text::open_file;
+
+/// The part of a file that is looked at for zeros, in bytes.
+const TAIL: u64 = 1 << 19;
 
 /// How large a model is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,6 +61,25 @@ pub fn measure(local: &Local, precision: Option<Precision>) -> Result<Size, Stri
     })
 }
 
+/// The large files of a model whose last part holds only zeros, as some programs leave a download
+/// that was cut off: they reserve a file's space first. Weights may be zeros, so this is a hint.
+pub(super) fn files_ending_in_zeros(local: &Local) -> Vec<PathBuf> {
+    let ends_in_zeros = |path: &PathBuf| -> std::io::Result<bool> {
+        let mut file = open_file(path)?;
+        let length = file.metadata()?.len();
+        if length < 2 * TAIL {
+            return Ok(false);
+        }
+        file.seek(SeekFrom::Start(length - TAIL))?;
+        let mut tail = Vec::new();
+        file.take(TAIL).read_to_end(&mut tail)?;
+        Ok(tail.iter().all(|byte| *byte == 0))
+    };
+    let mut files = local.files().unwrap_or_default();
+    files.retain(|file| ends_in_zeros(file).unwrap_or(false));
+    files
+}
+
 /// Bytes that `parameters` weights take, as far as their number says: rows may be padded.
 pub(super) fn held_bytes(parameters: u64, precision: Precision) -> u64 {
     match precision {
@@ -103,6 +127,24 @@ fn available(meminfo: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_download_that_was_cut_off_is_noticed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let ones = |name: &str, whole: u64, zeros: u64| {
+            let file = dir.path().join(name);
+            std::fs::write(&file, vec![1; (whole - zeros) as usize]).expect("written");
+            let grown = std::fs::OpenOptions::new().write(true).open(&file).expect("a file");
+            grown.set_len(whole).expect("grown");
+            file
+        };
+        ones("whole.safetensors", 4 * TAIL, 0);
+        ones("padded.safetensors", 4 * TAIL, TAIL - 1);
+        ones("small.bin", TAIL, TAIL);
+        let cut = ones("cut.safetensors", 4 * TAIL, TAIL);
+        let local = Local::Folder(dir.path().to_owned());
+        assert_eq!(files_ending_in_zeros(&local), [cut]);
+    }
 
     #[test]
     fn free_memory_is_read_from_what_linux_says() {
