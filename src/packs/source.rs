@@ -187,8 +187,8 @@ pub(super) fn is_plain(path: &Path) -> bool {
     !path.as_os_str().is_empty() && path.components().all(|c| matches!(c, Component::Normal(_)))
 }
 
-/// `path` inside of `pack`, refused if a link leads out of it: a pack may come from anyone, and
-/// may read only what it brought. A person's own files are named with `folder`.
+/// `path` inside `pack`. Refused if a link leads outside: a downloaded pack must not read other
+/// files of the computer. To use files elsewhere, the manifest names their folder with `folder`.
 pub(super) fn inside(pack: &Path, path: &Path) -> Result<PathBuf, String> {
     let found = pack.join(path);
     check_inside(pack, &found)?;

@@ -109,7 +109,7 @@ fn biases(gguf: &GgufFile) -> Biases {
     }
 }
 
-/// Refuses settings that change what the model computes and are not applied.
+/// Refuses settings that would change the logits but that this reader does not apply.
 fn check_unread(gguf: &GgufFile, name: &str, head_size: usize) -> Result<()> {
     let of_model = |key: &str| gguf.get(&format!("{name}.{key}"));
     let is_set = |value: &Meta| match value {

@@ -55,6 +55,7 @@ pub(super) fn render(source: &str, values: Value, time: LocalTime) -> Result<Str
     environment.add_function("strftime_now", move |form: &str| time.strftime(form).map_err(refuse));
     python::install(&mut environment);
     pay::install(&mut environment);
+    environment.add_filter("tojson", json::tojson);
     let assignments = namespace::assignments(&mut compile(&source)?);
     namespace::install(&mut environment, &assignments);
     let mut instructions = compile(&source)?;

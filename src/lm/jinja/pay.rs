@@ -10,7 +10,6 @@ use minijinja::{
 };
 use minijinja_contrib::pycompat::unknown_method_callback;
 
-use super::json::tojson;
 use super::python::indented;
 
 type Result<T> = std::result::Result<T, Error>;
@@ -52,7 +51,6 @@ pub(super) fn install(environment: &mut Environment<'_>) {
     pays.first("dictsort", filters::dictsort);
     pays.first("groupby", filters::groupby);
     pays.first("unique", filters::unique);
-    pays.environment.add_filter("tojson", tojson);
     pays.environment.add_filter("indent", indent);
     pays.environment.add_filter("replace", replace);
 }
@@ -116,7 +114,7 @@ fn join(state: &mut State<'_, '_>, left: Value, right: Value) -> Result<String> 
     Ok(format!("{left}{right}"))
 }
 
-/// `indent(width, first, blank)`, which makes as many spaces as it is told to.
+/// `indent(width, first, blank)`. The spaces it will write are paid for first.
 fn indent(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<String> {
     type Args<'a> = (&'a Value, Option<usize>, Option<bool>, Option<bool>, Kwargs);
     let args = args.into_values();

@@ -255,7 +255,7 @@ impl Tokenizer {
     /// space, and padding do not matter.
     ///
     /// # Errors
-    /// The first difference in words: a token or a merge.
+    /// A message naming the first token or merge that differs.
     pub fn common_vocabulary(&self, other: &Self) -> std::result::Result<usize, String> {
         self.vocabulary.common(&other.vocabulary)
     }
