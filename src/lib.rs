@@ -1,34 +1,45 @@
-//! IVG Playground: Integrated Value Guidance (Liu et al., EMNLP 2024) in a window.
+//! IVG Playground: a desktop app for Integrated Value Guidance (Liu et al., EMNLP 2024), which
+//! steers a frozen language model while it decodes.
+//!
+//! Modules import only modules further to the right:
 //!
 //! ```text
-//! app (window)  ┐
-//! subcommands   ┴→ worker → guidance → lm
-//!                  packs  ───────────→ lm
-//!                  records → guidance
+//! app, cli → worker → lab, records → packs → guidance, judge → lm → leaves
 //! ```
 //!
-//! * [`lm`]: language models — a forward pass over many rows, a cache that is a value.
-//! * [`guidance`]: the method — token and chunk guidance, search, sampling, the trace.
-//! * [`judge`]: the gold reward of finished text, which measures and never guides.
-//! * [`lab`]: many prompts, many settings: speed, and how far guidance aligns.
-//! * [`packs`]: which models play which role, and where their files are.
-//! * [`local_time`]: the date that chat templates may ask for.
-//! * [`records`]: what a person keeps of a run: files, reports to show, the history.
-//! * [`words`]: how arms, settings and numbers are written for people.
-//! * [`worker`]: the background thread, its commands and events.
 //! * `app`: the window (feature `window`).
+//! * `cli`: the command line, in the program's binary.
+//! * [`worker`]: the background threads of the window. One runs the models, one manages packs and
+//!   one checks paths.
+//! * [`lab`]: measurements over many prompts and settings: evals, sweeps and benchmarks.
+//! * [`records`]: saved runs: trace files, the history and reports.
+//! * [`packs`]: which models play which role, and how their files are found and downloaded.
+//! * [`guidance`]: the method: token and chunk guidance, search, sampling and the trace of a run.
+//! * [`judge`]: the gold reward of a finished text. It is used only to measure, never to guide.
+//! * [`lm`]: language models, tokenizers and chat templates.
+//!
+//! The leaves import only other leaves:
+//!
+//! * [`mod@format`]: numbers and texts for display.
+//! * [`local_time`]: the date and time passed to chat templates.
+//! * `numeric`: numeric routines that vectorise.
+//! * `actor`: background threads with bounded channels.
+//! * `atomic_file`, `bounded_read`: safe writing and reading of files.
+//! * `panic_guard`: catches expected panics of third-party code.
 
+mod actor;
 #[cfg(feature = "window")]
 pub mod app;
-mod atomic;
+mod atomic_file;
+mod bounded_read;
+pub mod format;
 pub mod guidance;
 pub mod judge;
 pub mod lab;
 pub mod lm;
 pub mod local_time;
+mod numeric;
 pub mod packs;
-mod quiet;
+mod panic_guard;
 pub mod records;
-mod text;
-pub mod words;
 pub mod worker;

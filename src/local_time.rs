@@ -1,5 +1,5 @@
-//! The local date and time that chat templates may ask for. A run notes the one it was given, so
-//! that it can be repeated on another day.
+//! The local date and time that chat templates can use. A run records it, so that it can be
+//! repeated on another day.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,26 +8,26 @@ use jiff::civil::DateTime;
 use jiff::fmt::strtime::{BrokenDownTime, Config, PosixCustom};
 use serde::{Deserialize, Serialize};
 
-/// A local date and time, to the second. Files write it as `2026-11-27T12:00:00`.
+/// A local date and time, to the second. Files store it as `2026-11-27T12:00:00`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct LocalTime(DateTime);
 
 impl LocalTime {
-    /// The time now.
+    /// Returns the current local time.
     pub fn now() -> Self {
         let now = jiff::Zoned::now().datetime();
         Self(now.with().subsec_nanosecond(0).build().unwrap_or(now))
     }
 
-    /// The time in the form that Python's `datetime.strftime` gives it; a local time has no zone.
+    /// Formats the time as Python's `datetime.strftime` does for a time without a zone.
     ///
     /// # Errors
-    /// A directive that is not known.
-    pub(crate) fn strftime(self, form: &str) -> Result<String, String> {
-        // A time without a zone has neither of these in Python, and microseconds of six digits.
-        let mut known = String::with_capacity(form.len());
-        let mut rest = form.chars();
+    /// Returns an error if a directive is unknown.
+    pub(crate) fn strftime(self, format: &str) -> Result<String, String> {
+        // For a time without a zone, Python writes nothing for %Z and %z, and six digits for %f.
+        let mut known = String::with_capacity(format.len());
+        let mut rest = format.chars();
         while let Some(character) = rest.next() {
             match (character, rest.clone().next()) {
                 ('%', Some('Z' | 'z')) => drop(rest.next()),
@@ -53,7 +53,7 @@ impl FromStr for LocalTime {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let time = text.parse::<DateTime>().map(Self);
-        time.map_err(|_| format!("{text:?} is no local time; write one as 2026-11-27T12:00:00"))
+        time.map_err(|_| format!("{text:?} is not a local time; write it as 2026-11-27T12:00:00"))
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_written_and_formatted_as_python_does() {
+    fn parses_writes_and_formats_times_as_python_does() {
         let time: LocalTime = "2026-11-07T09:05:00".parse().expect("a time");
         assert_eq!(time.to_string(), "2026-11-07T09:05:00");
         assert_eq!(LocalTime::now().to_string().parse(), Ok(LocalTime::now()));

@@ -1,152 +1,143 @@
-//! The window: it sends commands to the worker and draws what comes back. It holds no tensor, and
-//! no model call, file or network access happens on its thread.
+//! The window. It sends commands to the worker and draws the results. It holds no tensors, and its
+//! thread makes no model calls and does not access files or the network.
 //!
-//! * [`session`]: events in, state out; what is going on now.
-//! * [`preferences`]: what is remembered.
-//! * [`panels`]: one panel, one file, one type; they draw and return what a person asked for.
-//! * [`theme`]: every colour, distance and type size.
+//! * [`state`]: plain data: the running session, the stored preferences, the selection.
+//! * `responses`, `value_plot`, `search_tree`, [`sweep`], `models`, `history`, `settings`: one
+//!   folder per feature. Their panels draw the state and return [`action::Action`]s.
+//! * `layout`: the bars and panels that hold the features.
+//! * `commands`: carries out the actions.
+//! * [`theme`]: all colours, distances and font sizes.
 
-mod acting;
-pub mod archive;
-pub mod availability;
-mod beam_window;
-mod changes;
-mod chunk_card;
-pub mod coloring;
-mod column_menu;
-mod download_dialog;
-mod figures;
-mod focus;
+pub mod action;
+mod commands;
+mod dialogs;
+mod example_run;
+mod history;
 mod icon;
-mod lineage;
-mod opening;
-mod pack_form;
-mod packs;
-pub mod panels;
-mod path_dialog;
-mod plot_view;
-pub mod preferences;
-mod presets;
-mod prompt_box;
-mod recorded;
-mod response;
+mod layout;
+mod modal;
+mod models;
+mod options;
+mod responses;
 mod screenshot;
-pub mod session;
-mod shelf;
-mod shortcuts;
-mod slots;
-mod stage;
-mod strip_card;
-mod strip_plot;
-pub mod strip_view;
+mod search_tree;
+mod settings;
+mod startup;
+pub mod state;
+pub mod sweep;
 pub mod theme;
-mod token_card;
-mod tree_layout;
-mod value_lines;
+mod value_plot;
 pub mod widgets;
 
 use eframe::egui::{self, CentralPanel, Frame, Margin, Panel, Ui, Vec2, ViewportCommand};
 
 use crate::guidance::settings::{Column, Settings};
-use crate::worker::Link;
-use crate::worker::places::Places;
-use crate::worker::protocol::{Command, DeviceChoice, Event, PackInfo, PackSource, RunId};
+use crate::worker::WorkerHandle;
+use crate::worker::path_probe::PathProbe;
+use crate::worker::protocol::{Command, DeviceChoice, Event, PackInfo, RunId};
 
-use archive::Archive;
-use beam_window::BeamReader;
-use focus::Focus;
-use opening::SIZE;
-pub use opening::{AppError, LARGE_DOWNLOAD_BYTES, Options, Renderer, history_folder, run};
-use panels::Action;
-use panels::lower::Below;
-use preferences::Preferences;
-use screenshot::{Camera, Pictures};
-use session::Session;
-use shelf::Shelf;
-use stage::Stage;
+use action::Action;
+use history::state::HistoryState;
+use layout::lower_panel::LowerState;
+use modal::Modal;
+use models::state::ModelsState;
+pub use options::{AppError, LARGE_DOWNLOAD_BYTES, Options, Renderer};
+use screenshot::{Camera, Screenshots};
+use search_tree::reader::BeamReader;
+pub use startup::{history_folder, run};
+use state::preferences::Preferences;
+use state::presentation::Presentation;
+use state::selection::Selection;
+use state::session::{Loading, Session};
 pub use theme::Theme;
 use theme::{Palette, space};
 
-/// Frames in which the window is asked to take the size it was given.
-const RESIZING: u32 = 10;
-/// The window's state: what is remembered, what is going on, and the line to the worker.
+/// Default size of the window in points.
+const DEFAULT_SIZE: [f32; 2] = [1440.0, 900.0];
+
+/// Number of frames in which the window requests its size.
+const RESIZE_FRAMES: u32 = 10;
+
+/// The window: its preferences, its session and the connection to the worker.
 pub struct App {
-    link: Link,
+    worker: WorkerHandle,
     preferences: Preferences,
     session: Session,
     last_run: RunId,
-    /// Settings that a pack's own must not replace.
-    settings_asked_for: Option<Settings>,
-    /// Put the caret into the prompt box with the first frame.
+    /// Settings from the options. They replace the defaults of the first pack.
+    settings_override: Option<Settings>,
+    /// Whether the next frame focuses the prompt box.
     focus_prompt: bool,
-    /// Start a run as soon as the pack is ready.
+    /// Whether to start a run as soon as the pack is loaded.
     generate_when_ready: bool,
     camera: Option<Camera>,
-    pictures: Pictures,
-    stage: Stage,
-    focus: Focus,
-    archive: Archive,
-    /// Whether the keys are listed.
+    screenshots: Screenshots,
+    presentation: Presentation,
+    selection: Selection,
+    history: HistoryState,
+    /// Whether the list of shortcuts is open.
     help: bool,
-    below: Below,
+    lower: LowerState,
     reader: BeamReader,
-    shelf: Shelf,
-    places: Places,
-    /// The pack in use, and the one being loaded.
-    in_use: Option<PackSource>,
-    coming: Option<PackSource>,
-    /// Columns that the pack in use cannot run, to come back with one that can.
-    set_aside: Option<Vec<Column>>,
-    /// The size asked for, and for how many frames more to insist on it.
-    size: Option<(Vec2, u32)>,
+    models: ModelsState,
+    path_probe: PathProbe,
+    modal: Option<Modal>,
+    /// The columns before some were removed because the pack cannot run them. They return with a
+    /// pack that can run them all.
+    columns_to_restore: Option<Vec<Column>>,
+    /// The requested size, and the number of frames left in which to request it.
+    requested_size: Option<(Vec2, u32)>,
 }
 
 impl App {
-    /// A window on the worker at the other end of `link`, which is told to load the pack.
-    pub fn new(ctx: &egui::Context, link: Link, options: Options, stored: Preferences) -> Self {
+    /// Creates the window and tells the worker to load the pack.
+    pub fn new(
+        ctx: &egui::Context,
+        worker: WorkerHandle,
+        options: Options,
+        stored: Preferences,
+    ) -> Self {
         theme::install(ctx);
-        let wants_example = options.example && options.prompt.is_none() && !options.generate;
-        let preferences = options.over(stored);
+        let shows_example = options.example && options.prompt.is_none() && !options.generate;
+        let preferences = options.apply_to(stored);
         ctx.set_theme(preferences.theme.preference());
         ctx.set_zoom_factor(preferences.zoom);
-        let loading = session::Loading { what: "looking for the models".into(), fraction: 0.0 };
-        let session = Session { loading: Some(loading), ..Session::default() };
+        let session = Session::default();
         let generate_when_ready = options.generate;
         let focus_prompt = options.screenshot.is_none();
-        let size = options.size.or(options.screenshot.as_ref().map(|_| SIZE));
-        let size = size.map(|size| (size.into(), RESIZING));
+        let size = options.size.or(options.screenshot.as_ref().map(|_| DEFAULT_SIZE));
+        let requested_size = size.map(|size| (size.into(), RESIZE_FRAMES));
         let camera = None;
-        let settings_asked_for = options.settings;
+        let settings_override = options.settings;
         let mut app = Self {
-            link,
+            worker,
             preferences,
             session,
             last_run: 0,
-            settings_asked_for,
+            settings_override,
             focus_prompt,
             generate_when_ready,
             camera,
-            pictures: Pictures::default(),
-            stage: Stage::default(),
-            focus: Focus::default(),
-            archive: Archive::new(ctx, options.folder),
+            screenshots: Screenshots::default(),
+            presentation: Presentation::default(),
+            selection: Selection::default(),
+            history: HistoryState::new(ctx, options.folder),
             help: false,
-            below: Below::default(),
+            lower: LowerState::default(),
             reader: BeamReader::default(),
-            shelf: Shelf::new(options.hub, options.large_download_bytes),
-            places: {
+            models: ModelsState::new(options.hub, options.large_download_bytes),
+            path_probe: {
                 let ctx = ctx.clone();
-                Places::spawn(move || ctx.request_repaint())
+                PathProbe::spawn(move || ctx.request_repaint())
             },
-            in_use: None,
-            coming: None,
-            set_aside: None,
-            size,
+            modal: None,
+            columns_to_restore: None,
+            requested_size,
         };
         if options.present {
-            app.stage.toggle(ctx, &app.preferences);
+            app.presentation.toggle(ctx, &app.preferences);
         }
-        if wants_example && !app.preferences.has_run {
+        if shows_example && !app.preferences.has_run {
             app.show_example();
         }
         if app.preferences.device != DeviceChoice::default() {
@@ -160,57 +151,78 @@ impl App {
         app
     }
 
-    /// What is going on.
+    /// Returns the running session.
     pub fn session(&self) -> &Session {
         &self.session
     }
 
-    /// What is remembered.
+    /// Returns the progress of loading a pack, or `None` if nothing is loaded. Before the first
+    /// pack, this can be the progress of a download.
+    pub fn loading(&self) -> Option<Loading> {
+        let jobs = &self.models.jobs;
+        if self.session.pack.is_some() || jobs.load_progress().is_some() {
+            return jobs.load_progress().cloned();
+        }
+        let just_started = Loading { what: "looking for the models".into(), fraction: 0.0 };
+        jobs.loading().map(|_| just_started).or_else(|| jobs.waiting())
+    }
+
+    /// Returns the preferences.
     pub fn preferences(&self) -> &Preferences {
         &self.preferences
     }
 
-    /// Takes in what the worker has sent.
+    /// Handles the events of the worker.
     fn receive(&mut self, ctx: &egui::Context) {
-        let events: Vec<_> = self.link.drain().collect();
+        let events: Vec<_> = self.worker.drain().collect();
         for event in events {
             match &event {
+                Event::Downloading(progress) => {
+                    let (what, fraction) = (progress.to_string(), progress.share());
+                    self.models.jobs.set_load_progress(Loading { what, fraction });
+                }
+                Event::Loading { what, fraction } => {
+                    let fraction = fraction.clamp(0.0, 1.0);
+                    self.models.jobs.set_load_progress(Loading { what: what.clone(), fraction });
+                }
                 Event::Loaded(pack) => {
-                    // It may be another than the one asked for last: the worker takes them in
-                    // turn, and moves one by itself where a GPU is too small for it.
-                    self.in_use = Some(pack.source.clone());
-                    self.coming = self.coming.take().filter(|coming| *coming != pack.source);
-                    self.meet(pack);
+                    // This may not be the pack requested last: the worker loads packs in order,
+                    // and moves a pack to the CPU by itself if it does not fit on the GPU.
+                    self.models.jobs.load_ended(&pack.source);
+                    self.apply_pack_settings(pack);
                     self.fit_columns(pack);
                     if let Some(note) = &pack.device_note {
                         self.notice(ctx, note.clone(), false);
                     }
                 }
-                Event::LoadFailed(_) => {
+                Event::LoadFailed { source, .. } => {
                     self.generate_when_ready = false;
-                    if let Some(source) = self.coming.take() {
-                        self.shelf.verify(ctx, source);
+                    if self.models.jobs.load_ended(source) {
+                        self.models.verify_after_failure(ctx, source.clone());
                     }
                 }
                 _ => {}
             }
-            self.below.strip.apply(&event);
-            let ended = if let Event::Done { run, .. } = event { Some(run) } else { None };
+            self.lower.sweep.apply(&event);
+            let finished = if let Event::Done { run, .. } = event { Some(run) } else { None };
             self.session.apply(event);
-            // A run that gave way to another one is not kept.
-            if ended.is_some() && ended == self.session.run.as_ref().map(|run| run.id) {
+            // A run that was replaced by another run is not kept.
+            if finished.is_some() && finished == self.session.run.as_ref().map(|run| run.id) {
                 self.keep();
             }
         }
-        if self.generate_when_ready && self.session.pack.is_some() && self.coming.is_none() {
+        if self.generate_when_ready
+            && self.session.pack.is_some()
+            && self.models.jobs.loading().is_none()
+        {
             self.generate_when_ready = false;
             self.generate();
         }
     }
 
-    /// Settings asked for at the start outlive the first pack; otherwise a pack brings its own.
-    fn meet(&mut self, pack: &PackInfo) {
-        match self.settings_asked_for.take() {
+    /// Uses the settings from the options for the first pack, and the pack's own otherwise.
+    fn apply_pack_settings(&mut self, pack: &PackInfo) {
+        match self.settings_override.take() {
             Some(settings) => {
                 self.preferences.pack = Some(pack.name.clone());
                 self.preferences.settings = settings;
@@ -219,62 +231,89 @@ impl App {
         }
     }
 
-    fn panels(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
-        let Self { session, preferences, stage, focus, below, reader, archive, shelf, .. } = self;
-        let in_use = self.in_use.as_ref();
-        let presenting = stage.is_on();
-        if presenting {
-            panels::present::PresentBar { session, preferences }.show(ui, actions);
-            panels::errors::ErrorStrip { session }.show(ui, actions);
+    fn show_panels(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        self.show_bars(ui, actions);
+        self.show_canvas(ui, actions);
+    }
+
+    /// Shows the bars and the sidebar around the canvas.
+    fn show_bars(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        let loading = self.loading();
+        let loading = loading.as_ref();
+        let Self { session, preferences, history, models, .. } = self;
+        if self.presentation.is_on() {
+            layout::presentation_bar::PresentationBar { session, preferences }.show(ui, actions);
+            layout::error_bar::ErrorBar { session }.show(ui, actions);
         } else {
-            panels::top::TopBar { session, preferences }.show(ui, actions);
-            panels::errors::ErrorStrip { session }.show(ui, actions);
-            let download = shelf.fetching.is_some().then(|| shelf.waiting()).flatten();
-            panels::status::StatusBar { session, preferences, download }.show(ui, actions);
-            panels::side::SideBar { session, preferences, archive, shelf, in_use }
+            layout::top_bar::TopBar { session, loading, preferences }.show(ui, actions);
+            layout::error_bar::ErrorBar { session }.show(ui, actions);
+            let download = models.jobs.is_downloading().then(|| models.jobs.waiting()).flatten();
+            layout::status_bar::StatusBar { session, loading, preferences, download }
+                .show(ui, actions);
+            layout::sidebar::SideBar { session, preferences, history, models, loading }
                 .show(ui, actions);
         }
+    }
+
+    /// Shows the responses and the panel below them.
+    fn show_canvas(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        let loading = self.loading();
+        let loading = loading.as_ref();
+        let Self { session, preferences, presentation, selection, lower, reader, .. } = self;
+        let presenting = presentation.is_on();
         let canvas = Frame::new().fill(Palette::of(ui).canvas);
         let margin = |top, bottom| Margin { left: 16, right: 16, top, bottom };
-        let room = ui.available_height();
-        if room >= panels::lower::CRAMPED {
-            let lower =
-                panels::lower::LowerPanel { session, preferences, focus, below, presenting };
-            let height = lower.height(room);
-            let foot = if presenting { space::M } else { space::L };
+        let available = ui.available_height();
+        if available >= layout::lower_panel::MIN_SHARED_HEIGHT {
+            let lower = layout::lower_panel::LowerPanel {
+                session,
+                preferences,
+                selection,
+                lower,
+                presenting,
+            };
+            let height = lower.height(available);
+            let bottom = if presenting { space::M } else { space::L };
             Panel::bottom("lower")
                 .exact_size(height)
                 .show_separator_line(false)
-                .frame(canvas.inner_margin(margin(space::M as i8, foot as i8)))
+                .frame(canvas.inner_margin(margin(space::M as i8, bottom as i8)))
                 .show(ui, |ui| lower.show(ui, actions));
         }
         CentralPanel::default().frame(canvas.inner_margin(margin(space::L as i8, 0))).show(
             ui,
             |ui| {
-                let columns = panels::columns::Columns { session, preferences, focus, presenting };
+                let columns = responses::panel::Columns {
+                    session,
+                    loading,
+                    preferences,
+                    selection,
+                    presenting,
+                };
                 columns.show(ui, actions);
             },
         );
-        reader.show(ui.ctx(), session, preferences, focus, actions);
+        reader.show(ui.ctx(), session, preferences, selection, actions);
     }
 
-    /// The size asked for wins over the remembered one, which is restored even where it is not
-    /// remembered any further. True once the window has it, or will not take it.
+    /// Requests the size from the options, because eframe restores the size of the last session.
+    /// Returns true when the window has that size, or has not taken it for [`RESIZE_FRAMES`]
+    /// frames.
     fn resize(&mut self, ctx: &egui::Context) -> bool {
-        let Some((size, frames)) = self.size else { return true };
+        let Some((size, frames)) = self.requested_size else { return true };
         let shown = ctx.content_rect().size() * ctx.zoom_factor();
         if frames == 0 || (shown - size).length() < 2.0 {
-            self.size = None;
+            self.requested_size = None;
             return true;
         }
-        self.size = Some((size, frames - 1));
+        self.requested_size = Some((size, frames - 1));
         ctx.send_viewport_cmd(ViewportCommand::Maximized(false));
         ctx.send_viewport_cmd(ViewportCommand::InnerSize(size / ctx.zoom_factor()));
         ctx.request_repaint();
         false
     }
 
-    fn photograph(&mut self, ctx: &egui::Context) {
+    fn update_camera(&mut self, ctx: &egui::Context) {
         let Some(camera) = &mut self.camera else { return };
         let session = &self.session;
         match (&session.run, &session.error) {
@@ -291,38 +330,37 @@ impl eframe::App for App {
     fn logic(&mut self, ctx: &egui::Context, _frame: &mut eframe::Frame) {
         self.receive(ctx);
         self.receive_from_disk(ctx);
-        self.receive_from_library(ctx);
-        self.pictures.watch(ctx);
+        self.receive_from_pack_service(ctx);
+        self.screenshots.watch(ctx);
         if self.resize(ctx) {
-            self.photograph(ctx);
+            self.update_camera(ctx);
         }
     }
 
     fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
-        // `IVG_LOG=ivg_playground::app=trace` shows when frames come and what the last one cost.
+        // `IVG_LOG=ivg_playground::app=trace` logs every frame and the CPU time of the last one.
         tracing::trace!(cpu_seconds = frame.info().cpu_usage, "frame");
         ui.ctx().set_theme(self.preferences.theme.preference());
-        self.stage.remember_zoom(ui.ctx(), &mut self.preferences);
+        self.presentation.remember_zoom(ui.ctx(), &mut self.preferences);
         if std::mem::take(&mut self.focus_prompt) {
-            ui.memory_mut(|m| m.request_focus(prompt_box::prompt_id()));
+            ui.memory_mut(|m| m.request_focus(settings::prompt_box::prompt_id()));
         }
-        if let Some(reason) = prompt_box::refuse_paste(ui.ctx()) {
-            self.session.error = Some(reason);
+        if let Some(reason) = settings::prompt_box::refuse_paste(ui.ctx()) {
+            self.report(Err(reason));
         }
         let mut actions = self.shortcuts(ui);
         let before = self.preferences.theme;
-        self.panels(ui, &mut actions);
-        shortcuts::help(ui, &mut self.help);
-        self.dialog(ui);
-        self.pack_form(ui);
-        self.download_dialog(ui);
-        // Last, so that a run starts with what was entered in this very frame.
-        let asked = self.focus.turn() || !actions.is_empty() || self.preferences.theme != before;
+        self.show_panels(ui, &mut actions);
+        commands::shortcuts::help(ui, &mut self.help);
+        self.show_modal(ui);
+        // Actions run last, so that a run starts with the values entered in this frame.
+        let needs_repaint =
+            self.selection.end_frame() || !actions.is_empty() || self.preferences.theme != before;
         actions.sort_by_key(|a| !matches!(a, Action::Edited(_)));
         for action in actions {
             self.act(ui.ctx(), action);
         }
-        if asked {
+        if needs_repaint {
             ui.ctx().request_repaint();
         }
     }
@@ -334,7 +372,7 @@ impl eframe::App for App {
     }
 
     fn persist_egui_memory(&self) -> bool {
-        // Nothing in there is worth keeping, and old panel sizes would survive a new layout.
+        // Stored panel sizes would override those of a new layout.
         false
     }
 

@@ -1,5 +1,5 @@
-//! Pictures of the window: one that is written when its subject is complete, and then the window
-//! closes; and those that a person asks for.
+//! Screenshots of the window: [`Camera`] takes the one of `--screenshot`, then closes the window.
+//! [`Screenshots`] takes those that the user requests in the window.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -10,30 +10,31 @@ use eframe::egui::{ColorImage, Context, ViewportCommand};
 
 use super::AppError;
 
-/// Frames drawn between the subject being complete and the picture: text and scroll positions
-/// settle one frame after their content.
-const SETTLING: u32 = 4;
+/// Frames to wait before a screenshot is taken. Text and scroll positions settle one frame after
+/// their content.
+const SETTLE_FRAMES: u32 = 4;
 
-/// The outcome, shared with whoever started the window.
+/// Result of the screenshot, shared with the function that opened the window.
 pub type Outcome = Arc<Mutex<Option<Result<(), AppError>>>>;
 
-/// Takes the picture.
+/// Takes one screenshot and closes the window.
 pub struct Camera {
     path: PathBuf,
     wait: u32,
-    asked: bool,
+    is_requested: bool,
     outcome: Outcome,
 }
 
 impl Camera {
-    /// A camera that will write to `path`.
+    /// Creates a camera that writes to `path`.
     pub fn new(path: PathBuf, outcome: Outcome) -> Self {
-        Self { path, wait: SETTLING, asked: false, outcome }
+        Self { path, wait: SETTLE_FRAMES, is_requested: false, outcome }
     }
 
-    /// Counts frames down while the subject is complete, takes the picture, closes the window.
+    /// Must be called once per frame. When the content has been complete for [`SETTLE_FRAMES`]
+    /// frames, takes the screenshot and closes the window.
     pub fn watch(&mut self, ctx: &Context, complete: bool) {
-        if !complete || self.asked {
+        if !complete || self.is_requested {
             return;
         }
         ctx.request_repaint();
@@ -41,51 +42,51 @@ impl Camera {
             self.wait -= 1;
             return;
         }
-        self.asked = true;
+        self.is_requested = true;
         let (path, outcome, window) = (self.path.clone(), Arc::clone(&self.outcome), ctx.clone());
         ctx.request_screenshot(move |image| {
-            settle(&outcome, write_png(&path, &image));
+            set_outcome(&outcome, write_png(&path, &image));
             window.send_viewport_cmd(ViewportCommand::Close);
             window.request_repaint();
         });
     }
 
-    /// Gives up: there will be no subject.
+    /// Closes the window with an error instead of a screenshot.
     pub fn fail(&mut self, ctx: &Context, error: AppError) {
-        self.asked = true;
-        settle(&self.outcome, Err(error));
+        self.is_requested = true;
+        set_outcome(&self.outcome, Err(error));
         ctx.send_viewport_cmd(ViewportCommand::Close);
     }
 }
 
-fn settle(outcome: &Outcome, result: Result<(), AppError>) {
+fn set_outcome(outcome: &Outcome, result: Result<(), AppError>) {
     *outcome.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
 }
 
-/// The file that a picture is for, and the picture.
-type Taken = (PathBuf, Arc<ColorImage>);
+/// A target file and the image for it.
+type Screenshot = (PathBuf, Arc<ColorImage>);
 
-/// Pictures that a person asked for while the window stays open.
+/// Takes the screenshots that the user requests; the window stays open.
 #[derive(Default)]
-pub struct Pictures {
-    taken: Arc<Mutex<Vec<Taken>>>,
-    /// Asked for, to be taken once what covered the window is gone.
-    wanted: Option<(PathBuf, u32)>,
+pub struct Screenshots {
+    taken: Arc<Mutex<Vec<Screenshot>>>,
+    /// A requested screenshot and the frames to wait, so that the dialog is no longer visible.
+    pending: Option<(PathBuf, u32)>,
 }
 
-impl Pictures {
-    /// Takes a picture in a few frames, for the file at `path`.
-    pub fn ask(&mut self, ctx: &Context, path: PathBuf) {
-        self.wanted = Some((path, SETTLING));
+impl Screenshots {
+    /// Requests a screenshot for the file at `path`. It is taken a few frames later.
+    pub fn request(&mut self, ctx: &Context, path: PathBuf) {
+        self.pending = Some((path, SETTLE_FRAMES));
         ctx.request_repaint();
     }
 
-    /// Counts the frames down.
+    /// Must be called once per frame. Takes the pending screenshot when its frames have passed.
     pub fn watch(&mut self, ctx: &Context) {
-        let Some((path, wait)) = self.wanted.take() else { return };
+        let Some((path, wait)) = self.pending.take() else { return };
         ctx.request_repaint();
         if wait > 0 {
-            self.wanted = Some((path, wait - 1));
+            self.pending = Some((path, wait - 1));
             return;
         }
         let (taken, window) = (Arc::clone(&self.taken), ctx.clone());
@@ -95,22 +96,22 @@ impl Pictures {
         });
     }
 
-    /// Those that were taken since the last call, as PNG; or why one could not be made.
+    /// Returns the screenshots taken since the last call, as PNG data or as an error message.
     pub fn taken(&mut self) -> Vec<(PathBuf, Result<Vec<u8>, String>)> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let encoded = |image: &ColorImage| {
             let mut bytes = Vec::new();
-            let done = encode(&mut bytes, image);
-            done.map(|()| bytes).map_err(|e| format!("The picture could not be made: {e}."))
+            let result = encode(&mut bytes, image);
+            result.map(|()| bytes).map_err(|e| format!("The screenshot could not be encoded: {e}."))
         };
         taken.drain(..).map(|(path, image)| (path, encoded(&image))).collect()
     }
 }
 
 fn write_png(path: &Path, image: &ColorImage) -> Result<(), AppError> {
-    let failed = |reason: String| AppError::Screenshot { path: path.to_owned(), reason };
-    let file = File::create(path).map_err(|e| failed(e.to_string()))?;
-    encode(BufWriter::new(file), image).map_err(|e| failed(e.to_string()))
+    let error = |reason: String| AppError::Screenshot { path: path.to_owned(), reason };
+    let file = File::create(path).map_err(|e| error(e.to_string()))?;
+    encode(BufWriter::new(file), image).map_err(|e| error(e.to_string()))
 }
 
 fn encode(file: impl Write, image: &ColorImage) -> Result<(), png::EncodingError> {
@@ -130,7 +131,7 @@ mod tests {
     use eframe::egui::Color32;
 
     #[test]
-    fn a_picture_is_written_and_a_missing_folder_is_an_error() {
+    fn writes_a_png_and_reports_a_missing_folder() {
         let folder = tempfile::tempdir().expect("a folder");
         let image = ColorImage::filled([3, 2], Color32::RED);
         let path = folder.path().join("window.png");

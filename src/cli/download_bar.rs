@@ -1,16 +1,16 @@
-//! A bar for what arrives from the hub.
+//! The progress bar of downloads.
 
 use indicatif::{ProgressBar, ProgressStyle};
 use ivg_playground::packs::hub::Progress;
 
-/// On standard error, and only where that is a terminal; nothing is drawn before something arrives.
-/// Elsewhere a wait is told in a line: somebody may watch a log.
+/// A progress bar on standard error, drawn only on a terminal and only once a download starts.
+/// Without a terminal, prints a line for each wait, for users who follow a log.
 pub struct DownloadBar {
     bar: ProgressBar,
-    /// Whether anything had to be downloaded.
+    /// Whether a download was necessary.
     pub was_needed: bool,
-    /// The wait that was told last where there is no terminal: why, and how long it was to be yet.
-    told: Option<(String, f64)>,
+    /// Problem and remaining seconds of the wait in the last progress.
+    last_wait: Option<(String, f64)>,
 }
 
 impl DownloadBar {
@@ -18,7 +18,7 @@ impl DownloadBar {
         let bar = ProgressBar::new(0);
         let style = ProgressStyle::with_template("{wide_bar} {msg}");
         let bar = style.map_or(bar.clone(), |style| bar.with_style(style));
-        Self { bar, was_needed: false, told: None }
+        Self { bar, was_needed: false, last_wait: None }
     }
 
     pub fn show(&mut self, progress: &Progress) {
@@ -27,14 +27,16 @@ impl DownloadBar {
         self.bar.set_position(progress.done_bytes);
         self.bar.set_message(progress.to_string());
         let wait = progress.pause.as_ref().map(|p| (p.problem.clone(), p.seconds_left));
-        let is_same = match (&wait, &self.told) {
-            (Some((problem, left)), Some((before, had))) => problem == before && left <= had,
-            (wait, _) => wait.is_none(),
+        let is_new = match (&wait, &self.last_wait) {
+            (Some((problem, left)), Some((last_problem, last_left))) => {
+                problem != last_problem || left > last_left
+            }
+            (wait, _) => wait.is_some(),
         };
-        if self.bar.is_hidden() && !is_same {
-            tell!("{progress}");
+        if self.bar.is_hidden() && is_new {
+            errln!("{progress}");
         }
-        self.told = wait;
+        self.last_wait = wait;
     }
 
     pub fn clear(&self) {

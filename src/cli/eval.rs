@@ -1,31 +1,30 @@
-//! `ivg-playground eval`: how far guidance aligns, on many prompts, as a table and files.
+//! `ivg-playground eval`: compares arms on many prompts and writes a table and files.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context, anyhow, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use ivg_playground::format::counted;
 use ivg_playground::guidance::settings::ValueSource;
 use ivg_playground::lab::eval::{self, EvalArm, MAX_SEEDS, Plan, Record, Store, Summary};
 use ivg_playground::packs::Pack;
-use ivg_playground::words::counted;
 
 use super::interrupt::stop_on_interrupt;
 use super::settings::SettingArgs;
 
-/// What to compare, on what, and where the results go.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Folder for texts.jsonl, summary.json and summary.csv; without it, only the table is shown
+    /// Also write texts.jsonl, summary.json and summary.csv to this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on with what the folder holds
+    /// Continue the run in the folder of --out
     #[arg(long, requires = "out")]
     resume: bool,
-    /// Use the first N prompts only
+    /// Use only the first N prompts
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     prompts: Option<u64>,
-    /// Responses of every arm to every prompt
+    /// Responses of each arm to each prompt
     #[arg(
         long,
         value_name = "N",
@@ -34,22 +33,22 @@ pub struct Args {
         value_parser = clap::value_parser!(u64).range(1..=MAX_SEEDS)
     )]
     seeds: u64,
-    /// Prompts to use instead of the pack's own, one a line
+    /// File with the prompts, one per line [default: the prompts of the pack]
     #[arg(long, value_name = "FILE")]
     prompt_file: Option<PathBuf>,
-    /// An arm to run, may be repeated: base, best-of-n, token, chunk, chunk-implicit, ivg
-    /// [default: all that the pack has models for]
+    /// Arm to run; may be repeated: base, best-of-n, token, chunk, chunk-implicit, ivg [default:
+    /// all arms that the pack has models for]
     #[arg(long = "arm", value_name = "ARM")]
     arms: Vec<EvalArm>,
     #[command(flatten)]
     settings: SettingArgs,
 }
 
-/// Runs what is missing, and prints the table of what is there.
+/// Generates the missing texts and prints the table.
 pub fn run(args: &Args, pack: &Pack) -> anyhow::Result<()> {
     let mut plan = plan(args, pack)?;
     if pack.judge.is_none() {
-        tell!("this pack has no judge: texts are made and measured, but not judged");
+        errln!("this pack has no judge: the texts get no gold reward");
     }
     let (mut store, mut records) = open(args, &mut plan)?;
     let stopped = stop_on_interrupt()?;
@@ -66,7 +65,7 @@ pub fn run(args: &Args, pack: &Pack) -> anyhow::Result<()> {
             Ok(())
         });
     bar.finish_and_clear();
-    // What is done is shown and kept, whatever ended the work.
+    // Keep and print the finished texts even after an error.
     let summary = Summary::new(&plan, &records);
     if let Some(store) = &store {
         store.write_summary(&summary)?;
@@ -76,28 +75,28 @@ pub fn run(args: &Args, pack: &Pack) -> anyhow::Result<()> {
     }
     result?;
     if !summary.complete {
-        let (made, all) = (summary.texts, plan.texts());
+        let (done, all) = (summary.texts, plan.texts());
         match &args.out {
-            Some(_) => bail!("stopped after {made} of {all} texts; --resume goes on from there"),
-            None => bail!("stopped after {made} of {all} texts; with --out DIR they would be kept"),
+            Some(_) => bail!("stopped after {done} of {all} texts; continue with --resume"),
+            None => bail!("stopped after {done} of {all} texts; use --out DIR to keep them"),
         }
     }
     Ok(())
 }
 
 fn plan(args: &Args, pack: &Pack) -> anyhow::Result<Plan> {
-    let settings = args.settings.over(pack.defaults());
+    let settings = args.settings.apply_to(pack.defaults());
     settings.validate()?;
     let possible = |arm: &EvalArm| arm.is_possible(pack, &settings);
     let arms = if args.arms.is_empty() {
-        // Where chunks are ranked by implicit values anyway, that is one arm and not two.
-        let is_again = |arm: &EvalArm| {
+        // With implicit values, `chunk` and `chunk-implicit` are the same arm.
+        let is_duplicate = |arm: &EvalArm| {
             *arm == EvalArm::ChunkImplicit && settings.value_source == ValueSource::Implicit
         };
-        EvalArm::ALL.into_iter().filter(|arm| possible(arm) && !is_again(arm)).collect()
+        EvalArm::ALL.into_iter().filter(|arm| possible(arm) && !is_duplicate(arm)).collect()
     } else {
         if let Some(arm) = args.arms.iter().find(|arm| !possible(arm)) {
-            bail!("the pack has not the models for arm {}; leave it out", arm.name());
+            bail!("the pack does not have the models for arm {}; leave it out", arm.name());
         }
         EvalArm::ALL.into_iter().filter(|arm| args.arms.contains(arm)).collect()
     };
@@ -110,16 +109,15 @@ fn prompts(args: &Args, pack: &Pack) -> anyhow::Result<Vec<String>> {
         let text = eval::read_prompts(&file);
         (file, text)
     });
-    let (file, text) =
-        named.or_else(|| pack.manifest.read_eval_prompts(&pack.folder)).ok_or_else(|| {
-            anyhow!("this pack has no prompts of its own; name a file with --prompt-file")
-        })?;
+    let (file, text) = named
+        .or_else(|| pack.manifest.read_eval_prompts(&pack.folder))
+        .ok_or_else(|| anyhow!("this pack has no eval prompts; name a file with --prompt-file"))?;
     let text = text.with_context(|| format!("cannot read {}", file.display()))?;
     let lines = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned);
     let count = args.prompts.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
     let prompts: Vec<String> = lines.take(count).collect();
     if prompts.is_empty() {
-        bail!("{} holds no prompt; write one a line", file.display());
+        bail!("{} contains no prompts; write one per line", file.display());
     }
     Ok(prompts)
 }
@@ -131,16 +129,16 @@ fn open(args: &Args, plan: &mut Plan) -> anyhow::Result<(Option<Store>, Vec<Reco
     }
     let resumed = Store::resume(folder, plan)?;
     if resumed.dropped > 0 {
-        tell!("{} of texts.jsonl made again", counted(resumed.dropped, "damaged line"));
+        errln!("generating {} of texts.jsonl again", counted(resumed.dropped, "damaged line"));
     }
     *plan = resumed.plan;
     Ok((Some(resumed.store), resumed.records))
 }
 
-/// On standard error, and only where that is a terminal.
+/// Creates a progress bar on standard error, drawn only on a terminal.
 fn progress(plan: &Plan, done: usize) -> ProgressBar {
     let bar = ProgressBar::new(plan.texts() as u64).with_position(done as u64);
-    // Time left is counted from what this run does, not from what it found.
+    // The time left must not count the texts of an earlier run.
     bar.reset_eta();
     let style = ProgressStyle::with_template("{wide_bar} {pos}/{len} · {msg} · {eta} left");
     style.map_or(bar.clone(), |style| bar.with_style(style))
@@ -149,8 +147,8 @@ fn progress(plan: &Plan, done: usize) -> ProgressBar {
 fn print(summary: &Summary) {
     let Summary { pack, texts, prompts, seeds, .. } = summary;
     let (prompts, seeds) = (counted(*prompts, "prompt"), counted(*seeds as usize, "seed"));
-    say!("pack {pack}, {prompts}, {seeds}, {}\n", counted(*texts, "text"));
-    say!(
+    outln!("pack {pack}, {prompts}, {seeds}, {}\n", counted(*texts, "text"));
+    outln!(
         "{:<28}{:>22}{:>10}{:>7}{:>7}{:>12}{:>9}{:>9}{:>8}",
         "",
         "gold reward, 95%",
@@ -171,7 +169,7 @@ fn print(summary: &Summary) {
             _ => "no judge".into(),
         };
         let positive = a.share_positive.map_or("–".into(), |s| format!("{:.1}%", s * 100.0));
-        say!(
+        outln!(
             "{:<28}{gold:>22}{positive:>10}{:>7.1}{:>7.1}{:>12.3}{:>9.3}{:>9.2}{:>8.0}",
             a.label,
             a.kl_nats,
@@ -182,9 +180,10 @@ fn print(summary: &Summary) {
             a.sampled_tokens
         );
     }
-    say!(
-        "\ngold reward: log-odds of praise, by the pack's judge; KL ≤: nats from the base, tokens \
-         and\nchoice together; ppl: perplexity under the base; distinct-2: different bigrams among \
-         those of\nall texts, and of one text; seconds and sampled tokens a response"
+    outln!(
+        "\ngold reward: log-odds of praise by the pack's judge; KL ≤: upper bound in nats, tokens \
+         and\nselection together; ppl: perplexity under the base; distinct-2: share of distinct \
+         bigrams in all\ntexts; in text: the same within one text; seconds and sampled tokens: per \
+         response"
     );
 }

@@ -1,57 +1,61 @@
-//! `ivg-playground generate`: one prompt, some arms, texts and values on standard output.
+//! `ivg-playground generate`: runs arms on one prompt and prints texts and values.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
+use ivg_playground::format::{joined, visible};
 use ivg_playground::guidance::GuidanceError;
 use ivg_playground::guidance::settings::{Arm, Column};
 use ivg_playground::guidance::trace::{ArmTrace, Trace};
 use ivg_playground::local_time::LocalTime;
+use ivg_playground::packs::hub::Hub;
 use ivg_playground::packs::{DeviceChoice, PackSource};
+use ivg_playground::records::report::metrics::{
+    GOLD_REWARD, KL, Metric, SAMPLED, SECONDS, TOKENS, VALUE,
+};
 use ivg_playground::records::trace_file;
-use ivg_playground::words::{joined, visible};
 use ivg_playground::worker::{
-    self, Link,
+    self, WorkerHandle,
     protocol::{Command, Event, PackInfo, Request},
 };
 
 use super::download_bar::DownloadBar;
 use super::settings::SettingArgs;
 
-/// What to generate.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The beginning of the text
+    /// Prompt to respond to
     #[arg(long)]
     prompt: String,
-    /// An arm to run, may be repeated: base, best-of-n, token, chunk, ivg [default: base ivg, or base alone where nothing can guide]
+    /// Arm to run; may be repeated: base, best-of-n, token, chunk, ivg [default: base and ivg, or
+    /// only base if the pack has no guide]
     #[arg(long = "arm", value_name = "ARM")]
     arms: Vec<Arm>,
     #[command(flatten)]
     settings: SettingArgs,
-    /// Tell chat templates this local time, as a trace notes it [default: now]
+    /// Local time for chat templates, such as 2026-11-27T12:00:00 [default: now]
     #[arg(long, value_name = "TIME")]
     local_time: Option<LocalTime>,
-    /// Write the trace as JSON to this file; `-` is standard output, and then nothing else is
+    /// Also write the trace as JSON to this file; `-` prints the JSON instead of the texts
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
 /// Runs the arms on the same worker that the window uses.
 pub fn run(args: &Args, pack: PackSource, device: DeviceChoice) -> anyhow::Result<()> {
-    let link = worker::spawn(|| {}).context("cannot start the worker thread")?;
+    let link = worker::spawn(Hub::from_env(), || {}).context("cannot start the worker thread")?;
     link.send(Command::UseDevice(device));
-    super::check_writable(args.json.as_deref())?;
+    super::output::check_writable(args.json.as_deref())?;
     let pack = load(&link, pack)?;
     let arms = match args.arms.as_slice() {
         [] if pack.has_pair || pack.has_value => vec![Arm::Base, Arm::Ivg],
         [] => vec![Arm::Base],
         arms => arms.to_vec(),
     };
-    let settings = args.settings.over(pack.defaults);
-    let lack = |arm: &Arm| arm.lacks(&settings, pack.has_pair, pack.has_value);
-    if let Some(lack) = arms.iter().find_map(lack) {
-        bail!(GuidanceError::from(lack));
+    let settings = args.settings.apply_to(pack.defaults);
+    let missing_guide = |arm: &Arm| arm.missing_guide(&settings, pack.has_pair, pack.has_value);
+    if let Some(missing) = arms.iter().find_map(missing_guide) {
+        bail!(GuidanceError::from(missing));
     }
     let request = Request {
         prompt: args.prompt.clone(),
@@ -62,7 +66,7 @@ pub fn run(args: &Args, pack: PackSource, device: DeviceChoice) -> anyhow::Resul
     let trace = generate(&link, request)?;
     match &args.json {
         Some(path) if path == Path::new("-") => {
-            say!("{}", trace_file::to_json(&trace)?.trim_end());
+            outln!("{}", trace_file::to_json(&trace)?.trim_end());
         }
         Some(path) => {
             trace_file::write(path, &trace)?;
@@ -73,8 +77,7 @@ pub fn run(args: &Args, pack: PackSource, device: DeviceChoice) -> anyhow::Resul
     Ok(())
 }
 
-/// Loads the pack.
-fn load(link: &Link, pack: PackSource) -> anyhow::Result<PackInfo> {
+fn load(link: &WorkerHandle, pack: PackSource) -> anyhow::Result<PackInfo> {
     link.send(Command::LoadPack(pack));
     let mut bar = DownloadBar::new();
     while let Some(event) = link.wait() {
@@ -83,21 +86,21 @@ fn load(link: &Link, pack: PackSource) -> anyhow::Result<PackInfo> {
             Event::Loading { .. } => bar.clear(),
             Event::Loaded(info) => {
                 if let Some(note) = &info.device_note {
-                    tell!("{note}");
+                    errln!("{note}");
                 }
                 return Ok(info);
             }
-            Event::LoadFailed(message) => {
+            Event::LoadFailed { message, .. } => {
                 bar.clear();
                 bail!(message);
             }
             _ => {}
         }
     }
-    Err(anyhow!("the worker ended"))
+    Err(anyhow!("the worker thread ended unexpectedly"))
 }
 
-fn generate(link: &Link, request: Request) -> anyhow::Result<Trace> {
+fn generate(link: &WorkerHandle, request: Request) -> anyhow::Result<Trace> {
     link.send(Command::Generate(1, request));
     while let Some(event) = link.wait() {
         match event {
@@ -106,25 +109,26 @@ fn generate(link: &Link, request: Request) -> anyhow::Result<Trace> {
             _ => {}
         }
     }
-    Err(anyhow!("the worker ended"))
+    Err(anyhow!("the worker thread ended unexpectedly"))
 }
 
 fn print(trace: &Trace) {
     for arm in &trace.arms {
-        say!("── {} {}", arm.name, figures(arm));
-        say!("{}\n", visible(&joined(&trace.prompt, &arm.text)));
+        outln!("── {} {}", arm.name, metrics(arm));
+        outln!("{}\n", visible(&joined(&trace.prompt, &arm.text)));
     }
 }
 
-fn figures(arm: &ArmTrace) -> String {
-    let value = arm.value.map_or("no value".to_owned(), |v| format!("value {v:.3}"));
-    let gold = arm.gold_reward.map_or("no judge".to_owned(), |g| format!("gold {g:+.2}"));
+fn metrics(arm: &ArmTrace) -> String {
+    let text = |metric: &Metric| metric.text_or_none(arm);
+    let gold = GOLD_REWARD.text(arm).map_or("no judge".to_owned(), |g| format!("gold {g}"));
     format!(
-        "· {value} · {gold} · token KL {:.2} nats · {} tokens, {} sampled · {:.2} s · {}",
-        arm.kl_nats(),
-        arm.tokens.len(),
-        arm.sampled_tokens,
-        arm.elapsed_ms / 1e3,
+        "· value {} · {gold} · token KL {} nats · {} tokens, {} sampled · {} s · {}",
+        text(&VALUE),
+        text(&KL),
+        text(&TOKENS),
+        text(&SAMPLED),
+        text(&SECONDS),
         arm.stop_reason.label()
     )
 }

@@ -1,4 +1,4 @@
-//! Ctrl-C, for subcommands that keep what they have done.
+//! Handles Ctrl-C for subcommands that keep partial results.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -7,10 +7,11 @@ use anyhow::Context;
 use signal_hook::consts::SIGINT;
 use signal_hook::flag;
 
-/// The first Ctrl-C raises the flag, which ends the work in order; a second one ends it at once.
+/// Returns a flag that the first Ctrl-C sets, so that the work can stop and keep its results. A
+/// second Ctrl-C exits at once.
 pub fn stop_on_interrupt() -> anyhow::Result<Arc<AtomicBool>> {
     let stopped = Arc::new(AtomicBool::new(false));
-    // In this order: the second Ctrl-C must find the flag that the first has set.
+    // The exit handler comes first, so that it sees only a flag set by an earlier Ctrl-C.
     flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(&stopped))
         .and_then(|_| flag::register(SIGINT, Arc::clone(&stopped)))
         .context("cannot listen for Ctrl-C")?;

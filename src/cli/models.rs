@@ -1,21 +1,20 @@
-//! `ivg-playground models`: what packs need, whether it is in order, and fetching it.
+//! `ivg-playground models`: lists, checks and downloads the models of packs.
 
 use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 
 use anyhow::bail;
+use ivg_playground::format::{bytes, one_line, weights};
 use ivg_playground::packs::check::{Verdict, check};
 use ivg_playground::packs::hub::{Hub, Watch};
 use ivg_playground::packs::size::free_memory_bytes;
-use ivg_playground::packs::survey::{Entry, Inquirer, Kind, Presence, Survey};
+use ivg_playground::packs::survey::{Entry, HubLookup, Kind, Presence, Survey};
 use ivg_playground::packs::{Pack, PackSource};
-use ivg_playground::words::{bytes, one_line, weights};
 use serde::Serialize;
 
 use super::download_bar::DownloadBar;
 use super::interrupt::stop_on_interrupt;
 
-/// What to do with models.
 #[derive(clap::Args)]
 pub struct Args {
     #[command(subcommand)]
@@ -24,33 +23,33 @@ pub struct Args {
 
 #[derive(clap::Subcommand)]
 enum Action {
-    /// List the packs that come along, or the one that --pack names, and their models: from where,
-    /// whether here, how large
+    /// List all bundled packs, or the pack of --pack, with source, presence and size of each model
     List(ListArgs),
-    /// Look whether a pack is in order, without loading it: one line a finding
+    /// Check a pack without loading its models, and print one line per finding
     Check,
-    /// Download what a pack needs from the hub; a stopped download goes on where it was
+    /// Download the models of a pack from the hub, or resume a stopped download
     Download(DownloadArgs),
 }
 
 #[derive(clap::Args)]
 struct ListArgs {
-    /// Do not ask the hub for the sizes of what is not here
+    /// Do not query the hub for the sizes of models that are not downloaded
     #[arg(long)]
     offline: bool,
-    /// Write the list as JSON to this file; `-` is standard output, instead of the tables
+    /// Also write the list as JSON to this file; `-` prints the JSON instead of the tables
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
 }
 
 #[derive(clap::Args)]
 struct DownloadArgs {
-    /// Ask for newer commits of the branches that are cached
+    /// Also download newer commits of branches that are already downloaded
     #[arg(long)]
     update: bool,
 }
 
-/// Does what was asked, with the pack that `--pack` names or else the default one.
+/// Runs the action for `pack`. Without a pack, `list` covers all bundled packs, and the other
+/// actions use the default pack.
 pub fn run(args: &Args, pack: Option<PackSource>) -> anyhow::Result<()> {
     let hub = Hub::from_env();
     match &args.action {
@@ -60,7 +59,7 @@ pub fn run(args: &Args, pack: Option<PackSource>) -> anyhow::Result<()> {
     }
 }
 
-/// What the file of `list` holds.
+/// The JSON output of `list`.
 #[derive(Serialize)]
 struct Report<'a> {
     program: &'a str,
@@ -72,22 +71,24 @@ fn list(args: &ListArgs, pack: Option<PackSource>, hub: &Hub) -> anyhow::Result<
     let stopped = stop_on_interrupt()?;
     let sources = pack.map_or_else(PackSource::bundled, |pack| vec![pack]);
     let cancelled = || stopped.load(Ordering::Relaxed);
-    let mut inquirer = Inquirer::new(hub, !args.offline, &cancelled);
+    let mut inquirer = HubLookup::new(hub, !args.offline, &cancelled);
     let packs: Result<Vec<Survey>, _> =
         sources.iter().map(|source| Survey::new(source, &mut inquirer)).collect();
     let (packs, free) = (packs?, free_memory_bytes());
     if cancelled() {
-        bail!("stopped before every pack was looked at");
+        bail!("stopped before all packs were listed");
     }
     let program = env!("CARGO_PKG_VERSION");
     let report = Report { program, free_memory_bytes: free, packs: &packs };
     let json = serde_json::to_string_pretty(&report)?;
-    super::deliver(&json, args.json.as_deref(), || packs.iter().for_each(|p| print(p, free)))
+    super::output::write_result(&json, args.json.as_deref(), || {
+        packs.iter().for_each(|p| print(p, free))
+    })
 }
 
-/// Prints a line, whatever the names in it hold.
+/// Prints a line without control characters, because names come from files and the network.
 macro_rules! list {
-    ($($words:tt)*) => { say!("{}", one_line(&format!($($words)*))) };
+    ($($args:tt)*) => { outln!("{}", one_line(&format!($($args)*))) };
 }
 
 fn print(pack: &Survey, free: Option<u64>) {
@@ -109,12 +110,12 @@ fn print(pack: &Survey, free: Option<u64>) {
             format!("{} of weights in memory, {} are free: {verdict}", bytes(held), bytes(free))
         }
         (Some(held), None) => {
-            format!("{} of weights in memory; what is free is not known here", bytes(held))
+            format!("{} of weights in memory; the free memory is unknown", bytes(held))
         }
-        (None, _) => "memory is not known before everything is here".to_owned(),
+        (None, _) => "the memory is unknown until all models are downloaded".to_owned(),
     };
     list!("  {fits}");
-    say!("");
+    outln!("");
 }
 
 fn print_model(model: &Entry) {
@@ -151,15 +152,15 @@ fn inspect(source: &PackSource, hub: &Hub) -> anyhow::Result<()> {
     let stopped = stop_on_interrupt()?;
     let findings = check(source, hub, &|| stopped.load(Ordering::Relaxed));
     for finding in &findings {
-        say!("{:<6}{}", finding.verdict, finding.text);
+        outln!("{:<6}{}", finding.verdict, finding.text);
     }
     if stopped.load(Ordering::Relaxed) {
-        bail!("stopped before everything was looked at");
+        bail!("stopped before the check was complete");
     }
     match findings.iter().filter(|finding| finding.verdict == Verdict::Fault).count() {
         0 => Ok(()),
-        1 => bail!("the pack has a fault, named above; it does not load before that is mended"),
-        n => bail!("the pack has {n} faults, named above; it does not load before they are mended"),
+        1 => bail!("the pack has a fault, listed above; correct it to load the pack"),
+        n => bail!("the pack has {n} faults, listed above; correct them to load the pack"),
     }
 }
 
@@ -174,9 +175,9 @@ fn download(source: &PackSource, hub: &Hub, update: bool) -> anyhow::Result<()> 
     let (_, manifest) = source.open()?;
     let name = manifest.name;
     if bar.was_needed {
-        say!("{name}: downloaded and verified");
+        outln!("{name}: downloaded and verified");
     } else {
-        say!("{name}: everything is here");
+        outln!("{name}: nothing to download");
     }
     Ok(())
 }

@@ -1,15 +1,15 @@
-//! Lines on standard output and standard error. Whoever reads them may have gone, or a disk be full:
-//! that is no panic.
+//! Prints lines to standard output and standard error. Does not panic if the reader has closed the
+//! pipe or if the disk is full.
 
 use std::fmt::Arguments;
 use std::io::{ErrorKind, Write, stderr, stdout};
 use std::process::exit;
 
-/// A line on standard output. Ends the program where nobody reads it any more, as others of the
-/// command line do, or where it cannot be written.
-pub fn line(words: Arguments<'_>) {
+/// Prints a line to standard output. Exits with status 0 if the reader has closed the pipe, as
+/// other command-line tools do, and with status 2 if the line cannot be written.
+pub fn line(text: Arguments<'_>) {
     let mut out = stdout().lock();
-    let written = out.write_fmt(words).and_then(|()| out.write_all(b"\n"));
+    let written = out.write_fmt(text).and_then(|()| out.write_all(b"\n"));
     match written.and_then(|()| out.flush()) {
         Ok(()) => {}
         Err(e) if e.kind() == ErrorKind::BrokenPipe => exit(0),
@@ -20,18 +20,18 @@ pub fn line(words: Arguments<'_>) {
     }
 }
 
-/// A line on standard error. There is nobody to tell if that fails.
-pub fn note(words: Arguments<'_>) {
+/// Prints a line to standard error. Ignores an error, because there is no other place to report it.
+pub fn note(text: Arguments<'_>) {
     let mut out = stderr().lock();
-    let _ = out.write_fmt(words).and_then(|()| out.write_all(b"\n"));
+    let _ = out.write_fmt(text).and_then(|()| out.write_all(b"\n"));
 }
 
-/// A line on standard output, as `println!` has it.
-macro_rules! say {
-    ($($words:tt)*) => { $crate::cli::out::line(format_args!($($words)*)) };
+/// Prints a line to standard output, with the arguments of `println!`.
+macro_rules! outln {
+    ($($args:tt)*) => { $crate::cli::out::line(format_args!($($args)*)) };
 }
 
-/// A line on standard error, as `eprintln!` has it.
-macro_rules! tell {
-    ($($words:tt)*) => { $crate::cli::out::note(format_args!($($words)*)) };
+/// Prints a line to standard error, with the arguments of `eprintln!`.
+macro_rules! errln {
+    ($($args:tt)*) => { $crate::cli::out::note(format_args!($($args)*)) };
 }

@@ -1,46 +1,48 @@
-//! The flags that stand for [`Settings`].
+//! The flags for the decoding [`Settings`].
 
 use clap::{Args, ValueEnum};
 use ivg_playground::guidance::settings::{Settings, ValueSource};
 
-/// Overrides of the pack's default settings, of which `[defaults]` of its `pack.toml` may say some.
+/// Flags that override the pack's default settings.
 #[derive(Args, Default)]
 #[command(allow_negative_numbers = true)]
 pub struct SettingArgs {
-    /// Token guidance strength β, -3 to 3 [default: the pack's, as of all below; else 1]
+    /// Token guidance strength β, -3 to 3; 0 is off [default: from the pack, else 1]
     #[arg(long)]
     beta: Option<f32>,
-    /// Chunk guidance strength λ, 0 to 100 or inf (the paper's hard selection) [else inf]
+    /// Chunk guidance strength λ, 0 to 100, or inf for the paper's hard selection; 0 is off
+    /// [default: from the pack, else inf]
     #[arg(long)]
     lambda: Option<f32>,
-    /// Beams kept after every chunk, W, 1 to 16; W·K is 64 at most [else 4]
+    /// Beams kept after each chunk, W, 1 to 16; W·K is at most 64 [default: from the pack, else 4]
     #[arg(long)]
     w: Option<usize>,
-    /// Successors per beam, K, 1 to 16 [else 4]
+    /// Successors per beam, K, 1 to 16 [default: from the pack, else 4]
     #[arg(long)]
     k: Option<usize>,
-    /// Tokens per chunk, L, 1 to 128 [else 5]
+    /// Tokens per chunk, L, 1 to 128 [default: from the pack, else 5]
     #[arg(long)]
     l: Option<usize>,
-    /// New tokens per response, 1 to 2048 [else 50]
+    /// Maximum new tokens per response, 1 to 2048 [default: from the pack, else 50]
     #[arg(long)]
     max_tokens: Option<usize>,
-    /// Sampling temperature, 0 to 2; 0 is greedy [else 0.7]
+    /// Sampling temperature, 0 to 2; 0 is greedy [default: from the pack, else 0.7]
     #[arg(long)]
     temperature: Option<f32>,
-    /// Keep the likeliest tokens up to this mass, 0.01 to 1; 1 is off [else 1]
+    /// Sample from the most likely tokens up to this probability mass, 0.01 to 1; 1 is off
+    /// [default: from the pack, else 1]
     #[arg(long)]
     top_p: Option<f32>,
-    /// Keep only the k likeliest tokens, 0 to 1000; 0 is off [else 0]
+    /// Sample from the k most likely tokens, 0 to 1000; 0 is off [default: from the pack, else 0]
     #[arg(long)]
     top_k: Option<usize>,
-    /// Key of every random draw [else 1]
+    /// Random seed [default: from the pack, else 1]
     #[arg(long)]
     seed: Option<u64>,
-    /// Recognise control tokens written out in the prompt, such as <|im_end|>; without this they are read as text
+    /// Recognise control tokens in the prompt, such as <|im_end|>, instead of reading them as text
     #[arg(long)]
     special: bool,
-    /// What ranks partial responses [else explicit]
+    /// Value that ranks partial responses [default: from the pack, else explicit]
     #[arg(long, value_enum)]
     value: Option<Value>,
 }
@@ -54,8 +56,8 @@ enum Value {
 }
 
 impl SettingArgs {
-    /// `defaults` with what was given on the command line.
-    pub fn over(&self, defaults: Settings) -> Settings {
+    /// Returns `defaults` with the given flags applied.
+    pub fn apply_to(&self, defaults: Settings) -> Settings {
         let value_source = self.value.map(|v| match v {
             Value::Explicit => ValueSource::Explicit,
             Value::Implicit => ValueSource::Implicit,

@@ -1,13 +1,15 @@
-//! `ivg-playground` without a subcommand: the window.
+//! `ivg-playground` without a subcommand: opens the window.
 
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use ivg_playground::app::{self, Options, preferences};
+use ivg_playground::app;
+use ivg_playground::app::Options;
+use ivg_playground::app::state::preferences;
+use ivg_playground::packs::hub::Hub;
 use ivg_playground::packs::{DeviceChoice, PackSource};
 use ivg_playground::worker;
 
-/// How the window opens.
 #[derive(clap::Args)]
 pub struct Args {
     /// Prompt to start with
@@ -16,22 +18,22 @@ pub struct Args {
     /// Generate as soon as the models are loaded
     #[arg(long)]
     generate: bool,
-    /// Save a picture of the window once the run is done (or the models are loaded), then close
+    /// Save a screenshot after the run, or after loading without --generate, and close the window
     #[arg(long, value_name = "FILE")]
     screenshot: Option<PathBuf>,
-    /// Open for an audience: the texts and the plot alone, large (F11)
+    /// Start in presentation mode (F11): only the texts and the plot, enlarged
     #[arg(long)]
     present: bool,
-    /// Light or dark, whatever was chosen before
+    /// Theme of the window [default: the last choice]
     #[arg(long, value_enum)]
     theme: Option<Theme>,
-    /// What the panel below the texts shows
+    /// Content of the panel below the texts [default: the last choice]
     #[arg(long, value_enum)]
     lower: Option<Lower>,
-    /// Size of the window in points
+    /// Size of the window in points, such as 1280x720
     #[arg(long, value_name = "WxH", value_parser = size)]
     size: Option<[f32; 2]>,
-    /// What draws the window
+    /// Graphics interface that draws the window
     #[cfg(feature = "wgpu")]
     #[arg(long, value_enum, default_value_t = Renderer::Glow)]
     renderer: Renderer,
@@ -45,12 +47,13 @@ enum Theme {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Lower {
-    /// The value of every chunk
+    /// The value of each chunk
     Values,
     /// The search as a tree
     Tree,
-    /// What each strength buys and costs
-    Strength,
+    /// One setting at several values: reward against KL
+    #[value(alias = "strength")]
+    Sweep,
 }
 
 #[cfg(feature = "wgpu")]
@@ -58,7 +61,7 @@ enum Lower {
 enum Renderer {
     /// OpenGL
     Glow,
-    /// Vulkan, Metal, Direct3D or OpenGL, whichever there is
+    /// Vulkan, Metal, Direct3D or OpenGL, whichever is available
     Wgpu,
 }
 
@@ -84,15 +87,16 @@ fn size(text: &str) -> Result<[f32; 2], String> {
         .ok_or_else(|| "write width x height in points, such as 1280x720".to_owned())
 }
 
-/// Opens the window and stays until it is closed.
+/// Opens the window and returns when it is closed.
 pub fn run(args: Args, pack: PackSource, device: Option<DeviceChoice>) -> anyhow::Result<()> {
-    // The list of packs outlives the folder that the program was started from.
+    // The list of packs is stored, so a relative path would break in another working directory.
     let pack = match pack {
         PackSource::Folder(folder) => PackSource::Folder(std::path::absolute(folder)?),
         bundled => bundled,
     };
-    let is_picture = args.screenshot.is_some();
+    let is_screenshot = args.screenshot.is_some();
     let is_bundled = pack == PackSource::default();
+    let hub = Hub::from_env();
     let options = Options {
         renderer: args.renderer(),
         prompt: args.prompt,
@@ -104,21 +108,21 @@ pub fn run(args: Args, pack: PackSource, device: Option<DeviceChoice>) -> anyhow
             Theme::Dark => app::Theme::Dark,
         }),
         lower: args.lower.map(|l| match l {
-            Lower::Values => preferences::Lower::Values,
-            Lower::Tree => preferences::Lower::Tree,
-            Lower::Strength => preferences::Lower::Strength,
+            Lower::Values => preferences::LowerTab::Values,
+            Lower::Tree => preferences::LowerTab::Tree,
+            Lower::Sweep => preferences::LowerTab::Sweep,
         }),
         size: args.size,
         settings: None,
         device,
-        hub: None,
-        // A picture waits for nobody's answer.
-        look_first: !is_bundled && !is_picture,
+        hub: hub.clone(),
+        // A screenshot must not wait for the user to confirm a download.
+        look_first: !is_bundled && !is_screenshot,
         large_download_bytes: app::LARGE_DOWNLOAD_BYTES,
-        // A picture shows what was asked for, and leaves no trace of itself.
-        folder: if is_picture { None } else { app::history_folder() },
-        example: is_bundled && !is_picture,
+        // A screenshot shows only the requested content and is not added to the history.
+        folder: if is_screenshot { None } else { app::history_folder() },
+        example: is_bundled && !is_screenshot,
         pack,
     };
-    Ok(app::run(options, worker::spawn)?)
+    Ok(app::run(options, |wake| worker::spawn(hub, wake))?)
 }

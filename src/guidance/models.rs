@@ -1,68 +1,60 @@
-//! The models of a run, and a prompt read by each of them once.
+//! The models of a run, their caches, and the prefill of a prompt.
 
 use std::time::Instant;
 
 use candle_core::{IndexOp, Tensor};
 
-use super::GuidanceError;
+use super::error::GuidanceError;
 use super::token_value::RowLogits;
-use super::values::{ValueRows, prompt_tokens};
-use crate::lm::{Cache, Lm, PromptText, Tokenizer, ValueModel};
+use super::values::{ValueGuide, ValuePrompt, ValueRows, prompt_tokens};
+use crate::lm::{Cache, Lm, Tokenizer};
 
 /// The implicit value function: a small model before and after preference tuning.
 #[derive(Clone)]
 pub struct Pair {
-    /// Before.
+    /// Before preference tuning.
     pub untuned: Lm,
-    /// After.
+    /// After preference tuning.
     pub tuned: Lm,
 }
 
-/// The explicit value function.
-pub struct ValueGuide {
-    /// The model.
-    pub model: ValueModel,
-    /// Its own tokenizer, where it does not read the tokens of the others: then it reads text.
-    pub tokenizer: Option<Tokenizer>,
-}
-
-/// Which model plays which role. Base, untuned and tuned share one vocabulary.
+/// The models by role. Base, untuned and tuned share one vocabulary.
 pub struct Models {
-    /// The frozen model that is guided.
+    /// The frozen language model being guided.
     pub base: Lm,
     /// The implicit value function.
     pub pair: Option<Pair>,
     /// The explicit value function.
     pub value: Option<ValueGuide>,
-    /// The common vocabulary.
+    /// The tokenizer of the shared vocabulary.
     pub tokenizer: Tokenizer,
-    /// How many ids all of them have in common. What the models have beyond it, padding or
-    /// tokens of one of them alone, is never drawn and has no share in any probability.
+    /// Number of ids that all token models share. Ids beyond it, such as padding or tokens of one
+    /// model only, are excluded from every distribution and never drawn.
     pub vocab_size: usize,
-    /// Texts that end a response and are no part of it.
+    /// Stop sequences; not included in the response.
     pub stops: Vec<String>,
 }
 
 impl Models {
-    /// Base, untuned, tuned: the models that give logits, in the order used everywhere here.
+    /// Returns the models with logits in role order: base, untuned, tuned.
     pub(super) fn token_models(&self) -> Vec<&Lm> {
         let pair = self.pair.iter().flat_map(|p| [&p.untuned, &p.tuned]);
         std::iter::once(&self.base).chain(pair).collect()
     }
 
-    /// Whether `id` ends a text: the base says so, or the tuned model, which may end turns that
-    /// the base has never seen.
+    /// Checks whether `id` is an end token of the base or of the tuned model. The tuned model may
+    /// have end-of-turn tokens that the base does not use.
     pub(super) fn is_end(&self, id: u32) -> bool {
         let ends = |lm: &Lm| lm.config().eos.contains(&id);
         ends(&self.base) || self.pair.as_ref().is_some_and(|pair| ends(&pair.tuned))
     }
 
-    /// How many of `bytes`, which come after `text`, stand before the first text that ends a
-    /// response; none if none ends it.
+    /// Finds the first stop sequence that `bytes` complete after `text`. Returns how many of
+    /// `bytes` come before it, or `None` if there is no stop sequence.
     pub(super) fn stop(&self, text: &str, bytes: &[u8]) -> Option<usize> {
         let find = |stop: &String| {
             let (stop, text) = (stop.as_bytes(), text.as_bytes());
-            // It ends with one of the new bytes and may have begun before them.
+            // The stop sequence ends in the new bytes but may start in `text`.
             let from = text.len().saturating_sub(stop.len().saturating_sub(1));
             let joined = [&text[from..], bytes].concat();
             let at = joined.windows(stop.len().max(1)).position(|window| window == stop)?;
@@ -71,7 +63,7 @@ impl Models {
         self.stops.iter().filter_map(find).min()
     }
 
-    /// How many response tokens fit behind these prompts in every context.
+    /// Returns how many response tokens fit after these prompts in the context of every model.
     fn room(&self, prompts: &Prompts) -> Result<usize, GuidanceError> {
         let mut roles = vec![("base", &self.base, prompts.base.len())];
         if let Some(pair) = &self.pair {
@@ -97,121 +89,112 @@ impl Models {
     }
 }
 
-/// The prompt in tokens, as each role reads it.
+/// The prompt as each role reads it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Prompts {
-    /// For the base.
+    /// Tokens for the base.
     pub base: Vec<u32>,
-    /// For untuned and tuned.
+    /// Tokens for untuned and tuned.
     pub guides: Vec<u32>,
-    /// For the value model.
+    /// Tokens or text for the value model.
     pub value: ValuePrompt,
 }
 
 impl Prompts {
-    /// The prompt of base, untuned or tuned, by their number.
-    fn of_role(&self, role: usize) -> &[u32] {
+    /// Returns the prompt of a role by its index in [`Models::token_models`].
+    fn for_role(&self, role: usize) -> &[u32] {
         if role == 0 { &self.base } else { &self.guides }
     }
 }
 
-/// The prompt as the value model reads it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ValuePrompt {
-    /// In the common vocabulary.
-    Tokens(Vec<u32>),
-    /// As text, for a model with a tokenizer of its own.
-    Text(PromptText),
-}
-
-/// Which passes give the logits of base, untuned and tuned, and perhaps the states that the value
-/// head reads. Roles that are one model reading one prompt share a pass.
+/// Assigns the roles base, untuned and tuned to forward passes. Roles with the same model and the
+/// same prompt share a pass. The value head can reuse the hidden states of such a pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Passes {
-    /// Per role the pass that serves it.
-    of_role: Vec<usize>,
-    /// Per pass the role whose model makes it.
-    made_by: Vec<usize>,
-    /// The pass whose states the value head reads; none where it needs one of its own.
-    of_value: Option<usize>,
+    /// The pass of each role.
+    pass_of_role: Vec<usize>,
+    /// The role whose model runs each pass.
+    role_of_pass: Vec<usize>,
+    /// The pass whose states the value head reads; `None` if the value model needs a separate pass.
+    value_pass: Option<usize>,
 }
 
 impl Passes {
     fn new(models: &Models, prompts: &Prompts) -> Self {
         let lms = models.token_models();
-        let mut passes = Self { of_role: Vec::new(), made_by: Vec::new(), of_value: None };
+        let mut passes =
+            Self { pass_of_role: Vec::new(), role_of_pass: Vec::new(), value_pass: None };
         for (role, lm) in lms.iter().enumerate() {
             let shares = |&other: &usize| {
-                lms[other].is_same(lm) && prompts.of_role(other) == prompts.of_role(role)
+                lms[other].is_same(lm) && prompts.for_role(other) == prompts.for_role(role)
             };
-            let pass = passes.made_by.iter().position(shares).unwrap_or_else(|| {
-                passes.made_by.push(role);
-                passes.made_by.len() - 1
+            let pass = passes.role_of_pass.iter().position(shares).unwrap_or_else(|| {
+                passes.role_of_pass.push(role);
+                passes.role_of_pass.len() - 1
             });
-            passes.of_role.push(pass);
+            passes.pass_of_role.push(pass);
         }
-        passes.of_value = models.value.as_ref().and_then(|value| {
-            passes.made_by.iter().position(|&role| {
-                let reads = ValuePrompt::Tokens(prompts.of_role(role).to_vec());
-                // A head that reads the state before the last token looks back further than a
-                // pass goes.
+        passes.value_pass = models.value.as_ref().and_then(|value| {
+            passes.role_of_pass.iter().position(|&role| {
+                let role_prompt = ValuePrompt::Tokens(prompts.for_role(role).to_vec());
+                // A pass returns the state of the last token only, so a head that needs two
+                // tokens cannot share it.
                 value.model.tokens_needed() == 1
                     && value.tokenizer.is_none()
                     && value.model.trunk().is_same(lms[role])
-                    && prompts.value == reads
+                    && prompts.value == role_prompt
             })
         });
         passes
     }
 }
 
-/// Logits of the token models for some rows, on the host.
+/// Logits of the token models for all rows, on the host.
 #[derive(Clone)]
 pub(super) struct Logits {
-    /// One matrix a pass, rows × V, row by row.
+    /// One row-major matrix per pass, rows × V.
     passes: Vec<Vec<f32>>,
-    of_role: Vec<usize>,
+    pass_of_role: Vec<usize>,
     vocab_size: usize,
 }
 
 impl Logits {
-    /// The logits of row `r`.
+    /// Returns the logits of row `r`.
     pub(super) fn row(&self, r: usize) -> RowLogits<'_> {
         let of = |role: usize| {
-            &self.passes[self.of_role[role]][r * self.vocab_size..(r + 1) * self.vocab_size]
+            &self.passes[self.pass_of_role[role]][r * self.vocab_size..(r + 1) * self.vocab_size]
         };
-        RowLogits { base: of(0), pair: (self.of_role.len() == 3).then(|| (of(1), of(2))) }
+        RowLogits { base: of(0), pair: (self.pass_of_role.len() == 3).then(|| (of(1), of(2))) }
     }
 }
 
-/// What reading one token more of every row gives.
+/// The result of appending one token to every row.
 pub(super) struct Advance {
-    /// For the token after it.
+    /// Logits for the next token.
     pub logits: Logits,
-    /// V of every row up to it; empty where the value model has a pass of its own, or has read it
-    /// before.
+    /// V of every row including the new token. Empty if the value model has a separate pass or has
+    /// read the token before.
     pub values: Vec<f32>,
-    /// How many forward passes that took.
     pub forward_passes: usize,
 }
 
-/// The caches of the token models, one a pass; all hold the same rows in the same order.
+/// The caches of the token models, one per pass. All hold the same rows in the same order.
 pub(super) struct TokenCaches {
     caches: Vec<Cache>,
     passes: Passes,
-    /// The states `[rows, hidden]` of the last token, where the value's pass has read it already
-    /// and the others have not.
+    /// Hidden states of the last token, `[rows, hidden]`, if the value pass has read it and the
+    /// other passes have not.
     ahead: Option<Tensor>,
 }
 
 impl TokenCaches {
-    /// A copy that grows on its own; the prompt stays shared.
+    /// Returns an independent copy; the prompt stays shared.
     pub(super) fn copy(&self) -> Result<Self, GuidanceError> {
         let caches = self.caches.iter().map(copy_cache).collect::<Result<_, _>>()?;
         Ok(Self { caches, passes: self.passes.clone(), ahead: self.ahead.clone() })
     }
 
-    /// These rows in this order, repeats allowed.
+    /// Replaces the rows by the given rows in the given order. Rows may repeat.
     pub(super) fn fork(&mut self, rows: &[usize]) -> Result<(), GuidanceError> {
         let is_identity = rows.iter().copied().eq(0..self.caches[0].rows());
         if is_identity {
@@ -227,27 +210,26 @@ impl TokenCaches {
         Ok(())
     }
 
-    /// Whether one of the passes gives the values.
-    pub(super) fn values(&self) -> bool {
-        self.passes.of_value.is_some()
+    /// Checks whether the value head shares one of the passes.
+    pub(super) fn has_value_pass(&self) -> bool {
+        self.passes.value_pass.is_some()
     }
 
-    /// Reads one more token of every row with the pass that gives the values, and only with it:
-    /// the others follow with [`TokenCaches::advance`], for the rows that are left by then. Gives V
-    /// of every row.
+    /// Appends one token to every row in the value pass only, and returns V of every row. The other
+    /// passes follow in [`TokenCaches::advance`], for the rows that remain by then.
     pub(super) fn read_ahead(
         &mut self,
         models: &Models,
         tokens: &[u32],
     ) -> Result<Vec<f32>, GuidanceError> {
-        let Some(pass) = self.passes.of_value else { return Ok(Vec::new()) };
+        let Some(pass) = self.passes.value_pass else { return Ok(Vec::new()) };
         let states = self.read(models, pass, tokens)?;
         let values = last_values(models, &states)?;
         self.ahead = Some(states);
         Ok(values)
     }
 
-    /// Appends one token to every row.
+    /// Appends one token to every row in every pass.
     pub(super) fn advance(
         &mut self,
         models: &Models,
@@ -257,27 +239,31 @@ impl TokenCaches {
         let (mut passes, mut values) = (Vec::with_capacity(self.caches.len()), Vec::new());
         let mut forward_passes = 0;
         for pass in 0..self.caches.len() {
-            let gives_values = self.passes.of_value == Some(pass);
-            let ahead = self.ahead.take_if(|_| gives_values);
+            let is_value_pass = self.passes.value_pass == Some(pass);
+            let ahead = self.ahead.take_if(|_| is_value_pass);
             let states = match ahead {
                 Some(states) => states,
                 None => {
                     forward_passes += 1;
                     let states = self.read(models, pass, tokens)?;
-                    if gives_values {
+                    if is_value_pass {
                         values = last_values(models, &states)?;
                     }
                     states
                 }
             };
-            passes.push(host_logits(lms[self.passes.made_by[pass]], &states, models.vocab_size)?);
+            passes.push(host_logits(
+                lms[self.passes.role_of_pass[pass]],
+                &states,
+                models.vocab_size,
+            )?);
         }
-        let of_role = self.passes.of_role.clone();
-        let logits = Logits { passes, of_role, vocab_size: models.vocab_size };
+        let pass_of_role = self.passes.pass_of_role.clone();
+        let logits = Logits { passes, pass_of_role, vocab_size: models.vocab_size };
         Ok(Advance { logits, values, forward_passes })
     }
 
-    /// One pass over one new token of every row: its states `[rows, hidden]`.
+    /// Runs one pass over one new token of every row. Returns the hidden states `[rows, hidden]`.
     fn read(
         &mut self,
         models: &Models,
@@ -285,12 +271,12 @@ impl TokenCaches {
         tokens: &[u32],
     ) -> Result<Tensor, GuidanceError> {
         let rows: Vec<&[u32]> = tokens.chunks(1).collect();
-        let lm = models.token_models()[self.passes.made_by[pass]];
+        let lm = models.token_models()[self.passes.role_of_pass[pass]];
         Ok(lm.forward(&mut self.caches[pass], &rows)?.i((.., 0))?)
     }
 }
 
-/// V of every row, from the states after its last token, `[rows, hidden]`.
+/// Returns V of every row from the hidden states of its last token, `[rows, hidden]`.
 fn last_values(models: &Models, states: &Tensor) -> Result<Vec<f32>, GuidanceError> {
     match &models.value {
         Some(guide) => Ok(guide.model.values(states)?),
@@ -302,7 +288,7 @@ fn copy_cache(cache: &Cache) -> Result<Cache, GuidanceError> {
     Ok(cache.fork(&(0..cache.rows()).collect::<Vec<_>>())?)
 }
 
-/// The logits of the first `vocab_size` ids, row by row; all of them are numbers.
+/// Returns the logits of the first `vocab_size` ids, row by row. Fails if a logit is not finite.
 fn host_logits(lm: &Lm, hidden: &Tensor, vocab_size: usize) -> Result<Vec<f32>, GuidanceError> {
     let logits = lm.logits(hidden)?;
     let width = logits.dim(1)?;
@@ -321,15 +307,16 @@ fn host_logits(lm: &Lm, hidden: &Tensor, vocab_size: usize) -> Result<Vec<f32>, 
     Ok(all)
 }
 
-/// A prompt read once by every model: the start of any number of arms.
+/// A prompt read once by every model. Any number of arms can start from it.
 pub struct Prefilled {
     pub(super) caches: TokenCaches,
     pub(super) logits: Logits,
     /// V of the prompt alone.
     pub(super) value: Option<f32>,
-    /// What the value model has read, where it has a pass of its own.
+    /// The rows of the value model, if it has a separate pass.
     pub(super) value_rows: Option<ValueRows>,
     pub(super) value_prompt: ValuePrompt,
+    /// Response tokens that fit in the context of every model.
     pub(super) room: usize,
     pub(super) forward_passes: usize,
     pub(super) elapsed_ms: f64,
@@ -339,7 +326,7 @@ impl Prefilled {
     /// Reads `prompts` with every model of `models`.
     ///
     /// # Errors
-    /// A prompt without tokens, or one that leaves no room in a model's context.
+    /// Fails if the prompt has no tokens, leaves no room in a model's context, or a model fails.
     pub fn new(models: &Models, prompts: &Prompts) -> Result<Self, GuidanceError> {
         let started = Instant::now();
         let room = models.room(prompts)?;
@@ -347,25 +334,25 @@ impl Prefilled {
         let lms = models.token_models();
         let passes = Passes::new(models, prompts);
         let (mut value, mut value_rows) = (None, None);
-        for (pass, &role) in passes.made_by.iter().enumerate() {
-            let (lm, prompt) = (lms[role], prompts.of_role(role));
+        for (pass, &role) in passes.role_of_pass.iter().enumerate() {
+            let (lm, prompt) = (lms[role], prompts.for_role(role));
             let (cache, hidden) = lm.prefill(prompt)?;
             caches.push(cache);
             let last = hidden.narrow(0, prompt.len() - 1, 1)?;
-            if let Some(guide) = models.value.as_ref().filter(|_| passes.of_value == Some(pass)) {
+            if let Some(guide) = models.value.as_ref().filter(|_| passes.value_pass == Some(pass)) {
                 value = guide.model.values(&last)?.first().copied();
             }
             logits.push(host_logits(lm, &last, models.vocab_size)?);
         }
-        if let Some(guide) = models.value.as_ref().filter(|_| passes.of_value.is_none()) {
-            let (rows, of_prompt) = ValueRows::prefill(guide, &prompts.value)?;
-            (value, value_rows) = (Some(of_prompt), Some(rows));
+        if let Some(guide) = models.value.as_ref().filter(|_| passes.value_pass.is_none()) {
+            let (rows, prompt_value) = ValueRows::prefill(guide, &prompts.value)?;
+            (value, value_rows) = (Some(prompt_value), Some(rows));
         }
         Ok(Self {
             forward_passes: caches.len() + usize::from(value_rows.is_some()),
             logits: Logits {
                 passes: logits,
-                of_role: passes.of_role.clone(),
+                pass_of_role: passes.pass_of_role.clone(),
                 vocab_size: models.vocab_size,
             },
             caches: TokenCaches { caches, passes, ahead: None },

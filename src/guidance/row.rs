@@ -1,39 +1,39 @@
-//! One row of the search: a partial response and what is known of it.
+//! A row of the search: a partial response with its tokens and values.
 
 use super::sampling::RowKey;
-use super::token_value::{Drawn, Likely};
+use super::token_value::{Drawn, LikelyToken};
 use super::trace::{Alternative, TokenTrace};
 use crate::lm::{TextStream, Tokenizer};
 
-/// A partial response. Cloned when a beam branches; holds plain numbers and bytes only.
+/// A partial response. Cloned when a beam branches, so it holds no tensors.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
-    /// Its place in the search.
+    /// Beam and successor; keys the random draws.
     pub key: RowKey,
-    /// Candidate of the previous chunk that it continues.
+    /// Index of the candidate of the previous chunk that it continues.
     pub parent: Option<usize>,
-    /// Its own index among the candidates of the last chunk (set when it survives).
+    /// Index among the candidates of the last chunk; set when the row survives.
     pub candidate: usize,
-    /// Row of the value cache that holds its beginning.
+    /// Row of the value cache that this row continues.
     pub value_source_row: usize,
-    /// V under the setting in force.
+    /// V according to `Settings::value_source`.
     pub value: Option<f32>,
-    /// V of the value model.
+    /// V from the value model.
     pub explicit_value: Option<f32>,
-    /// Σ advantage over the response.
+    /// Sum of the advantages over the response.
     pub advantage_sum: Option<f32>,
-    /// Has drawn an end token.
+    /// Whether the row has drawn an end token or completed a stop sequence.
     pub ended: bool,
     drawn: Vec<Drawn>,
     text: TextStream,
-    /// Length of the text after each token: what a token completed lies between two of them.
+    /// Length of the text after each token, in bytes.
     text_ends: Vec<usize>,
     chunk_start_token: usize,
     chunk_start_byte: usize,
 }
 
 impl Row {
-    /// The empty response; `explicit_value` is that of the prompt alone.
+    /// Returns the empty response. `explicit_value` is the value of the prompt alone.
     pub fn root(explicit_value: Option<f32>) -> Self {
         Self {
             key: RowKey { beam: 0, successor: 0 },
@@ -52,7 +52,7 @@ impl Row {
         }
     }
 
-    /// A copy that begins a new chunk at another place.
+    /// Returns a copy with another key and parent that starts a new chunk.
     pub fn branch(&self, key: RowKey, parent: Option<usize>) -> Self {
         let mut row = self.clone();
         (row.key, row.parent) = (key, parent);
@@ -61,7 +61,6 @@ impl Row {
         row
     }
 
-    /// Appends a token.
     pub fn push(&mut self, drawn: Drawn, bytes: &[u8], is_end: bool) {
         if is_end {
             self.close_text();
@@ -75,56 +74,56 @@ impl Row {
         self.drawn.push(drawn);
     }
 
-    /// Appends the token that completes a text which ends the response: `bytes` are those of it
-    /// that stand before that text.
+    /// Appends the token that completes a stop sequence, and ends the row. `bytes` are the bytes of
+    /// the token before the stop sequence.
     pub fn push_last(&mut self, drawn: Drawn, bytes: &[u8]) {
         self.push(drawn, bytes, false);
         self.ended = true;
         self.close_text();
     }
 
-    /// Response tokens so far.
+    /// Returns the number of response tokens so far.
     pub fn tokens(&self) -> usize {
         self.drawn.len()
     }
 
-    /// The token to feed next.
+    /// Returns the last token, which the models read next.
     pub fn last_id(&self) -> u32 {
         self.drawn.last().map_or(0, |d| d.id)
     }
 
-    /// Ids of the text drawn in this chunk: without the token that ends it, for a value model
-    /// values text.
+    /// Returns the ids drawn in this chunk without the token that ends the response, because the
+    /// value model reads text only.
     pub fn chunk_ids(&self) -> Vec<u32> {
         let text_end = self.drawn.len() - usize::from(self.ended);
         let start = self.chunk_start_token.min(text_end);
         self.drawn[start..text_end].iter().map(|d| d.id).collect()
     }
 
-    /// The response so far, whole characters.
+    /// Returns the response so far, in whole characters.
     pub fn text(&self) -> &str {
         self.text.text()
     }
 
-    /// Whole characters that this chunk completed.
+    /// Returns the text that this chunk added, in whole characters.
     pub fn chunk_text(&self) -> &str {
         &self.text.text()[self.chunk_start_byte..]
     }
 
-    /// The token at response position `position` − 1, if this row has just drawn it.
+    /// Returns the token at response position `position` − 1, if this row has just drawn it.
     pub fn last_token_of_step(&self, position: usize, tokenizer: &Tokenizer) -> Option<TokenTrace> {
         let index = position.checked_sub(1)?;
         (self.drawn.len() == position).then(|| self.token(index, tokenizer))
     }
 
-    /// The finished text, an incomplete last character replaced, and the report of its tokens.
+    /// Returns the response and its tokens. An incomplete last character is replaced.
     pub fn into_text_and_tokens(mut self, tokenizer: &Tokenizer) -> (String, Vec<TokenTrace>) {
         self.close_text();
         let tokens = (0..self.drawn.len()).map(|i| self.token(i, tokenizer)).collect();
         (self.text.text().to_owned(), tokens)
     }
 
-    /// Gives up waiting for the rest of a character that the last token has begun.
+    /// Ends the text. Replaces a character that the last token left incomplete.
     fn close_text(&mut self) {
         self.text.finish();
         if let Some(end) = self.text_ends.last_mut() {
@@ -156,7 +155,7 @@ impl Row {
     }
 }
 
-fn alternative(likely: &Likely, tokenizer: &Tokenizer) -> Alternative {
-    let Likely { id, logp_base, logp_guided } = *likely;
+fn alternative(likely: &LikelyToken, tokenizer: &Tokenizer) -> Alternative {
+    let LikelyToken { id, logp_base, logp_guided } = *likely;
     Alternative { id, text: tokenizer.piece(id), logp_base, logp_guided }
 }

@@ -1,14 +1,14 @@
-//! Random draws, and how one token is drawn from a row of logits.
+//! Random numbers, and sampling of a token from a row of logits.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use super::numeric::{argmax, exp_in_place};
 use super::settings::Settings;
+use crate::numeric::{argmax, exp_in_place};
 
-/// Names a row of the search by its place: the beam it continues and which successor it is.
-/// A draw depends on seed, place and position alone, so raising W or K adds rows and leaves
-/// the draws of the others as they were.
+/// The place of a row in the search: the beam it continues and its index among the successors. A
+/// random draw depends only on seed, purpose, place and position. Raising W or K therefore adds
+/// rows and does not change the draws of existing rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RowKey {
     /// Beam, 0 to W − 1.
@@ -17,17 +17,17 @@ pub struct RowKey {
     pub successor: u32,
 }
 
-/// What a draw is for; draws for different purposes are independent.
+/// The purpose of a random draw. Draws for different purposes are independent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// The next token.
+    /// Sampling of the next token.
     Token,
     /// The noise of soft chunk selection.
     Selection,
 }
 
-/// A uniform number in [0, 1), a pure function of its arguments (ChaCha8 as a counter-based
-/// generator: the row picks the stream, the position the place in it).
+/// Returns a uniform number in [0, 1) that depends only on the arguments. Uses ChaCha8 as a
+/// counter-based generator: the row selects the stream, `position` the word in the stream.
 pub fn uniform(seed: u64, purpose: Purpose, row: RowKey, position: usize) -> f64 {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let domain = match purpose {
@@ -41,15 +41,16 @@ pub fn uniform(seed: u64, purpose: Purpose, row: RowKey, position: usize) -> f64
     (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
-/// A Gumbel(0, 1) draw by inversion.
+/// Returns a Gumbel(0, 1) draw, by inversion.
 pub fn gumbel(seed: u64, row: RowKey, position: usize) -> f64 {
-    // Open the interval at both ends: a logarithm of 0 would be infinite.
+    // Excludes 0 and 1, whose logarithms would make the result infinite.
     let u = uniform(seed, Purpose::Selection, row, position).clamp(1e-300, 1.0 - 1e-16);
     -(-u.ln()).ln()
 }
 
 /// Draws an index of `logits` (length V) after temperature, top-k and top-p, by inverting the
-/// distribution function at `u` in [0, 1). Temperature 0 takes the largest, ties the lowest index.
+/// distribution function at `u` in [0, 1). Temperature 0 returns the index of the largest logit;
+/// ties go to the lowest index.
 pub fn sample(logits: &[f32], settings: &Settings, u: f64) -> usize {
     let best = argmax(logits);
     if settings.temperature == 0.0 {
@@ -63,14 +64,14 @@ pub fn sample(logits: &[f32], settings: &Settings, u: f64) -> usize {
     invert(&weights, u)
 }
 
-/// Sets to zero what top-k and top-p leave out. The likeliest token always stays.
+/// Sets the weights that top-k and top-p exclude to zero. Always keeps the likeliest token.
 fn truncate(weights: &mut [f32], top_k: usize, top_p: f32) {
     let k = if top_k == 0 { weights.len() } else { top_k.min(weights.len()) };
     if k == weights.len() && top_p >= 1.0 {
         return;
     }
     let mut order: Vec<u32> = (0..weights.len() as u32).collect();
-    // Ties keep vocabulary order, so that the cut does not depend on the sorting algorithm.
+    // Breaks ties by index, so that the result does not depend on the sorting algorithm.
     let heavier = |a: &u32, b: &u32| {
         let (wa, wb) = (weights[*a as usize], weights[*b as usize]);
         wb.total_cmp(&wa).then(a.cmp(b))
@@ -102,23 +103,23 @@ fn truncate(weights: &mut [f32], top_k: usize, top_p: f32) {
     }
 }
 
-/// The first index at which the running sum of `weights` passes `u` times their total.
+/// Returns the first index at which the running sum of `weights` exceeds `u` times their total.
 fn invert(weights: &[f32], u: f64) -> usize {
     let total: f64 = weights.iter().map(|&w| f64::from(w)).sum();
     let target = u * total;
     let mut sum = 0.0;
-    let mut last = 0;
+    let mut last_possible = 0;
     for (i, &w) in weights.iter().enumerate() {
         if w > 0.0 {
             sum += f64::from(w);
-            last = i;
+            last_possible = i;
             if sum > target {
                 return i;
             }
         }
     }
-    // Rounding can leave the sum a hair below the target: the last possible token it is.
-    last
+    // Rounding can leave the sum just below the target.
+    last_possible
 }
 
 #[cfg(test)]
@@ -143,23 +144,23 @@ mod tests {
         let total: f64 = logits.iter().map(|z| f64::from(z / 0.5).exp()).sum();
         for (z, count) in logits.iter().zip(counts) {
             let p = f64::from(z / 0.5).exp() / total;
-            let seen = count as f64 / f64::from(n as u32);
+            let share = count as f64 / f64::from(n as u32);
             // Four standard deviations of a binomial share.
             let tolerance = 4.0 * (p * (1.0 - p) / f64::from(n as u32)).sqrt();
-            assert!((seen - p).abs() < tolerance, "p {p} seen {seen}");
+            assert!((share - p).abs() < tolerance, "p {p} share {share}");
         }
     }
 
     #[test]
-    fn top_k_and_top_p_leave_out_exactly_the_rest() {
+    fn top_k_and_top_p_exclude_all_other_tokens() {
         // Probabilities 0.5, 0.25, 0.15, 0.1 at temperature 1.
         let logits: Vec<f32> = [0.1f32, 0.5, 0.15, 0.25].iter().map(|p| p.ln()).collect();
         let reachable = |s: &Settings| {
-            let mut seen: Vec<usize> =
+            let mut drawn: Vec<usize> =
                 (0..1000).map(|i| sample(&logits, s, f64::from(i) / 1000.0)).collect();
-            seen.sort_unstable();
-            seen.dedup();
-            seen
+            drawn.sort_unstable();
+            drawn.dedup();
+            drawn
         };
         assert_eq!(reachable(&settings(1.0, 0, 1.0)), [0, 1, 2, 3]);
         assert_eq!(reachable(&settings(1.0, 2, 1.0)), [1, 3]);
@@ -175,13 +176,13 @@ mod tests {
         let n = 100_000;
         let key = RowKey { beam: 3, successor: 1 };
         let mean = (0..n).map(|i| gumbel(1, key, i)).sum::<f64>() / f64::from(n as u32);
-        // Mean of Gumbel(0, 1): the Euler–Mascheroni constant; deviation π/√6 ≈ 1.28.
+        // Gumbel(0, 1) has the Euler–Mascheroni constant as mean and π/√6 ≈ 1.28 as deviation.
         assert!((mean - 0.577_215_66).abs() < 4.0 * 1.2825 / f64::from(n as u32).sqrt());
     }
 
     proptest! {
         #[test]
-        fn a_draw_depends_on_its_key_alone(
+        fn a_draw_depends_only_on_its_key(
             seed: u64, beam in 0u32..64, successor in 0u32..64, position in 0usize..100_000,
         ) {
             let key = RowKey { beam, successor };

@@ -1,53 +1,75 @@
-//! The search: rows decoded together, chunk by chunk, of which the most valuable survive.
+//! The search decodes rows together, chunk by chunk, and keeps the rows with the highest value.
 //!
-//! Every arm is this one implementation at other settings (see [`Arm::apply`]). It is a state
-//! machine that advances one token at a time, so that whoever drives it can interleave arms and
-//! stop between any two forward passes.
+//! Every arm uses this implementation with different settings (see [`Arm::apply`]). The search is a
+//! state machine that advances one token at a time, so that the caller can interleave arms and stop
+//! between any two forward passes.
 
 use std::time::Instant;
 
 use rayon::prelude::*;
 
 use super::GuidanceError;
-use super::models::{Advance, Logits, Models, Prefilled, TokenCaches, ValuePrompt};
+use super::models::{Advance, Logits, Models, Prefilled, TokenCaches};
 use super::row::Row;
 use super::sampling::{Purpose, RowKey, uniform};
 use super::selection::{Scored, Selection, select};
 use super::settings::{Arm, Settings, ValueSource};
 use super::token_value::draw;
 use super::trace::{ArmTrace, Candidate, ChunkTrace, StopReason, TokenTrace};
+use super::values::ValuePrompt;
 use super::values::ValueRows;
 
-/// What one [`Search::step`] brought.
+/// The result of one [`Search::step`].
 #[derive(Debug, Clone, PartialEq)]
 pub struct Step {
-    /// The next token of the leading row; none if that row has ended within the chunk.
+    /// The new token of the leading row; `None` if that row has ended within the chunk.
     pub token: Option<TokenTrace>,
-    /// The chunk that this token completed, and the leading survivor's tokens from the start.
+    /// The chunk that this token completed, and all response tokens of the leading survivor.
     pub chunk: Option<(ChunkTrace, Vec<TokenTrace>)>,
 }
 
-/// One arm's decoding in progress.
+/// The decoding of one arm, in progress.
+///
+/// ```
+/// use ivg_playground::guidance::settings::{Arm, Settings};
+/// use ivg_playground::guidance::{Prefilled, Search};
+/// use ivg_playground::packs::{DeviceChoice, Pack, PackSource, PromptOptions};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let pack = Pack::load(&PackSource::default(), DeviceChoice::Cpu, &mut |_, _| {})?;
+/// let prompts = pack.prompts("This film", PromptOptions::default())?;
+/// let prefilled = Prefilled::new(&pack.models, &prompts)?;
+/// let settings = Settings { max_tokens: 10, ..pack.defaults() };
+/// let mut search = Search::new(&pack.models, &prefilled, Arm::Ivg, &settings)?;
+/// while !search.is_done() {
+///     if let Some((chunk, _)) = search.step()?.chunk {
+///         assert_eq!(chunk.candidates.len(), settings.beams * settings.successors);
+///     }
+/// }
+/// assert_eq!(search.finish()?.chunks.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Search<'m> {
     models: &'m Models,
     arm: Arm,
     settings: Settings,
-    /// Response tokens that may be drawn: the budget, or what the contexts leave.
+    /// Maximum number of response tokens: `max_tokens`, or less if a context is shorter.
     budget: usize,
-    /// Candidates of the chunk in progress; between chunks, the survivors.
+    /// The candidates of the chunk in progress. Between chunks, the survivors.
     rows: Vec<Row>,
-    /// Indices into `rows` of those still decoding, in the order of the caches' rows.
+    /// Indices into `rows` of the rows still decoding, in the row order of the caches.
     live: Vec<usize>,
     caches: TokenCaches,
-    /// Logits for the next token of each cache row, when already known.
+    /// Logits for the next token of each cache row, if already computed.
     logits: Option<Logits>,
-    /// What the value model has read; its rows are the candidates that the last chunk extended.
+    /// The rows of the value model: the candidates that the last chunk extended.
     value_rows: Option<ValueRows>,
     value_prompt: ValuePrompt,
-    /// Response tokens of every live row.
+    /// Number of response tokens of every live row.
     position: usize,
     chunks: Vec<ChunkTrace>,
-    /// Index into `rows` of the row that is shown.
+    /// Index into `rows` of the row that is shown to the user.
     leader: usize,
     sampled_tokens: usize,
     forward_passes: usize,
@@ -56,10 +78,10 @@ pub struct Search<'m> {
 }
 
 impl<'m> Search<'m> {
-    /// An arm at the settings a person chose, from a prompt already read.
+    /// Starts an arm with the chosen settings from a prefilled prompt.
     ///
     /// # Errors
-    /// Settings out of range, or guidance that these models cannot give.
+    /// Fails if a setting is out of range or the arm needs a guide that the models do not include.
     pub fn new(
         models: &'m Models,
         prompt: &Prefilled,
@@ -68,21 +90,23 @@ impl<'m> Search<'m> {
     ) -> Result<Self, GuidanceError> {
         chosen.validate()?;
         let settings = arm.apply(chosen);
-        if let Some(lack) = arm.lacks(chosen, models.pair.is_some(), models.value.is_some()) {
-            return Err(lack.into());
+        if let Some(missing) =
+            arm.missing_guide(chosen, models.pair.is_some(), models.value.is_some())
+        {
+            return Err(missing.into());
         }
         Ok(Self {
             models,
             arm,
             budget: settings.max_tokens.min(prompt.room),
-            // The prompt is a single survivor whose W·K copies are the first candidates.
+            // The prompt is a single survivor. Its W·K copies are the first candidates.
             rows: vec![Row::root(prompt.value)],
             live: vec![0],
             caches: prompt.caches.copy()?,
             logits: Some(prompt.logits.clone()),
             value_rows: match settings.value_source {
                 ValueSource::Explicit => prompt.value_rows.as_ref().map(ValueRows::copy),
-                // Nobody asks the value model.
+                // Implicit values do not use the value model.
                 ValueSource::Implicit => None,
             }
             .transpose()?,
@@ -98,25 +122,25 @@ impl<'m> Search<'m> {
         })
     }
 
-    /// Whether the answer stands.
+    /// Returns whether the response is complete.
     pub fn is_done(&self) -> bool {
         self.is_done
     }
 
-    /// Tokens drawn so far, over all rows.
+    /// Returns the number of tokens drawn so far, over all rows.
     pub fn sampled_tokens(&self) -> usize {
         self.sampled_tokens
     }
 
-    /// Time spent in [`Search::step`] so far.
+    /// Returns the time spent so far in prefill and [`Search::step`], in milliseconds.
     pub fn elapsed_ms(&self) -> f64 {
         self.elapsed_ms
     }
 
-    /// Draws one token for every live row and, where that completes a chunk, selects.
+    /// Draws one token for every live row. Selects the survivors if that completes a chunk.
     ///
     /// # Errors
-    /// What the models report. The search must not be stepped further after that.
+    /// Fails if a model fails. Do not step the search again after an error.
     pub fn step(&mut self) -> Result<Step, GuidanceError> {
         let started = Instant::now();
         let logits = self.next_logits()?;
@@ -134,11 +158,11 @@ impl<'m> Search<'m> {
         Ok(Step { token, chunk })
     }
 
-    /// The report. A search that is not done was stopped: the chunk in progress is valued and
-    /// selected as it stands, so that the answer is the best of what there is.
+    /// Returns the trace. If the search is not done, it was stopped: the incomplete chunk is then
+    /// valued and selected, so that the response is the best of the current candidates.
     ///
     /// # Errors
-    /// What the value model reports.
+    /// Fails if a value model fails.
     pub fn finish(mut self) -> Result<ArmTrace, GuidanceError> {
         let was_stopped = !self.is_done;
         let is_mid_chunk = !self.position.is_multiple_of(self.settings.chunk_tokens);
@@ -162,23 +186,23 @@ impl<'m> Search<'m> {
             name: self.arm,
             text,
             value: row.value,
-            // For whoever has a judge: the method knows none.
+            // Set by the caller, which has the judge.
             gold_reward: None,
             tokens,
             chunks: self.chunks,
             sampled_tokens: self.sampled_tokens,
             forward_passes: self.forward_passes,
-            // Microseconds are as fine as it means anything.
+            // Rounded to microseconds; more digits would be noise.
             elapsed_ms: (self.elapsed_ms * 1e3).round() / 1e3,
             stop_reason,
             settings: self.settings,
         })
     }
 
-    /// Logits for the next token of every cache row.
+    /// Returns the logits for the next token of every cache row.
     fn next_logits(&mut self) -> Result<Logits, GuidanceError> {
-        if let Some(known) = self.logits.take() {
-            return Ok(known);
+        if let Some(logits) = self.logits.take() {
+            return Ok(logits);
         }
         let last = self.last_ids();
         let Advance { logits, values, forward_passes } = self.caches.advance(self.models, &last)?;
@@ -191,16 +215,16 @@ impl<'m> Search<'m> {
         self.live.iter().map(|&i| self.rows[i].last_id()).collect()
     }
 
-    /// The values of the live rows, in their order.
+    /// Sets the explicit values of the live rows, given in the order of `live`.
     fn set_values(&mut self, values: Vec<f32>) {
         for (&i, value) in self.live.iter().zip(values) {
             self.rows[i].explicit_value = Some(value);
         }
     }
 
-    /// Replaces the survivors by the candidates of a new chunk: an ended one holds its place
-    /// once, every live one is copied K times (the prompt W·K times). Gives, for each new live
-    /// row, the cache row it continues.
+    /// Replaces the survivors by the candidates of a new chunk. An ended survivor becomes one
+    /// candidate, a live survivor K candidates, the prompt W·K candidates. Returns the cache row
+    /// that each new live row continues.
     fn branch(&mut self) -> Vec<usize> {
         let (w, k) = (self.settings.beams, self.settings.successors);
         let is_first = self.chunks.is_empty();
@@ -209,7 +233,7 @@ impl<'m> Search<'m> {
         let mut leader = 0;
         for (slot, survivor) in self.rows.iter().enumerate() {
             let source = self.live.iter().position(|&i| i == slot);
-            let places: Vec<RowKey> = match source {
+            let keys: Vec<RowKey> = match source {
                 None => vec![RowKey { beam: slot as u32, successor: 0 }],
                 Some(_) if is_first => grid(0..w, k),
                 Some(_) => grid(slot..slot + 1, k),
@@ -217,7 +241,7 @@ impl<'m> Search<'m> {
             if slot == self.leader {
                 leader = rows.len();
             }
-            for key in places {
+            for key in keys {
                 if let Some(source) = source {
                     live.push(rows.len());
                     sources.push(source);
@@ -255,12 +279,12 @@ impl<'m> Search<'m> {
         self.position += 1;
     }
 
-    /// Makes the caches hold the live rows that have not just ended. `sources` are given when
-    /// the caches still hold the last chunk's survivors.
+    /// Removes the rows that have just ended from `live` and from the caches. `sources` maps live
+    /// rows to cache rows while the caches still hold the survivors of the last chunk.
     fn retire_ended(&mut self, sources: Option<Vec<usize>>) -> Result<(), GuidanceError> {
         let kept: Vec<usize> =
             (0..self.live.len()).filter(|&j| !self.rows[self.live[j]].ended).collect();
-        // Without a live row there is nothing left to forward, and no cache of no rows.
+        // A cache cannot have zero rows. Without live rows it is not used again.
         if !kept.is_empty() {
             let rows: Vec<usize> = match sources {
                 Some(sources) => kept.iter().map(|&j| sources[j]).collect(),
@@ -272,9 +296,9 @@ impl<'m> Search<'m> {
         Ok(())
     }
 
-    /// Values every candidate, selects the survivors and keeps only those.
+    /// Values every candidate, selects the survivors and drops the other rows.
     fn close_chunk(&mut self) -> Result<(ChunkTrace, Vec<TokenTrace>), GuidanceError> {
-        self.value_by_pass()?;
+        self.value_from_shared_pass()?;
         let value_rows = self.value_candidates()?;
         let selection = self.select();
         let candidates = self.rows.iter().enumerate().map(|(i, row)| Candidate {
@@ -297,11 +321,11 @@ impl<'m> Search<'m> {
         Ok((chunk, lead))
     }
 
-    /// Where the value head reads the states of another role's pass: reads what the live rows end
-    /// with. The others have ended, and were valued when their last text was read.
-    fn value_by_pass(&mut self) -> Result<(), GuidanceError> {
-        let is_wanted = self.settings.value_source == ValueSource::Explicit;
-        if is_wanted && self.caches.values() && !self.live.is_empty() {
+    /// If the value head shares a pass with another role, reads the last token of the live rows in
+    /// that pass. Ended rows keep the value computed when their last text was read.
+    fn value_from_shared_pass(&mut self) -> Result<(), GuidanceError> {
+        let is_explicit = self.settings.value_source == ValueSource::Explicit;
+        if is_explicit && self.caches.has_value_pass() && !self.live.is_empty() {
             let values = self.caches.read_ahead(self.models, &self.last_ids())?;
             self.forward_passes += 1;
             self.set_values(values);
@@ -309,8 +333,8 @@ impl<'m> Search<'m> {
         Ok(())
     }
 
-    /// Reads the chunk's new text with the value model and sets every row's value; a row without
-    /// new text keeps the one it has. Gives the row indices that the value cache now holds.
+    /// Reads the new text of the chunk with the value model and sets the value of every row. A row
+    /// without new text keeps its value. Returns the indices of the rows in the value cache.
     fn value_candidates(&mut self) -> Result<Vec<usize>, GuidanceError> {
         let extended: Vec<usize> =
             (0..self.rows.len()).filter(|&i| !self.rows[i].chunk_ids().is_empty()).collect();
@@ -342,7 +366,7 @@ impl<'m> Search<'m> {
         let scored: Vec<Scored> = self
             .rows
             .iter()
-            // Only a single row can be without a value: `new` refuses a search then.
+            // Only a search of a single row can have no value; `new` refuses the others.
             .map(|row| Scored { key: row.key, value: row.value.unwrap_or(0.0) })
             .collect();
         let (s, chunk) = (&self.settings, self.chunks.len());
@@ -383,6 +407,6 @@ impl<'m> Search<'m> {
 }
 
 fn grid(beams: std::ops::Range<usize>, successors: usize) -> Vec<RowKey> {
-    let place = |b: usize, k: usize| RowKey { beam: b as u32, successor: k as u32 };
-    beams.flat_map(|b| (0..successors).map(move |k| place(b, k))).collect()
+    let key = |b: usize, k: usize| RowKey { beam: b as u32, successor: k as u32 };
+    beams.flat_map(|b| (0..successors).map(move |k| key(b, k))).collect()
 }

@@ -1,35 +1,36 @@
-//! Chunk selection: which partial responses are kept (Liu et al. 2024, §3.2, made soft).
+//! Chunk selection: decides which partial responses are kept (a soft version of Liu et al. 2024,
+//! §3.2).
 
 use super::sampling::{RowKey, gumbel};
 
-/// One candidate as the selection sees it.
+/// A candidate for the selection.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Scored {
-    /// Its place, which keys its noise.
+    /// Place in the search; keys the noise.
     pub key: RowKey,
     /// V(x, y≤t).
     pub value: f32,
 }
 
-/// What was kept.
+/// The result of a selection.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Selection {
     /// Indices of the survivors, ascending.
     pub survivors: Vec<usize>,
-    /// The best of them: the answer, should the search end here.
+    /// Index of the best survivor. It is the response if the search ends here.
     pub best: usize,
-    /// How far this choice was from a random one, in nats: see [`select`].
+    /// Divergence of this choice from a random one, in nats; see [`select`].
     pub kl_nats: f32,
 }
 
-/// Keeps the top `keep` of λ·V + g with g independent Gumbel(0, 1) noise: each place is filled
-/// with probability proportional to exp(λV) (Gumbel top-k, Kool et al. 2019). λ = ∞ keeps the
-/// top `keep` of V, ties the earlier row; λ = 0 keeps at random, and so answers at random.
-/// Returns none without candidates.
+/// Keeps the top `keep` of λ·V + g, where g is independent Gumbel(0, 1) noise. Each place is filled
+/// with probability proportional to exp(λV) (Gumbel top-k, Kool et al. 2019). λ = ∞ keeps the top
+/// `keep` of V; ties go to the earlier row. λ = 0 keeps candidates at random, so the response is
+/// random too. Returns `None` if there are no candidates.
 ///
-/// The order of the places is a draw from the Plackett–Luce distribution; `kl_nats` is its
-/// divergence from a random order, KL = Σ over places of KL(softmax(λV) ‖ uniform) among those
-/// not placed yet, along the order that was drawn: its expectation is the divergence.
+/// The ranking is a draw from the Plackett–Luce distribution. `kl_nats` is the sum over the kept
+/// places of KL(softmax(λV) ‖ uniform) among the candidates not yet placed, along the ranking that
+/// was drawn. Its expectation is the divergence of the ranking from a random one.
 pub fn select(
     candidates: &[Scored],
     lambda: f32,
@@ -56,19 +57,20 @@ pub fn select(
     Some(Selection { survivors, best, kl_nats })
 }
 
-/// Σ over the first `places` of `order` of KL(softmax(λV) ‖ uniform) among what is left, in nats.
+/// Returns the sum over the first `places` of `order` of KL(softmax(λV) ‖ uniform) among the
+/// candidates not yet placed, in nats.
 fn divergence(candidates: &[Scored], order: &[usize], lambda: f32, places: usize) -> f32 {
     let mut sum = 0.0;
     for place in 0..places.min(order.len()) {
-        let left = &order[place..];
-        let count = left.len() as f64;
+        let remaining = &order[place..];
+        let count = remaining.len() as f64;
         if lambda == f32::INFINITY {
             sum += count.ln();
             continue;
         }
         let scaled = |i: &usize| f64::from(lambda) * f64::from(candidates[*i].value);
-        let highest = left.iter().map(scaled).fold(f64::NEG_INFINITY, f64::max);
-        let weights: Vec<f64> = left.iter().map(|i| (scaled(i) - highest).exp()).collect();
+        let highest = remaining.iter().map(scaled).fold(f64::NEG_INFINITY, f64::max);
+        let weights: Vec<f64> = remaining.iter().map(|i| (scaled(i) - highest).exp()).collect();
         let total: f64 = weights.iter().sum();
         let term = |w: &f64| if *w > 0.0 { w / total * (w / total * count).ln() } else { 0.0 };
         sum += weights.iter().map(term).sum::<f64>();
@@ -87,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn soft_selection_keeps_in_proportion_to_exp_lambda_v() {
+    fn soft_selection_keeps_candidates_in_proportion_to_exp_lambda_v() {
         let values = [0.0f32, 1.0, 2.0];
         let candidates = scored(&values);
         let (lambda, n) = (0.7f32, 100_000usize);
@@ -112,27 +114,27 @@ mod tests {
     }
 
     #[test]
-    fn a_choice_costs_more_the_stronger_it_is() {
+    fn divergence_grows_with_lambda() {
         let candidates = scored(&[0.3, -0.2, 1.0, 0.1]);
-        let cost = |lambda, keep| {
+        let mean_kl = |lambda, keep| {
             let kl = |chunk| select(&candidates, lambda, keep, 2, chunk).map_or(0.0, |s| s.kl_nats);
             (0..50).map(kl).sum::<f32>() / 50.0
         };
-        assert_eq!(cost(0.0, 2), 0.0);
-        assert!(cost(0.0, 1) < cost(0.5, 1) && cost(0.5, 1) < cost(3.0, 1));
-        // One place is certain in the end: log 4; then another of three.
-        assert!((cost(1000.0, 1) - 4f32.ln()).abs() < 1e-4);
-        assert!((cost(f32::INFINITY, 2) - 12f32.ln()).abs() < 1e-4);
+        assert_eq!(mean_kl(0.0, 2), 0.0);
+        assert!(mean_kl(0.0, 1) < mean_kl(0.5, 1) && mean_kl(0.5, 1) < mean_kl(3.0, 1));
+        // A certain choice of one of four costs log 4, the next one of three log 3.
+        assert!((mean_kl(1000.0, 1) - 4f32.ln()).abs() < 1e-4);
+        assert!((mean_kl(f32::INFINITY, 2) - 12f32.ln()).abs() < 1e-4);
     }
 
     #[test]
-    fn nothing_to_select_from() {
+    fn returns_none_without_candidates() {
         assert_eq!(select(&[], 1.0, 4, 1, 0), None);
     }
 
     proptest! {
         #[test]
-        fn hard_selection_is_the_top_w(
+        fn hard_selection_keeps_the_top_w(
             values in prop::collection::vec(-5f32..5.0, 1..40), keep in 1usize..20,
         ) {
             let candidates = scored(&values);
@@ -150,8 +152,8 @@ mod tests {
         }
 
         #[test]
-        fn a_strong_lambda_is_the_hard_rule(values in prop::collection::vec(-50i8..50, 2..16)) {
-            // Distinct values at least 1 apart and λ so large that noise cannot bridge the gap.
+        fn a_large_lambda_selects_like_infinity(values in prop::collection::vec(-50i8..50, 2..16)) {
+            // The values differ by at least 1, and λ is so large that noise cannot close the gap.
             let mut values: Vec<f32> = values.into_iter().map(f32::from).collect();
             values.sort_by(f32::total_cmp);
             values.dedup();

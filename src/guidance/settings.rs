@@ -1,7 +1,7 @@
-//! Every setting of a run: its meaning, default and limits, in one place.
+//! The settings of a run: meaning, default and limits.
 //!
-//! The window builds its sliders from [`limits`], the command line its flags, and
-//! [`Settings::validate`] is the only judge of what is allowed.
+//! [`limits`] defines the allowed ranges. The window builds its sliders from them, and
+//! [`Settings::validate`] checks them.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -10,13 +10,13 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The range of every setting.
+/// The allowed range of every setting.
 pub mod limits {
     use super::RangeInclusive;
 
     /// Token guidance strength β.
     pub const BETA: RangeInclusive<f32> = -3.0..=3.0;
-    /// Finite chunk guidance strengths λ; `f32::INFINITY` is allowed besides.
+    /// Finite chunk guidance strength λ; `f32::INFINITY` is also allowed.
     pub const LAMBDA: RangeInclusive<f32> = 0.0..=100.0;
     /// Beams kept, W.
     pub const BEAMS: RangeInclusive<usize> = 1..=16;
@@ -26,30 +26,30 @@ pub mod limits {
     pub const ROWS: RangeInclusive<usize> = 1..=64;
     /// Tokens per chunk, L.
     pub const CHUNK_TOKENS: RangeInclusive<usize> = 1..=128;
-    /// New tokens in a response.
+    /// Maximum number of tokens in a response.
     pub const MAX_TOKENS: RangeInclusive<usize> = 1..=2048;
     /// Sampling temperature; 0 is greedy.
     pub const TEMPERATURE: RangeInclusive<f32> = 0.0..=2.0;
     /// Nucleus mass; 1 is off.
     pub const TOP_P: RangeInclusive<f32> = 0.01..=1.0;
-    /// Columns side by side.
+    /// Columns shown side by side.
     pub const COLUMNS: RangeInclusive<usize> = 1..=4;
     /// Candidates kept by top-k; 0 is off.
     pub const TOP_K: RangeInclusive<usize> = 0..=1000;
 }
 
-/// Which estimate of the final reward ranks partial responses.
+/// The estimate of the final reward that ranks partial responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValueSource {
     /// The value model's prediction (explicit value function).
     #[default]
     Explicit,
-    /// The advantage log π_tuned − log π_untuned summed over the response (implicit value function).
+    /// The sum of log π_tuned − log π_untuned over the response (implicit value function).
     Implicit,
 }
 
-/// Everything a person can turn before a run. `Default` is the paper's sentiment setting.
+/// The decoding settings of a run. `Default` is the paper's sentiment setting.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
@@ -64,19 +64,19 @@ pub struct Settings {
     pub successors: usize,
     /// Tokens per chunk, L.
     pub chunk_tokens: usize,
-    /// Budget of new tokens per response.
+    /// Maximum number of tokens in a response.
     pub max_tokens: usize,
     /// Sampling temperature; 0 is greedy.
     pub temperature: f32,
-    /// Keep only the k likeliest tokens; 0 is off.
+    /// Keeps only the k likeliest tokens; 0 is off.
     pub top_k: usize,
-    /// Keep the likeliest tokens up to this mass; 1 is off.
+    /// Keeps the likeliest tokens up to this probability mass; 1 is off.
     pub top_p: f32,
-    /// Key of every random draw.
+    /// Seed of every random draw.
     pub seed: u64,
-    /// What ranks partial responses.
+    /// The values that rank partial responses.
     pub value_source: ValueSource,
-    /// Whether control tokens written out in a prompt, such as `<|im_end|>`, are recognised. Off,
+    /// Whether control tokens written in a prompt, such as `<|im_end|>`, are recognised. If false,
     /// they are read as text.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub special_tokens: bool,
@@ -101,15 +101,15 @@ impl Default for Settings {
     }
 }
 
-/// A setting outside its limits, in words a person can act on.
+/// A setting outside its limits.
 #[derive(Debug, Clone, PartialEq, Error)]
 #[error("{name} is {given}; choose {allowed}")]
 pub struct SettingError {
-    /// The setting's name as the window shows it.
+    /// Name of the setting, as shown in the window.
     pub name: &'static str,
-    /// What was given.
+    /// The rejected value.
     pub given: String,
-    /// What is allowed.
+    /// The allowed range.
     pub allowed: String,
 }
 
@@ -117,7 +117,7 @@ impl Settings {
     /// Checks every setting against [`limits`].
     ///
     /// # Errors
-    /// The first setting that is not finite or out of range.
+    /// Returns the first setting that is not finite or out of range.
     pub fn validate(&self) -> Result<(), SettingError> {
         check("token guidance β", self.beta, &limits::BETA)?;
         if self.lambda != f32::INFINITY {
@@ -142,7 +142,7 @@ fn check<T: PartialOrd + fmt::Display>(
     given: T,
     range: &RangeInclusive<T>,
 ) -> Result<(), SettingError> {
-    // A NaN is in no range, so it fails here too.
+    // A range does not contain NaN, so NaN is rejected too.
     if range.contains(&given) {
         return Ok(());
     }
@@ -159,21 +159,21 @@ fn check<T: PartialOrd + fmt::Display>(
 pub enum Arm {
     /// The base model alone.
     Base,
-    /// W·K whole responses of the base, the one with the highest value kept.
+    /// Best-of-N: W·K whole responses of the base, of which the one with the highest value is kept.
     BestOfN,
     /// Token guidance alone (emulated fine-tuning).
     Token,
     /// Chunk guidance alone.
     Chunk,
-    /// Integrated Value Guidance: both.
+    /// Integrated Value Guidance: token and chunk guidance.
     Ivg,
 }
 
 impl Arm {
-    /// Every arm, in the order tables show them.
+    /// Every arm, in the order of tables.
     pub const ALL: [Arm; 5] = [Arm::Base, Arm::BestOfN, Arm::Token, Arm::Chunk, Arm::Ivg];
 
-    /// The name used on the command line and in files.
+    /// Returns the name used on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {
             Arm::Base => "base",
@@ -184,8 +184,8 @@ impl Arm {
         }
     }
 
-    /// What this arm really decodes with when a person has chosen `chosen`: all arms are
-    /// settings of one implementation, so this is the only place where they differ.
+    /// Returns the settings that this arm decodes with if the user has chosen `chosen`. All arms
+    /// share one implementation and differ only in these settings.
     pub fn apply(self, chosen: &Settings) -> Settings {
         let mut s = chosen.clone();
         let uses_tokens = matches!(self, Arm::Token | Arm::Ivg);
@@ -206,72 +206,82 @@ impl Arm {
     }
 }
 
-/// A guide that an arm stands on and that there is not.
+/// A guide that an arm needs and the pack does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lack {
-    /// The pair that guides tokens.
+pub enum MissingGuide {
+    /// The tuned/untuned pair, for token guidance.
     TokenGuide,
-    /// The pair, whose implicit values were chosen to rank by.
+    /// The tuned/untuned pair, for ranking by implicit values.
     ImplicitValues,
-    /// The value model, whose explicit values were chosen to rank by.
+    /// The value model, for ranking by explicit values.
     ExplicitValues,
 }
 
 impl Arm {
-    /// What this arm wants at the settings a person chose and these models have not; none if it
-    /// can be decoded, and is more than the base under another name.
-    pub fn lacks(self, chosen: &Settings, has_pair: bool, has_value: bool) -> Option<Lack> {
+    /// Returns the guide that this arm needs for the settings `chosen` and the pack does not have.
+    /// Returns `None` if no guide is missing. [`Arm::Token`] needs a pair even at β = 0, because it
+    /// would otherwise equal [`Arm::Base`].
+    pub fn missing_guide(
+        self,
+        chosen: &Settings,
+        has_pair: bool,
+        has_value: bool,
+    ) -> Option<MissingGuide> {
         let s = self.apply(chosen);
         if !has_pair && (s.beta != 0.0 || self == Self::Token) {
-            return Some(Lack::TokenGuide);
+            return Some(MissingGuide::TokenGuide);
         }
-        let stands_on_values = match self {
+        let needs_values = match self {
             Self::Base | Self::Token => false,
             Self::BestOfN | Self::Chunk => true,
-            // With a single row the pair alone guides.
+            // With a single row only the pair guides.
             Self::Ivg => !has_pair || s.beams * s.successors > 1,
         };
         match s.value_source {
-            ValueSource::Explicit if stands_on_values && !has_value => Some(Lack::ExplicitValues),
-            ValueSource::Implicit if stands_on_values && !has_pair => Some(Lack::ImplicitValues),
+            ValueSource::Explicit if needs_values && !has_value => {
+                Some(MissingGuide::ExplicitValues)
+            }
+            ValueSource::Implicit if needs_values && !has_pair => {
+                Some(MissingGuide::ImplicitValues)
+            }
             _ => None,
         }
     }
 }
 
-/// One column of a comparison: an arm, and the settings it decodes with.
+/// One column of a comparison: an arm and its settings.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Column {
-    /// The arm.
+    /// The way of decoding.
     pub arm: Arm,
-    /// Settings that were pinned to this column; none follows those of the run.
+    /// Settings pinned to this column; `None` uses the settings of the run.
     #[serde(default)]
     pub pinned: Option<Settings>,
 }
 
 impl Column {
-    /// An arm at other settings than the run's.
+    /// Creates a column with pinned settings.
     pub fn pinned(arm: Arm, settings: Settings) -> Self {
         Self { arm, pinned: Some(settings) }
     }
 
-    /// What this column is given when the run has `chosen`, before the arm's own
-    /// [`Arm::apply`]. Seed, length and the reading of the prompt are the run's in every column, or the
-    /// texts could not be compared.
+    /// Returns the settings of this column in a run with the settings `chosen`, before
+    /// [`Arm::apply`]. Seed, length and recognition of control tokens are those of the run in every
+    /// column, so that the responses can be compared.
     pub fn chosen(&self, chosen: &Settings) -> Settings {
         match &self.pinned {
             None => chosen.clone(),
-            Some(own) => Settings {
+            Some(pinned) => Settings {
                 seed: chosen.seed,
                 max_tokens: chosen.max_tokens,
                 special_tokens: chosen.special_tokens,
-                ..own.clone()
+                ..pinned.clone()
             },
         }
     }
 
-    /// What this column really decodes with.
+    /// Returns the settings that this column decodes with in a run with the settings `chosen`.
     pub fn applied(&self, chosen: &Settings) -> Settings {
         self.arm.apply(&self.chosen(chosen))
     }
@@ -299,7 +309,7 @@ impl FromStr for Arm {
     }
 }
 
-/// JSON knows no infinity: written as the word `"inf"`.
+/// Writes infinity as the string `"inf"`, because JSON has no infinity.
 pub(crate) mod infinite {
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
 
@@ -328,28 +338,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_arm_lacks_the_guide_that_it_stands_on() {
+    fn an_arm_reports_the_guide_that_is_missing() {
         let explicit = Settings::default();
         let implicit =
             Settings { value_source: ValueSource::Implicit, beta: 0.0, ..explicit.clone() };
         let one_row = Settings { beams: 1, successors: 1, ..explicit.clone() };
-        let (token, values) = (Some(Lack::TokenGuide), Some(Lack::ExplicitValues));
-        let none = |arm: Arm, s: &Settings| arm.lacks(s, false, false);
+        let (token, values) = (Some(MissingGuide::TokenGuide), Some(MissingGuide::ExplicitValues));
+        let none = |arm: Arm, s: &Settings| arm.missing_guide(s, false, false);
         assert_eq!(Arm::ALL.map(|a| none(a, &explicit)), [None, values, token, values, token]);
-        let value_alone = |arm: Arm, s: &Settings| arm.lacks(s, false, true);
+        let value_alone = |arm: Arm, s: &Settings| arm.missing_guide(s, false, true);
         assert_eq!(Arm::ALL.map(|a| value_alone(a, &explicit)), [None, None, token, None, token]);
-        let ranks = Some(Lack::ImplicitValues);
+        let ranks = Some(MissingGuide::ImplicitValues);
         assert_eq!(
             Arm::ALL.map(|a| value_alone(a, &implicit)),
             [None, ranks, token, ranks, ranks],
-            "β 0 makes no token guidance of it"
+            "with β 0 only the token arm needs a token guide"
         );
-        let pair_alone = |arm: Arm, s: &Settings| arm.lacks(s, true, false);
+        let pair_alone = |arm: Arm, s: &Settings| arm.missing_guide(s, true, false);
         assert_eq!(
             Arm::ALL.map(|a| pair_alone(a, &explicit)),
             [None, values, None, values, values]
         );
         assert_eq!(Arm::ALL.map(|a| pair_alone(a, &implicit)), [None; 5]);
-        assert_eq!(Arm::Ivg.lacks(&one_row, true, false), None, "the pair alone guides");
+        assert_eq!(Arm::Ivg.missing_guide(&one_row, true, false), None, "only the pair guides");
     }
 }

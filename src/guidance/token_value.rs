@@ -1,27 +1,27 @@
-//! Token guidance: the implicit value function of a tuned/untuned pair added to the base's
-//! logits (Liu et al. 2024, eq. 8; emulated fine-tuning, Mitchell et al. 2023).
+//! Token guidance: adds the implicit value of a tuned/untuned pair to the base's logits
+//! (Liu et al. 2024, eq. 8; emulated fine-tuning, Mitchell et al. 2023).
 
 use std::sync::Arc;
 
-use super::numeric::{kl_nats, log_sum_exp, top};
 use super::sampling::sample;
 use super::settings::Settings;
+use crate::numeric::{kl_nats, log_sum_exp, top};
 
-/// The logits of the three models for the same next token, each of length V.
+/// Logits of the base and the pair for the same next token. Each slice has length V.
 #[derive(Debug, Clone, Copy)]
 pub struct RowLogits<'a> {
     /// z_base.
     pub base: &'a [f32],
-    /// (z_untuned, z_tuned); none for a pack without a pair.
+    /// (z_untuned, z_tuned); `None` if the pack has no pair.
     pub pair: Option<(&'a [f32], &'a [f32])>,
 }
 
-/// Likeliest tokens reported, before guidance and after it each.
+/// Number of likeliest tokens reported, before guidance and after guidance each.
 pub const ALTERNATIVES: usize = 10;
 
-/// A token that might have been drawn.
+/// A likely token at one position of the response.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Likely {
+pub struct LikelyToken {
     /// Vocabulary id.
     pub id: u32,
     /// log π_base.
@@ -30,7 +30,7 @@ pub struct Likely {
     pub logp_guided: f32,
 }
 
-/// A drawn token and what there is to say of it. Natural logarithms of the models' own
+/// A drawn token and its statistics. Log-probabilities are natural logarithms of the models' own
 /// distributions, before temperature and truncation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Drawn {
@@ -40,44 +40,44 @@ pub struct Drawn {
     pub logp_base: f32,
     /// log π_guided(y).
     pub logp_guided: f32,
-    /// (log π_untuned(y), log π_tuned(y)); none for a pack without a pair.
+    /// (log π_untuned(y), log π_tuned(y)); `None` if the pack has no pair.
     pub logp_pair: Option<(f32, f32)>,
-    /// KL(π_guided ‖ π_base), nats.
+    /// KL(π_guided ‖ π_base), in nats.
     pub kl_nats: f32,
-    /// The [`ALTERNATIVES`] likeliest tokens after guidance, and those before it that are not
-    /// among them. Shared: a beam that branches copies what it has drawn.
-    pub likely: Arc<[Likely]>,
+    /// The [`ALTERNATIVES`] likeliest tokens after guidance, then those of the likeliest before
+    /// guidance that are not among them. In an `Arc`, because a branching beam copies its tokens.
+    pub likely: Arc<[LikelyToken]>,
 }
 
 impl Drawn {
-    /// log π_tuned(y) − log π_untuned(y).
+    /// Returns log π_tuned(y) − log π_untuned(y), or `None` if the pack has no pair.
     pub fn advantage(&self) -> Option<f32> {
         self.logp_pair.map(|(untuned, tuned)| tuned - untuned)
     }
 }
 
-/// `z_base + β (z_tuned − z_untuned)`, written into `out`.
+/// Writes `z_base + β (z_tuned − z_untuned)` into `out`.
 fn guided_logits(row: RowLogits<'_>, beta: f32, out: &mut Vec<f32>) {
     out.clear();
     match row.pair {
         Some((untuned, tuned)) if beta != 0.0 => {
-            let steered = row.base.iter().zip(untuned).zip(tuned);
-            out.extend(steered.map(|((b, u), t)| b + beta * (t - u)));
+            let logits = row.base.iter().zip(untuned).zip(tuned);
+            out.extend(logits.map(|((b, u), t)| b + beta * (t - u)));
         }
-        // At β = 0 the guided row is the base row to the last bit.
+        // At β = 0 the guided logits equal the base logits bit for bit.
         _ => out.extend_from_slice(row.base),
     }
 }
 
-/// Guides, draws at `u` in [0, 1), and reports.
+/// Applies token guidance, draws a token at `u` in [0, 1), and returns it with its statistics.
 pub fn draw(row: RowLogits<'_>, settings: &Settings, u: f64) -> Drawn {
     let mut guided = Vec::with_capacity(row.base.len());
     guided_logits(row, settings.beta, &mut guided);
     let id = sample(&guided, settings, u);
     let base_lse = log_sum_exp(row.base);
     let logp_base = row.base[id] - base_lse;
-    let is_steered = settings.beta != 0.0 && row.pair.is_some();
-    let (guided_lse, kl_nats) = if is_steered {
+    let is_guided = settings.beta != 0.0 && row.pair.is_some();
+    let (guided_lse, kl_nats) = if is_guided {
         let lse = log_sum_exp(&guided);
         (lse, kl_nats(&guided, lse, row.base, base_lse))
     } else {
@@ -87,12 +87,12 @@ pub fn draw(row: RowLogits<'_>, settings: &Settings, u: f64) -> Drawn {
         (untuned[id] - log_sum_exp(untuned), tuned[id] - log_sum_exp(tuned))
     });
     let mut likely = top(&guided, ALTERNATIVES);
-    if is_steered {
+    if is_guided {
         let before = top(row.base, ALTERNATIVES).into_iter();
         let others: Vec<usize> = before.filter(|id| !likely.contains(id)).collect();
         likely.extend(others);
     }
-    let likely = likely.into_iter().map(|id| Likely {
+    let likely = likely.into_iter().map(|id| LikelyToken {
         id: id as u32,
         logp_base: row.base[id] - base_lse,
         logp_guided: guided[id] - guided_lse,
@@ -121,7 +121,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn beta_zero_is_the_base((base, untuned, tuned) in rows(), u in 0f64..1.0) {
+        fn beta_zero_equals_the_base((base, untuned, tuned) in rows(), u in 0f64..1.0) {
             let settings = Settings { beta: 0.0, ..Settings::default() };
             let with = RowLogits { base: &base, pair: Some((&untuned, &tuned)) };
             let without = RowLogits { base: &base, pair: None };
@@ -133,12 +133,12 @@ mod tests {
         }
 
         #[test]
-        fn beta_one_on_the_untuned_is_the_tuned((_, untuned, tuned) in rows(), u in 0f64..1.0) {
-            let steer = Settings { beta: 1.0, ..Settings::default() };
+        fn beta_one_on_untuned_equals_tuned((_, untuned, tuned) in rows(), u in 0f64..1.0) {
+            let guided = Settings { beta: 1.0, ..Settings::default() };
             let plain = Settings { beta: 0.0, ..Settings::default() };
-            let a = draw(RowLogits { base: &untuned, pair: Some((&untuned, &tuned)) }, &steer, u);
+            let a = draw(RowLogits { base: &untuned, pair: Some((&untuned, &tuned)) }, &guided, u);
             let b = draw(RowLogits { base: &tuned, pair: None }, &plain, u);
-            // A draw within rounding of a boundary may fall on either side of it.
+            // Rounding may move a draw near a boundary to either side.
             prop_assume!(a.id == b.id);
             prop_assert!((a.logp_guided - b.logp_base).abs() < 1e-4);
             let advantage = a.advantage().unwrap_or(f32::NAN);
@@ -146,21 +146,21 @@ mod tests {
         }
 
         #[test]
-        fn the_likeliest_before_and_after_are_all_named((base, untuned, tuned) in rows()) {
+        fn reports_the_likeliest_tokens_before_and_after_guidance((base, untuned, tuned) in rows()) {
             let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)) };
             let drawn = draw(row, &Settings { beta: 1.5, ..Settings::default() }, 0.5);
-            let named: Vec<usize> = drawn.likely.iter().map(|l| l.id as usize).collect();
-            let mut different = named.clone();
-            different.sort_unstable();
-            different.dedup();
-            prop_assert_eq!(different.len(), named.len());
-            prop_assert!(top(&base, ALTERNATIVES).iter().all(|id| named.contains(id)));
-            let after = named.len().min(ALTERNATIVES);
+            let reported: Vec<usize> = drawn.likely.iter().map(|l| l.id as usize).collect();
+            let mut unique = reported.clone();
+            unique.sort_unstable();
+            unique.dedup();
+            prop_assert_eq!(unique.len(), reported.len());
+            prop_assert!(top(&base, ALTERNATIVES).iter().all(|id| reported.contains(id)));
+            let after = reported.len().min(ALTERNATIVES);
             prop_assert!(drawn.likely[..after].is_sorted_by(|a, b| a.logp_guided >= b.logp_guided));
             let mass: f32 = drawn.likely.iter().map(|l| l.logp_guided.exp()).sum();
             prop_assert!(mass <= 1.0 + 1e-4);
-            let itself = drawn.likely.iter().find(|l| l.id == drawn.id);
-            prop_assert!(itself.is_none_or(|l| l.logp_base == drawn.logp_base));
+            let same = drawn.likely.iter().find(|l| l.id == drawn.id);
+            prop_assert!(same.is_none_or(|l| l.logp_base == drawn.logp_base));
         }
 
         #[test]

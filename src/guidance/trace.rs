@@ -1,18 +1,18 @@
-//! What a run reports. The window draws it, the command line prints it, files hold it,
-//! tests assert on it: a number has one source.
+//! The record of a run. The window, the command line, the saved files and the tests all read their
+//! numbers from it.
 
 use serde::{Deserialize, Serialize};
 
 use super::settings::{Arm, Settings};
 use crate::local_time::LocalTime;
 
-/// Version of the file format, raised when a key changes its meaning.
+/// Version of the file format. It increases when the meaning of a key changes.
 pub const TRACE_VERSION: u32 = 1;
 
 /// A finished or stopped run of one prompt through one or more arms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
-    /// [`TRACE_VERSION`] of the writer.
+    /// [`TRACE_VERSION`] of the program that wrote it.
     pub version: u32,
     /// Version of the program that wrote it.
     pub program: String,
@@ -22,64 +22,66 @@ pub struct Trace {
     pub seed: u64,
     /// The prompt as typed.
     pub prompt: String,
-    /// The time that chat templates were told; none where no template asks for it.
+    /// Time passed to the chat templates; `None` if no template uses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_time: Option<LocalTime>,
-    /// The settings as chosen; each arm holds what it really used.
+    /// The settings chosen for the run. The settings that each arm decoded with are in `arms`.
     pub settings: Settings,
-    /// One report per arm, in the order asked for.
+    /// One trace per arm, in the order of the request.
     pub arms: Vec<ArmTrace>,
 }
 
-/// What one arm produced.
+/// The result of one arm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArmTrace {
-    /// Which arm.
+    /// The arm.
     pub name: Arm,
-    /// What it decoded with.
+    /// The settings that the arm decoded with.
     pub settings: Settings,
     /// The response, without the prompt.
     pub text: String,
-    /// V(x, y) of `text` under `settings.value_source`; none if the pack cannot give one.
+    /// V(x, y) of `text` under `settings.value_source`; `None` if the pack has no model for it.
     pub value: Option<f32>,
-    /// Gold reward of prompt and text, log p(positive) − log p(negative); none without a judge.
+    /// Gold reward of prompt and text, log p(positive) − log p(negative); `None` without a judge.
     #[serde(default)]
     pub gold_reward: Option<f32>,
     /// The tokens of `text`.
     pub tokens: Vec<TokenTrace>,
-    /// One entry per chunk, in time order.
+    /// One entry per chunk, in the order they were decoded.
     pub chunks: Vec<ChunkTrace>,
-    /// Tokens drawn over all rows, kept or not.
+    /// Tokens drawn over all rows, including rows that were dropped.
     pub sampled_tokens: usize,
-    /// Batched forward passes of all models together, reading the prompt included (arms of one
-    /// run share that reading; each counts it, as it would alone).
+    /// Batched forward passes of all models, including prefill. Arms of one run share the prefill;
+    /// each arm counts it.
     pub forward_passes: usize,
-    /// Time spent in this arm, in milliseconds, reading the prompt included.
+    /// Time spent in this arm, including prefill, in milliseconds.
     pub elapsed_ms: f64,
-    /// Why it ended.
+    /// Why decoding ended.
     pub stop_reason: StopReason,
 }
 
 impl ArmTrace {
-    /// KL(guided ‖ base) summed over the tokens of the response, in nats.
+    /// Returns KL(guided ‖ base) summed over the tokens of the response, in nats.
     pub fn kl_nats(&self) -> f32 {
         self.tokens.iter().map(|t| t.kl_nats).sum()
     }
 
-    /// The most that choosing between candidates can add to the divergence of the tokens, in nats.
+    /// Returns an upper bound on the divergence that chunk selection adds to that of the tokens,
+    /// in nats.
     ///
-    /// A response can come about in W·K^T ways, one for each line of descent over T chunks, so
-    /// the search gives it at most W·K^T times the probability that plain decoding would: the
-    /// divergence is at most log W + T log K. Where the best of K alone survives it is at most
-    /// T (log K − (K − 1)/K) (Beirami et al., arXiv 2401.01879, for one chunk; Mudgal et al.,
-    /// arXiv 2310.17022, for many).
+    /// Over T chunks there are W·K^T lines of descent, and a response can arise from any of them.
+    /// The search therefore assigns it at most W·K^T times the probability of plain decoding, and
+    /// the divergence is at most log W + T log K. If only the best of K survives (W = 1, λ = ∞),
+    /// the bound is T (log K − (K − 1)/K) (Beirami et al., arXiv 2401.01879, for one chunk; Mudgal
+    /// et al., arXiv 2310.17022, for many).
     ///
-    /// A finite λ costs less: the response is a function of the candidates and of the choices
-    /// among them, so its divergence is at most that of the choices from random ones (the data
-    /// processing inequality), which is the mean over runs of the sum of `selection_kl_nats`. A
-    /// single run gives one draw of that sum, cut off at the bound above: an estimate, and one that
-    /// errs low on average where some runs are cut off and others are not. Random choices leave
-    /// the tokens' distribution as it is while no response ends before the others.
+    /// For a finite λ the bound is lower. The response is a function of the candidates and of the
+    /// choices among them. By the data processing inequality its divergence is at most that of
+    /// these choices from random choices, which is the mean over runs of the sum of
+    /// `selection_kl_nats`. A single run yields one sample of that sum, capped at the bound above.
+    /// The result is an estimate; it is biased low if the cap applies in some runs only. Random
+    /// choices do not change the distribution of the tokens while no response ends before the
+    /// others.
     pub fn kl_selection_bound_nats(&self) -> f32 {
         let (beams, successors) = (self.settings.beams as f32, self.settings.successors as f32);
         let chunks = self.chunks.len() as f32;
@@ -95,7 +97,7 @@ impl ArmTrace {
         }
     }
 
-    /// Perplexity of the response under the base; none for an empty response.
+    /// Returns the perplexity of the response under the base, or `None` for an empty response.
     pub fn base_perplexity(&self) -> Option<f32> {
         if self.tokens.is_empty() {
             return None;
@@ -104,51 +106,51 @@ impl ArmTrace {
         Some((-sum / self.tokens.len() as f32).exp())
     }
 
-    /// Tokens drawn per second of this arm's own time, over all rows.
+    /// Returns the tokens drawn per second of `elapsed_ms`, over all rows.
     pub fn tokens_per_second(&self) -> f64 {
         if self.elapsed_ms > 0.0 { self.sampled_tokens as f64 * 1e3 / self.elapsed_ms } else { 0.0 }
     }
 }
 
 /// One token of a response. Log-probabilities are natural logarithms of the models' own
-/// distributions: before temperature, top-k and top-p.
+/// distributions, before temperature, top-k and top-p.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TokenTrace {
     /// Vocabulary id.
     pub id: u32,
-    /// The text this token added: whole characters only, so it may be empty for a token that
-    /// ends inside a character (the token that completes it carries it).
+    /// The text that this token added, in whole characters. It may be empty if the token ends
+    /// inside a character; the character then belongs to the token that completes it.
     pub text: String,
-    /// Byte range of this token's own bytes in the response's text.
+    /// Start of this token's bytes in the response text.
     pub start: usize,
-    /// End of that range.
+    /// End of this token's bytes in the response text (exclusive).
     pub end: usize,
     /// log π_base(y).
     pub logp_base: f32,
     /// log π_guided(y).
     pub logp_guided: f32,
-    /// log π_untuned(y); none without a tuned/untuned pair.
+    /// log π_untuned(y); `None` without a tuned/untuned pair.
     #[serde(default)]
     pub logp_untuned: Option<f32>,
-    /// log π_tuned(y); none without a tuned/untuned pair.
+    /// log π_tuned(y); `None` without a tuned/untuned pair.
     #[serde(default)]
     pub logp_tuned: Option<f32>,
-    /// log π_tuned(y) − log π_untuned(y); none without a tuned/untuned pair.
+    /// log π_tuned(y) − log π_untuned(y); `None` without a tuned/untuned pair.
     pub advantage: Option<f32>,
-    /// KL(π_guided ‖ π_base) at this place, in nats.
+    /// KL(π_guided ‖ π_base) at this position, in nats.
     pub kl_nats: f32,
-    /// The ten likeliest tokens at this place after guidance, likeliest first, then those of the
-    /// ten before guidance that are not among them.
+    /// The ten likeliest tokens at this position after guidance, likeliest first, then those of the
+    /// ten likeliest before guidance that are not among them.
     #[serde(default)]
     pub alternatives: Vec<Alternative>,
 }
 
-/// A token that might have stood in another's place.
+/// A likely token at the position of a drawn one.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Alternative {
     /// Vocabulary id.
     pub id: u32,
-    /// Its text; what is no whole character is replaced.
+    /// Its text, or the name of a special token. Invalid bytes are replaced by U+FFFD.
     pub text: String,
     /// log π_base.
     pub logp_base: f32,
@@ -156,17 +158,18 @@ pub struct Alternative {
     pub logp_guided: f32,
 }
 
-/// One round of the search: every candidate that was compared.
+/// One chunk of the search, with every candidate that was compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChunkTrace {
     /// Response length of the longest candidate at the end of this chunk, in tokens.
     pub end_token: usize,
     /// All candidates, in row order.
     pub candidates: Vec<Candidate>,
-    /// Index of the survivor that the selection ranks first: the answer, should the search end
-    /// here. With a finite λ its noise counts, so it need not have the highest value.
+    /// Index of the survivor that the selection ranks first. It is the response if the search ends
+    /// here. With a finite λ the ranking includes noise, so another candidate may have a higher
+    /// value.
     pub leader: usize,
-    /// How far the choice was from a random one, in nats; none in files of older versions.
+    /// Divergence of the choice from a random one, in nats; `None` in files of older versions.
     #[serde(default)]
     pub selection_kl_nats: Option<f32>,
 }
@@ -174,28 +177,28 @@ pub struct ChunkTrace {
 /// One partial response at the end of a chunk.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Candidate {
-    /// The text this chunk added (the whole beam: follow `parent`).
+    /// The text that this chunk added. Follow `parent` for the text before it.
     pub text: String,
-    /// Index of the candidate of the previous chunk that this one continues; none in the first.
+    /// Index of the parent candidate in the previous chunk; `None` in the first chunk.
     pub parent: Option<usize>,
-    /// V(x, y≤t); none if the pack cannot give one.
+    /// V(x, y≤t); `None` if the pack has no model for it.
     pub value: Option<f32>,
-    /// Whether it was kept.
+    /// Whether the selection kept it.
     pub survived: bool,
-    /// Whether it has ended (end of text).
+    /// Whether the response has ended.
     pub ended: bool,
     /// Response tokens so far.
     pub tokens: usize,
 }
 
 impl ChunkTrace {
-    /// The candidate a reader would be answered with, had the search ended here.
+    /// Returns the candidate at index `leader`.
     pub fn leader(&self) -> Option<&Candidate> {
         self.candidates.get(self.leader)
     }
 }
 
-/// Why an arm ended.
+/// Why the decoding of an arm ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StopReason {
@@ -205,12 +208,12 @@ pub enum StopReason {
     MaxTokens,
     /// A model's context is full.
     ContextFull,
-    /// A person stopped it.
+    /// The user stopped the run.
     Stopped,
 }
 
 impl StopReason {
-    /// For the status line.
+    /// Returns the text for the status line.
     pub fn label(self) -> &'static str {
         match self {
             StopReason::EndOfText => "end of text",

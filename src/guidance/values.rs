@@ -1,24 +1,42 @@
-//! The value model's reading of the rows: only what is new of each, in the tokens of its own
-//! vocabulary.
+//! Feeds the value model with the rows of the search. It reads only the new tokens of each row, in
+//! its own vocabulary.
 
 use candle_core::{IndexOp, Tensor};
 
-use super::{GuidanceError, ValueGuide, ValuePrompt};
-use crate::lm::{Cache, ValueModel};
+use super::error::GuidanceError;
+use crate::lm::{Cache, PromptText, Tokenizer, ValueModel};
 
-/// What the value model has read, row by row.
+/// The explicit value function.
+pub struct ValueGuide {
+    /// The value model: trunk and head.
+    pub model: ValueModel,
+    /// The tokenizer of the value model, if its vocabulary differs from the base's. The response
+    /// is then passed to it as text.
+    pub tokenizer: Option<Tokenizer>,
+}
+
+/// The prompt as the value model reads it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ValuePrompt {
+    /// Tokens of the shared vocabulary.
+    Tokens(Vec<u32>),
+    /// Text, for a value model with a separate tokenizer.
+    Text(PromptText),
+}
+
+/// The tokens that the value model has read, row by row.
 pub(super) struct ValueRows {
     cache: Cache,
-    /// Per row the tokens that `cache` holds.
+    /// Tokens of each row in `cache`.
     read: Vec<Vec<u32>>,
 }
 
 impl ValueRows {
-    /// Reads the prompt: one row, and the value of the prompt alone.
+    /// Reads the prompt. Returns a single row and the value of the prompt alone.
     pub fn prefill(guide: &ValueGuide, prompt: &ValuePrompt) -> Result<(Self, f32), GuidanceError> {
         let tokens = prompt_tokens(guide, prompt)?;
-        // What all rows share cannot be cut back: the last tokens are read once more where the
-        // head or another tokenizer asks for it.
+        // The shared prompt cannot be truncated. Prompt tokens that the head or a separate
+        // tokenizer may need to read again are therefore part of the row.
         let needed = guide.model.tokens_needed();
         let shared = match prompt {
             ValuePrompt::Tokens(_) => tokens.len() + 1 - needed.min(tokens.len()),
@@ -33,27 +51,27 @@ impl ValueRows {
             let more = trunk.forward(&mut cache, &[rest])?.squeeze(0)?;
             hidden = Tensor::cat(&[hidden, more], 0)?;
         }
-        // A head that needs two tokens has no opinion of one.
+        // A head that needs two tokens has no value for a prompt of one.
         let has_value = tokens.len() >= needed;
         let value = if has_value { guide.model.value(&hidden, &tokens)? } else { 0.0 };
         Ok((Self { cache, read: vec![tokens] }, value))
     }
 
-    /// These rows in this order, repeats allowed; what they hold stays shared.
+    /// Returns the given rows in the given order. Rows may repeat; cached states stay shared.
     pub fn fork(&self, rows: &[usize]) -> Result<Self, GuidanceError> {
         let cache = self.cache.fork(rows)?;
         let read = rows.iter().filter_map(|&row| self.read.get(row)).cloned().collect();
         Ok(Self { cache, read })
     }
 
-    /// A copy that grows on its own.
+    /// Returns an independent copy.
     pub fn copy(&self) -> Result<Self, GuidanceError> {
         self.fork(&(0..self.read.len()).collect::<Vec<_>>())
     }
 
-    /// Reads what each row's response has grown by and values it. `new` are the tokens that came
-    /// since the last call, `responses` the whole responses as text; which of the two is used
-    /// depends on whose tokenizer the value model reads.
+    /// Reads the new part of each response and returns the value of each row. `new` holds the
+    /// tokens added since the last call, `responses` the whole responses as text. `responses` is
+    /// used if the value model has a separate tokenizer, `new` otherwise.
     pub fn values(
         &mut self,
         guide: &ValueGuide,
@@ -68,12 +86,12 @@ impl ValueRows {
                 .collect::<Result<Vec<Vec<u32>>, GuidanceError>>()?,
             _ => self.read.iter().zip(new).map(|(read, new)| [&read[..], new].concat()).collect(),
         };
-        self.read_on(&guide.model, whole)
+        self.extend_to(&guide.model, whole)
     }
 
-    /// Makes every row hold `whole[r]`, reusing the longest beginning that it holds already, and
-    /// values it.
-    fn read_on(
+    /// Extends every row `r` to `whole[r]` and returns the values. Reuses the longest prefix of
+    /// each row that is already cached.
+    fn extend_to(
         &mut self,
         model: &ValueModel,
         whole: Vec<Vec<u32>>,
@@ -99,7 +117,7 @@ impl ValueRows {
     }
 }
 
-/// The prompt in the value model's own tokens.
+/// Returns the prompt in the tokens of the value model.
 pub(super) fn prompt_tokens(
     guide: &ValueGuide,
     prompt: &ValuePrompt,
@@ -107,7 +125,7 @@ pub(super) fn prompt_tokens(
     match (prompt, &guide.tokenizer) {
         (ValuePrompt::Tokens(tokens), _) => Ok(tokens.clone()),
         (ValuePrompt::Text(text), Some(tokenizer)) => Ok(tokenizer.encode_prompt(text)?),
-        // `Pack::prompts` gives text only where there is a tokenizer for it.
+        // `Pack::prompts` returns text only if the value model has a tokenizer.
         (ValuePrompt::Text(_), None) => Err(GuidanceError::EmptyPrompt),
     }
 }

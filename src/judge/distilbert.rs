@@ -1,12 +1,13 @@
-//! A DistilBERT classifier of two labels (Sanh et al. 2019, arXiv 1910.01108), such as the paper's
-//! judge `lvwerra/distilbert-imdb`. The encoder is candle's; the head, as `transformers` has it:
+//! A DistilBERT classifier with two labels (Sanh et al. 2019, arXiv 1910.01108), such as the
+//! paper's judge `lvwerra/distilbert-imdb`. The encoder is candle's. The head follows
+//! `transformers`:
 //!
 //! ```text
 //! logits = W₂ relu(W₁ h_[CLS] + b₁) + b₂,   gold reward = logit(positive) − logit(negative)
 //! ```
 //!
-//! candle's encoder bends with the tanh form of GELU where the published one has the exact form;
-//! `tests/judge.rs` allows the log-odds to differ by 0.02 for it.
+//! candle's encoder uses the tanh approximation of GELU, the published model the exact form. The
+//! golden test (`tests/lab/judge.rs`) therefore allows a difference of 0.02 in the log-odds.
 
 use std::fmt;
 use std::path::Path;
@@ -22,10 +23,10 @@ use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
 
-use super::JudgeError;
+use super::error::JudgeError;
 use crate::lm::{LmError, MAX_JSON_BYTES, Weights, encode, read_text, read_tokenizer};
 
-/// The judge. Copies share the weights.
+/// The judge. Clones share the weights.
 #[derive(Clone)]
 pub(super) struct DistilBert(Arc<Inner>);
 
@@ -36,7 +37,7 @@ struct Inner {
     first: Linear,
     /// `[2, hidden]`
     second: Linear,
-    /// The row of `second` that praises.
+    /// Index of the positive label, a row of `second`.
     positive: usize,
     context_tokens: usize,
 }
@@ -48,10 +49,11 @@ impl fmt::Debug for DistilBert {
 }
 
 impl DistilBert {
-    /// Reads weights and tokenizer of `folder`, whose `config.json` says `json`.
+    /// Loads weights and tokenizer from `folder`. `json` is the content of its `config.json`.
     ///
     /// # Errors
-    /// A field or file that is missing, labels that are not two, weights of another shape.
+    /// Fails if a field or file is missing, the number of labels is not two, or the weights have
+    /// another shape.
     pub fn load(folder: &Path, json: &Value) -> Result<Self, JudgeError> {
         let invalid = |file: &str, reason| JudgeError::Invalid { file: folder.join(file), reason };
         let config: Config = serde_json::from_value(json.clone())
@@ -69,11 +71,11 @@ impl DistilBert {
         }
         let context = json.get("max_position_embeddings").and_then(Value::as_u64).unwrap_or(0);
         if context < 3 {
-            let reason = "field 'max_position_embeddings' leaves no room for a text";
+            let reason = "field 'max_position_embeddings' must be at least 3";
             return Err(invalid("config.json", reason.to_owned()));
         }
         let mut tokenizer = tokenizer(folder)?;
-        // Whole texts, one at a time: what a file says of padding and cutting is for training.
+        // Padding and truncation settings in the file are for training batches.
         tokenizer.with_padding(None);
         tokenizer.with_truncation(None).map_err(|e| invalid("tokenizer.json", e.to_string()))?;
         let weights = Weights::load(folder, &Device::Cpu)?;
@@ -83,12 +85,15 @@ impl DistilBert {
         };
         let (first, second) = (linear("pre_classifier", config.dim)?, linear("classifier", 2)?);
         let tensors =
-            VarBuilder::from_tensors(weights.under("distilbert.")?, DType::F32, &Device::Cpu);
+            VarBuilder::from_tensors(weights.with_prefix("distilbert.")?, DType::F32, &Device::Cpu);
         let encoder = DistilBertModel::load(tensors.pp("distilbert"), &config).map_err(|e| {
-            // A backtrace may follow.
-            let text = e.to_string();
-            let words = text.lines().next().unwrap_or_default();
-            invalid("config.json", format!("the weights are of another model: {words}"))
+            // The message may contain a backtrace after the first line.
+            let message = e.to_string();
+            let first_line = message.lines().next().unwrap_or_default();
+            invalid(
+                "config.json",
+                format!("the weights do not match this configuration: {first_line}"),
+            )
         })?;
         let inner = Inner {
             tokenizer,
@@ -101,21 +106,20 @@ impl DistilBert {
         Ok(Self(Arc::new(inner)))
     }
 
-    /// log p(positive) − log p(negative) of a text, of which the beginning is read as far as the
-    /// context goes.
+    /// Returns log p(positive) − log p(negative) of `text`. Text beyond the context is not read.
     ///
     /// # Errors
-    /// What the tokenizer and the tensor library report.
+    /// Fails if the tokenizer or the tensor library fails.
     pub fn log_odds(&self, text: &str) -> Result<f32, JudgeError> {
         let judge = &self.0;
         let failed = |e: String| LmError::Call(format!("the judge's tokenizer: {e}"));
         let encoded = encode(&judge.tokenizer, text, true).map_err(failed)?;
         let mut ids = encoded.get_ids().to_vec();
         if ids.len() > judge.context_tokens {
-            // The last one closes the text.
-            let last = ids.last().copied();
+            // Keeps the last token, the separator.
+            let separator = ids.last().copied();
             ids.truncate(judge.context_tokens - 1);
-            ids.extend(last);
+            ids.extend(separator);
         }
         let logits = judge.logits(ids).map_err(LmError::from)?;
         Ok(logits[judge.positive] - logits[1 - judge.positive])
@@ -126,38 +130,38 @@ impl Inner {
     fn logits(&self, ids: Vec<u32>) -> candle_core::Result<[f32; 2]> {
         let count = ids.len();
         let ids = Tensor::from_vec(ids, (1, count), &Device::Cpu)?;
-        // Nothing is hidden.
-        let hidden = ids.zeros_like()?.to_dtype(DType::U8)?.reshape((1, 1, 1, count))?;
-        let states = self.encoder.forward(&ids, &hidden)?;
-        let inside = self.first.forward(&states.i((.., 0))?)?.relu()?;
-        let logits: Vec<f32> = self.second.forward(&inside)?.i(0)?.to_vec1()?;
+        // A mask of zeros attends to every token.
+        let mask = ids.zeros_like()?.to_dtype(DType::U8)?.reshape((1, 1, 1, count))?;
+        let states = self.encoder.forward(&ids, &mask)?;
+        let pooled = self.first.forward(&states.i((.., 0))?)?.relu()?;
+        let logits: Vec<f32> = self.second.forward(&pooled)?.i(0)?.to_vec1()?;
         Ok([logits[0], logits[1]])
     }
 }
 
-/// `tokenizer.json`, or the `vocab.txt` of older models: lower-case WordPiece, as BERT has it.
+/// Loads `tokenizer.json`, or `vocab.txt` of older models as BERT's lower-case WordPiece.
 fn tokenizer(folder: &Path) -> Result<Tokenizer, JudgeError> {
     let invalid = |file: &str, e: tokenizers::Error| JudgeError::Invalid {
         file: folder.join(file),
         reason: e.to_string(),
     };
-    let words = folder.join("vocab.txt");
-    if folder.join("tokenizer.json").is_file() || !words.is_file() {
+    let vocab = folder.join("vocab.txt");
+    if folder.join("tokenizer.json").is_file() || !vocab.is_file() {
         let file = "tokenizer.json";
         let text = read_text(&folder.join(file), MAX_JSON_BYTES)?;
         let json = serde_json::from_str(&text).map_err(|e| invalid(file, e.into()))?;
         let tokenizer = read_tokenizer(&json, text.as_bytes());
         let tokenizer = tokenizer.map_err(|e| invalid(file, e.into()));
         return tokenizer.map(|(mut tokenizer, _)| {
-            // A text that spells out a separator is still one text.
+            // Control tokens written in the text are read as text.
             tokenizer.set_encode_special_tokens(true);
             tokenizer
         });
     }
-    let made = WordPiece::from_file(&words.to_string_lossy()).build();
-    let mut tokenizer = Tokenizer::new(made.map_err(|e| invalid("vocab.txt", e))?);
+    let model = WordPiece::from_file(&vocab.to_string_lossy()).build();
+    let mut tokenizer = Tokenizer::new(model.map_err(|e| invalid("vocab.txt", e))?);
     let id = |token: &str| {
-        let missing = || invalid("vocab.txt", format!("has no {token}").into());
+        let missing = || invalid("vocab.txt", format!("token {token} is missing").into());
         Ok::<_, JudgeError>((token.to_owned(), tokenizer.token_to_id(token).ok_or_else(missing)?))
     };
     let ends = BertProcessing::new(id("[SEP]")?, id("[CLS]")?);
@@ -168,11 +172,11 @@ fn tokenizer(folder: &Path) -> Result<Tokenizer, JudgeError> {
     Ok(tokenizer)
 }
 
-/// Which label praises, by its name; the second where the names do not say.
+/// Returns the index of the label whose name starts with "pos", or 1 if there is none.
 fn positive(labels: Option<&serde_json::Map<String, Value>>) -> usize {
-    let praises =
+    let is_positive =
         |name: &Value| name.as_str().is_some_and(|name| name.to_lowercase().starts_with("pos"));
-    let found = labels.and_then(|labels| labels.iter().find(|(_, name)| praises(name)));
+    let found = labels.and_then(|labels| labels.iter().find(|(_, name)| is_positive(name)));
     found.and_then(|(id, _)| id.parse().ok()).filter(|&id: &usize| id < 2).unwrap_or(1)
 }
 
@@ -183,11 +187,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_label_that_praises_is_found_by_its_name() {
-        let of = |labels: Value| positive(labels.as_object());
-        assert_eq!(of(json!({"0": "NEGATIVE", "1": "POSITIVE"})), 1);
-        assert_eq!(of(json!({"0": "pos", "1": "neg"})), 0);
-        assert_eq!(of(json!({"0": "LABEL_0", "1": "LABEL_1"})), 1);
+    fn finds_the_positive_label_by_its_name() {
+        let find = |labels: Value| positive(labels.as_object());
+        assert_eq!(find(json!({"0": "NEGATIVE", "1": "POSITIVE"})), 1);
+        assert_eq!(find(json!({"0": "pos", "1": "neg"})), 0);
+        assert_eq!(find(json!({"0": "LABEL_0", "1": "LABEL_1"})), 1);
         assert_eq!(positive(None), 1);
     }
 }

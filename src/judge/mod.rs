@@ -1,47 +1,24 @@
-//! The gold judge: tells praise from blame in finished text. It never guides, it only measures,
-//! so it is of another family than the guides and learned from other labels.
+//! The gold judge classifies a finished text as positive or negative. It is used only to measure,
+//! never to guide, so it has another architecture than the guides and was trained on other labels.
 //!
-//! * `ngrams`: a linear model over hashed words, as the bundled pack has it.
-//! * `distilbert`: a published classifier of two labels, as the paper has it.
+//! * `ngrams`: a linear model over hashed word n-grams, used by the bundled pack.
+//! * `distilbert`: a published classifier with two labels, used by the paper.
 
 mod distilbert;
+mod error;
 mod ngrams;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
-use thiserror::Error;
 
 use self::distilbert::DistilBert;
+pub use self::error::JudgeError;
 use self::ngrams::Ngrams;
-use crate::lm::{LmError, read_text};
+use crate::lm::read_text;
 
-/// Longest `config.json` that is read.
+/// Maximum size of `config.json`, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
-
-/// Why a judge does not load, or cannot judge.
-#[derive(Debug, Error)]
-pub enum JudgeError {
-    /// A file that cannot be read.
-    #[error("cannot read {}: {source}; check that the judge's folder is complete", .file.display())]
-    Unreadable {
-        /// The file.
-        file: PathBuf,
-        /// What the system says.
-        source: std::io::Error,
-    },
-    /// A file that says something wrong.
-    #[error("{}: {reason}", .file.display())]
-    Invalid {
-        /// The file.
-        file: PathBuf,
-        /// What is wrong.
-        reason: String,
-    },
-    /// Weights that are missing, damaged or of another shape.
-    #[error(transparent)]
-    Weights(#[from] LmError),
-}
 
 /// A judge of finished text.
 #[derive(Debug, Clone)]
@@ -54,11 +31,11 @@ enum Kind {
 }
 
 impl Judge {
-    /// Reads a judge's folder: `config.json` says of which kind it is.
+    /// Loads a judge from `folder`. Field `model_type` of `config.json` selects the kind of judge.
     ///
     /// # Errors
-    /// A file that is missing or damaged, a kind of judge that is not known, weights of another
-    /// shape than the configuration says.
+    /// Fails if a file is missing or damaged, the kind is unknown, or the shape of the weights does
+    /// not match the configuration.
     pub fn load(folder: &Path) -> Result<Self, JudgeError> {
         let file = folder.join("config.json");
         let config = read_config(&file)?;
@@ -66,8 +43,8 @@ impl Judge {
             Some("distilbert") => Kind::DistilBert(DistilBert::load(folder, &config)?),
             Some(other) => {
                 let reason = format!(
-                    "a judge of the family '{other}' is not known; choose a DistilBERT classifier \
-                     of two labels"
+                    "field 'model_type': '{other}' is not known; choose a DistilBERT classifier \
+                     with two labels"
                 );
                 return Err(JudgeError::Invalid { file, reason });
             }
@@ -76,11 +53,11 @@ impl Judge {
         Ok(Self(kind))
     }
 
-    /// The gold reward of a text, prompt and response together: log p(positive) − log
-    /// p(negative), natural logarithm.
+    /// Returns the gold reward of `text`, which is prompt and response together: log p(positive) −
+    /// log p(negative), natural logarithm.
     ///
     /// # Errors
-    /// What the tensor library reports.
+    /// Fails if the tokenizer or the tensor library fails.
     pub fn gold_reward(&self, text: &str) -> Result<f32, JudgeError> {
         match &self.0 {
             Kind::Ngrams(judge) => Ok(judge.log_odds(text)),

@@ -1,11 +1,11 @@
-//! A linear judge over hashed word n-grams. With B the set of distinct buckets of a text,
+//! A linear judge over hashed word n-grams. With B as the set of distinct buckets of a text,
 //!
 //! ```text
 //! gold reward = log p(positive) − log p(negative) = bias + Σ_{b ∈ B} w_b / |B|^p
 //! ```
 //!
-//! Everything is defined on bytes, so that the trainer (the pack's recipe) and this reader
-//! cannot disagree about what a letter is.
+//! All steps are defined on bytes, so that this module and the trainer in the pack's recipe split
+//! words in the same way.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -14,15 +14,14 @@ use candle_core::Device;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::JudgeError;
+use super::error::JudgeError;
 use crate::lm::{LmError, Weights};
 
-/// Most consecutive words hashed together.
+/// Maximum number of consecutive words in an n-gram.
 const MAX_NGRAMS: usize = 5;
-/// Most buckets: a file of 64 MB.
+/// Maximum number of buckets; limits the weights to 64 MB.
 const MAX_BUCKETS: usize = 1 << 24;
 
-/// The judge.
 #[derive(Debug, Clone)]
 pub(super) struct Ngrams {
     config: Config,
@@ -30,18 +29,18 @@ pub(super) struct Ngrams {
     weights: Vec<f32>,
 }
 
-/// `config.json` of a judge.
+/// The content of `config.json`.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Config {
     kind: Kind,
-    /// Up to how many consecutive words make a feature.
+    /// Maximum number of words in an n-gram.
     ngrams: usize,
-    /// Marks that are words of their own; all others only separate.
+    /// Punctuation marks that count as words. All others only separate words.
     punctuation: String,
-    /// A power of two.
+    /// Number of buckets, a power of two.
     buckets: usize,
-    /// p of the formula.
+    /// The exponent p in the formula of this module.
     length_power: f64,
     bias: f64,
 }
@@ -53,10 +52,10 @@ enum Kind {
 }
 
 impl Ngrams {
-    /// Reads the weights of `folder`, whose `config.json` says `config`.
+    /// Loads the weights from `folder`. `config` is the content of its `config.json`.
     ///
     /// # Errors
-    /// A field that is missing, unknown or out of range; weights of another shape.
+    /// Fails if a field is missing, unknown or out of range, or the weights have another shape.
     pub fn load(folder: &Path, config: Value) -> Result<Self, JudgeError> {
         let invalid = |reason| JudgeError::Invalid { file: folder.join("config.json"), reason };
         let config: Config = serde_json::from_value(config).map_err(|e| invalid(e.to_string()))?;
@@ -66,17 +65,17 @@ impl Ngrams {
         Ok(Self { config, weights })
     }
 
-    /// log p(positive) − log p(negative). Of an empty text, the bias.
+    /// Returns log p(positive) − log p(negative). For an empty text this is the bias.
     pub fn log_odds(&self, text: &str) -> f32 {
         let mut buckets: Vec<usize> = self.buckets(text).into_iter().collect();
-        // A fixed order: the same text gives the same sum to the last bit.
+        // A fixed order makes the floating-point sum reproducible.
         buckets.sort_unstable();
         let sum: f64 = buckets.iter().map(|&b| f64::from(self.weights[b])).sum();
         let size = (buckets.len().max(1) as f64).powf(self.config.length_power);
         (self.config.bias + sum / size) as f32
     }
 
-    /// The distinct buckets of a text's n-grams.
+    /// Returns the distinct buckets of the n-grams of `text`.
     fn buckets(&self, text: &str) -> HashSet<usize> {
         let words = words(text, self.config.punctuation.as_bytes());
         let mut buckets = HashSet::new();
@@ -98,20 +97,21 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         let Kind::HashedNgrams = self.kind;
         if !(1..=MAX_NGRAMS).contains(&self.ngrams) {
-            return Err(format!("ngrams must be 1 to {MAX_NGRAMS}"));
+            return Err(format!("field 'ngrams' must be 1 to {MAX_NGRAMS}"));
         }
         if !self.buckets.is_power_of_two() || self.buckets > MAX_BUCKETS {
-            return Err(format!("buckets must be a power of two up to {MAX_BUCKETS}"));
+            return Err(format!("field 'buckets' must be a power of two up to {MAX_BUCKETS}"));
         }
         if !(0.0..=1.0).contains(&self.length_power) || !self.bias.is_finite() {
-            return Err("length_power must be 0 to 1, and bias a number".to_owned());
+            let reason = "field 'length_power' must be 0 to 1 and field 'bias' a finite number";
+            return Err(reason.to_owned());
         }
         Ok(())
     }
 }
 
-/// Words of a text in lower case (A to Z only): runs of letters, digits, apostrophes and all that
-/// is not ASCII; and each byte of `punctuation`.
+/// Splits a text into words. A word is a run of ASCII letters, digits, apostrophes and non-ASCII
+/// characters, or a single byte of `punctuation`. Only A to Z are converted to lower case.
 fn words(text: &str, punctuation: &[u8]) -> Vec<Vec<u8>> {
     let text = text.replace('\u{2019}', "'").to_ascii_lowercase();
     let mut words = Vec::new();
@@ -134,7 +134,7 @@ fn words(text: &str, punctuation: &[u8]) -> Vec<Vec<u8>> {
     words
 }
 
-/// FNV-1a, 64 bits (Fowler, Noll and Vo): simple enough to be written twice alike.
+/// The 64-bit FNV-1a hash (Fowler, Noll and Vo). It is simple to reimplement in the trainer.
 struct Fnv(u64);
 
 impl Fnv {
@@ -148,7 +148,7 @@ impl Fnv {
         }
     }
 
-    /// Its place among `buckets`, a power of two.
+    /// Returns the bucket of the hash. `buckets` is a power of two.
     fn bucket(&self, buckets: usize) -> usize {
         ((self.0 ^ (self.0 >> 32)) & (buckets as u64 - 1)) as usize
     }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_lower_case_and_punctuation_is_its_own_word() {
+    fn words_are_lower_case_and_punctuation_marks_are_words() {
         assert_eq!(
             split("I LOVED it!! Didn\u{2019}t you?"),
             ["i", "loved", "it", "!", "!", "didn't", "you", "?"]
@@ -174,13 +174,13 @@ mod tests {
     }
 
     #[test]
-    fn the_hash_is_the_published_one() {
+    fn the_hash_matches_the_published_test_vectors() {
         let hash = |bytes| {
             let mut hash = Fnv::new();
             hash.write(bytes);
             hash.0
         };
-        // Of the authors' test vectors.
+        // From the test vectors of the authors.
         assert_eq!(hash(b""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(hash(b"a"), 0xaf63_dc4c_8601_ec8c);
         assert_eq!(hash(b"foobar"), 0x8594_4171_f739_67e8);

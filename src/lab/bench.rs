@@ -1,4 +1,4 @@
-//! Speed on this machine: prefill, decoding at 1, 4 and 16 rows, and a full IVG run.
+//! Benchmark: speed of prefill, of decoding with 1, 4 and 16 rows, and of a full IVG run.
 
 use std::time::Instant;
 
@@ -9,19 +9,19 @@ use crate::guidance::settings::{Arm, Settings};
 use crate::guidance::{GuidanceError, Prefilled, Search};
 use crate::lm::{Lm, LmError};
 use crate::packs::device::device_name;
-use crate::packs::{Pack, PackError, Reading};
+use crate::packs::{Pack, PackError, PromptOptions};
 
-/// Rows decoded together.
+/// Numbers of rows decoded together.
 const ROWS: [usize; 3] = [1, 4, 16];
-/// Prompt of the prefill and decoding measurements, in tokens.
+/// Prompt length of the prefill and decoding measurements.
 const PROMPT_TOKENS: usize = 128;
 /// Tokens decoded per row in one measurement.
 const DECODE_TOKENS: usize = 32;
 
-/// Why a measurement could not be made.
+/// An error of a benchmark.
 #[derive(Debug, Error)]
 pub enum BenchError {
-    /// The pack does not load.
+    /// The pack failed to load.
     #[error(transparent)]
     Pack(#[from] PackError),
     /// A run failed.
@@ -35,26 +35,26 @@ pub enum BenchError {
     Tensor(#[from] candle_core::Error),
 }
 
-/// Medians over the repetitions.
+/// The results of a benchmark. Times and speeds are medians over the repetitions.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BenchReport {
     /// Name of the pack.
     pub pack: String,
-    /// What computes, such as "CPU, 2 threads".
+    /// The device, such as "CPU, 2 threads".
     pub device: String,
     /// Repetitions of each measurement.
     pub repetitions: usize,
     /// Prompt tokens per second of the base.
     pub prefill_tokens_per_second: f64,
-    /// Decoding with the base alone.
+    /// Decoding speed of the base alone.
     pub decode: Vec<DecodeSpeed>,
-    /// Tokens per second at 16 rows over those at one.
+    /// Tokens per second with 16 rows divided by tokens per second with one row.
     pub batch_gain: f64,
-    /// A whole run at the pack's default settings.
+    /// A full run with the default settings of the pack.
     pub ivg: IvgSpeed,
 }
 
-/// Decoding speed at some rows.
+/// Decoding speed for a number of rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DecodeSpeed {
     /// Rows decoded together.
@@ -63,27 +63,27 @@ pub struct DecodeSpeed {
     pub tokens_per_second: f64,
 }
 
-/// A whole run: base, untuned, tuned and value model, W·K rows.
+/// Speed of a full run: base, untuned, tuned and value model, with W·K rows.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct IvgSpeed {
-    /// W·K.
+    /// Rows decoded together, W·K.
     pub rows: usize,
-    /// New tokens asked for.
+    /// Maximum number of tokens in the response.
     pub max_tokens: usize,
-    /// Seconds from prompt to answer.
+    /// Seconds from prompt to response.
     pub seconds: f64,
     /// Sampled tokens per second over all rows.
     pub tokens_per_second: f64,
 }
 
-/// Measures everything `repetitions` times and reports medians.
+/// Runs each measurement `repetitions` times (at least once) and returns the medians.
 ///
 /// # Errors
-/// What the models report.
+/// Fails if a model fails.
 pub fn bench(pack: &Pack, repetitions: usize) -> Result<BenchReport, BenchError> {
     let repetitions = repetitions.max(1);
     let base = &pack.models.base;
-    let prompt = some_tokens(base, PROMPT_TOKENS);
+    let prompt = spread_tokens(base, PROMPT_TOKENS);
     let prefill = median(repetitions, || {
         let started = Instant::now();
         base.prefill(&prompt)?;
@@ -109,8 +109,8 @@ pub fn bench(pack: &Pack, repetitions: usize) -> Result<BenchReport, BenchError>
     })
 }
 
-/// Ids spread over the vocabulary: what they say does not matter to the time.
-fn some_tokens(lm: &Lm, count: usize) -> Vec<u32> {
+/// Returns ids spread over the vocabulary. Their content does not affect the speed.
+fn spread_tokens(lm: &Lm, count: usize) -> Vec<u32> {
     let vocab_size = lm.config().vocab_size as u32;
     (0..count as u32).map(|i| (i * 997 + 301) % vocab_size).collect()
 }
@@ -118,12 +118,12 @@ fn some_tokens(lm: &Lm, count: usize) -> Vec<u32> {
 fn decode_speed(lm: &Lm, prompt: &[u32], rows: usize) -> Result<f64, BenchError> {
     let (cache, _) = lm.prefill(prompt)?;
     let mut cache = cache.fork(&vec![0; rows])?;
-    let ids = some_tokens(lm, rows);
+    let ids = spread_tokens(lm, rows);
     let started = Instant::now();
     for _ in 0..DECODE_TOKENS {
         let step: Vec<&[u32]> = ids.chunks(1).collect();
         let hidden = lm.forward(&mut cache, &step)?;
-        // To the host, as in a real run: a device may otherwise still be computing.
+        // Copies to the host, as in a real run. Otherwise a GPU could still be computing.
         lm.logits(&hidden.squeeze(1)?)?.flatten_all()?.to_vec1::<f32>()?;
     }
     Ok((rows * DECODE_TOKENS) as f64 / started.elapsed().as_secs_f64())
@@ -132,9 +132,9 @@ fn decode_speed(lm: &Lm, prompt: &[u32], rows: usize) -> Result<f64, BenchError>
 fn ivg_speed(pack: &Pack, repetitions: usize) -> Result<IvgSpeed, BenchError> {
     let settings: Settings = pack.defaults();
     let (has_pair, has_value) = (pack.models.pair.is_some(), pack.models.value.is_some());
-    // A base alone is not guided.
+    // Without a guide only the base can be measured.
     let arm = if has_pair || has_value { Arm::Ivg } else { Arm::Base };
-    let prompts = pack.prompts("This film", Reading::default())?;
+    let prompts = pack.prompts("This film", PromptOptions::default())?;
     let mut sampled = 0;
     let seconds = median(repetitions, || {
         let started = Instant::now();
@@ -154,7 +154,7 @@ fn ivg_speed(pack: &Pack, repetitions: usize) -> Result<IvgSpeed, BenchError> {
     })
 }
 
-/// The median of `repetitions` measurements, after one that warms caches up and is not counted.
+/// Returns the median of `repetitions` measurements, after one uncounted warm-up.
 fn median(
     repetitions: usize,
     mut measure: impl FnMut() -> Result<f64, BenchError>,

@@ -1,15 +1,16 @@
-//! Many prompts, many settings, many repetitions: measurements made without a window.
+//! Measurements over many prompts, settings and repetitions: evals, sweeps and benchmarks.
 
 pub mod bench;
 pub mod eval;
-pub mod strip;
+pub mod sweep;
 
 use crate::guidance::settings::{Arm, Settings};
 use crate::guidance::trace::ArmTrace;
 use crate::guidance::{GuidanceError, Prefilled, Search};
 use crate::packs::Pack;
 
-/// One judged response; none if `is_stopped` said so between two forward passes.
+/// Generates and judges one response. Calls `is_stopped` between forward passes and returns `None`
+/// once it is true.
 fn respond(
     pack: &Pack,
     (prompt, prefilled): (&str, &Prefilled),

@@ -1,4 +1,4 @@
-//! Chat templates: the Jinja programs that put a conversation into the form a model was tuned on.
+//! Chat templates: Jinja programs that format a conversation as in a model's training.
 
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -12,19 +12,19 @@ use super::error::{LmError, Result};
 use super::file_kind::read_text;
 use super::gguf::GgufFile;
 use super::jinja;
+use super::json_file::read_json;
 use super::prompt_text::{Marker, PromptText};
-use super::weights::read_json;
 use crate::local_time::LocalTime;
 
-/// How long a template may take: real ones take less than a millisecond.
-const LONGEST: Duration = Duration::from_secs(3);
-/// Longest text that a template may make of a prompt, beside the prompt itself, in bytes.
-const MAX_ADDED: usize = 1 << 16;
-/// Longest template, in bytes: real ones have some twenty thousand at most.
-const MAX_TEMPLATE: usize = 1 << 16;
-/// Stack of the thread that reads and runs a template: one of that length may be a single sum of
-/// which every term takes some stack. What is not used of it is not held.
-const STACK: usize = 1 << 28;
+/// Maximum time to check or render a template; real templates take less than a millisecond.
+const MAX_DURATION: Duration = Duration::from_secs(3);
+/// Maximum length of the text that a template adds to the messages, in bytes.
+const MAX_ADDED_BYTES: usize = 1 << 16;
+/// Maximum length of a template in bytes; real templates have at most about 20,000.
+const MAX_TEMPLATE_BYTES: usize = 1 << 16;
+/// Stack size of the thread that parses and runs a template, in bytes. A template of maximum length
+/// may be one long sum, and each term takes some stack. Unused stack takes no memory.
+const STACK_BYTES: usize = 1 << 28;
 
 /// A model's chat template.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,25 +36,25 @@ pub struct ChatTemplate {
 }
 
 impl ChatTemplate {
-    /// The template of a model: `chat_template.jinja`, or the one in `tokenizer_config.json` or
-    /// `chat_template.json` of a folder, or the one inside a GGUF file. None where the model has
-    /// none.
+    /// Loads the template of a model. In a folder, it is in `chat_template.jinja`,
+    /// `tokenizer_config.json` or `chat_template.json`; the first one found is used. Returns `None`
+    /// if the folder or the GGUF file has no template.
     ///
     /// # Errors
-    /// A file that is damaged or holds something else.
+    /// Fails if a file is damaged or has the wrong content, or the template does not parse.
     pub fn load(path: &Path) -> Result<Option<Self>> {
-        if GgufFile::is_one(path) {
+        if GgufFile::is_gguf(path) {
             return Self::from_gguf(&GgufFile::open(path)?);
         }
         let file = path.join("tokenizer_config.json");
         let config = if file.is_file() { read_json(&file)? } else { Json::Null };
-        let beside = path.join("chat_template.jinja");
-        let (source, file) = if beside.is_file() {
-            (Some(read_text(&beside, MAX_TEMPLATE as u64)?), beside)
+        let jinja_file = path.join("chat_template.jinja");
+        let (source, file) = if jinja_file.is_file() {
+            (Some(read_text(&jinja_file, MAX_TEMPLATE_BYTES as u64)?), jinja_file)
         } else {
-            match inside(&config, &file)? {
+            match template_in_config(&config, &file)? {
                 Some(source) => (Some(source), file),
-                None => of_processor(path)?,
+                None => template_of_processor(path)?,
             }
         };
         let token = |name: &str| {
@@ -65,10 +65,10 @@ impl ChatTemplate {
         source.map(|source| Self::new(source, bos, eos, file)).transpose()
     }
 
-    /// The template inside a GGUF file.
+    /// Reads the template in a GGUF file. Returns `None` if the file has no template.
     ///
     /// # Errors
-    /// A template that does not parse.
+    /// Fails if the template does not parse.
     pub fn from_gguf(gguf: &GgufFile) -> Result<Option<Self>> {
         let Some(source) = gguf.chat_template() else { return Ok(None) };
         let (bos, eos) = (gguf.token("bos_token_id"), gguf.token("eos_token_id"));
@@ -77,35 +77,38 @@ impl ChatTemplate {
 
     fn new(source: String, bos: String, eos: String, file: PathBuf) -> Result<Self> {
         let template = Self { source, bos, eos, file };
-        if template.source.len() > MAX_TEMPLATE {
-            return Err(template.failed(format!("it is {} bytes long", template.source.len())));
+        if template.source.len() > MAX_TEMPLATE_BYTES {
+            let length = template.source.len();
+            let problem = format!("it is {length} bytes long; the limit is {MAX_TEMPLATE_BYTES}");
+            return Err(template.failed(problem));
         }
-        template.apart(|template| {
+        template.run_in_thread(|template| {
             jinja::check(&template.source).map_err(|error| template.explain(&error))
         })?;
         Ok(template)
     }
 
-    /// Whether the template asks for the date or the time.
-    pub fn asks_time(&self) -> bool {
-        jinja::asks_time(&self.source)
+    /// Returns whether the template uses the current date or time.
+    pub fn uses_time(&self) -> bool {
+        jinja::uses_time(&self.source)
     }
 
-    /// A conversation of one message of the user, and before it the system's where there is one,
-    /// up to where the model's answer begins, as text. An empty system prompt is left
-    /// out.
+    /// Renders a conversation with one user message, up to the start of the model's answer. A
+    /// system message comes before it unless `system` is `None` or empty.
     ///
     /// # Errors
-    /// What the template itself refuses, such as a system prompt; a template that does not end.
+    /// Fails if the template rejects the conversation, for example its system prompt, or does not
+    /// finish.
     pub fn render(&self, system: Option<&str>, user: &str) -> Result<String> {
         Ok(self.prompt(system, user, &[], LocalTime::now())?.text().to_owned())
     }
 
-    /// As [`ChatTemplate::render`], for a tokenizer with these control tokens: what reads as one of
-    /// them in either message is plain in the result. `time` is what the template is told.
+    /// Renders a conversation as [`ChatTemplate::render`] does, for a tokenizer with the control
+    /// tokens `controls`. Control tokens that occur in the messages become plain text. `time` is
+    /// the time that the template uses.
     ///
     /// # Errors
-    /// As [`ChatTemplate::render`].
+    /// Same as [`ChatTemplate::render`].
     pub fn prompt(
         &self,
         system: Option<&str>,
@@ -116,36 +119,37 @@ impl ChatTemplate {
         let system = system.unwrap_or_default();
         let marker = Marker::new([self.source.as_str(), system, user]);
         let (system, user) = (marker.mark(system, controls), marker.mark(user, controls));
-        let text = self.apart(move |template| template.render_here(&system, &user, time))?;
+        let text =
+            self.run_in_thread(move |template| template.render_here(&system, &user, time))?;
         Ok(marker.unmark(&text))
     }
 
-    /// Tries the template on a word, with this system prompt.
+    /// Checks that the template renders a one-word user message with this system prompt.
     ///
     /// # Errors
-    /// As [`ChatTemplate::render`]; a template that leaves out what the user says.
-    pub fn try_out(&self, system: Option<&str>) -> Result<()> {
+    /// Same as [`ChatTemplate::render`]; also if the template omits the user message.
+    pub fn check_renders(&self, system: Option<&str>) -> Result<()> {
         const WORD: &str = "Hello";
         if self.render(system, WORD)?.contains(WORD) {
             return Ok(());
         }
-        Err(self.failed("it leaves out what the user says".into()))
+        Err(self.failed("it omits the user message".into()))
     }
 
-    /// Does `work` on a thread of its own, for as long as anybody waits. A list that was doubled
-    /// forty times costs little fuel, for it is made only when one of its items is asked for:
-    /// whoever asks is left to itself.
-    fn apart<T: Send + 'static>(
+    /// Runs `work` in a new thread with a time limit. Fuel alone is not enough: a list that was
+    /// doubled forty times costs little fuel, because it is built only when an item is read. After
+    /// the time limit, the thread is abandoned.
+    fn run_in_thread<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let (template, (done, result)) = (self.clone(), mpsc::channel());
         let work = move || done.send(work(&template));
-        let thread = thread::Builder::new().name("chat-template".into()).stack_size(STACK);
+        let thread = thread::Builder::new().name("chat-template".into()).stack_size(STACK_BYTES);
         let started = thread.spawn(work).map_err(|error| self.failed(error.to_string()));
-        started.and_then(|_| match result.recv_timeout(LONGEST) {
-            Ok(made) => made,
-            Err(RecvTimeoutError::Timeout) => Err(self.failed("it does not come to an end".into())),
+        started.and_then(|_| match result.recv_timeout(MAX_DURATION) {
+            Ok(outcome) => outcome,
+            Err(RecvTimeoutError::Timeout) => Err(self.failed("it does not finish".into())),
             Err(RecvTimeoutError::Disconnected) => Err(self.failed("it cannot be run".into())),
         })
     }
@@ -162,28 +166,29 @@ impl ChatTemplate {
             bos_token => self.bos.as_str(),
             eos_token => self.eos.as_str(),
             add_generation_prompt => true,
-            // Jinja2's own name for the template and its blocks, of which there are none.
+            // Jinja2 defines `self` for the blocks of a template. There are no blocks here.
             self => context! {},
-            // transformers passes both, as None where there are none.
+            // transformers passes both, as None if unused.
             tools => Value::from(()),
             documents => Value::from(()),
-            // What Qwen 3's template asks: no thinking aloud before the answer.
+            // Read by Qwen 3's template: no reasoning before the answer.
             enable_thinking => false,
         };
         let text =
             jinja::render(&self.source, values, time).map_err(|error| self.explain(&error))?;
-        let given = system.len() + user.len();
-        if text.len() > MAX_ADDED + 4 * given {
-            return Err(self.failed(format!("it made {} bytes of {given}", text.len())));
+        let input = system.len() + user.len();
+        if text.len() > MAX_ADDED_BYTES + 4 * input {
+            let problem = format!("it turns {input} bytes of messages into {} bytes", text.len());
+            return Err(self.failed(problem));
         }
         Ok(text)
     }
 
     fn explain(&self, error: &Error) -> LmError {
-        let what = error.detail().map_or_else(|| error.to_string(), str::to_owned);
+        let message = error.detail().map_or_else(|| error.to_string(), str::to_owned);
         match error.kind() {
-            ErrorKind::OutOfFuel => self.failed("it does not come to an end".into()),
-            _ => self.failed(what.lines().next().unwrap_or_default().to_owned()),
+            ErrorKind::OutOfFuel => self.failed("it does not finish".into()),
+            _ => self.failed(message.lines().next().unwrap_or_default().to_owned()),
         }
     }
 
@@ -192,15 +197,15 @@ impl ChatTemplate {
     }
 }
 
-/// The template in `chat_template.json`, where models that also read pictures had it.
-fn of_processor(path: &Path) -> Result<(Option<String>, PathBuf)> {
+/// Reads the template in `chat_template.json`, where vision-language models used to store it.
+fn template_of_processor(path: &Path) -> Result<(Option<String>, PathBuf)> {
     let file = path.join("chat_template.json");
-    let source = if file.is_file() { inside(&read_json(&file)?, &file)? } else { None };
+    let source = if file.is_file() { template_in_config(&read_json(&file)?, &file)? } else { None };
     Ok((source, file))
 }
 
-/// The template in a `tokenizer_config.json`: a text, or a list of named ones.
-fn inside(config: &Json, file: &Path) -> Result<Option<String>> {
+/// Reads the template in a `tokenizer_config.json`: a string, or a list of named templates.
+fn template_in_config(config: &Json, file: &Path) -> Result<Option<String>> {
     match &config["chat_template"] {
         Json::Null => Ok(None),
         Json::String(source) => Ok(Some(source.clone())),
@@ -211,7 +216,7 @@ fn inside(config: &Json, file: &Path) -> Result<Option<String>> {
         other => Err(LmError::Field {
             file: file.to_owned(),
             field: "chat_template".into(),
-            problem: format!("is {other}, not a text"),
+            problem: format!("is {other}, not a string"),
         }),
     }
 }

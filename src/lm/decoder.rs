@@ -7,17 +7,42 @@ use std::sync::Arc;
 use candle_core::{DType, Device, Tensor};
 
 use super::adapter::Adapter;
-use super::cache::{Cache, Owner};
+use super::arch::{TensorLookup, block};
+use super::cache::{Cache, ModelId};
 use super::config::LmConfig;
+use super::engine::Engine;
 use super::error::{LmError, Result};
 use super::model_files::open;
-use super::weights::{Outer, Picker, Precision, Weights};
+use super::precision::Precision;
+use super::weights::{OuterWeights, Weights};
 use super::{cpu, portable};
 
-/// Tokens of a prompt read at once: bounds the score matrix of a long prompt.
+/// Tokens of a prompt read at once. Bounds the score matrix of a long prompt.
 const PREFILL_CHUNK: usize = 256;
 
 /// A decoder-only language model. Cloning shares the weights.
+///
+/// ```
+/// use std::path::Path;
+///
+/// use candle_core::Device;
+/// use ivg_playground::lm::{Lm, Tokenizer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let model = Path::new("assets/packs/imdb/base");
+/// let (lm, tokenizer) = (Lm::load(model, &Device::Cpu)?, Tokenizer::load(model)?);
+/// let tokens = tokenizer.encode("This film")?;
+/// let (cache, hidden) = lm.prefill(&tokens)?;
+/// assert_eq!(hidden.dims(), [tokens.len(), lm.config().hidden_size]);
+///
+/// // Two rows continue the prompt, each at its own position.
+/// let mut rows = cache.fork(&[0, 0])?;
+/// let [is, was] = [" is", " was"].map(|text| tokenizer.encode(text));
+/// let hidden = lm.forward(&mut rows, &[&is?[..1], &was?[..1]])?;
+/// assert_eq!(lm.logits(&hidden.squeeze(1)?)?.dims(), [2, lm.config().vocab_size]);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Lm {
     inner: Arc<Inner>,
@@ -25,21 +50,13 @@ pub struct Lm {
 
 struct Inner {
     config: LmConfig,
-    engine: Engine,
-    /// What the caches of this model carry.
-    owner: Owner,
+    engine: Box<dyn Engine>,
+    /// Identifies this model's caches.
+    owner: ModelId,
     device: Device,
     parameters: usize,
     /// The folder or file it was loaded from.
     path: Option<PathBuf>,
-}
-
-/// Who does the arithmetic.
-enum Engine {
-    /// This program's own kernels, on the processor.
-    Cpu(cpu::Model),
-    /// candle's tensor operations, on any device.
-    Portable(portable::Model),
 }
 
 impl Lm {
@@ -47,16 +64,16 @@ impl Lm {
     /// held as f32), or a GGUF file (held as Q8_0).
     ///
     /// # Errors
-    /// A sentence naming the file and the field or tensor that is missing, damaged, of the
-    /// wrong shape or not supported.
+    /// Fails if a field or tensor is missing, damaged, of the wrong shape or not supported. The
+    /// message names it and the file.
     pub fn load(path: &Path, device: &Device) -> Result<Self> {
         Self::load_as(path, None, device)
     }
 
-    /// As [`Lm::load`], its matrices held as `precision` says, where it says something.
+    /// Loads a model as [`Lm::load`] does, with its matrices in `precision` if given.
     ///
     /// # Errors
-    /// As [`Lm::load`].
+    /// Same as [`Lm::load`].
     pub fn load_as(path: &Path, precision: Option<Precision>, device: &Device) -> Result<Self> {
         let (config, weights) = open(path, precision, device)?;
         let mut lm = Self::from_weights(config, &weights, device)?;
@@ -66,22 +83,22 @@ impl Lm {
         Ok(lm)
     }
 
-    /// Looks up every tensor that [`Lm::load`] would take, by name, shape and type, without reading
-    /// it; with `needs_head`, also whether the model can give logits. Returns what is worth knowing
-    /// of a model that loads, a sentence each.
+    /// Looks up every tensor that [`Lm::load`] would read, by name, shape and type, without reading
+    /// it. With `needs_head`, also checks that the model has a head. Returns notes on a model that
+    /// loads, one sentence each.
     ///
     /// # Errors
-    /// As [`Lm::load`], and [`LmError::NoHead`].
+    /// Same as [`Lm::load`], and [`LmError::NoHead`].
     pub fn check(path: &Path, needs_head: bool) -> Result<Vec<String>> {
         let (config, weights) = open(path, None, &Device::Cpu)?;
         config.check(weights.file())?;
-        let weights = weights.hollow();
-        let pick = Picker::new(&config, &weights);
-        let Outer { head, .. } = pick.outer()?;
+        let weights = weights.check_only();
+        let lookup = TensorLookup::new(&config, &weights);
+        let OuterWeights { head, .. } = lookup.outer()?;
         if needs_head && head.is_none() && !config.tied {
             return Err(LmError::NoHead);
         }
-        (0..config.layers).try_for_each(|layer| pick.block(layer).map(drop))?;
+        (0..config.layers).try_for_each(|layer| block(&config, layer, &lookup).map(drop))?;
         let mut notes = Vec::new();
         if config.tied && head.is_some() {
             notes.push(
@@ -90,8 +107,8 @@ impl Lm {
                     .to_owned(),
             );
         }
-        refuse_left_out(&pick, &weights)?;
-        if let [first, rest @ ..] = pick.left_out().as_slice() {
+        check_unused_tensors(&lookup, &weights)?;
+        if let [first, rest @ ..] = lookup.unused_block_tensors().as_slice() {
             let more =
                 if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
             notes.push(format!(
@@ -101,22 +118,17 @@ impl Lm {
         Ok(notes)
     }
 
-    /// The same model with a PEFT LoRA folder's adapter put on it. The weights are shared with
-    /// this one, not copied.
+    /// Returns this model with the LoRA adapter of a PEFT folder applied. The weights are shared.
     ///
     /// # Errors
-    /// A setting of the adapter that is not supported; a tensor that does not fit this model.
+    /// Fails if the adapter has an unsupported setting, or a tensor that does not fit this model.
     pub fn with_adapter(&self, dir: &Path) -> Result<Self> {
         let adapter = Adapter::load(dir, self.config(), self.inner.path.as_deref())?;
-        let engine = match &self.inner.engine {
-            Engine::Cpu(model) => Engine::Cpu(model.adapted(&adapter)?),
-            Engine::Portable(model) => Engine::Portable(model.adapted(&adapter)?),
-        };
         Ok(Self {
             inner: Arc::new(Inner {
                 config: self.config().clone(),
-                engine,
-                owner: Owner::default(),
+                engine: self.inner.engine.adapted(&adapter)?,
+                owner: ModelId::default(),
                 device: self.inner.device.clone(),
                 parameters: self.inner.parameters + adapter.parameters(),
                 path: None,
@@ -124,15 +136,15 @@ impl Lm {
         })
     }
 
-    /// Whether both are one model: the same weights in the same memory.
+    /// Returns whether both share the same weights in memory.
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)
     }
 
-    /// A model from tensors in memory, under their Hugging Face names.
+    /// Builds a model from tensors in memory, under their Hugging Face names.
     ///
     /// # Errors
-    /// As [`Lm::load`].
+    /// Same as [`Lm::load`].
     pub fn from_tensors(
         config: LmConfig,
         tensors: HashMap<String, Tensor>,
@@ -141,65 +153,62 @@ impl Lm {
         Self::from_weights(config, &Weights::from_tensors(tensors, device)?, device)
     }
 
-    /// A model from weights already read. Its head is `lm_head.weight`, or the embedding where
-    /// the configuration ties them; a model with neither gives hidden states only.
+    /// Builds a model from opened weights. Its head is `lm_head.weight`, or the embedding if the
+    /// configuration ties them. A model with neither returns hidden states only.
     ///
     /// # Errors
-    /// As [`Lm::load`].
+    /// Same as [`Lm::load`].
     pub fn from_weights(config: LmConfig, weights: &Weights, device: &Device) -> Result<Self> {
         Self::build(config, weights, device, device.is_cpu())
     }
 
-    /// As [`Lm::from_weights`], but with candle's tensor operations even on the processor: the
-    /// way other devices compute, for comparing.
+    /// Builds a model as [`Lm::from_weights`] does, but with candle's tensor operations even on the
+    /// CPU. For comparisons with other devices.
     ///
     /// # Errors
-    /// As [`Lm::load`].
+    /// Same as [`Lm::load`].
     pub fn portable(config: LmConfig, weights: &Weights, device: &Device) -> Result<Self> {
         Self::build(config, weights, device, false)
     }
 
     fn build(config: LmConfig, weights: &Weights, device: &Device, own: bool) -> Result<Self> {
         config.check(weights.file())?;
-        let pick = Picker::new(&config, weights);
-        let engine = if own {
-            Engine::Cpu(cpu::Model::new(&config, &pick)?)
+        let lookup = TensorLookup::new(&config, weights);
+        let engine: Box<dyn Engine> = if own {
+            Box::new(cpu::Model::new(&config, &lookup)?)
         } else {
-            Engine::Portable(portable::Model::new(&config, &pick, device)?)
+            Box::new(portable::Model::new(&config, &lookup, device)?)
         };
-        refuse_left_out(&pick, weights)?;
-        let parameters = pick.parameters();
+        check_unused_tensors(&lookup, weights)?;
+        let parameters = lookup.parameters();
         let device = device.clone();
-        let owner = Owner::default();
+        let owner = ModelId::default();
         let inner = Inner { config, engine, owner, device, parameters, path: None };
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Whether it can give logits: a model that values text alone cannot.
+    /// Returns whether the model has a language-model head. Value models may have none.
     pub fn has_head(&self) -> bool {
-        match &self.inner.engine {
-            Engine::Cpu(model) => model.has_head(),
-            Engine::Portable(model) => model.has_head(),
-        }
+        self.inner.engine.has_head()
     }
 
-    /// Shape and constants.
+    /// Returns the dimensions and constants.
     pub fn config(&self) -> &LmConfig {
         &self.inner.config
     }
 
-    /// Number of weights, an embedding that is also the head counted once.
+    /// Returns the number of weights. A tied embedding is counted once.
     pub fn parameters(&self) -> usize {
         self.inner.parameters
     }
 
-    /// Where the weights are.
+    /// Returns the device that holds the weights.
     pub fn device(&self) -> &Device {
         &self.inner.device
     }
 
-    /// Reads a prompt. Gives a cache of one row, whose prompt all its forks share, and the
-    /// final-normed hidden states of all prompt positions, `[P, hidden]`.
+    /// Reads a prompt. Returns a cache of one row, whose prompt all its forks share, and the hidden
+    /// states of all prompt positions after the final norm, `[P, hidden]`.
     ///
     /// # Errors
     /// [`LmError::EmptyPrompt`], [`LmError::ContextFull`] or [`LmError::Token`].
@@ -209,10 +218,7 @@ impl Lm {
         }
         self.check_room(prompt.len())?;
         let owner = self.inner.owner.clone();
-        let mut cache = match &self.inner.engine {
-            Engine::Cpu(model) => model.cache(owner),
-            Engine::Portable(model) => model.cache(prompt.len(), owner)?,
-        };
+        let mut cache = self.inner.engine.new_cache(prompt.len(), owner)?;
         let mut hidden = Vec::new();
         for chunk in prompt.chunks(PREFILL_CHUNK) {
             hidden.push(self.forward(&mut cache, &[chunk])?.squeeze(0)?);
@@ -220,11 +226,11 @@ impl Lm {
         Ok((cache.into_prompt()?, Tensor::cat(&hidden, 0)?))
     }
 
-    /// Appends `rows[r]` to row r of `cache`, each row at its own position; lengths may differ
-    /// and may be 0. Gives the final-normed hidden states `[rows, T, hidden]`, T the longest
-    /// length. What stands past a row's own length is padding without meaning.
+    /// Appends `rows[r]` to row r of `cache`, each row at its own position. Lengths may differ and
+    /// may be 0. Returns the hidden states after the final norm, `[rows, T, hidden]`, where T is the
+    /// longest length. Values past a row's own length are padding.
     ///
-    /// After an error the rows are as they were.
+    /// After an error the cache is unchanged.
     ///
     /// # Errors
     /// [`LmError::Call`] for a cache of another model or another number of rows,
@@ -232,7 +238,7 @@ impl Lm {
     pub fn forward(&self, cache: &mut Cache, rows: &[&[u32]]) -> Result<Tensor> {
         let config = self.config();
         if !cache.belongs_to(&self.inner.owner) {
-            let problem = "the cache was made by another model; prefill the prompt with this one";
+            let problem = "the cache belongs to another model; prefill the prompt with this one";
             return Err(LmError::Call(problem.into()));
         }
         if rows.len() != cache.rows() {
@@ -249,21 +255,15 @@ impl Lm {
             self.check_room(cache.len(index) + row.len())?;
             self.check_tokens(row)?;
         }
-        match &self.inner.engine {
-            Engine::Cpu(model) => model.run(cache, rows, tokens),
-            Engine::Portable(model) => model.run(cache, rows, tokens),
-        }
+        self.inner.engine.forward(cache, rows, tokens)
     }
 
-    /// Logits `[N, vocab]` of hidden states `[N, hidden]`.
+    /// Returns the logits `[N, vocab]` of hidden states `[N, hidden]`.
     ///
     /// # Errors
     /// [`LmError::NoHead`] for a model without a language-model head.
     pub fn logits(&self, hidden: &Tensor) -> Result<Tensor> {
-        match &self.inner.engine {
-            Engine::Cpu(model) => model.logits(hidden),
-            Engine::Portable(model) => model.logits(hidden),
-        }
+        self.inner.engine.logits(hidden)
     }
 
     fn check_room(&self, needed: usize) -> Result<()> {
@@ -283,17 +283,17 @@ impl Lm {
     }
 }
 
-/// Refuses a GGUF file with tensors that the model would go without. Files for transformers may
-/// hold more than their model, which transformers leaves out as well.
-fn refuse_left_out(pick: &Picker<'_>, weights: &Weights) -> Result<()> {
+/// Rejects a GGUF file with tensors that the model would not use. Files for transformers may hold
+/// unused tensors, which transformers ignores as well.
+fn check_unused_tensors(lookup: &TensorLookup<'_>, weights: &Weights) -> Result<()> {
     if !weights.is_gguf() {
         return Ok(());
     }
-    match pick.left_out().first() {
+    match lookup.unused_block_tensors().first() {
         None => Ok(()),
         Some(name) => Err(LmError::Unsupported {
             file: weights.file().to_path_buf(),
-            what: format!("tensor '{name}', which this architecture does not have,"),
+            feature: format!("tensor '{name}', which this architecture does not have,"),
             instead: "file of the standard architecture".into(),
         }),
     }

@@ -1,142 +1,143 @@
-//! What can go wrong with a model: each message names the file, the problem and the remedy.
+//! Errors while loading or running a model. Each message names the file, the problem and the
+//! remedy.
 
 use std::io::{Error, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// [`LmError`] or a value.
+/// Result with an [`LmError`].
 pub type Result<T> = std::result::Result<T, LmError>;
 
-/// Why a model could not be loaded or run.
+/// An error while loading or running a model.
 #[derive(Debug, thiserror::Error)]
 pub enum LmError {
     /// A file could not be read.
-    #[error("{file}: {}", unread(.source))]
+    #[error("{file}: {}", read_problem(.source))]
     Read {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: Error,
     },
-    /// A file is of another kind than its name or its place says.
+    /// A file has a different kind than its name or location implies.
     #[error("{file} is {found}; {advice}")]
     OtherKind {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// What it is.
+        /// Kind of the file.
         found: &'static str,
-        /// What to do.
+        /// The remedy.
         advice: &'static str,
     },
-    /// A file is whole, but what it says cannot be used.
-    #[error("{file}: {}", brief(.problem))]
+    /// A file is complete, but its content cannot be used.
+    #[error("{file}: {}", shorten(.problem))]
     Invalid {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// What is wrong with it and what to do.
+        /// Description of the problem and the remedy.
         problem: String,
     },
-    /// A file is cut short, or its content was altered.
-    #[error("{file}: {}; the file is damaged: download it again", brief(.problem))]
+    /// A file is cut short or its content was altered.
+    #[error("{file}: {}; the file is damaged: download it again", shorten(.problem))]
     Damaged {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// What is wrong with it.
+        /// Description of the problem.
         problem: String,
     },
-    /// A field of a JSON file is missing or has a value that cannot be.
-    #[error("{file}: field '{field}' {}", brief(.problem))]
+    /// A field of a JSON file is missing or has an impossible value.
+    #[error("{file}: field '{field}' {}", shorten(.problem))]
     Field {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// The field, with dots between levels.
+        /// Name of the field, with dots between levels.
         field: String,
-        /// What is wrong with it and what to do.
+        /// Description of the problem and the remedy.
         problem: String,
     },
-    /// The model needs something this program does not have.
-    #[error("{file}: {} is not supported; choose a model {instead}", brief(.what))]
+    /// The model needs a feature that this program does not support.
+    #[error("{file}: {} is not supported; choose a model {instead}", shorten(.feature))]
     Unsupported {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// What was asked for.
-        what: String,
-        /// What would work.
+        /// The unsupported feature.
+        feature: String,
+        /// A supported alternative; completes "choose a model …".
         instead: String,
     },
-    /// A chat template that cannot be used.
+    /// A chat template cannot be used.
     #[error(
-        "{file}: the chat template does not work here: {problem}; set chat = false and write the \
-         form into 'template', or leave the system prompt out if there is one"
+        "{file}: the chat template cannot be used: {problem}; set chat = false and write the \
+         prompt format into 'template', or remove the system prompt if one is set"
     )]
     Template {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// What is wrong.
+        /// Description of the problem.
         problem: String,
     },
-    /// A tensor is not in the file.
+    /// A tensor is missing from the weights.
     #[error(
-        "{file}: tensor '{}' is missing; the weights do not belong to this configuration: take both \
+        "{file}: tensor '{}' is missing; the weights do not belong to this configuration: use both \
          from the same model",
-        brief(.tensor)
+        shorten(.tensor)
     )]
     MissingTensor {
-        /// The file or folder.
+        /// Path of the file or folder.
         file: PathBuf,
-        /// The tensor's name.
+        /// Name of the tensor.
         tensor: String,
     },
-    /// A tensor has another shape than the configuration says.
+    /// A tensor's shape does not match the configuration.
     #[error(
-        "{file}: tensor '{}' has shape {found:?}, the model's configuration asks for \
-         {expected:?}; the file belongs to another model: choose the one made for this",
-        brief(.tensor)
+        "{file}: tensor '{}' has shape {found:?}, but the model's configuration requires \
+         {expected:?}; the file belongs to another model: use the file of this model",
+        shorten(.tensor)
     )]
     Shape {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// The tensor's name.
+        /// Name of the tensor.
         tensor: String,
-        /// The shape in the file.
+        /// Shape in the file.
         found: Vec<usize>,
-        /// The shape expected.
+        /// Shape that the configuration requires.
         expected: Vec<usize>,
     },
-    /// The tokenizer refused a text.
+    /// The tokenizer failed on a text.
     #[error("the text cannot be tokenized: {0}; check tokenizer.json")]
     Encode(String),
-    /// A token id the model does not have.
+    /// A token id is outside the model's vocabulary.
     #[error(
         "token {token} is outside the model's vocabulary of {vocab_size}; the tokenizer belongs \
-         to another model — use the one in the model's folder"
+         to another model: use the one in the model's folder"
     )]
     Token {
-        /// The id.
+        /// The token id.
         token: u32,
-        /// How many ids there are.
+        /// Number of ids in the vocabulary.
         vocab_size: usize,
     },
-    /// No token at all where one is needed.
+    /// A prompt has no tokens.
     #[error("the prompt is empty; give at least one token, such as the end-of-text token")]
     EmptyPrompt,
-    /// The text is longer than the model can read.
+    /// A text is longer than the model's context.
     #[error(
         "{needed} tokens do not fit in the model's context of {context_tokens}; shorten the \
          prompt or lower the number of new tokens"
     )]
     ContextFull {
-        /// Tokens wanted in one row.
+        /// Required length of the row, in tokens.
         needed: usize,
-        /// Tokens the model can read.
+        /// Length of the model's context, in tokens.
         context_tokens: usize,
     },
-    /// A call that does not fit the cache or the model it was made with.
+    /// A call's arguments do not fit the model or the cache.
     #[error("{0}")]
     Call(String),
     /// The model has no language-model head.
     #[error(
-        "this model has no output head and cannot give logits: there is no lm_head.weight, and \
-             tie_word_embeddings does not lend it the embedding"
+        "this model has no output head, so it cannot compute logits: lm_head.weight is missing and \
+         tie_word_embeddings is off; choose a model with a language-model head"
     )]
     NoHead,
     /// A tensor operation failed.
@@ -145,34 +146,32 @@ pub enum LmError {
 }
 
 impl LmError {
-    /// The error of a file that is not there.
+    /// Returns the error for a missing file.
     pub(super) fn absent(file: PathBuf) -> Self {
         Self::Read { file, source: ErrorKind::NotFound.into() }
     }
 }
 
-/// Longest part of a message that may quote a file, in characters.
+/// Maximum length of a message part that may quote a file, in characters.
 const MAX_QUOTED: usize = 400;
 
-/// A text that may quote a file, cut where it is long, its control characters escaped.
-fn brief(text: &str) -> String {
+/// Shortens a text that may quote a file and escapes its control characters.
+fn shorten(text: &str) -> String {
     let escape = |character: char| match character.is_control() {
         true => character.escape_default().to_string(),
         false => character.to_string(),
     };
-    let mut brief: String = text.chars().take(MAX_QUOTED).map(escape).collect();
+    let mut short: String = text.chars().take(MAX_QUOTED).map(escape).collect();
     if text.chars().nth(MAX_QUOTED).is_some() {
-        brief.push('…');
+        short.push('…');
     }
-    brief
+    short
 }
 
-/// Why a file cannot be read, and what to do.
-fn unread(source: &Error) -> String {
+/// Returns why a file cannot be read and what to do.
+fn read_problem(source: &Error) -> String {
     match source.kind() {
-        ErrorKind::NotFound => {
-            "there is no such file; check that the model's folder is complete".to_owned()
-        }
+        ErrorKind::NotFound => "no such file; check that the model's folder is complete".to_owned(),
         ErrorKind::PermissionDenied => {
             format!("{source}; give this account permission to read it")
         }
@@ -180,15 +179,43 @@ fn unread(source: &Error) -> String {
     }
 }
 
+/// Returns the error for a file that is cut short or altered.
+pub(super) fn damaged(file: &Path, problem: String) -> LmError {
+    LmError::Damaged { file: file.to_path_buf(), problem }
+}
+
+/// Returns the error for a complete file whose content cannot be used.
+pub(super) fn invalid(file: &Path, problem: String) -> LmError {
+    LmError::Invalid { file: file.to_path_buf(), problem }
+}
+
+/// Returns the error for a tensor whose type is not a supported float type.
+pub(super) fn unsupported_dtype(file: &Path, name: &str, dtype: &dyn std::fmt::Debug) -> LmError {
+    LmError::Unsupported {
+        file: file.to_path_buf(),
+        feature: format!("tensor '{name}' of type {dtype:?}"),
+        instead: "whose weights are f32, f16 or bf16".into(),
+    }
+}
+
+/// Returns the error for a tensor that contains NaN or an infinity.
+pub(super) fn not_finite(file: &Path, name: &str) -> LmError {
+    let problem = format!(
+        "tensor '{name}' contains a value that is not a finite number; if the file's checksum \
+         matches the one in its repository, the model was published with that value"
+    );
+    invalid(file, problem)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_a_file_says_is_quoted_briefly() {
-        assert_eq!(brief("entry 'a\nb\u{1b}[31m'"), "entry 'a\\nb\\u{1b}[31m'");
-        assert_eq!(brief("日本"), "日本");
-        let long = brief(&"x".repeat(500));
+    fn quotations_are_shortened_and_escaped() {
+        assert_eq!(shorten("entry 'a\nb\u{1b}[31m'"), "entry 'a\\nb\\u{1b}[31m'");
+        assert_eq!(shorten("日本"), "日本");
+        let long = shorten(&"x".repeat(500));
         assert_eq!((long.len(), long.ends_with("x…")), (MAX_QUOTED + '…'.len_utf8(), true));
     }
 }

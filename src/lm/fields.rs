@@ -1,4 +1,4 @@
-//! Fields of a model's `config.json`, each read with a sentence ready for when it is wrong.
+//! Typed access to the fields of a model's `config.json`. Errors name the file and the field.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::error::{LmError, Result};
 
-/// A JSON object and the file it came from.
+/// A JSON object and the file that it was read from.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a> {
     json: &'a Map<String, Value>,
@@ -14,93 +14,96 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The object in `json`; `file` is used in messages.
+    /// Wraps the object `json`; `file` is used in messages.
     ///
     /// # Errors
-    /// When it is something else.
+    /// Fails if `json` is not an object.
     pub fn new(json: &'a Value, file: &'a Path) -> Result<Self> {
         let json = json.as_object().ok_or_else(|| LmError::Damaged {
             file: file.to_path_buf(),
-            problem: "not a JSON object".into(),
+            problem: "it is not a JSON object".into(),
         })?;
         Ok(Self { json, file })
     }
 
-    /// The value of a field; none where it is missing or null.
+    /// Returns the value of a field, or `None` if it is missing or null.
     pub fn get(&self, name: &str) -> Option<&'a Value> {
         self.json.get(name).filter(|value| !value.is_null())
     }
 
-    /// A whole number that must be there.
+    /// Returns a required whole number.
     ///
     /// # Errors
-    /// When it is missing or no such number.
+    /// Fails if it is missing or not a whole number.
     pub fn size(&self, name: &str) -> Result<usize> {
         self.optional_size(name)?.ok_or_else(|| {
-            self.wrong(name, "is missing; take the file from the model's own repository".into())
+            self.wrong(name, "is missing; use the file from the model's repository".into())
         })
     }
 
-    /// A whole number, or `default`.
+    /// Returns a whole number, or `default` if it is missing.
     ///
     /// # Errors
-    /// When it is there and no such number.
+    /// Fails if it is present but not a whole number.
     pub fn size_or(&self, name: &str, default: usize) -> Result<usize> {
         Ok(self.optional_size(name)?.unwrap_or(default))
     }
 
-    /// A whole number, if it is there.
+    /// Returns a whole number, or `None` if it is missing.
     ///
     /// # Errors
-    /// When it is there and no such number.
+    /// Fails if it is present but not a whole number.
     pub fn optional_size(&self, name: &str) -> Result<Option<usize>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let size = value.as_u64().and_then(|n| usize::try_from(n).ok());
         size.map(Some).ok_or_else(|| self.wrong(name, format!("is {value}, not a whole number")))
     }
 
-    /// A number that must be there.
+    /// Returns a required number.
     ///
     /// # Errors
-    /// When it is missing or no number.
+    /// Fails if it is missing or not a number.
     pub fn number(&self, name: &str) -> Result<f64> {
         self.optional_number(name)?.ok_or_else(|| {
-            self.wrong(name, "is missing; take the file from the model's own repository".into())
+            self.wrong(name, "is missing; use the file from the model's repository".into())
         })
     }
 
-    /// A number, if it is there.
+    /// Returns a number, or `None` if it is missing.
     ///
     /// # Errors
-    /// When it is there and no number.
+    /// Fails if it is present but not a number.
     pub fn optional_number(&self, name: &str) -> Result<Option<f64>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let number = value.as_f64();
         number.map(Some).ok_or_else(|| self.wrong(name, format!("is {value}, not a number")))
     }
 
-    /// A yes or no, or `default`.
+    /// Returns a boolean, or `default` if it is missing.
     ///
     /// # Errors
-    /// When it is there and neither.
+    /// Fails if it is present but not a boolean.
     pub fn flag_or(&self, name: &str, default: bool) -> Result<bool> {
         let Some(value) = self.get(name) else { return Ok(default) };
         value.as_bool().ok_or_else(|| self.wrong(name, format!("is {value}, not true or false")))
     }
 
-    /// A text, if it is there.
+    /// Returns a string, or `None` if it is missing.
     ///
     /// # Errors
-    /// When it is there and no text.
+    /// Fails if it is present but not a string.
     pub fn text(&self, name: &str) -> Result<Option<&'a str>> {
         let Some(value) = self.get(name) else { return Ok(None) };
-        value.as_str().map(Some).ok_or_else(|| self.wrong(name, format!("is {value}, not a text")))
+        value
+            .as_str()
+            .map(Some)
+            .ok_or_else(|| self.wrong(name, format!("is {value}, not a string")))
     }
 
-    /// An object inside this one, if it is there.
+    /// Returns a nested object, or `None` if it is missing.
     ///
     /// # Errors
-    /// When it is there and no object.
+    /// Fails if it is present but not an object.
     pub fn object(&self, name: &str) -> Result<Option<Fields<'a>>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let json = value.as_object();
@@ -108,28 +111,30 @@ impl<'a> Fields<'a> {
         Ok(Some(Fields { json, file: self.file }))
     }
 
-    /// Token ids: none, one, or a list of them. −1, which stands for no token, is left out.
+    /// Returns the token ids in a field that holds one id or a list of ids. A missing field returns
+    /// an empty list. Skips −1, which means no token, and null.
     ///
     /// # Errors
-    /// When it is there and something else.
+    /// Fails if it is present and holds any other value.
     pub fn ids(&self, name: &str) -> Result<Vec<u32>> {
         let Some(value) = self.get(name) else { return Ok(Vec::new()) };
         let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         let id = |value: &&Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
-        let is_none = |value: &&Value| value.as_i64() == Some(-1) || value.is_null();
-        let ids = list.iter().filter(|value| !is_none(value));
+        let is_unset = |value: &&Value| value.as_i64() == Some(-1) || value.is_null();
+        let ids = list.iter().filter(|value| !is_unset(value));
         ids.map(|value| id(&value)).collect::<Option<_>>().ok_or_else(|| {
             self.wrong(name, format!("is {value}, not a token id or a list of them"))
         })
     }
 
-    /// The error of a field that cannot be.
+    /// Returns the error for a field with an invalid value.
     pub fn wrong(&self, name: &str, problem: String) -> LmError {
         LmError::Field { file: self.file.to_path_buf(), field: name.into(), problem }
     }
 
-    /// The error of a field that asks for what this program does not do.
-    pub fn unsupported(&self, what: String, instead: &str) -> LmError {
-        LmError::Unsupported { file: self.file.to_path_buf(), what, instead: instead.into() }
+    /// Returns the error for a field that requires an unsupported feature. `instead` completes
+    /// "choose a model …".
+    pub fn unsupported(&self, feature: String, instead: &str) -> LmError {
+        LmError::Unsupported { file: self.file.to_path_buf(), feature, instead: instead.into() }
     }
 }

@@ -1,54 +1,52 @@
-//! Names a file by its first bytes, so that a file of another kind is reported as what it is before
-//! a format's own parser misreads it.
+//! Detects the kind of a file from its first bytes, so that an error names the actual kind before a
+//! format's parser misreads the file.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use super::error::{LmError, Result};
-use crate::text::{open_file, read_all};
+use crate::bounded_read::{open_file, read_all};
 
-/// Bytes that tell all kinds apart.
+/// Number of leading bytes that identify every kind.
 const PREFIX: usize = 512;
-/// Longest safetensors header, in bytes: the library's own limit.
+/// Maximum length of a safetensors header in bytes; the limit of the safetensors library.
 pub(super) const MAX_SAFETENSORS_HEADER: u64 = 100_000_000;
 
-/// A kind of file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FileKind {
     Gguf,
-    /// GGUF for big-endian machines.
     GgufBigEndian,
-    /// The formats of llama.cpp before GGUF (August 2023).
+    /// llama.cpp's formats before GGUF (August 2023).
     Ggml,
     Safetensors,
-    /// A zip archive, such as `torch.save` writes since PyTorch 1.6.
+    /// A zip archive; the format of `torch.save` since PyTorch 1.6.
     Zip,
-    /// A bare pickle, such as `torch.save` wrote before PyTorch 1.6.
+    /// A bare pickle; the format of `torch.save` before PyTorch 1.6.
     Pickle,
-    /// TensorFlow's and Keras's format.
+    /// The format of TensorFlow and Keras.
     Hdf5,
     SentencePiece,
-    /// The text that git keeps in place of a large file.
+    /// A small text file that Git LFS stores in place of a large file.
     LfsPointer,
     Html,
     Xml,
     Gzip,
     Tar,
     Empty,
-    /// Only zeros: space that a download reserved and did not fill.
+    /// Only zero bytes: a download reserved the space and did not fill it.
     Zeros,
-    /// Anything else, JSON among it.
+    /// Any other file, including JSON.
     Other,
 }
 
 use FileKind as K;
 
-/// Opens the regular file `path`, which must be of kind `expected`, or of none of the known kinds.
+/// Opens the regular file `path` and checks that it has the kind `expected` or an unknown kind.
 ///
 /// # Errors
-/// [`LmError::Read`]; [`LmError::OtherKind`] for a file of another known kind;
-/// [`LmError::Damaged`] for an empty one.
+/// [`LmError::Read`] if the file cannot be read; [`LmError::OtherKind`] if it has another known
+/// kind; [`LmError::Damaged`] if it is empty or contains only zeros.
 pub(super) fn open(path: &Path, expected: FileKind) -> Result<File> {
     let failed = |source| LmError::Read { file: path.to_path_buf(), source };
     let mut file = open_file(path).map_err(failed)?;
@@ -57,27 +55,28 @@ pub(super) fn open(path: &Path, expected: FileKind) -> Result<File> {
     Ok(file)
 }
 
-/// The kind of the regular file `path`; [`FileKind::Other`] for one that cannot be read.
+/// Returns the kind of the regular file `path`, or [`FileKind::Other`] if it cannot be read.
 pub(super) fn of(path: &Path) -> FileKind {
     open_file(path).and_then(|mut file| read_kind(&mut file)).unwrap_or(K::Other)
 }
 
-/// What the file `path` is and what to do about it, where it is named as a model but is of a kind
-/// that no model's folder holds either.
-pub(crate) fn why_no_model(path: &Path) -> Option<String> {
+/// Returns why the file `path` is not a model and what to do. Returns `None` if its kind is unknown
+/// or if model folders contain files of its kind.
+pub(crate) fn not_a_model_reason(path: &Path) -> Option<String> {
     let kind = of(path);
     let (found, advice) = kind.other_kind()?;
-    let is_part = matches!(kind, K::Safetensors | K::Zip | K::Pickle | K::SentencePiece);
-    (!is_part).then(|| format!("is {found}; {advice}"))
+    let belongs_in_model_folder =
+        matches!(kind, K::Safetensors | K::Zip | K::Pickle | K::SentencePiece);
+    (!belongs_in_model_folder).then(|| format!("is {found}; {advice}"))
 }
 
-/// Reads the text file `path` of at most `most` bytes.
+/// Reads the text file `path` of at most `max_bytes` bytes.
 ///
 /// # Errors
-/// As [`open`], and [`LmError::Read`] for a file that is longer or no UTF-8.
-pub(crate) fn read_text(path: &Path, most: u64) -> Result<String> {
+/// Same as [`open`]; also [`LmError::Read`] if the file is longer or is not UTF-8.
+pub(crate) fn read_text(path: &Path, max_bytes: u64) -> Result<String> {
     let file = open(path, K::Other)?;
-    read_all(file, most).map_err(|source| LmError::Read { file: path.to_path_buf(), source })
+    read_all(file, max_bytes).map_err(|source| LmError::Read { file: path.to_path_buf(), source })
 }
 
 fn check(path: &Path, kind: FileKind, expected: FileKind) -> Result<()> {
@@ -86,7 +85,7 @@ fn check(path: &Path, kind: FileKind, expected: FileKind) -> Result<()> {
         _ if kind == expected || kind == K::Other => Ok(()),
         Some((found, advice)) => Err(LmError::OtherKind { file: file(), found, advice }),
         None if kind == K::Zeros => {
-            Err(LmError::Damaged { file: file(), problem: "it holds nothing but zeros".into() })
+            Err(LmError::Damaged { file: file(), problem: "it contains only zeros".into() })
         }
         None => Err(LmError::Damaged { file: file(), problem: "it is empty".into() }),
     }
@@ -96,34 +95,35 @@ fn read_kind(file: &mut File) -> std::io::Result<FileKind> {
     let mut prefix = Vec::with_capacity(PREFIX);
     file.by_ref().take(PREFIX as u64).read_to_end(&mut prefix)?;
     file.seek(SeekFrom::Start(0))?;
-    Ok(of_prefix(&prefix))
+    Ok(kind_of_prefix(&prefix))
 }
 
-/// The kind of a file that begins with these bytes.
-fn of_prefix(bytes: &[u8]) -> FileKind {
-    // Editors may put a mark before a text.
+/// Returns the kind of a file that starts with `bytes`.
+fn kind_of_prefix(bytes: &[u8]) -> FileKind {
+    // Some editors write a byte order mark at the start of a text file.
     let bytes = bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes);
-    let begins = |with: &[u8]| bytes.starts_with(with);
+    let starts_with = |with: &[u8]| bytes.starts_with(with);
     if bytes.is_empty() {
         return K::Empty;
     }
     if bytes.iter().all(|byte| *byte == 0) {
         return K::Zeros;
     }
-    // Before all others: the length of a header may look like any of their beginnings.
+    // Checked first: a safetensors file starts with its header length, which may look like the
+    // magic bytes of another kind.
     let length = bytes.get(..8).and_then(|b| <[u8; 8]>::try_from(b).ok()).map(u64::from_le_bytes);
     let is_plausible = length.is_some_and(|length| length <= MAX_SAFETENSORS_HEADER);
     if is_plausible && bytes.get(8) == Some(&b'{') {
         return K::Safetensors;
     }
-    if begins(b"GGUF") {
-        // A version is a small number: one with a high byte alone was written the other way round.
+    if starts_with(b"GGUF") {
+        // Versions are small numbers. If only the high bytes are set, the byte order is swapped.
         let version = bytes.get(4..8).map(|v| u32::from_le_bytes([v[0], v[1], v[2], v[3]]));
         let is_swapped = version.is_some_and(|v| v != 0 && v.trailing_zeros() >= 16);
         return if is_swapped { K::GgufBigEndian } else { K::Gguf };
     }
-    // A model of SentencePiece begins with its first piece, such as <unk> or <pad>: a message in a
-    // message, each with its length.
+    // A SentencePiece model starts with its first piece, such as <unk> or <pad>: two nested
+    // protobuf messages, each preceded by its length.
     if let [0x0A, outer, 0x0A, inner, piece @ ..] = bytes
         && outer.checked_sub(*inner).is_some_and(|rest| rest >= 2)
         && piece.first() == Some(&b'<')
@@ -132,7 +132,7 @@ fn of_prefix(bytes: &[u8]) -> FileKind {
         return K::SentencePiece;
     }
     let magics: [(&[u8], FileKind); 14] = [
-        // "ggml", "ggmf", "ggjt" and "ggla" as little-endian numbers.
+        // "ggml", "ggmf", "ggjt" and "ggla" as little-endian integers.
         (b"lmgg", K::Ggml),
         (b"fmgg", K::Ggml),
         (b"tjgg", K::Ggml),
@@ -148,59 +148,58 @@ fn of_prefix(bytes: &[u8]) -> FileKind {
         (b"<?xml", K::Xml),
         (b"<Error>", K::Xml),
     ];
-    if let Some((_, kind)) = magics.into_iter().find(|(magic, _)| begins(magic)) {
+    if let Some((_, kind)) = magics.into_iter().find(|(magic, _)| starts_with(magic)) {
         return kind;
     }
     if bytes.get(257..262) == Some(b"ustar") {
         return K::Tar;
     }
     let text = String::from_utf8_lossy(bytes).trim_start().to_ascii_lowercase();
-    let is_page = text.starts_with("<!doctype html") || text.starts_with("<html");
-    if is_page { K::Html } else { K::Other }
+    let is_html = text.starts_with("<!doctype html") || text.starts_with("<html");
+    if is_html { K::Html } else { K::Other }
 }
 
 impl FileKind {
-    /// What a file of this kind is called, and what to do about it where another kind is expected;
-    /// none for a file without content.
+    /// Returns the name of this kind and what to do if another kind is expected. Returns `None` for
+    /// empty files, files of zeros and unknown kinds.
     fn other_kind(self) -> Option<(&'static str, &'static str)> {
-        const SAFETENSORS: &str = "take the model's safetensors or a GGUF file";
+        const SAFETENSORS: &str = "use the model's safetensors or a GGUF file";
         Some(match self {
             K::Gguf => ("a GGUF file", "name it in pack.toml as the model's path, file or folder"),
             K::GgufBigEndian => (
                 "a GGUF file for big-endian machines",
-                "take the usual little-endian file, or convert it with llama.cpp's \
+                "use the little-endian file, or convert it with llama.cpp's \
                  gguf_convert_endian.py",
             ),
             K::Ggml => (
                 "a GGML file, the older format of llama.cpp before GGUF",
-                "take a GGUF file of the same model",
+                "use a GGUF file of the same model",
             ),
-            K::Safetensors => ("a safetensors file", "give it the name model.safetensors"),
+            K::Safetensors => ("a safetensors file", "rename it to model.safetensors"),
             K::Zip => (
-                "a zip archive, as PyTorch writes its files",
-                "PyTorch weights are expected under pytorch_model.bin; unpack any other archive",
+                "a zip archive, the format of PyTorch files",
+                "rename PyTorch weights to pytorch_model.bin; unpack any other archive",
             ),
-            K::Pickle => (
-                "a Python pickle, PyTorch's format before 1.6",
-                "PyTorch weights are expected under pytorch_model.bin",
-            ),
-            K::Hdf5 => ("an HDF5 file, as TensorFlow writes it", SAFETENSORS),
+            K::Pickle => {
+                ("a Python pickle, PyTorch's format before 1.6", "rename it to pytorch_model.bin")
+            }
+            K::Hdf5 => ("an HDF5 file, a format of TensorFlow", SAFETENSORS),
             K::SentencePiece => (
                 "a SentencePiece model",
-                "make a tokenizer.json of it with \
+                "convert it to tokenizer.json with \
                  AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) in transformers",
             ),
             K::LfsPointer => (
-                "a Git LFS pointer, a text that stands for the real file",
+                "a Git LFS pointer, a text file in place of the real file",
                 "run `git lfs pull` in its folder, or download the model with `hf download`",
             ),
             K::Html => (
                 "an HTML page, not a model file",
-                "open its address in a browser to see what it says, then download the file itself",
+                "open its URL in a browser to read the page, then download the model file",
             ),
             K::Xml => (
-                "an XML message of a server, not a model file",
-                "read the message in it, then download the file itself",
+                "an XML message from a server, not a model file",
+                "read the message in it, then download the model file",
             ),
             K::Gzip => ("a gzip archive", "unpack it"),
             K::Tar => ("a tar archive", "unpack it"),
@@ -214,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_named_by_their_first_bytes() {
+    fn detects_the_kind_of_a_file_by_its_first_bytes() {
         let header =
             |json: &str| [&(json.len() as u64).to_le_bytes()[..], json.as_bytes()].concat();
         let tar = [vec![b'a'; 257], b"ustar\0".to_vec()].concat();
@@ -245,7 +244,7 @@ mod tests {
             (b"{\"model_type\": \"llama\"}".to_vec(), K::Other),
         ];
         for (bytes, kind) in cases {
-            assert_eq!(of_prefix(&bytes[..bytes.len().min(PREFIX)]), kind, "{bytes:?}");
+            assert_eq!(kind_of_prefix(&bytes[..bytes.len().min(PREFIX)]), kind, "{bytes:?}");
         }
     }
 }

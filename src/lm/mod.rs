@@ -1,12 +1,13 @@
-//! Language models: one file an architecture, one cache that forks, weights, tokenizer.
+//! Language models: architectures, weights, key/value cache, tokenizer and chat templates.
 //!
-//! * [`Lm`]: a decoder; many rows at once, each at its own position, over an owned [`Cache`].
-//! * [`ValueModel`]: the same trunk with a head that predicts the final reward of a prefix.
-//! * [`Tokenizer`] and [`TextStream`]: text to ids, and ids back to text byte by byte.
-//! * [`ChatTemplate`]: the form in which a model tuned for conversations reads a prompt.
-//! * [`GgufFile`]: all of these in one file.
+//! * [`Lm`]: a decoder. It runs a batch of rows, each at its own position, over a [`Cache`] that
+//!   the caller owns.
+//! * [`ValueModel`]: a decoder with a head that predicts the final reward of a partial text.
+//! * [`Tokenizer`] and [`TextStream`]: encode text as token ids, and decode ids incrementally.
+//! * [`ChatTemplate`]: formats a prompt for a model tuned on conversations.
+//! * [`GgufFile`]: configuration, weights, tokenizer and chat template in one file.
 //!
-//! Nothing here knows what the models are used for.
+//! This module does not depend on guidance, packs or the app.
 
 mod adapter;
 mod arch;
@@ -15,37 +16,41 @@ mod chat;
 mod config;
 mod cpu;
 mod decoder;
+mod engine;
 mod error;
 mod fields;
 mod file_kind;
 mod gguf;
 mod jinja;
+mod json_file;
 mod model_files;
+mod parts;
 mod portable;
+mod precision;
 mod prompt_text;
 mod rope;
 mod routing;
-mod text;
+mod text_stream;
 mod tokenizer;
 mod value;
 mod weights;
 
 pub use adapter::check_adapter;
-pub use arch::Architecture;
 pub use cache::Cache;
 pub use chat::ChatTemplate;
 pub use config::{
-    Activation, Biases, Experts, LmConfig, Local, NormKind, Positions, RopeScaling, Rotary,
+    Activation, Architecture, Biases, Experts, LmConfig, Local, NormKind, Positions, RopeScaling,
+    Rotary,
 };
-pub(crate) use cpu::exp;
 pub use decoder::Lm;
 pub use error::{LmError, Result};
-pub(crate) use file_kind::{read_text, why_no_model};
+pub(crate) use file_kind::{not_a_model_reason, read_text};
 pub use gguf::{GgufFile, split_parts};
+pub(crate) use json_file::MAX_JSON_BYTES;
+pub use precision::Precision;
 pub use prompt_text::PromptText;
-pub use text::TextStream;
+pub use text_stream::TextStream;
 pub use tokenizer::Tokenizer;
 pub(crate) use tokenizer::{encode, read as read_tokenizer};
 pub use value::ValueModel;
-pub(crate) use weights::MAX_JSON_BYTES;
-pub use weights::{Precision, Weights};
+pub use weights::Weights;

@@ -1,4 +1,4 @@
-//! From a model's place to its configuration and weights.
+//! Opens the configuration and weights of a model.
 
 use std::path::Path;
 
@@ -7,22 +7,24 @@ use candle_core::Device;
 use super::config::LmConfig;
 use super::error::Result;
 use super::gguf::GgufFile;
-use super::weights::{Precision, Weights};
+use super::precision::Precision;
+use super::weights::Weights;
 
-/// Configuration and weights of a Hugging Face folder or a GGUF file.
+/// Opens the configuration and weights of a Hugging Face folder or a GGUF file. The default
+/// precision is f32 for a folder and Q8_0 for a GGUF file.
 ///
 /// # Errors
-/// As [`super::Lm::load`].
+/// Same as [`super::Lm::load`].
 pub(super) fn open(
     path: &Path,
     precision: Option<Precision>,
     device: &Device,
 ) -> Result<(LmConfig, Weights)> {
-    if GgufFile::is_one(path) {
+    if GgufFile::is_gguf(path) {
         let gguf = GgufFile::open(path)?;
         let weights = Weights::gguf(&gguf, device);
-        return Ok((gguf.config()?, weights.held_as(precision.unwrap_or(Precision::Q8_0))));
+        return Ok((gguf.config()?, weights.with_precision(precision.unwrap_or(Precision::Q8_0))));
     }
     let config = LmConfig::load(path)?;
-    Ok((config, Weights::load(path, device)?.held_as(precision.unwrap_or_default())))
+    Ok((config, Weights::load(path, device)?.with_precision(precision.unwrap_or_default())))
 }

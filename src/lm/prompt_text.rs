@@ -1,37 +1,37 @@
-//! A text for a model that knows which of its parts were typed. Control tokens, such as
-//! `<|im_end|>`, are recognised only where a template wrote them: pasted text must not end a turn.
+//! Prompt text that separates template text from user text. Control tokens such as `<|im_end|>` are
+//! recognised only in template text, so that pasted text cannot end a turn.
 
 use std::ops::Range;
 
 use aho_corasick::AhoCorasick;
 
-/// A text in which some parts are plain: what looks like a control token there is read as text.
+/// A prompt with plain parts. In a plain part, control tokens are encoded as ordinary text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PromptText {
     text: String,
-    /// Byte ranges that no control token may overlap, in order.
+    /// Byte ranges of the plain parts, ascending.
     plain: Vec<Range<usize>>,
 }
 
 impl PromptText {
-    /// A text whose control tokens are recognised.
+    /// Creates a prompt in which control tokens are recognised.
     pub fn control(text: impl Into<String>) -> Self {
         Self { text: text.into(), plain: Vec::new() }
     }
 
-    /// A text without control tokens, whatever it holds.
+    /// Creates a plain prompt: no control tokens are recognised.
     pub fn plain(text: &str) -> Self {
         Self::default().then_plain(text)
     }
 
-    /// This text, and `text` behind it, whose control tokens are recognised.
+    /// Appends `text`, in which control tokens are recognised.
     #[must_use]
     pub fn then_control(mut self, text: &str) -> Self {
         self.text.push_str(text);
         self
     }
 
-    /// This text, and plain `text` behind it.
+    /// Appends `text` as plain text.
     #[must_use]
     pub fn then_plain(mut self, text: &str) -> Self {
         let start = self.text.len();
@@ -42,52 +42,52 @@ impl PromptText {
         self
     }
 
-    /// `template` with plain `typed` in every place of `placeholder`.
+    /// Replaces each `placeholder` in `template` with `typed` as plain text.
     pub fn fill(template: &str, placeholder: &str, typed: &str) -> Self {
         let mut parts = template.split(placeholder);
         let first = Self::control(parts.next().unwrap_or_default());
         parts.fold(first, |filled, part| filled.then_plain(typed).then_control(part))
     }
 
-    /// The whole text.
+    /// Returns the whole text.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Whether no control token may overlap these bytes.
+    /// Returns whether a plain part overlaps these bytes.
     pub(super) fn is_plain(&self, bytes: &Range<usize>) -> bool {
-        // The first range that ends behind their beginning is the only one that may overlap.
-        let at = self.plain.partition_point(|plain| plain.end <= bytes.start);
-        self.plain.get(at).is_some_and(|plain| plain.start < bytes.end)
+        // Ranges are ascending: only the first that ends after `bytes.start` needs a check.
+        let index = self.plain.partition_point(|plain| plain.end <= bytes.start);
+        self.plain.get(index).is_some_and(|plain| plain.start < bytes.end)
     }
 }
 
-/// Marks control tokens in typed text while a chat template is applied, which may cut, trim or
-/// repeat what it is given. The mark is a noncharacter that these texts do not contain.
+/// Marks control tokens in user text before a chat template is applied, because the template may
+/// cut, trim or repeat the text. The mark is a noncharacter that does not occur in the texts.
 pub(super) struct Marker(char);
 
 impl Marker {
-    /// A marker for texts, none of which holds its character.
+    /// Creates a marker whose character does not occur in `texts`.
     pub fn new<'a>(texts: impl IntoIterator<Item = &'a str> + Clone) -> Self {
-        // Noncharacters: Unicode keeps them for a program's own use.
+        // Unicode reserves these noncharacters for internal use.
         let is_free = |mark: &char| !texts.clone().into_iter().any(|text| text.contains(*mark));
         Self(('\u{FDD0}'..='\u{FDEF}').find(is_free).unwrap_or('\u{FDD0}'))
     }
 
-    /// `text` with a mark behind the first character of everything in it that reads as one of
-    /// `controls`, in capitals or not: a template may change them.
+    /// Inserts a mark after the first character of each occurrence of `controls` in `text`. Ignores
+    /// ASCII case, because a template may change it.
     pub fn mark(&self, text: &str, controls: &[String]) -> String {
-        let named = controls.iter().filter(|control| !control.is_empty());
-        let finder = AhoCorasick::builder().ascii_case_insensitive(true).build(named);
+        let controls = controls.iter().filter(|control| !control.is_empty());
+        let finder = AhoCorasick::builder().ascii_case_insensitive(true).build(controls);
         let Ok(finder) = finder else { return text.to_owned() };
-        let mut begins: Vec<usize> =
+        let mut starts: Vec<usize> =
             finder.find_overlapping_iter(text).map(|found| found.start()).collect();
-        begins.sort_unstable();
-        begins.dedup();
-        let mut marked = String::with_capacity(text.len() + begins.len() * self.0.len_utf8());
+        starts.sort_unstable();
+        starts.dedup();
+        let mut marked = String::with_capacity(text.len() + starts.len() * self.0.len_utf8());
         let mut done = 0;
-        for begin in begins {
-            let end = begin + text[begin..].chars().next().map_or(0, char::len_utf8);
+        for start in starts {
+            let end = start + text[start..].chars().next().map_or(0, char::len_utf8);
             marked.push_str(&text[done..end]);
             marked.push(self.0);
             done = end;
@@ -95,7 +95,7 @@ impl Marker {
         marked + &text[done..]
     }
 
-    /// `text` without marks, the character before each of them plain.
+    /// Removes the marks from `text` and makes the character before each mark plain.
     pub fn unmark(&self, text: &str) -> PromptText {
         let mut unmarked = PromptText::default();
         for character in text.chars() {
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn typed_text_is_plain_in_every_place_of_a_template() {
+    fn user_text_is_plain_in_each_placeholder() {
         let filled = PromptText::fill("<s>{prompt} and {prompt}</s>", "{prompt}", "<s>");
         assert_eq!(filled.text(), "<s><s> and <s></s>");
         let plain: Vec<bool> =
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_survive_what_a_template_does_to_a_text() {
+    fn marks_survive_trimming_by_a_template() {
         let controls = ["<|end|>".to_owned(), "<s>".to_owned()];
         let typed = "  \u{FDD0}a<|end|>b<s>  ";
         assert_eq!(Marker::new(["é<S>"]).mark("é<S>", &controls), "é<\u{FDD0}S>");

@@ -1,73 +1,73 @@
-//! Rotary positions: Su et al. 2021 (arXiv 2104.09864), in the half-split form Llama uses.
+//! Rotary position embeddings (Su et al. 2021, arXiv 2104.09864), in Llama's half-split form.
 
 use std::f32::consts::PI;
 
 use super::config::{LmConfig, RopeScaling, Rotary};
 
-/// The rotary frequencies of one model.
-pub(super) struct Ropes {
-    /// Each set of frequencies that some layer uses.
+/// Rotary frequencies of one model.
+pub(super) struct RotaryFrequencies {
+    /// The distinct frequency sets of the model, `head_size / 2` values each.
     frequencies: Vec<Vec<f32>>,
-    /// Which of them a layer uses.
+    /// For each layer, the index of its frequency set.
     layers: Vec<usize>,
     half: usize,
 }
 
-/// Cosines and sines of some positions, `[N, head_size / 2]`.
-pub(super) struct Turns {
+/// Cosines and sines of the rotation angles of N positions, each `[N, head_size / 2]`.
+pub(super) struct RotaryAngles {
     pub cos: Vec<f32>,
     pub sin: Vec<f32>,
 }
 
-impl Ropes {
-    /// The frequencies of every layer; none for a model whose positions are learned.
+impl RotaryFrequencies {
+    /// Computes the frequencies of all layers. Returns `None` for a model with learned positions.
     pub fn new(config: &LmConfig) -> Option<Self> {
-        let mut kinds: Vec<&Rotary> = Vec::new();
+        let mut rotaries: Vec<&Rotary> = Vec::new();
         let mut layers = Vec::with_capacity(config.layers);
         for layer in 0..config.layers {
             let rotary = config.rotary(layer)?;
-            let index = kinds.iter().position(|kind| *kind == rotary).unwrap_or_else(|| {
-                kinds.push(rotary);
-                kinds.len() - 1
+            let index = rotaries.iter().position(|known| *known == rotary).unwrap_or_else(|| {
+                rotaries.push(rotary);
+                rotaries.len() - 1
             });
             layers.push(index);
         }
-        let frequencies = kinds.iter().map(|kind| frequencies(kind, config.head_size)).collect();
+        let frequencies = rotaries.iter().map(|r| frequencies(r, config.head_size)).collect();
         Some(Self { frequencies, layers, half: config.head_size / 2 })
     }
 
-    /// Cosines and sines of N positions, one [`Turns`] for each set of frequencies. Computed at
-    /// every call: some hundred values, and no table as long as the context.
-    pub fn turns(&self, positions: &[usize]) -> Vec<Turns> {
-        let one = |frequencies: &Vec<f32>| {
-            let turns = positions
+    /// Returns the cosines and sines of N positions, one [`RotaryAngles`] per frequency set. They are
+    /// computed on each call: a few hundred values, instead of a table as long as the context.
+    pub fn turns(&self, positions: &[usize]) -> Vec<RotaryAngles> {
+        let turns = |frequencies: &Vec<f32>| {
+            let angles = positions
                 .iter()
                 .flat_map(|&position| frequencies.iter().map(move |f| position as f32 * f));
-            let (cos, sin) = turns.map(|turn| (turn.cos(), turn.sin())).unzip();
-            Turns { cos, sin }
+            let (cos, sin) = angles.map(|angle| (angle.cos(), angle.sin())).unzip();
+            RotaryAngles { cos, sin }
         };
-        self.frequencies.iter().map(one).collect()
+        self.frequencies.iter().map(turns).collect()
     }
 
-    /// Which entry of [`Ropes::turns`] is `layer`'s.
-    pub fn of_layer(&self, layer: usize) -> usize {
+    /// Returns the index in [`RotaryFrequencies::turns`] for `layer`.
+    pub fn index_of_layer(&self, layer: usize) -> usize {
         self.layers[layer]
     }
 
-    /// Half the size of a head.
+    /// Returns half the head size.
     pub fn half(&self) -> usize {
         self.half
     }
 }
 
-/// θ^(−2i/d) for i in 0..d/2, stretched as the configuration asks.
+/// Returns θ^(−2i/d) for i in 0..d/2, with the configured scaling applied.
 fn frequencies(rotary: &Rotary, head_size: usize) -> Vec<f32> {
-    let plain =
+    let unscaled =
         (0..head_size).step_by(2).map(|i| 1f32 / rotary.theta.powf(i as f32 / head_size as f32));
     match &rotary.scaling {
-        RopeScaling::None => plain.collect(),
-        RopeScaling::Linear(factor) => plain.map(|frequency| frequency / factor).collect(),
-        RopeScaling::Divided(divisors) => plain.zip(divisors).map(|(f, by)| f / by).collect(),
+        RopeScaling::None => unscaled.collect(),
+        RopeScaling::Linear(factor) => unscaled.map(|frequency| frequency / factor).collect(),
+        RopeScaling::Divided(divisors) => unscaled.zip(divisors).map(|(f, d)| f / d).collect(),
         &RopeScaling::Llama3 {
             factor,
             low_freq_factor,
@@ -75,7 +75,7 @@ fn frequencies(rotary: &Rotary, head_size: usize) -> Vec<f32> {
             original_context_tokens: length,
         } => {
             let (low, high) = (length / low_freq_factor, length / high_freq_factor);
-            let stretch = |frequency: f32| {
+            let scale = |frequency: f32| {
                 let wavelength = 2. * PI / frequency;
                 if wavelength < high {
                     return frequency;
@@ -87,7 +87,7 @@ fn frequencies(rotary: &Rotary, head_size: usize) -> Vec<f32> {
                     (length / wavelength - low_freq_factor) / (high_freq_factor - low_freq_factor);
                 (1. - smooth) * frequency / factor + smooth * frequency
             };
-            plain.map(stretch).collect()
+            unscaled.map(scale).collect()
         }
     }
 }

@@ -1,22 +1,22 @@
-//! Which experts of a sparse mixture a token passes (Shazeer et al. 2017, arXiv 1701.06538; as in
-//! Mixtral): those that the router likes best, weighted by a softmax over all experts, brought to a
-//! sum of 1.
+//! Routing of tokens to the experts of a sparse mixture (Shazeer et al. 2017, arXiv 1701.06538), as
+//! in Mixtral: each token uses the experts with the highest router scores, weighted by a softmax
+//! over all experts that is renormalised to a sum of 1.
 
-/// One expert's share of the tokens of a pass.
+/// The tokens of one forward pass that are routed to one expert.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Share {
-    /// Which tokens.
+    /// Indices of the tokens.
     pub rows: Vec<usize>,
-    /// What the expert's output counts for in each of them.
+    /// Weight of the expert's output for each token.
     pub weights: Vec<f32>,
 }
 
-/// Every expert's share, from probabilities `[N, experts]`, row by row.
+/// Returns each expert's share, given the router's probabilities `[N, experts]`, row-major.
 pub(super) fn shares(probabilities: &[f32], experts: usize, per_token: usize) -> Vec<Share> {
     let mut shares = vec![Share::default(); experts];
     for (row, p) in probabilities.chunks_exact(experts).enumerate() {
         let mut order: Vec<usize> = (0..experts).collect();
-        // Equal ones: the lower number first, as PyTorch's topk has it on the CPU.
+        // Ties go to the lower index, as in PyTorch's topk on the CPU.
         order.sort_by(|a, b| p[*b].total_cmp(&p[*a]).then(a.cmp(b)));
         order.truncate(per_token);
         let sum: f32 = order.iter().map(|&expert| p[expert]).sum();

@@ -1,4 +1,4 @@
-//! Models that value text: a trunk and a head on its hidden states.
+//! Value models: a decoder trunk with a value head on its hidden states.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,84 +10,86 @@ use super::cpu::dot;
 use super::decoder::Lm;
 use super::error::{LmError, Result};
 use super::model_files::open;
-use super::weights::{Precision, Weights};
+use super::precision::Precision;
+use super::weights::Weights;
 
-/// A trunk with a head that gives one number a position: the value of the text up to there.
+/// A decoder trunk with a value head: one value per position, for the text up to that position.
 #[derive(Clone)]
 pub struct ValueModel {
     trunk: Lm,
     head: Head,
 }
 
-/// Where the value is read off.
 #[derive(Clone)]
 enum Head {
     /// V(y≤t) = w·h_t + b, `w` `[hidden]`.
     State { weight: Arc<[f32]>, bias: f32 },
-    /// V(y≤t) = w[y_t]·h_{t−1}, `w` `[vocab, hidden]`: one pass values every next token, as the
-    /// checkpoints of Liu et al. 2024 (arXiv 2409.17819) do.
+    /// V(y≤t) = w[y_t]·h_{t−1}, `w` `[vocab, hidden]`. One pass values every next token, as in the
+    /// checkpoints of Liu et al. 2024 (arXiv 2409.17819).
     NextToken { weight: Arc<[f32]> },
 }
 
-/// TRL's head, at the names it has been kept under.
+/// Names of TRL's value head in its checkpoints.
 const TRL_HEADS: [&str; 2] = ["v_head.summary", "pretrained_model.v_head.summary"];
 
 impl ValueModel {
-    /// Loads a folder whose `model.safetensors` holds one of
+    /// Loads a value model from a folder. Its `model.safetensors` must contain one of these heads:
     ///
-    /// * `score.weight` `[1, hidden]`, as `...ForSequenceClassification` with one label has it,
-    /// * `v_head.summary.weight` `[1, hidden]` and `.bias` `[1]`, as TRL has it,
-    /// * `score_head.weight` `[vocab, hidden]`, as the paper's checkpoints have it.
+    /// * `score.weight` `[1, hidden]`: `...ForSequenceClassification` with one label.
+    /// * `v_head.summary.weight` `[1, hidden]` and `.bias` `[1]`: TRL.
+    /// * `score_head.weight` `[vocab, hidden]`: the checkpoints of Liu et al. 2024.
     ///
     /// # Errors
-    /// As [`Lm::load`], and a sentence when there is no such head or it is of another shape.
+    /// Same as [`Lm::load`]; also if the folder has no such head or the head has the wrong shape.
     pub fn load(dir: &Path, device: &Device) -> Result<Self> {
         Self::load_as(dir, None, device)
     }
 
-    /// As [`ValueModel::load`], the trunk held as `precision` says, where it says something.
+    /// Loads a value model as [`ValueModel::load`] does, with the trunk in the given precision.
+    /// `None` selects f32 for a folder and Q8_0 for a GGUF file.
     ///
     /// # Errors
-    /// As [`ValueModel::load`].
+    /// Same as [`ValueModel::load`].
     pub fn load_as(path: &Path, precision: Option<Precision>, device: &Device) -> Result<Self> {
         let (config, weights) = open(path, precision, device)?;
         Self::from_weights(config, &weights, device)
     }
 
-    /// A value model from weights already read.
+    /// Builds a value model from opened weights.
     ///
     /// # Errors
-    /// As [`ValueModel::load`].
+    /// Same as [`ValueModel::load`].
     pub fn from_weights(config: LmConfig, weights: &Weights, device: &Device) -> Result<Self> {
         let head = Head::find(&config, weights)?;
         Ok(Self { trunk: Lm::from_weights(config, weights, device)?, head })
     }
 
-    /// A head, as [`ValueModel::load`] finds it in a folder's `model.safetensors`, on a trunk
-    /// that is loaded already. The trunk is shared, not copied.
+    /// Loads only a head, by the names listed in [`ValueModel::load`], and puts it on a loaded
+    /// trunk. The trunk is shared, not copied.
     ///
     /// # Errors
-    /// When the folder has no such head or it is of another shape.
+    /// Fails if the folder has no such head or the head has the wrong shape.
     pub fn on_trunk(trunk: &Lm, dir: &Path) -> Result<Self> {
         let head = Head::find(trunk.config(), &Weights::load(dir, &Device::Cpu)?)?;
         Ok(Self { trunk: trunk.clone(), head })
     }
 
-    /// Whether a folder holds a head, as [`ValueModel::load`] finds it, for a trunk of this shape.
+    /// Checks that a folder contains a head, by the names listed in [`ValueModel::load`], that
+    /// fits a trunk of this configuration.
     ///
     /// # Errors
-    /// When the folder has no such head or it is of another shape.
+    /// Fails if the folder has no such head or the head has the wrong shape.
     pub fn check_head(config: &LmConfig, dir: &Path) -> Result<()> {
         Head::find(config, &Weights::load(dir, &Device::Cpu)?).map(drop)
     }
 
-    /// The model under the head; its [`Lm::prefill`] and [`Lm::forward`] give hidden states.
+    /// Returns the trunk. Its [`Lm::prefill`] and [`Lm::forward`] return the hidden states.
     pub fn trunk(&self) -> &Lm {
         &self.trunk
     }
 
-    /// How many of a text's last tokens must be read together to value it: 1, or 2 for a head
-    /// that reads the state before the last token.
+    /// Returns the number of last tokens whose hidden states [`ValueModel::value`] needs: 1, or 2
+    /// for a head that reads the hidden state before the last token.
     pub fn tokens_needed(&self) -> usize {
         match self.head {
             Head::State { .. } => 1,
@@ -95,20 +97,22 @@ impl ValueModel {
         }
     }
 
-    /// The values of texts from the states after their last tokens, `[rows, hidden]`, for a head
-    /// that needs one token alone.
+    /// Returns the value of each text from the hidden states after their last tokens,
+    /// `[rows, hidden]`. The head must need only one token.
     ///
     /// # Errors
-    /// When the shape is another, or the head needs more.
+    /// Fails if the shape is wrong, or the head needs more than one token.
     pub fn values(&self, states: &Tensor) -> Result<Vec<f32>> {
         let Head::State { weight, bias } = &self.head else {
-            return Err(LmError::Call("a head of next tokens needs the last two".to_owned()));
+            return Err(LmError::Call(
+                "this value head needs the hidden states of the last two tokens".to_owned(),
+            ));
         };
         let width = self.trunk.config().hidden_size;
         match states.dims() {
             [_, found] if *found == width => {}
             other => {
-                let problem = format!("states {other:?} given, rows of width {width} needed");
+                let problem = format!("expected hidden states [rows, {width}], got {other:?}");
                 return Err(LmError::Call(problem));
             }
         }
@@ -116,20 +120,19 @@ impl ValueModel {
         Ok(rows.iter().map(|state| dot(state, weight) + bias).collect())
     }
 
-    /// The value of a text from the hidden states of its last tokens, `[T, hidden]`, and those
-    /// tokens, T of them.
+    /// Returns the value of a text from its last T `tokens` and their hidden states,
+    /// `[T, hidden]`.
     ///
     /// # Errors
-    /// When the shape is another, or there are fewer than [`ValueModel::tokens_needed`].
+    /// Fails if the shape is wrong, or T is smaller than [`ValueModel::tokens_needed`].
     pub fn value(&self, hidden: &Tensor, tokens: &[u32]) -> Result<f32> {
         let width = self.trunk.config().hidden_size;
         let needed = self.tokens_needed();
         if hidden.dims() != [tokens.len(), width] || tokens.len() < needed {
             let problem = format!(
-                "hidden states {:?} of {} tokens given, {needed} tokens or more of width {width} \
-                 needed",
-                hidden.dims(),
-                tokens.len()
+                "expected hidden states [{}, {width}] of at least {needed} tokens, got {:?}",
+                tokens.len(),
+                hidden.dims()
             );
             return Err(LmError::Call(problem));
         }

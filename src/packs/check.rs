@@ -1,36 +1,35 @@
-//! Whether a pack is in order, looked at without loading its models; a judge, which is small, is
-//! loaded.
+//! Checks a pack without loading its models. Only the judge, which is small, is loaded.
 
 use std::fmt;
 use std::path::Path;
 
 use super::device::no_gpu_support;
 use super::hub::{Hub, Order};
-use super::loader::{PackFiles, chat_template, held_alike, share_weights};
+use super::loader::{PackFiles, chat_template, check_pair_precision, share_weights};
 use super::manifest::Manifest;
-use super::role::{Part, Role, RoleFiles, Trunk};
+use super::role::{BackboneRole, Part, Role, RoleFiles};
 use super::size::{files_ending_in_zeros, free_memory_bytes, measure};
 use super::source::Local;
 use super::{PackError, PackSource};
+use crate::format;
 use crate::judge::Judge;
 use crate::lm::{Lm, LmConfig, Precision, Tokenizer, ValueModel, check_adapter};
-use crate::words;
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// How it is.
+    /// Whether the pack is usable in this respect.
     pub verdict: Verdict,
-    /// What was found, and for a fault what to do. One line.
+    /// One line about what was found and, for a fault, what to do.
     pub text: String,
 }
 
-/// How something is.
+/// The severity of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// As it should be.
+    /// No problem.
     Good,
-    /// Worth knowing; the pack loads all the same.
+    /// Worth knowing; the pack still loads.
     Note,
     /// The pack does not load.
     Fault,
@@ -46,8 +45,8 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Looks at everything but the weights themselves that loading would look at, and at the checksums
-/// of what came from the hub. Makes no request. `cancelled` ends the reading of large files.
+/// Checks everything that loading checks except the values of the weights, and the checksums of
+/// downloaded files. Makes no request. The reading of files stops when `cancelled` returns true.
 pub fn check(source: &PackSource, hub: &Hub, cancelled: &dyn Fn() -> bool) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     match source.open() {
@@ -65,8 +64,8 @@ struct Findings(Vec<Finding>);
 
 impl Findings {
     fn add(&mut self, verdict: Verdict, text: String) {
-        let finding = Finding { verdict, text: words::one_line(&text) };
-        // A damaged file comes up wherever it is looked into.
+        let finding = Finding { verdict, text: format::one_line(&text) };
+        // Several checks can report the same damaged file.
         if !self.0.contains(&finding) {
             self.0.push(finding);
         }
@@ -109,35 +108,36 @@ impl Inspector<'_> {
                 held.bytes = None;
                 continue;
             };
-            self.sizes(name, role, &files, &mut held, findings);
+            self.check_sizes(name, role, &files, &mut held, findings);
             found.push((name, files));
             share_weights(&mut found);
-            additions(name, role, &found, findings);
-            let Some((path, tokenizer)) = model(name, role, &found, findings) else { continue };
+            check_shapes(name, role, &found, findings);
+            let checked = check_model(name, role, &found, findings);
+            let Some((path, tokenizer)) = checked else { continue };
             match &base {
                 None if name == "base" => base = Some(tokenizer),
                 None => {}
-                Some(base) => same_vocabulary(name, base, (path, &tokenizer), findings),
+                Some(base) => check_vocabulary(name, base, (path, &tokenizer), findings),
             }
         }
-        if let Err(e) = held_alike(self.manifest, self.folder, &found) {
+        if let Err(e) = check_pair_precision(self.manifest, self.folder, &found) {
             findings.fault(e.to_string());
         }
-        self.judge(&mut held, findings);
-        memory(held.bytes, findings);
+        self.check_judge(&mut held, findings);
+        check_memory(held.bytes, findings);
     }
 
-    /// The role's files, if all of them are here.
+    /// Returns the role's files if all of them are on this machine.
     fn files(&self, name: &'static str, role: &Role, findings: &mut Findings) -> Option<RoleFiles> {
         let mut files = RoleFiles { weights: None, adapter: None };
-        let mut is_whole = true;
+        let mut is_complete = true;
         for part in Part::of(name, role) {
             match self.find(&part, findings) {
                 Some(local) => part.put(local, &mut files),
-                None => is_whole = false,
+                None => is_complete = false,
             }
         }
-        is_whole.then_some(files)
+        is_complete.then_some(files)
     }
 
     fn find(&self, part: &Part<'_>, findings: &mut Findings) -> Option<Local> {
@@ -158,31 +158,31 @@ impl Inspector<'_> {
             ));
             return None;
         };
-        self.is_as_it_came(part, &order, findings).then_some(local)
+        self.check_checksums(part, &order, findings).then_some(local)
     }
 
-    /// Whether what came from the hub is still what came.
-    fn is_as_it_came(&self, part: &Part<'_>, order: &Order, findings: &mut Findings) -> bool {
+    /// Checks the cached files of an order. Returns whether none is damaged.
+    fn check_checksums(&self, part: &Part<'_>, order: &Order, findings: &mut Findings) -> bool {
         let Part { role, source, .. } = part;
         let review = self.hub.review(order, self.cancelled);
         for file in &review.damaged {
             findings.fault(format!(
                 "{role}: {source}, {} does not match its checksum; run `ivg-playground models \
-                 download --pack {}`, which replaces it",
+                 download --pack {}` to replace it",
                 file.name,
                 self.folder.display()
             ));
         }
-        let is_sound = review.damaged.is_empty();
-        if is_sound {
-            let files = if review.sound == 1 { "file matches its" } else { "files match their" };
-            findings.good(format!("{role}: {source}, {} {files} checksum", review.sound));
+        let is_intact = review.damaged.is_empty();
+        if is_intact {
+            let files = if review.intact == 1 { "file matches its" } else { "files match their" };
+            findings.good(format!("{role}: {source}, {} {files} checksum", review.intact));
         }
-        is_sound
+        is_intact
     }
 
-    /// Whether the weights are whole, and what they take.
-    fn sizes(
+    /// Checks that the weights are complete, and reports their size.
+    fn check_sizes(
         &self,
         name: &str,
         role: &Role,
@@ -193,23 +193,23 @@ impl Inspector<'_> {
         for local in files.all() {
             let is_adapter = files.adapter.as_deref() == Some(local.path());
             let precision = if is_adapter { None } else { role.precision };
-            let what = match role.trunk {
+            let kind = match role.trunk {
                 _ if is_adapter => "adapter, ",
                 Some(_) => "head, ",
                 None => "",
             };
             match measure(&local, precision) {
                 Ok(size) => {
-                    let count = format!("{} parameters", words::weights(size.parameters));
-                    let bytes = words::bytes(size.held_bytes);
+                    let count = format!("{} parameters", format::weights(size.parameters));
+                    let bytes = format::bytes(size.held_bytes);
                     let is_new = held.add(local.clone(), precision, size.held_bytes);
-                    let again = if is_new { "" } else { ", held once for several roles" };
-                    findings.good(format!("{name}: {what}{count}, {bytes} in memory{again}"));
+                    let shared = if is_new { "" } else { ", held once for several roles" };
+                    findings.good(format!("{name}: {kind}{count}, {bytes} in memory{shared}"));
                     for file in files_ending_in_zeros(&local) {
                         let file = file.display();
                         findings.note(format!(
-                            "{name}: {file} ends in zeros; compare its checksum with the \
-                             repository's, for its download may have been cut off"
+                            "{name}: {file} ends in zeros, as after an interrupted download; \
+                             compare its checksum with the one in its repository"
                         ));
                     }
                 }
@@ -221,7 +221,7 @@ impl Inspector<'_> {
         }
     }
 
-    fn judge(&self, held: &mut Held, findings: &mut Findings) {
+    fn check_judge(&self, held: &mut Held, findings: &mut Findings) {
         let Some(judge) = &self.manifest.judge else { return };
         let part = Part::judge(&judge.source);
         let Some(local) = self.find(&part, findings) else {
@@ -238,24 +238,24 @@ impl Inspector<'_> {
     }
 }
 
-/// The files of the model that a role stands on: its own, or those of its trunk.
-fn stands_on<'f>(name: &'static str, role: &Role, found: &'f PackFiles) -> Option<&'f RoleFiles> {
-    let owner = role.trunk.map_or(name, Trunk::role);
+/// Returns the files of a role's backbone: its own, or those of its trunk.
+fn backbone<'f>(name: &'static str, role: &Role, found: &'f PackFiles) -> Option<&'f RoleFiles> {
+    let owner = role.trunk.map_or(name, BackboneRole::role);
     found.iter().find(|(other, _)| *other == owner).map(|(_, files)| files)
 }
 
-/// Whether what stands on a model, an adapter or a head, is of its shape. A fault of the model
-/// itself has been said where it stands.
-fn additions(name: &'static str, role: &Role, found: &PackFiles, findings: &mut Findings) {
+/// Checks that the adapter and the head of a role fit the shape of its backbone. A fault of the
+/// backbone is reported with its own role.
+fn check_shapes(name: &'static str, role: &Role, found: &PackFiles, findings: &mut Findings) {
     let Some((_, own)) = found.last() else { return };
-    let under = stands_on(name, role, found).and_then(|files| files.weights.as_ref());
-    let Some(base) = under.map(Local::path) else { return };
+    let weights = backbone(name, role, found).and_then(|files| files.weights.as_ref());
+    let Some(base) = weights.map(Local::path) else { return };
     let Ok(config) = LmConfig::load(base) else { return };
-    // A file that holds everything is looked at when it is loaded.
     let has_head = role.trunk.is_some() || name == "value";
     if let Some(Err(e)) = own.adapter.as_ref().map(|a| check_adapter(a, &config, base)) {
         findings.fault(format!("{name}: {e}"));
     }
+    // The head in a GGUF file is checked only on loading.
     if let (true, Some(Local::Folder(folder))) = (has_head, &own.weights)
         && let Err(e) = ValueModel::check_head(&config, folder)
     {
@@ -263,22 +263,22 @@ fn additions(name: &'static str, role: &Role, found: &PackFiles, findings: &mut 
     }
 }
 
-/// Whether template, configuration and tokenizer can be read; gives the place and the tokenizer of
-/// a model of its own.
-fn model<'f>(
+/// Checks that chat template, configuration and tokenizer can be read. Returns the path and the
+/// tokenizer of a role that has its own model.
+fn check_model<'f>(
     name: &'static str,
     role: &Role,
     found: &'f PackFiles,
     findings: &mut Findings,
 ) -> Option<(&'f Path, Tokenizer)> {
-    match chat_template(name, role, stands_on(name, role, found)?) {
-        Ok(Some(_)) => findings.good(format!("{name}: a chat template")),
+    match chat_template(name, role, backbone(name, role, found)?) {
+        Ok(Some(_)) => findings.good(format!("{name}: chat template")),
         Ok(None) => {}
-        // In the words of the other findings about this file, so that it is said once.
+        // The same text as in other findings about this file, so that duplicates are dropped.
         Err(PackError::Model { source, .. }) => findings.fault(format!("{name}: {source}")),
         Err(e) => findings.fault(e.to_string()),
     }
-    // An adapter alone and a head have their model's everything else.
+    // A bare adapter and a head use configuration and tokenizer of another role.
     let is_own = role.source.is_some() && role.trunk.is_none();
     let (_, files) = found.last().filter(|_| is_own)?;
     let path = files.weights.as_ref()?.path();
@@ -303,7 +303,9 @@ fn model<'f>(
                 ));
             }
             if config.eos.is_empty() && name == "base" {
-                findings.note("base: no token ends a text; responses end by length".to_owned());
+                findings.note(
+                    "base: no token ends a text; responses end at the maximum length".to_owned(),
+                );
             }
         }
         Err(e) => findings.fault(format!("{name}: {e}")),
@@ -313,7 +315,7 @@ fn model<'f>(
             let size = tokenizer.vocab_size();
             findings.good(format!("{name}: tokenizer, {size} tokens"));
             if let Some(rows) = config.ok().map(|c| c.vocab_size).filter(|rows| *rows < size) {
-                findings.note(format!("{name}: the model knows the first {rows} of them alone"));
+                findings.note(format!("{name}: the model knows only the first {rows} of them"));
             }
             Some((path, tokenizer))
         }
@@ -324,15 +326,15 @@ fn model<'f>(
     }
 }
 
-/// What loading would hold.
+/// The memory that the loaded pack would take.
 struct Held {
-    /// Bytes; none if something could not be measured.
+    /// Bytes of the weights, or `None` if a model could not be measured.
     bytes: Option<u64>,
     models: Vec<(Local, Option<Precision>)>,
 }
 
 impl Held {
-    /// Counts a model once, however many roles it has. Whether it is a new one.
+    /// Adds a model, once even if several roles share it. Returns whether it is new.
     fn add(&mut self, local: Local, precision: Option<Precision>, bytes: u64) -> bool {
         let model = (local, precision);
         let is_new = !self.models.contains(&model);
@@ -344,7 +346,7 @@ impl Held {
     }
 }
 
-fn same_vocabulary(
+fn check_vocabulary(
     role: &'static str,
     base: &Tokenizer,
     (path, other): (&Path, &Tokenizer),
@@ -352,8 +354,8 @@ fn same_vocabulary(
 ) {
     match base.common_vocabulary(other) {
         Ok(_) => findings.good(format!("{role}: the base's vocabulary")),
-        // It reads the response as text.
-        Err(_) if role == "value" => findings.good("value: a vocabulary of its own".to_owned()),
+        // Such a value model reads the response as text.
+        Err(_) if role == "value" => findings.good("value: another vocabulary".to_owned()),
         Err(difference) => {
             let path = path.to_owned();
             findings.fault(PackError::Vocabulary { role, path, difference }.to_string());
@@ -361,14 +363,14 @@ fn same_vocabulary(
     }
 }
 
-/// Whether the weights, as far as they are known, fit. What the processor's memory has no room for,
-/// a GPU may have.
-fn memory(held: Option<u64>, findings: &mut Findings) {
+/// Checks that the weights fit into memory, if their size is known. With GPU support, too little
+/// memory is only a note, because the GPU may have more.
+fn check_memory(held: Option<u64>, findings: &mut Findings) {
     let (Some(held), Some(free)) = (held, free_memory_bytes()) else { return };
     let text = format!(
         "memory: the weights take {} of {} that are free",
-        words::bytes(held),
-        words::bytes(free)
+        format::bytes(held),
+        format::bytes(free)
     );
     if held <= free {
         findings.good(text);
@@ -387,7 +389,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn verdicts_line_up() {
+    fn pads_verdicts_to_a_column() {
         assert_eq!(format!("{:<6}|", Verdict::Good), "ok    |");
         assert_eq!(format!("{:<6}|", Verdict::Fault), "fault |");
     }

@@ -1,5 +1,5 @@
-//! Which device computes: a GPU where the program was built for one and there is one, or else the
-//! processor.
+//! Selects the device that computes: a GPU if the program was built for one and one is present, or
+//! else the CPU.
 
 use std::error::Error;
 use std::fmt;
@@ -9,26 +9,26 @@ use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
 use super::error::PackError;
-use crate::quiet::catch_quietly;
+use crate::panic_guard::catch_quietly;
 
-/// What a person asks for.
+/// The device that the user chooses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DeviceChoice {
-    /// The GPU if there is one, else the processor.
+    /// The GPU if present, or else the CPU.
     #[default]
     Auto,
-    /// The processor.
+    /// The CPU.
     Cpu,
-    /// The GPU; where there is none, the processor and a sentence.
+    /// The GPU. If none is present, the CPU and a note that says why.
     Gpu,
 }
 
 impl DeviceChoice {
-    /// All of them.
+    /// All choices.
     pub const ALL: [Self; 3] = [Self::Auto, Self::Cpu, Self::Gpu];
 
-    /// Its name on a command line.
+    /// Returns the name on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Auto => "auto",
@@ -53,7 +53,7 @@ impl FromStr for DeviceChoice {
     }
 }
 
-/// Why this build uses no GPU, whatever the machine has; none where it does use one.
+/// Returns the reason why this build cannot use a GPU, or `None` if it can.
 pub fn no_gpu_support() -> Option<&'static str> {
     (!cfg!(any(feature = "cuda", feature = "metal"))).then_some(
         "this program was built without GPU support; build it with --features cuda (NVIDIA) or \
@@ -61,10 +61,10 @@ pub fn no_gpu_support() -> Option<&'static str> {
     )
 }
 
-/// The first GPU.
+/// Opens the first GPU.
 ///
 /// # Errors
-/// Why there is none, as a clause.
+/// Returns the reason why no GPU is available, as a clause.
 fn gpu() -> Result<Device, String> {
     if let Some(reason) = no_gpu_support() {
         return Err(reason.to_owned());
@@ -72,32 +72,32 @@ fn gpu() -> Result<Device, String> {
     let open = || {
         if cfg!(feature = "metal") { Device::new_metal(0) } else { Device::new_cuda(0) }
     };
-    // Without a driver, the bindings panic instead of telling.
+    // Without a driver, the bindings panic instead of returning an error.
     match catch_quietly(open) {
         Ok(Ok(device)) => Ok(device),
         Ok(Err(e)) => {
-            // A backtrace may follow.
+            // Only the first line is the message; a backtrace may follow.
             let text = e.to_string();
-            let words = text.lines().next().unwrap_or_default();
-            Err(format!("no GPU answers ({words}); look at its driver"))
+            let message = text.lines().next().unwrap_or_default();
+            Err(format!("no GPU responds ({message}); check its driver"))
         }
-        Err(_) => Err("no GPU driver was found; install the one of your GPU's maker".to_owned()),
+        Err(_) => Err("no GPU driver was found; install the driver of your GPU".to_owned()),
     }
 }
 
-/// What was loaded, on which device, and what is to be said about it.
+/// A loaded value, its device, and a note for the user about the device.
 pub(super) struct Loaded<T> {
-    pub what: T,
+    pub value: T,
     pub device: Device,
     pub note: Option<String>,
     pub was_too_large: bool,
 }
 
-/// Loads on the device that `choice` asks for; what does not fit into a GPU's memory is loaded on
-/// the processor.
+/// Calls `load` with the chosen device. If that is a GPU whose memory is too small, calls `load`
+/// again with the CPU.
 ///
 /// # Errors
-/// What `load` reports.
+/// Returns the error of `load`.
 pub(super) fn load_on<T>(
     choice: DeviceChoice,
     load: impl FnMut(&Device) -> Result<T, PackError>,
@@ -107,39 +107,39 @@ pub(super) fn load_on<T>(
         DeviceChoice::Auto => (gpu().unwrap_or(Device::Cpu), None),
         DeviceChoice::Gpu => match gpu() {
             Ok(device) => (device, None),
-            Err(reason) => (Device::Cpu, Some(format!("The processor computes: {reason}."))),
+            Err(reason) => (Device::Cpu, Some(format!("Running on the CPU: {reason}."))),
         },
     };
-    or_on_processor(device, note, load)
+    load_or_fall_back(device, note, load)
 }
 
-fn or_on_processor<T>(
+fn load_or_fall_back<T>(
     device: Device,
     note: Option<String>,
     mut load: impl FnMut(&Device) -> Result<T, PackError>,
 ) -> Result<Loaded<T>, PackError> {
     match load(&device) {
-        Ok(what) => Ok(Loaded { what, device, note, was_too_large: false }),
+        Ok(value) => Ok(Loaded { value, device, note, was_too_large: false }),
         Err(e) if !device.is_cpu() && is_out_of_memory(&e) => {
-            let what = load(&Device::Cpu)?;
-            let note = "The processor computes: the GPU's memory is too small for this pack.";
+            let value = load(&Device::Cpu)?;
+            let note = "Running on the CPU: the GPU's memory is too small for this pack.";
             let note = Some(note.to_owned());
-            Ok(Loaded { what, device: Device::Cpu, note, was_too_large: true })
+            Ok(Loaded { value, device: Device::Cpu, note, was_too_large: true })
         }
         Err(e) => Err(e),
     }
 }
 
-/// Whether an error, or one that it stems from, says that a GPU's memory is used up. The drivers
-/// have no common kind for it, only words.
+/// Returns whether an error or one of its sources reports that GPU memory is exhausted. Compares
+/// the messages, because the drivers have no common error type for this.
 pub fn is_out_of_memory(error: &(dyn Error + 'static)) -> bool {
-    // CUDA says CUDA_ERROR_OUT_OF_MEMORY or "out of memory", cuBLAS ALLOC_FAILED, and Metal that a
-    // buffer could not be created.
+    // CUDA: CUDA_ERROR_OUT_OF_MEMORY or "out of memory". cuBLAS: ALLOC_FAILED. Metal: a buffer
+    // could not be created.
     let known = ["out of memory", "out_of_memory", "alloc_failed", "create metal resource"];
     let mut next = Some(error);
     while let Some(error) = next {
         let text = error.to_string().to_lowercase();
-        if known.iter().any(|words| text.contains(words)) {
+        if known.iter().any(|message| text.contains(message)) {
             return true;
         }
         next = error.source();
@@ -147,7 +147,7 @@ pub fn is_out_of_memory(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// The device in words.
+/// Returns the description of a device, such as `CPU, 4 threads`.
 pub fn device_name(device: &Device) -> String {
     match device {
         Device::Cpu => {
@@ -164,31 +164,31 @@ mod tests {
     use super::*;
     use crate::lm::LmError;
 
-    fn model_error(words: &str) -> PackError {
-        let source = LmError::Tensor(candle_core::Error::Cuda(words.into()));
+    fn model_error(message: &str) -> PackError {
+        let source = LmError::Tensor(candle_core::Error::Cuda(message.into()));
         PackError::Model { role: "base", source }
     }
 
-    /// Without CUDA its device is a name alone: enough to ask for one.
+    /// Without the `cuda` feature, `CudaDevice` is a unit struct that can be created here.
     #[cfg(not(feature = "cuda"))]
     #[test]
-    fn what_does_not_fit_the_gpu_is_loaded_on_the_processor_with_a_sentence() {
+    fn falls_back_to_the_cpu_with_a_note_when_gpu_memory_is_too_small() {
         let gpu = || Device::Cuda(candle_core::CudaDevice);
-        let mut asked = Vec::new();
-        let loaded = or_on_processor(gpu(), None, |device| {
-            asked.push(device_name(device));
+        let mut devices = Vec::new();
+        let loaded = load_or_fall_back(gpu(), None, |device| {
+            devices.push(device_name(device));
             if device.is_cpu() { Ok(7) } else { Err(model_error("CUDA_ERROR_OUT_OF_MEMORY")) }
         });
-        let Ok(Loaded { what: 7, device: Device::Cpu, note: Some(note), was_too_large: true }) =
+        let Ok(Loaded { value: 7, device: Device::Cpu, note: Some(note), was_too_large: true }) =
             loaded
         else {
             panic!()
         };
         assert!(note.contains("too small"), "{note}");
-        assert_eq!(asked.len(), 2);
-        // Another fault is no reason to try again.
+        assert_eq!(devices.len(), 2);
+        // Other errors are returned at once.
         let mut tries = 0;
-        let failed = or_on_processor(gpu(), None, |_| {
+        let failed = load_or_fall_back(gpu(), None, |_| {
             tries += 1;
             Err::<(), _>(model_error("a damaged file"))
         });
@@ -196,27 +196,27 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_used_up_is_known_by_what_the_drivers_say() {
-        let said = ["CUDA_ERROR_OUT_OF_MEMORY", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED"];
-        assert!(said.iter().all(|words| is_out_of_memory(&model_error(words))));
+    fn recognises_the_out_of_memory_messages_of_the_drivers() {
+        let messages = ["CUDA_ERROR_OUT_OF_MEMORY", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED"];
+        assert!(messages.iter().all(|message| is_out_of_memory(&model_error(message))));
         assert!(!is_out_of_memory(&model_error("illegal address")));
     }
 
     #[test]
-    fn a_build_without_gpu_support_says_so_when_asked_for_one() {
+    fn a_build_without_gpu_support_adds_a_note_when_a_gpu_is_chosen() {
         let load = |choice| load_on(choice, |device| Ok(device.is_cpu()));
         let auto = load(DeviceChoice::Auto).ok().filter(|_| no_gpu_support().is_some());
         if let Some(auto) = auto {
-            assert!(auto.what && auto.note.is_none());
-            let asked = load(DeviceChoice::Gpu).ok().and_then(|loaded| loaded.note);
-            assert!(asked.is_some_and(|note| note.contains("--features cuda")));
+            assert!(auto.value && auto.note.is_none());
+            let note = load(DeviceChoice::Gpu).ok().and_then(|loaded| loaded.note);
+            assert!(note.is_some_and(|note| note.contains("--features cuda")));
         }
-        let cpu = load(DeviceChoice::Cpu).ok().map(|loaded| (loaded.what, loaded.note));
+        let cpu = load(DeviceChoice::Cpu).ok().map(|loaded| (loaded.value, loaded.note));
         assert_eq!(cpu, Some((true, None)));
     }
 
     #[test]
-    fn choices_are_read_as_they_are_written() {
+    fn parses_the_name_of_every_choice() {
         for choice in DeviceChoice::ALL {
             assert_eq!(choice.to_string().parse(), Ok(choice));
         }

@@ -1,70 +1,74 @@
-//! Why a pack cannot be used, each case a sentence that says what to do.
+//! Errors of packs. Each message says what is wrong and what to do.
 
 use std::path::PathBuf;
 
 use thiserror::Error;
 
 use super::hub::HubError;
+use crate::format::bytes;
 use crate::judge::JudgeError;
 use crate::lm::LmError;
-use crate::words::bytes;
 
-/// Why a pack cannot be used.
+/// The reason why a pack cannot be used.
 #[derive(Debug, Error)]
 pub enum PackError {
-    /// No bundled pack of that name.
-    #[error("no bundled pack '{name}'; looked in {}. Run from the project's folder, or name a pack folder with --pack", list(.looked))]
+    /// No bundled pack has this name.
+    #[error(
+        "no bundled pack '{name}'; looked in {}. Run from the project's folder, or name a pack \
+         folder with --pack",
+        list(.looked)
+    )]
     NotBundled {
-        /// The name asked for.
+        /// The requested name.
         name: String,
-        /// Where it was looked for.
+        /// The folders that were searched.
         looked: Vec<PathBuf>,
     },
-    /// A pack's folder that is not there.
+    /// The pack's folder does not exist.
     #[error(
         "there is no folder {} and no pack of that name; name a folder with a pack.toml, or one of \
          the packs that the Models tab and `ivg-playground models list` show",
         .0.display()
     )]
     NoFolder(PathBuf),
-    /// A file that cannot be read.
+    /// A file cannot be read.
     #[error("cannot read {}: {source}; check that the pack folder is complete", .file.display())]
     Unreadable {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// A file that cannot be written.
+    /// A file cannot be written.
     #[error("cannot write {}: {source}; choose a folder that you may write to", .file.display())]
     Unwritable {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// A folder for a new pack that has one.
-    #[error("there is a pack in {} already; choose another folder", .0.display())]
-    Taken(PathBuf),
-    /// A manifest that says something wrong.
+    /// The folder for a new pack already contains a pack.
+    #[error("{} already contains a pack; choose another folder", .0.display())]
+    AlreadyAPack(PathBuf),
+    /// A manifest is invalid.
     #[error("{}: {reason}", .file.display())]
     Invalid {
-        /// The file.
+        /// Path of the manifest.
         file: PathBuf,
-        /// What is wrong and what to do.
+        /// The problem and what to do.
         reason: String,
     },
-    /// A role whose files are not where the pack says.
+    /// The files of a role are missing or of the wrong kind.
     #[error("{role}: {}: {reason}", .path.display())]
-    Place {
-        /// The role.
+    Files {
+        /// Name of the role.
         role: &'static str,
-        /// The place.
+        /// The path of the files.
         path: PathBuf,
-        /// What is wrong and what to do.
+        /// The problem and what to do.
         reason: String,
     },
-    /// A model that the memory has no room for.
+    /// A model does not fit into memory.
     #[error(
         "{role} model: its weights take {} and {} of memory are free; choose a smaller model, hold \
          it in 8 bits (precision = \"q8_0\"), or close other programs",
@@ -72,49 +76,49 @@ pub enum PackError {
         bytes(*.free_bytes)
     )]
     TooLarge {
-        /// The role.
+        /// Name of the role.
         role: &'static str,
-        /// What its weights take.
+        /// Bytes of its weights in memory.
         held_bytes: u64,
-        /// What is free.
+        /// Free memory in bytes.
         free_bytes: u64,
     },
-    /// Files of a hub model that cannot be had.
+    /// The files of a hub model are not available.
     #[error(transparent)]
     Hub(#[from] HubError),
-    /// A model that does not load.
+    /// A model cannot be loaded.
     #[error("{role} model: {source}")]
     Model {
-        /// The role.
+        /// Name of the role.
         role: &'static str,
-        /// What is wrong.
+        /// The error of the model.
         source: LmError,
     },
-    /// A judge that does not load.
+    /// The judge cannot be loaded.
     #[error("gold judge: {0}")]
     Judge(#[from] JudgeError),
-    /// Guidance between different vocabularies would be silently wrong.
+    /// A guide has another vocabulary than the base. Guidance would be silently wrong.
     #[error(
-        "{role} and base have different vocabularies ({}: {difference}); guidance adds logits token \
-         by token, so choose models of one tokenizer",
+        "{role} and base have different vocabularies ({}: {difference}); guidance adds logits \
+         token by token, so choose models with the same tokenizer",
         .path.display()
     )]
     Vocabulary {
         /// The role that differs from the base.
         role: &'static str,
-        /// Where its tokenizer is.
+        /// Path of its tokenizer.
         path: PathBuf,
         /// The first difference.
         difference: String,
     },
-    /// A chat without a chat template.
+    /// A role with `chat = true` has no chat template.
     #[error(
         "{role}: {} has no chat template; leave out chat = true, and write a template if the \
-         model wants one",
+         model needs one",
         .path.display()
     )]
     NoChatTemplate {
-        /// The role.
+        /// Name of the role.
         role: &'static str,
         /// The model's folder or file.
         path: PathBuf,

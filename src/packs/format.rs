@@ -1,16 +1,16 @@
-//! What stands in a `pack.toml`, field by field, and what it means.
+//! The fields of a `pack.toml`, and their conversion from and to a [`Manifest`].
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::manifest::Manifest;
-use super::role::{JudgeRole, PLACEHOLDER, PromptStyle, Role, Trunk};
+use super::role::{BackboneRole, JudgeRole, PLACEHOLDER, PromptStyle, Role};
 use super::source::{HubModel, MAIN, Source};
 use crate::guidance::settings::Settings;
 use crate::lm::Precision;
 
-/// The file. Values stand before tables, as TOML wants them.
+/// The fields of the file. TOML requires plain values before tables.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PackFile {
@@ -39,12 +39,12 @@ pub(super) struct PackFile {
     defaults: Settings,
 }
 
-/// Whether these are the paper's settings, which hold where a pack says nothing.
+/// Returns whether these are the paper's settings. They are the default, so they are not written.
 fn is_paper(settings: &Settings) -> bool {
     *settings == Settings::default()
 }
 
-/// Where files are: exactly one of `path`, `bundled`, `folder` and `hub`.
+/// The source of files: exactly one of `path`, `bundled`, `folder` and `hub`.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as { path = \"judge\" }")]
 struct SourceTable {
@@ -62,8 +62,8 @@ struct SourceTable {
     file: Option<String>,
 }
 
-/// A [`SourceTable`] and what else a model may say. The fields are written out because serde
-/// cannot flatten a table and refuse unknown fields at once.
+/// The fields of a [`SourceTable`] and of a model. They are repeated because serde cannot both
+/// flatten a table and reject unknown fields.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as { path = \"base\" }")]
 struct RoleTable {
@@ -80,7 +80,7 @@ struct RoleTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    trunk: Option<Trunk>,
+    trunk: Option<BackboneRole>,
     #[serde(skip_serializing_if = "Option::is_none")]
     precision: Option<Precision>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -94,7 +94,7 @@ struct RoleTable {
 }
 
 impl SourceTable {
-    /// The one source that is named; none if nothing is.
+    /// Returns the source that the table names, or `None` if it names none.
     fn read(self) -> Result<Option<Source>, String> {
         let Self { path, bundled, folder, hub, revision, file } = self;
         if hub.is_none() {
@@ -113,15 +113,14 @@ impl SourceTable {
         let mut named = named.into_iter().flatten();
         let Some(source) = named.next() else { return Ok(None) };
         if named.next().is_some() {
-            return Err("path, bundled, folder and hub: name one of them".to_owned());
+            return Err("path, bundled, folder and hub: write only one of them".to_owned());
         }
         source.check()?;
         Ok(Some(source))
     }
 
     fn required(self) -> Result<Source, String> {
-        self.read()?
-            .ok_or_else(|| "path, bundled, folder or hub: say where the files are".to_owned())
+        self.read()?.ok_or_else(|| "path, bundled, folder or hub: write one of them".to_owned())
     }
 
     fn write(source: Option<&Source>) -> Self {
@@ -141,11 +140,11 @@ impl SourceTable {
 }
 
 impl RoleTable {
-    /// The role, and whether its prompt was said and not taken for granted.
+    /// Returns the role, and whether the table sets its prompt style.
     fn read(self) -> Result<(Role, bool), String> {
         let Self { path, bundled, folder, hub, revision, file, .. } = self;
         let Self { trunk, precision, template, chat, system, adapter, .. } = self;
-        let is_said = template.is_some() || chat.is_some() || system.is_some();
+        let sets_prompt = template.is_some() || chat.is_some() || system.is_some();
         let source = SourceTable { path, bundled, folder, hub, revision, file }.read()?;
         let adapter = adapter.map(SourceTable::required).transpose();
         let adapter = adapter.map_err(|reason| format!("adapter.{reason}"))?;
@@ -153,15 +152,15 @@ impl RoleTable {
             return Err("adapter must be a PEFT folder, not a .gguf file".to_owned());
         }
         let prompt = prompt_style(template, chat.unwrap_or(false), system)?;
-        Ok((Role { source, trunk, adapter, precision, prompt }, is_said))
+        Ok((Role { source, trunk, adapter, precision, prompt }, sets_prompt))
     }
 
-    /// The table of a role that would read `taken` if nothing were said.
-    fn write(role: &Role, taken: &PromptStyle) -> Self {
+    /// Returns the table of a role, without the prompt style if that is `default`.
+    fn write(role: &Role, default: &PromptStyle) -> Self {
         let SourceTable { path, bundled, folder, hub, revision, file } =
             SourceTable::write(role.source.as_ref());
         let (template, chat, system) = match &role.prompt {
-            prompt if prompt == taken => (None, None, None),
+            prompt if prompt == default => (None, None, None),
             PromptStyle::Template(text) => (Some(text.clone()), None, None),
             PromptStyle::Chat { system } => (None, Some(true), system.clone()),
         };
@@ -191,7 +190,7 @@ fn prompt_style(
 ) -> Result<PromptStyle, String> {
     if !chat {
         if system.is_some() {
-            return Err("system belongs to a chat; write chat = true too".to_owned());
+            return Err("system needs a chat template; write chat = true too".to_owned());
         }
         let template = template.unwrap_or_else(|| PLACEHOLDER.to_owned());
         if !template.contains(PLACEHOLDER) {
@@ -200,7 +199,7 @@ fn prompt_style(
         return Ok(PromptStyle::Template(template));
     }
     if template.is_some_and(|text| text != PLACEHOLDER) {
-        return Err("template and chat: name one of the two".to_owned());
+        return Err("template and chat: write only one of them".to_owned());
     }
     Ok(PromptStyle::Chat { system })
 }
@@ -216,20 +215,20 @@ impl TryFrom<PackFile> for Manifest {
             |name: &str, table: Option<RoleTable>| table.map(|t| read(name, t)).transpose();
         let (base, _) = read("base", file.base)?;
         let untuned = optional("untuned", file.untuned)?.map(|(role, _)| role);
-        let tuned = optional("tuned", file.tuned)?.map(|(mut role, is_said)| {
-            // The pair reads one prompt and is held alike; what is said once is enough.
+        let tuned = optional("tuned", file.tuned)?.map(|(mut role, sets_prompt)| {
+            // The pair shares prompt style and precision, so tuned inherits them from untuned.
             if let Some(untuned) = &untuned {
-                if !is_said {
+                if !sets_prompt {
                     role.prompt = untuned.prompt.clone();
                 }
                 role.precision = role.precision.or(untuned.precision);
             }
             role
         });
-        let value = optional("value", file.value)?.map(|(mut role, is_said)| {
-            // A head reads what its trunk reads, if nothing else is said.
+        let value = optional("value", file.value)?.map(|(mut role, sets_prompt)| {
+            // A head inherits the prompt style of its trunk.
             let trunk = role.trunk.and_then(|t| t.of(&base, untuned.as_ref(), tuned.as_ref()));
-            if let (Some(trunk), false) = (trunk, is_said) {
+            if let (Some(trunk), false) = (trunk, sets_prompt) {
                 role.prompt = trunk.prompt.clone();
             }
             role
@@ -258,7 +257,7 @@ impl From<&Manifest> for PackFile {
     fn from(manifest: &Manifest) -> Self {
         let plain = PromptStyle::default();
         let role = |role: &Role| RoleTable::write(role, &plain);
-        // What is said once for a pair, or for a head and its trunk, is enough.
+        // An inherited prompt style is not written.
         let prompt_of = |role: Option<&Role>| role.map_or(plain.clone(), |r| r.prompt.clone());
         let tuned = |role: &Role| RoleTable::write(role, &prompt_of(manifest.untuned.as_ref()));
         let value = |role: &Role| {

@@ -1,4 +1,4 @@
-//! From the files of a role to its model.
+//! Loads the models of a pack from the files of its roles.
 
 use std::path::{Path, PathBuf};
 
@@ -6,22 +6,22 @@ use candle_core::Device;
 
 use super::error::PackError;
 use super::hub::{Hub, Order, Watch};
-use super::manifest::{MANIFEST, Manifest, UNLIKE_PAIR};
-use super::role::{Part, PromptStyle, Role, RoleFiles, Trunk};
+use super::manifest::{MANIFEST, Manifest, PRECISION_MISMATCH};
+use super::role::{BackboneRole, Part, PromptStyle, Role, RoleFiles};
 use super::size::{free_memory_bytes, measure};
 use super::source::Local;
 use crate::guidance::{Models, Pair, ValueGuide};
 use crate::judge::Judge;
 use crate::lm::{ChatTemplate, Lm, LmError, Precision, Tokenizer, ValueModel};
 
-/// The files of every role, in the order of loading.
+/// The files of every role, in loading order.
 pub(super) type PackFiles = Vec<(&'static str, RoleFiles)>;
 
-/// Finds the files of every role; those on the hub are downloaded first. `update` asks the hub for
-/// newer ones.
+/// Returns the files of every role, after downloading the missing ones. With `update`, also
+/// downloads newer commits of cached branches.
 ///
 /// # Errors
-/// A place that is not there, before anything is downloaded; what the hub says.
+/// Fails if a local path does not exist, before any download, or if a download fails.
 pub(super) fn gather(
     manifest: &Manifest,
     pack: &Path,
@@ -46,85 +46,85 @@ pub(super) fn gather(
         }
     }
     share_weights(&mut files);
-    held_alike(manifest, pack, &files)?;
+    check_pair_precision(manifest, pack, &files)?;
     Ok(files)
 }
 
-/// Whether untuned and tuned are held in one precision, now that their files are known: a GGUF file
-/// need not be named as one.
+/// Checks that untuned and tuned have the same precision. Needs their files, because a GGUF file
+/// may have any name.
 ///
 /// # Errors
-/// [`PackError::Invalid`] where they are not.
-pub(super) fn held_alike(
+/// [`PackError::Invalid`] if the precisions differ.
+pub(super) fn check_pair_precision(
     manifest: &Manifest,
     pack: &Path,
     files: &PackFiles,
 ) -> Result<(), PackError> {
     let precision = |name: &str, role: Option<&Role>| {
         let (_, files) = files.iter().find(|(role, _)| *role == name)?;
-        let own = match files.weights.as_ref()? {
+        let default = match files.weights.as_ref()? {
             Local::Gguf(_) => Precision::Q8_0,
             Local::Folder(_) => Precision::F32,
         };
-        Some(role?.precision.unwrap_or(own))
+        Some(role?.precision.unwrap_or(default))
     };
     let untuned = precision("untuned", manifest.untuned.as_ref());
     let tuned = precision("tuned", manifest.tuned.as_ref());
     match (untuned, tuned) {
         (Some(untuned), Some(tuned)) if untuned != tuned => {
-            Err(PackError::Invalid { file: pack.join(MANIFEST), reason: UNLIKE_PAIR.to_owned() })
+            let reason = PRECISION_MISMATCH.to_owned();
+            Err(PackError::Invalid { file: pack.join(MANIFEST), reason })
         }
         _ => Ok(()),
     }
 }
 
-/// A tuned model that is an adapter alone is put on the untuned one's weights.
+/// Assigns the untuned weights to a tuned role that is only an adapter.
 pub(super) fn share_weights(files: &mut PackFiles) {
-    let of = |name: &str| files.iter().position(|(role, _)| *role == name);
-    if let (Some(untuned), Some(tuned)) = (of("untuned"), of("tuned"))
+    let index = |name: &str| files.iter().position(|(role, _)| *role == name);
+    if let (Some(untuned), Some(tuned)) = (index("untuned"), index("tuned"))
         && files[tuned].1.weights.is_none()
     {
         files[tuned].1.weights = files[untuned].1.weights.clone();
     }
 }
 
-/// The chat template of a role that asks for one, tried on a word.
+/// Loads the chat template of a role that uses one, and renders a test prompt with it.
 ///
 /// # Errors
-/// A model without a template, or with a damaged one, or one that refuses the system prompt.
+/// Fails if the model has no template, or the template is damaged or rejects the system prompt.
 pub(super) fn chat_template(
     name: &'static str,
     role: &Role,
     files: &RoleFiles,
 ) -> Result<Option<ChatTemplate>, PackError> {
     let PromptStyle::Chat { system } = &role.prompt else { return Ok(None) };
-    let path = weights(name, files)?;
+    let path = weights_path(name, files)?;
     let failed = |source| PackError::Model { role: name, source };
     let Some(template) = ChatTemplate::load(path).map_err(failed)? else {
         return Err(PackError::NoChatTemplate { role: name, path: path.to_owned() });
     };
-    template.try_out(system.as_deref()).map_err(failed)?;
+    template.check_renders(system.as_deref()).map_err(failed)?;
     Ok(Some(template))
 }
 
-/// Where the weights are.
-fn weights<'f>(name: &'static str, files: &'f RoleFiles) -> Result<&'f Path, PackError> {
-    files.weights.as_ref().map(Local::path).ok_or_else(|| PackError::Place {
+fn weights_path<'f>(name: &'static str, files: &'f RoleFiles) -> Result<&'f Path, PackError> {
+    files.weights.as_ref().map(Local::path).ok_or_else(|| PackError::Files {
         role: name,
         path: PathBuf::new(),
-        // `Manifest` has refused this; whoever makes one by hand is told as well.
+        // `Manifest::check` rejects this, but a manifest can also be built in code.
         reason: "no files are named; write path, bundled, folder or hub".to_owned(),
     })
 }
 
-/// A model that was loaded, and from what: two roles that are one model share its weights.
+/// A loaded model and its origin. Roles with the same model share its weights.
 struct Loaded {
     path: PathBuf,
     precision: Option<Precision>,
     lm: Lm,
 }
 
-/// The language model of a role, and its tokenizer.
+/// Loads the language model of a role and its tokenizer.
 fn load_lm(
     name: &'static str,
     role: &Role,
@@ -132,13 +132,13 @@ fn load_lm(
     loaded: &mut Vec<Loaded>,
     device: &Device,
 ) -> Result<(Lm, Tokenizer), PackError> {
-    let path = weights(name, files)?;
+    let path = weights_path(name, files)?;
     let failed = |source| PackError::Model { role: name, source };
     let known = loaded.iter().find(|l| l.path == path && l.precision == role.precision);
     let lm = match known {
         Some(known) => known.lm.clone(),
         None => {
-            check_room(name, role, files, device)?;
+            check_memory(name, role, files, device)?;
             let lm = Lm::load_as(path, role.precision, device).map_err(failed)?;
             let (path, precision) = (path.to_owned(), role.precision);
             loaded.push(Loaded { path, precision, lm: lm.clone() });
@@ -152,40 +152,40 @@ fn load_lm(
     Ok((lm, Tokenizer::load(path).map_err(failed)?))
 }
 
-/// Whether the weights of a role fit into the memory that is free, as far as the system says: what
-/// does not fit would end the whole program, not the load alone. A GPU says so by itself.
-fn check_room(
-    role: &'static str,
-    how: &Role,
+/// Checks that the weights of a role fit into free memory, if the system reports it. Running out of
+/// memory would end the whole program. A GPU reports an error instead, so it needs no check.
+fn check_memory(
+    name: &'static str,
+    role: &Role,
     files: &RoleFiles,
     device: &Device,
 ) -> Result<(), PackError> {
     let (Some(local), true) = (&files.weights, device.is_cpu()) else { return Ok(()) };
-    // A file that cannot be measured does not load either, and then says why.
-    let Ok(size) = measure(local, how.precision) else { return Ok(()) };
+    // A file that cannot be measured does not load either; loading reports the reason.
+    let Ok(size) = measure(local, role.precision) else { return Ok(()) };
     match free_memory_bytes() {
         Some(free_bytes) if size.held_bytes > free_bytes => {
-            Err(PackError::TooLarge { role, held_bytes: size.held_bytes, free_bytes })
+            Err(PackError::TooLarge { role: name, held_bytes: size.held_bytes, free_bytes })
         }
         _ => Ok(()),
     }
 }
 
-/// The value model of a role that has files of its own, and its tokenizer.
+/// Loads a value model with its own backbone, and its tokenizer.
 fn load_value(
     role: &Role,
     files: &RoleFiles,
     loaded: &[Loaded],
     device: &Device,
 ) -> Result<(ValueModel, Tokenizer), PackError> {
-    let path = weights("value", files)?;
+    let path = weights_path("value", files)?;
     let failed = |source| PackError::Model { role: "value", source };
     let known = loaded.iter().find(|l| l.path == path && l.precision == role.precision);
     let mut model = match known {
-        // A file that holds everything has no head beside it.
+        // A GGUF file has no separate head.
         Some(known) if path.is_dir() => ValueModel::on_trunk(&known.lm, path),
         _ => {
-            check_room("value", role, files, device)?;
+            check_memory("value", role, files, device)?;
             ValueModel::load_as(path, role.precision, device)
         }
     }
@@ -202,18 +202,18 @@ pub(super) struct Loader<'a> {
     manifest: &'a Manifest,
     files: &'a PackFiles,
     device: &'a Device,
-    /// Hears the role that is read next, and the share of the pack before it.
+    /// Called with the role that is read next and the fraction of the pack that has been read.
     reading: &'a mut dyn FnMut(&'static str, f32),
-    /// Ids that all token models read so far have in common.
+    /// Number of ids shared by all token models loaded so far.
     vocab_size: usize,
     loaded: Vec<Loaded>,
 }
 
-/// What a pack's files hold.
+/// The loaded contents of a pack.
 pub(super) struct Contents {
     pub models: Models,
     pub judge: Option<Judge>,
-    /// The chat template of every role that asks for one.
+    /// Chat templates of the roles that use one.
     pub chats: Vec<(&'static str, ChatTemplate)>,
 }
 
@@ -227,15 +227,15 @@ impl<'a> Loader<'a> {
         Self { manifest, files, device, reading, vocab_size: 0, loaded: Vec::new() }
     }
 
-    /// Every model, the judge, and how prompts are put to them.
+    /// Loads all models, the judge and the chat templates.
     ///
     /// # Errors
-    /// The first file that is damaged or does not fit the others.
+    /// Names the first file that is damaged or incompatible with the others.
     pub fn load(mut self) -> Result<Contents, PackError> {
         let manifest = self.manifest;
         let chats = self.chats()?;
         let (base, tokenizer) = self.lm("base", &manifest.base, 0.0)?;
-        // Tokens that were added to a tokenizer and never given to the model cannot be drawn.
+        // Tokens that were added to the tokenizer but not to the model cannot be sampled.
         self.vocab_size = tokenizer.vocab_size().min(base.config().vocab_size);
         let common = (&base, &tokenizer);
         let pair = match (&manifest.untuned, &manifest.tuned) {
@@ -260,12 +260,12 @@ impl<'a> Loader<'a> {
         Ok(Contents { models, judge, chats })
     }
 
-    /// Before any weights are read: a missing template is soon said.
+    /// Loads the chat templates. Called before any weights are read, so errors appear early.
     fn chats(&self) -> Result<Vec<(&'static str, ChatTemplate)>, PackError> {
         let mut chats = Vec::new();
         for (name, role) in self.manifest.roles() {
-            // A head has no template of its own.
-            let owner = role.trunk.map_or(name, Trunk::role);
+            // A head uses the template of its trunk.
+            let owner = role.trunk.map_or(name, BackboneRole::role);
             let template = chat_template(name, role, &self.files(owner))?;
             chats.extend(template.map(|template| (name, template)));
         }
@@ -292,7 +292,7 @@ impl<'a> Loader<'a> {
         Ok((lm, tokenizer))
     }
 
-    /// A model that must share the base's vocabulary.
+    /// Loads a model that must share the base's vocabulary.
     fn guide(
         &mut self,
         name: &'static str,
@@ -305,14 +305,14 @@ impl<'a> Loader<'a> {
             let path = self.files(name).weights.map_or_else(PathBuf::new, |w| w.path().to_owned());
             PackError::Vocabulary { role: name, path, difference }
         })?;
-        // No more of it than both models' logits cover.
+        // Both models must have a logit for every id.
         for rows in [common, base.0.config().vocab_size, lm.config().vocab_size] {
             self.vocab_size = self.vocab_size.min(rows);
         }
         Ok(lm)
     }
 
-    /// A value model of another vocabulary reads text.
+    /// Loads a value model. With another vocabulary than the base's, it reads text.
     fn value(&self, role: &Role, base: (&Lm, &Tokenizer)) -> Result<ValueGuide, PackError> {
         let (model, tokenizer) = load_value(role, &self.files("value"), &self.loaded, self.device)?;
         let shared = base.1.common_vocabulary(&tokenizer);
@@ -321,16 +321,21 @@ impl<'a> Loader<'a> {
         Ok(ValueGuide { model, tokenizer: (!reads_tokens).then_some(tokenizer) })
     }
 
-    /// A value head on a model that is loaded already, whose tokens it reads.
-    fn head(&self, trunk: Trunk, base: &Lm, pair: Option<&Pair>) -> Result<ValueGuide, PackError> {
+    /// Loads a value head for a model that is already loaded. The head reads that model's tokens.
+    fn head(
+        &self,
+        trunk: BackboneRole,
+        base: &Lm,
+        pair: Option<&Pair>,
+    ) -> Result<ValueGuide, PackError> {
         let lm = trunk.of(base, pair.map(|pair| &pair.untuned), pair.map(|pair| &pair.tuned));
         let files = self.files("value");
-        let folder = weights("value", &files)?;
-        // `Manifest` has refused a trunk that there is not.
-        let lm = lm.ok_or_else(|| PackError::Place {
+        let folder = weights_path("value", &files)?;
+        // `Manifest::check` rejects this, but a manifest can also be built in code.
+        let lm = lm.ok_or_else(|| PackError::Files {
             role: "value",
             path: folder.to_owned(),
-            reason: format!("stands on {}, which the pack does not have", trunk.role()),
+            reason: format!("trunk: the pack has no {}; name a role that it has", trunk.role()),
         })?;
         let failed = |source| PackError::Model { role: "value", source };
         let model = ValueModel::on_trunk(lm, folder).map_err(failed)?;
@@ -339,7 +344,7 @@ impl<'a> Loader<'a> {
 
     fn judge(&mut self) -> Result<Judge, PackError> {
         let files = self.files("judge");
-        // A manifest names no file for a judge, and so it is a folder.
+        // `Part::local` rejects a judge that is a GGUF file, so this is a folder.
         let folder = files.weights.as_ref().map_or(Path::new(""), Local::path);
         Ok(Judge::load(folder)?)
     }

@@ -1,12 +1,13 @@
 //! Model packs: which models play which role, and where their files come from.
 //!
-//! * [`Manifest`]: what a `pack.toml` says: [`Role`]s, each with a [`Source`].
-//! * [`device`]: where they compute.
-//! * [`hub`]: models by name, downloaded into the cache that other tools share.
-//! * [`Pack`]: the models themselves.
-//! * [`survey`] and [`check`](mod@check): what a pack needs and whether it is in order, without
+//! * [`Manifest`]: the content of a `pack.toml`: [`Role`]s, each with a [`Source`].
+//! * [`device`]: selects the device that computes.
+//! * [`hub`]: downloads models into the cache that other tools share.
+//! * [`Pack`]: the loaded models.
+//! * [`survey`] and [`check`](mod@check): report what a pack needs and check its files, without
 //!   loading it.
 
+mod assets;
 pub mod check;
 pub mod device;
 mod error;
@@ -14,6 +15,7 @@ mod format;
 pub mod hub;
 mod loader;
 mod manifest;
+mod manifest_file;
 mod role;
 pub mod size;
 mod source;
@@ -26,15 +28,17 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
+pub use assets::{EmbeddedFiles, embed};
 pub use device::DeviceChoice;
 pub use error::PackError;
 pub(crate) use manifest::MAX_PROMPTS_BYTES;
 pub use manifest::{MANIFEST, Manifest};
-pub use role::{JudgeRole, PLACEHOLDER, PromptStyle, Role, RoleFiles, Trunk};
+pub use role::{BackboneRole, JudgeRole, PLACEHOLDER, PromptStyle, Role, RoleFiles};
 pub use source::{HubModel, Local, MAIN, Source};
 
 pub use crate::lm::Precision;
 
+use self::assets::asset_roots;
 use self::device::{Loaded, load_on};
 use self::hub::{Hub, Order, Progress, Watch};
 use self::loader::{Contents, Loader, PackFiles, gather};
@@ -45,17 +49,17 @@ use crate::judge::Judge;
 use crate::lm::{ChatTemplate, PromptText, Tokenizer};
 use crate::local_time::LocalTime;
 
-/// Name of the pack that the program starts with.
+/// Name of the pack that is loaded by default.
 pub const DEFAULT_PACK: &str = "imdb";
-/// Those that are listed first: what comes whole, then what comes with its guide.
+/// Packs listed first: the one whose models are all bundled, then the one with a bundled guide.
 const LISTED_FIRST: [&str; 2] = [DEFAULT_PACK, "smollm2"];
 
 /// Which pack to load.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PackSource {
-    /// A pack that came with the program, by name.
+    /// A bundled pack, by name.
     Bundled(String),
-    /// A folder that holds a `pack.toml`.
+    /// A folder with a `pack.toml`.
     Folder(PathBuf),
 }
 
@@ -66,11 +70,11 @@ impl Default for PackSource {
 }
 
 impl PackSource {
-    /// The folder that holds the pack.
+    /// Returns the pack's folder.
     ///
     /// # Errors
-    /// [`PackError::NotBundled`] if no place where bundled packs are kept has it,
-    /// [`PackError::NoFolder`] if it is a folder that is not there.
+    /// [`PackError::NotBundled`] if no asset folder contains the bundled pack,
+    /// [`PackError::NoFolder`] if the folder does not exist.
     pub fn folder(&self) -> Result<PathBuf, PackError> {
         let name = match self {
             PackSource::Folder(folder) if folder.is_dir() => return Ok(folder.clone()),
@@ -82,31 +86,32 @@ impl PackSource {
         found.ok_or_else(|| PackError::NotBundled { name: name.clone(), looked })
     }
 
-    /// Every pack that came with the program: the one it starts with, the one whose guide comes
-    /// along, then the others by name.
+    /// Returns all bundled packs: the default pack, the one with a bundled guide, then the others
+    /// by name.
     pub fn bundled() -> Vec<Self> {
         bundled_names().into_iter().map(Self::Bundled).collect()
     }
 
-    /// The folder of a pack: who names its `pack.toml` means the folder.
-    pub fn folder_named(path: &Path) -> &Path {
+    /// Returns the pack folder for `path`, which is the folder itself or its `pack.toml`.
+    pub fn pack_folder(path: &Path) -> &Path {
         let is_file = path.file_name().is_some_and(|name| name == MANIFEST);
         path.parent().filter(|_| is_file).unwrap_or(path)
     }
 
-    /// What a person means by `text`: the name of a bundled pack, or else a folder.
-    pub fn named(text: &Path) -> Self {
-        let text = Self::folder_named(text);
+    /// Parses user input. A folder with a `pack.toml` comes first, then the name of a bundled pack;
+    /// anything else is a folder.
+    pub fn parse(text: &Path) -> Self {
+        let text = Self::pack_folder(text);
         let is_folder = text.join(MANIFEST).is_file();
         let bundled = text.to_str().map(|name| Self::Bundled(name.to_owned()));
         let bundled = bundled.filter(|pack| !is_folder && Self::bundled().contains(pack));
         bundled.unwrap_or_else(|| Self::Folder(text.to_owned()))
     }
 
-    /// What its `pack.toml` says, and the folder that holds it.
+    /// Returns the pack's folder and its parsed `pack.toml`.
     ///
     /// # Errors
-    /// As [`PackSource::folder`] and [`Manifest::read`].
+    /// See [`PackSource::folder`] and [`Manifest::read`].
     pub fn open(&self) -> Result<(PathBuf, Manifest), PackError> {
         let folder = self.folder()?;
         let manifest = Manifest::read(&folder)?;
@@ -114,85 +119,88 @@ impl PackSource {
     }
 }
 
-/// The names of the packs that came with the program, as [`PackSource::bundled`] orders them.
+/// Returns the names of the bundled packs in the order of [`PackSource::bundled`].
 fn bundled_names() -> Vec<String> {
     let folders = asset_roots().into_iter().filter_map(|root| std::fs::read_dir(root).ok());
     let entries = folders.flat_map(Iterator::flatten);
     let packs = entries.filter(|entry| entry.path().join(MANIFEST).is_file());
     let mut names: Vec<String> =
         packs.filter_map(|entry| entry.file_name().into_string().ok()).collect();
-    let place = |name: &String| LISTED_FIRST.iter().position(|first| first == name);
-    names.sort_by_key(|name| (place(name).unwrap_or(LISTED_FIRST.len()), name.clone()));
+    let rank = |name: &String| LISTED_FIRST.iter().position(|first| first == name);
+    names.sort_by_key(|name| (rank(name).unwrap_or(LISTED_FIRST.len()), name.clone()));
     names.dedup();
     names
 }
 
-/// Where bundled packs are: beside the program (an unpacked release), then where it was built
-/// (`cargo run`).
-fn asset_roots() -> Vec<PathBuf> {
-    let exe = std::env::current_exe().ok();
-    let beside = exe.as_deref().and_then(Path::parent).map(Path::to_owned);
-    let roots = beside.into_iter().chain([PathBuf::from(env!("CARGO_MANIFEST_DIR"))]);
-    roots.map(|root| root.join("assets/packs")).collect()
-}
-
-/// How a typed prompt is read.
+/// How a typed prompt is converted to tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reading {
-    /// Whether control tokens written out in it, such as `<|im_end|>`, are recognised.
+pub struct PromptOptions {
+    /// Whether control tokens spelled out in the prompt, such as `<|im_end|>`, are recognised.
     pub special_tokens: bool,
-    /// The time that chat templates are told.
+    /// The local time passed to chat templates.
     pub time: LocalTime,
 }
 
-impl Default for Reading {
-    /// As plain text, now.
+impl Default for PromptOptions {
+    /// Reads the prompt as plain text, at the current time.
     fn default() -> Self {
         Self { special_tokens: false, time: LocalTime::now() }
     }
 }
 
-/// What happens while a pack is loaded.
+/// A step of loading a pack.
 #[derive(Debug, Clone, Copy)]
 pub enum Step<'a> {
-    /// Files that are not on this machine arrive.
+    /// Files are being downloaded.
     Downloading(&'a Progress),
-    /// A model is read from the disk.
+    /// A model is being read from disk.
     Reading {
-        /// The role.
+        /// The model's role.
         role: &'static str,
-        /// The share of the pack that was read before, 0 to 1.
+        /// The fraction of the pack that has been read, 0 to 1.
         share: f32,
     },
 }
 
 /// A loaded pack.
+///
+/// ```
+/// use ivg_playground::packs::{DeviceChoice, Pack, PackSource};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let report = &mut |what: &str, share: f32| println!("{what}: {:.0}%", share * 100.0);
+/// let pack = Pack::load(&PackSource::Bundled("imdb".into()), DeviceChoice::Cpu, report)?;
+/// assert!(pack.models.pair.is_some() && pack.models.value.is_some());
+/// assert!(pack.gold_reward("This film", " is wonderful.") > pack.gold_reward("This film", " is awful."));
+/// # Ok(())
+/// # }
+/// ```
 pub struct Pack {
-    /// What its file says.
+    /// The parsed `pack.toml`.
     pub manifest: Manifest,
-    /// Its models.
+    /// The base, the pair and the value model.
     pub models: Models,
-    /// Its gold judge.
+    /// The gold judge, if the pack has one.
     pub judge: Option<Judge>,
-    /// The folder of its `pack.toml`.
+    /// The folder with the `pack.toml`.
     pub folder: PathBuf,
-    /// Where its models compute.
+    /// The device that computes.
     pub device: Device,
-    /// What is to be said of how the device was chosen: one sentence.
+    /// One sentence that explains a device other than the chosen one.
     pub device_note: Option<String>,
-    /// Whether a GPU's memory had no room for it.
+    /// Whether the pack did not fit into GPU memory and was loaded on the CPU.
     pub was_too_large: bool,
     files: PackFiles,
-    /// The chat template of every role that asks for one.
+    /// Chat templates of the roles that use one.
     chats: Vec<(&'static str, ChatTemplate)>,
 }
 
 impl Pack {
-    /// Loads every model of the pack, from the hub that the environment names where one is on the
-    /// hub. `progress` hears what is read or downloaded, and the share done (0 to 1).
+    /// Loads all models of the pack, with the hub settings of the environment. `progress` receives
+    /// a description of the current step and the fraction done, 0 to 1.
     ///
     /// # Errors
-    /// As [`Pack::load_from`].
+    /// See [`Pack::load_from`].
     pub fn load(
         source: &PackSource,
         device: DeviceChoice,
@@ -204,12 +212,12 @@ impl Pack {
         })
     }
 
-    /// Loads every model of the pack; those on `hub` are downloaded first, unless `cancelled` says
-    /// that nobody waits for them any more. `steps` hears what happens. What does not fit into the
-    /// memory of a GPU is loaded on the processor, see [`Pack::device_note`].
+    /// Loads all models of the pack, after downloading missing files from `hub`. The download stops
+    /// when `cancelled` returns true. `steps` receives each step. A pack that does not fit into GPU
+    /// memory is loaded on the CPU, see [`Pack::device_note`].
     ///
     /// # Errors
-    /// The first file that is missing, damaged or does not fit the others.
+    /// Names the first file that is missing, damaged or incompatible with the others.
     pub fn load_from(
         source: &PackSource,
         device: DeviceChoice,
@@ -224,8 +232,8 @@ impl Pack {
         let mut reading = |role, share| steps(Step::Reading { role, share });
         let loaded =
             load_on(device, |device| Loader::new(&manifest, &files, device, &mut reading).load())?;
-        let Loaded { what, device, note: device_note, was_too_large } = loaded;
-        let Contents { models, judge, chats } = what;
+        let Loaded { value, device, note: device_note, was_too_large } = loaded;
+        let Contents { models, judge, chats } = value;
         Ok(Self {
             manifest,
             models,
@@ -239,12 +247,12 @@ impl Pack {
         })
     }
 
-    /// Downloads what the pack needs from `hub` and loads nothing. What lies in the cache and no
-    /// longer matches its checksum is replaced. `update` asks for newer commits
-    /// of the branches that are cached.
+    /// Downloads the files that the pack needs from `hub`, without loading them. Replaces cached
+    /// files that do not match their checksum. With `update`, also downloads newer commits of
+    /// cached branches.
     ///
     /// # Errors
-    /// As [`Pack::load_from`].
+    /// See [`Pack::load_from`].
     pub fn download(
         source: &PackSource,
         hub: &Hub,
@@ -253,31 +261,32 @@ impl Pack {
     ) -> Result<(), PackError> {
         let (folder, manifest) = source.open()?;
         let orders: Vec<Order> = manifest.parts().iter().filter_map(Part::order).collect();
-        hub.mend(&orders, watch)?;
+        hub.repair(&orders, watch)?;
         gather(&manifest, &folder, hub, update, watch).map(drop)
     }
 
-    /// Whether a file that came from the hub is no longer what came. Reads all of them over, and
-    /// makes no request; `cancelled` ends the reading.
+    /// Returns whether a cached hub file does not match its checksum. Reads all cached files of the
+    /// pack and makes no request. The reading stops when `cancelled` returns true.
     pub fn is_damaged(source: &PackSource, hub: &Hub, cancelled: &dyn Fn() -> bool) -> bool {
         let Ok((_, manifest)) = source.open() else { return false };
         let orders: Vec<Order> = manifest.parts().iter().filter_map(Part::order).collect();
         hub.is_damaged(&orders, cancelled)
     }
 
-    /// The gold reward of a finished text; none for a pack without a judge.
+    /// Returns the gold reward of a finished text, or `None` if the pack has no judge or the judge
+    /// fails.
     pub fn gold_reward(&self, prompt: &str, response: &str) -> Option<f32> {
         let judge = self.judge.as_ref()?;
         let judged = judge.gold_reward(&format!("{prompt}{response}"));
         judged.inspect_err(|e| tracing::warn!("the judge failed: {e}")).ok()
     }
 
-    /// Checksum of how every role reads and is held, of the kind of device, and of the files of
-    /// every role, one after another: packs of one name and other weights or prompts give other
-    /// texts.
+    /// Returns a CRC-32 of everything that determines the texts besides the settings: prompt style
+    /// and precision of every role, stop sequences, kind of device, and all model files. It
+    /// distinguishes packs with the same name but other weights or prompts.
     ///
     /// # Errors
-    /// A file that can no longer be read.
+    /// Fails if a file can no longer be read.
     pub fn fingerprint(&self) -> Result<u32, PackError> {
         let mut hasher = crc32fast::Hasher::new();
         let is_model = |file: &PathBuf| {
@@ -308,17 +317,19 @@ impl Pack {
         Ok(hasher.finalize())
     }
 
-    /// The prompt as each role reads it, in tokens.
+    /// Returns the prompt of each role as token ids, or as text for a value model with another
+    /// vocabulary.
     ///
     /// # Errors
-    /// An empty prompt; text the tokenizer refuses.
-    pub fn prompts(&self, prompt: &str, reading: Reading) -> Result<Prompts, GuidanceError> {
+    /// Fails if the prompt is empty or the tokenizer rejects it.
+    pub fn prompts(&self, prompt: &str, reading: PromptOptions) -> Result<Prompts, GuidanceError> {
         if prompt.trim().is_empty() {
             return Err(GuidanceError::EmptyPrompt);
         }
         let tokenizer = &self.models.tokenizer;
         let encode = |name: &str, role: &Role| -> Result<Vec<u32>, GuidanceError> {
-            Ok(tokenizer.encode_prompt(&self.read(name, role, prompt, reading, tokenizer)?)?)
+            let text = self.prompt_text(name, role, prompt, reading, tokenizer)?;
+            Ok(tokenizer.encode_prompt(&text)?)
         };
         let (manifest, models) = (&self.manifest, &self.models);
         let guides = match (&manifest.untuned, &models.pair) {
@@ -327,7 +338,7 @@ impl Pack {
         };
         let value = match (&manifest.value, &models.value) {
             (Some(role), Some(ValueGuide { tokenizer: Some(tokenizer), .. })) => {
-                ValuePrompt::Text(self.read("value", role, prompt, reading, tokenizer)?)
+                ValuePrompt::Text(self.prompt_text("value", role, prompt, reading, tokenizer)?)
             }
             (Some(role), Some(_)) => ValuePrompt::Tokens(encode("value", role)?),
             _ => ValuePrompt::Tokens(Vec::new()),
@@ -335,13 +346,13 @@ impl Pack {
         Ok(Prompts { base: encode("base", &manifest.base)?, guides, value })
     }
 
-    /// The text that a role reads for a typed prompt, in a model with this tokenizer.
-    fn read(
+    /// Returns the text that a role reads for a typed prompt.
+    fn prompt_text(
         &self,
         name: &str,
         role: &Role,
         prompt: &str,
-        reading: Reading,
+        reading: PromptOptions,
         tokenizer: &Tokenizer,
     ) -> Result<PromptText, GuidanceError> {
         let chat = self.chats.iter().find(|(role, _)| *role == name);
@@ -350,18 +361,18 @@ impl Pack {
                 let controls = tokenizer.controls();
                 template.prompt(system.as_deref(), prompt, controls, reading.time)?
             }
-            // Loading has refused a chat without a template.
+            // Loading rejects a chat role without a template.
             _ => role.fill(prompt),
         };
         Ok(if reading.special_tokens { PromptText::control(text.text()) } else { text })
     }
 
-    /// Whether a chat template in use asks for the date or the time.
-    pub fn asks_time(&self) -> bool {
-        self.chats.iter().any(|(_, template)| template.asks_time())
+    /// Returns whether a chat template in use reads the date or the time.
+    pub fn uses_time(&self) -> bool {
+        self.chats.iter().any(|(_, template)| template.uses_time())
     }
 
-    /// Where the settings start: as the pack says, as far as it has the models for it.
+    /// Returns the pack's default settings, restricted to the models that it has.
     pub fn defaults(&self) -> Settings {
         let (has_pair, has_value) = (self.models.pair.is_some(), self.models.value.is_some());
         let mut settings = self.manifest.defaults.clone();
@@ -377,12 +388,12 @@ impl Pack {
         settings
     }
 
-    /// The most memory that its weights take, in bytes: as if no role shared any, all of them f32.
-    pub fn most_bytes(&self) -> u64 {
+    /// Returns the maximum memory of the weights in bytes: all in f32, none shared between roles.
+    pub fn max_weight_bytes(&self) -> u64 {
         self.sizes().iter().map(|(_, parameters)| 4 * *parameters as u64).sum()
     }
 
-    /// Role names and parameter counts, in the order base, untuned, tuned, value.
+    /// Returns role names and parameter counts, in the order base, untuned, tuned, value.
     pub fn sizes(&self) -> Vec<(&'static str, usize)> {
         let mut sizes = vec![("base", self.models.base.parameters())];
         if let Some(pair) = &self.models.pair {
@@ -393,7 +404,7 @@ impl Pack {
         sizes
     }
 
-    /// Longest prompt and response together that every model can read, in tokens.
+    /// Returns the maximum length of prompt plus response that every model can read, in tokens.
     pub fn context_tokens(&self) -> usize {
         let models = &self.models;
         let pair = models.pair.iter().flat_map(|p| [&p.untuned, &p.tuned]);
@@ -403,7 +414,7 @@ impl Pack {
     }
 }
 
-/// Adds a file to a checksum without holding it in memory.
+/// Adds a file to a checksum in chunks, so the file is never in memory as a whole.
 fn add_file(hasher: &mut crc32fast::Hasher, file: &Path) -> std::io::Result<()> {
     let mut file = File::open(file)?;
     let mut chunk = vec![0; 1 << 16];

@@ -1,49 +1,49 @@
-//! One role of a pack: its files, how its weights are held, how it reads a prompt.
+//! One role of a pack: its files, the precision of its weights, and its prompt style.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::asset_roots;
+use super::assets::asset_roots;
 use super::error::PackError;
 use super::hub::{Need, Order};
 use super::source::{Local, Source, check_inside, expanded, inside, is_gguf, snapshot};
-use crate::lm::{Precision, PromptText, why_no_model};
+use crate::lm::{Precision, PromptText, not_a_model_reason};
 
-/// Where the typed prompt goes in a template.
+/// Placeholder for the typed prompt in a template.
 pub const PLACEHOLDER: &str = "{prompt}";
 
 /// A language model or a value model of a pack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Role {
-    /// Its files; none for a tuned model that is an adapter on the untuned one's weights. Where
-    /// there is a `trunk`, a folder with a head alone.
+    /// Its files. `None` for a tuned model that is only an adapter for the untuned weights. With
+    /// `trunk`, a folder that contains only a value head.
     pub source: Option<Source>,
-    /// For a value model: the role on whose model the head stands.
-    pub trunk: Option<Trunk>,
-    /// A PEFT LoRA folder that is put on the weights.
+    /// For a value head: the role whose model it uses.
+    pub trunk: Option<BackboneRole>,
+    /// A PEFT folder with a LoRA adapter for the weights.
     pub adapter: Option<Source>,
-    /// How the weights are held; none: as suits the files (f32 for safetensors, Q8_0 for a
-    /// `.gguf`).
+    /// Precision of the weights in memory. `None` selects f32 for safetensors and Q8_0 for a
+    /// `.gguf`.
     pub precision: Option<Precision>,
-    /// How the prompt is put to this model.
+    /// How the model reads the typed prompt.
     pub prompt: PromptStyle,
 }
 
-/// The role on whose model a value head stands.
+/// The role whose model a value head uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Trunk {
+pub enum BackboneRole {
     /// The model that is guided.
     Base,
     /// The small model before preference tuning.
     Untuned,
-    /// The same after it.
+    /// The small model after preference tuning.
     Tuned,
 }
 
-impl Trunk {
-    /// The role's name in a pack.
+impl BackboneRole {
+    /// Returns the role's name in a pack.
     pub fn role(self) -> &'static str {
         match self {
             Self::Base => "base",
@@ -52,7 +52,7 @@ impl Trunk {
         }
     }
 
-    /// The one of three that it names.
+    /// Returns the argument that belongs to this role.
     pub fn of<T>(self, base: T, untuned: Option<T>, tuned: Option<T>) -> Option<T> {
         match self {
             Self::Base => Some(base),
@@ -62,14 +62,14 @@ impl Trunk {
     }
 }
 
-/// How a typed prompt is put to a model.
+/// How a model reads the typed prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PromptStyle {
-    /// Text in which [`PLACEHOLDER`] stands for what was typed.
+    /// Text in which [`PLACEHOLDER`] is replaced by the typed prompt.
     Template(String),
     /// The model's own chat template.
     Chat {
-        /// The system prompt, if there is to be one.
+        /// The system prompt, if any.
         system: Option<String>,
     },
 }
@@ -80,7 +80,7 @@ impl Default for PromptStyle {
     }
 }
 
-/// The judge of a pack, which measures and never guides.
+/// The gold judge of a pack. It is used only to measure, never to guide.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JudgeRole {
     /// Its files.
@@ -88,8 +88,8 @@ pub struct JudgeRole {
 }
 
 impl Role {
-    /// The text this role reads for a typed prompt. A chat template is the model's and not the
-    /// pack's: for [`PromptStyle::Chat`] this is what was typed.
+    /// Returns the text that this role reads for a typed prompt. For [`PromptStyle::Chat`], returns
+    /// the prompt itself: the chat template belongs to the model, not to the pack.
     pub fn fill(&self, prompt: &str) -> PromptText {
         match &self.prompt {
             PromptStyle::Template(template) => PromptText::fill(template, PLACEHOLDER, prompt),
@@ -98,36 +98,36 @@ impl Role {
     }
 }
 
-/// What a role is loaded from, on this machine.
+/// The local files of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoleFiles {
-    /// The weights; those of the untuned model for a tuned one that is an adapter alone, and the
-    /// head for a value model that stands on another role's.
+    /// The weights. For a tuned role that is only an adapter, the untuned weights. For a value role
+    /// with a trunk, the head.
     pub weights: Option<Local>,
-    /// The adapter put on them.
+    /// The folder with the adapter for the weights.
     pub adapter: Option<PathBuf>,
 }
 
 impl RoleFiles {
-    /// Weights and adapter, whichever there are.
+    /// Returns the weights and the adapter, if present.
     pub fn all(&self) -> impl Iterator<Item = Local> + '_ {
         let adapter = self.adapter.iter().cloned().map(Local::Folder);
         self.weights.iter().cloned().chain(adapter)
     }
 }
 
-/// A place inside a pack that came with the program, and where such packs are.
+/// Returns the location of `path` inside a bundled pack, and the folder of the bundled packs.
 fn bundled(path: &Path) -> (PathBuf, PathBuf) {
     let roots = asset_roots();
-    let there = |root: &&PathBuf| root.join(path).exists();
-    // What is nowhere is missed where the packs are.
+    let has_path = |root: &&PathBuf| root.join(path).exists();
+    // The error about a missing path names a root that exists.
     let is_root = |root: &&PathBuf| root.is_dir();
-    let root = roots.iter().find(there).or_else(|| roots.iter().find(is_root));
+    let root = roots.iter().find(has_path).or_else(|| roots.iter().find(is_root));
     let root = root.cloned().unwrap_or_default();
     (root.join(path), root)
 }
 
-/// One thing a role needs, and what must be in it.
+/// One source of a role, and the files that it must contain.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Part<'a> {
     pub role: &'static str,
@@ -136,7 +136,7 @@ pub(super) struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// What a role is loaded from, weights first.
+    /// Returns the sources of a role, weights first.
     pub fn of(name: &'static str, role: &'a Role) -> impl Iterator<Item = Self> {
         let need = |source: &Source| match source {
             _ if role.trunk.is_some() => Need::Head,
@@ -152,7 +152,7 @@ impl<'a> Part<'a> {
         Self { role: "judge", source, need: Need::Judge }
     }
 
-    /// Puts the files where the role looks for them.
+    /// Stores the files in the matching field of `files`.
     pub fn put(&self, local: Local, files: &mut RoleFiles) {
         match (&self.need, local) {
             (Need::Adapter, local) => files.adapter = Some(local.path().to_owned()),
@@ -160,18 +160,18 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// What to ask the hub for, if it is there.
+    /// Returns the order for a source on the hub, or `None` for a local source.
     pub fn order(&self) -> Option<Order> {
         let Source::Hub(model) = self.source else { return None };
         Some(Order { role: self.role, model: model.clone(), need: self.need.clone() })
     }
 
-    /// The files, if they are on this machine without a hub.
+    /// Returns the files of a local source, or `None` for a source on the hub.
     ///
     /// # Errors
-    /// A link out of the pack; a place that is not there.
+    /// Fails if a link leads out of the pack or a path does not exist.
     pub fn local(&self, pack: &Path) -> Result<Option<Local>, PackError> {
-        // What comes with a pack may not lead out of it, nor may a snapshot in it.
+        // The path and a snapshot below it must both stay inside the pack.
         let within = |root: &Path, path: &Path| {
             let found = inside(root, path).and_then(snapshot)?;
             check_inside(root, &found).map(|()| found)
@@ -180,65 +180,65 @@ impl<'a> Part<'a> {
             Source::Hub(_) => return Ok(None),
             Source::Pack(path) => (pack.join(path), within(pack, path)),
             Source::Bundled(path) => {
-                let (place, root) = bundled(path);
-                (place, within(&root, path))
+                let (full_path, root) = bundled(path);
+                (full_path, within(&root, path))
             }
             Source::Folder(path) => (path.clone(), expanded(path).and_then(snapshot)),
         };
-        let failed = |reason| PackError::Place { role: self.role, path, reason };
+        let failed = |reason| PackError::Files { role: self.role, path, reason };
         let found = found.map_err(failed)?;
         let local = Local::at(found.clone());
-        let is_there = match local {
+        let exists = match local {
             Local::Folder(_) => found.is_dir(),
             Local::Gguf(_) => found.is_file(),
         };
-        if is_there {
+        if exists {
             if matches!(local, Local::Gguf(_)) && !matches!(self.need, Need::Model | Need::Gguf(_))
             {
                 let reason = "is a GGUF file; name a folder".to_owned();
-                return Err(PackError::Place { role: self.role, path: found, reason });
+                return Err(PackError::Files { role: self.role, path: found, reason });
             }
             if self.role == "value" && self.need == Need::Model && is_bare_head(&local) {
-                let reason = "holds no config.json: a head alone stands on another role's model; \
-                              say which with trunk"
+                let reason = "has no config.json; if it contains only a value head, write trunk \
+                              to name the role whose model the head uses"
                     .to_owned();
-                return Err(PackError::Place { role: self.role, path: found, reason });
+                return Err(PackError::Files { role: self.role, path: found, reason });
             }
             let lone = lone_gguf(&local).filter(|_| self.need == Need::Model);
             if let Some(file) = lone {
-                let reason = format!("holds no config.json, but {file}; name that file itself");
-                return Err(PackError::Place { role: self.role, path: found, reason });
+                let reason = format!("has no config.json, but contains {file}; name that file");
+                return Err(PackError::Files { role: self.role, path: found, reason });
             }
             return Ok(Some(local));
         }
-        if let Some(reason) = why_no_model(&found) {
-            return Err(PackError::Place { role: self.role, path: found, reason });
+        if let Some(reason) = not_a_model_reason(&found) {
+            return Err(PackError::Files { role: self.role, path: found, reason });
         }
         let reason = match self.source {
-            _ if found.is_file() => "is a file and no GGUF file; name the folder that it is in",
-            _ if found.exists() => "is no folder and no file; name a folder or a .gguf file",
-            Source::Pack(_) => "is not there; check that the pack folder is complete",
+            _ if found.is_file() => "is not a GGUF file; name the folder that contains the model",
+            _ if found.exists() => "is not a folder or a file; name a folder or a .gguf file",
+            Source::Pack(_) => "does not exist; check that the pack folder is complete",
             Source::Bundled(_) if found.parent().is_some_and(Path::is_dir) => {
-                "did not come with the program; correct the path in pack.toml"
+                "is not part of a bundled pack; correct the path in pack.toml"
             }
-            Source::Bundled(_) => "is not there; check that the program's folder is complete",
-            _ => "is not there; correct the path in pack.toml",
+            Source::Bundled(_) => "does not exist; check that the program's folder is complete",
+            _ => "does not exist; correct the path in pack.toml",
         };
-        Err(PackError::Place { role: self.role, path: found, reason: reason.to_owned() })
+        Err(PackError::Files { role: self.role, path: found, reason: reason.to_owned() })
     }
 }
 
-/// Whether a folder holds weights and says nothing of the model under them.
+/// Returns whether a folder has weights but no model configuration.
 fn is_bare_head(local: &Local) -> bool {
     let Local::Folder(folder) = local else { return false };
     folder.join("model.safetensors").is_file() && !folder.join("config.json").exists()
 }
 
-/// The name of a `.gguf` file in a folder that is no model by itself.
+/// Returns the name of a `.gguf` file in a folder that has neither a configuration nor safetensors.
 fn lone_gguf(local: &Local) -> Option<String> {
     let Local::Folder(folder) = local else { return None };
-    let is_other = folder.join("config.json").exists() || folder.join("model.safetensors").exists();
-    let files = local.files().ok().filter(|_| !is_other)?;
+    let is_model = folder.join("config.json").exists() || folder.join("model.safetensors").exists();
+    let files = local.files().ok().filter(|_| !is_model)?;
     let file = files.into_iter().find(|file| is_gguf(file))?;
     Some(file.file_name()?.to_string_lossy().into_owned())
 }

@@ -1,4 +1,4 @@
-//! How large models are, read from the headers of their files without loading them.
+//! Model sizes, read from the file headers without loading the models.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -6,36 +6,39 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 
 use super::source::Local;
+use crate::bounded_read::open_file;
 use crate::lm::{GgufFile, Precision, Weights};
-use crate::text::open_file;
 
-/// The part of a file that is looked at for zeros, in bytes.
+/// Number of bytes at the end of a file that are checked for zeros.
 const TAIL: u64 = 1 << 19;
 
-/// How large a model is.
+/// The size of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
-    /// Number of weights, buffers that are stored with them included.
+    /// Number of weights, including stored buffers.
     pub parameters: u64,
-    /// Bytes that the weights take in memory; caches and intermediate results come on top.
+    /// Bytes of the weights in memory, without caches and intermediate results.
     pub held_bytes: u64,
     /// Bytes of the model's files.
     pub disk_bytes: u64,
 }
 
-/// Measures the model in `local`, held as `precision` says.
+/// Measures the model in `local`. `precision` overrides the default: f32 for a folder, Q8_0 for a
+/// GGUF file.
 ///
 /// # Errors
-/// A file that is missing, cut short or absurd: its path, what is wrong and what to do.
+/// Fails if a file is missing, cut short or invalid. The message names its path and says what to
+/// do.
 pub fn measure(local: &Local, precision: Option<Precision>) -> Result<Size, String> {
-    let named = |path: &Path, problem: String| format!("{}: {problem}", path.display());
+    let with_path = |path: &Path, problem: String| format!("{}: {problem}", path.display());
     let folder = match local {
         Local::Gguf(file) => {
-            // Its errors name the file.
+            // The errors name the file.
             let gguf = GgufFile::open(file).map_err(|e| e.to_string())?;
             let bytes = |file: &PathBuf| {
-                let there = std::fs::metadata(file).map_err(|e| named(file, e.to_string()))?;
-                Ok::<u64, String>(there.len())
+                let metadata =
+                    std::fs::metadata(file).map_err(|e| with_path(file, e.to_string()))?;
+                Ok::<u64, String>(metadata.len())
             };
             let disk_bytes = gguf.parts().iter().map(bytes).sum::<Result<u64, String>>()?;
             let precision = precision.unwrap_or(Precision::Q8_0);
@@ -44,25 +47,26 @@ pub fn measure(local: &Local, precision: Option<Precision>) -> Result<Size, Stri
         }
         Local::Folder(folder) => folder,
     };
-    // Headers only: the errors name the file.
+    // Reads only the headers. The errors name the file.
     let weights = Weights::load(folder, &Device::Cpu).map_err(|e| e.to_string())?;
     let parameters = weights.parameters();
     let precision = precision.unwrap_or(Precision::F32);
-    let files = local.files().map_err(|e| named(folder, e.to_string()))?;
-    let is_ours = |file: &&PathBuf| {
-        let ours = ["safetensors", "json", "jinja", "gguf", "bin"];
-        file.extension().is_some_and(|e| ours.iter().any(|known| e == *known))
+    let files = local.files().map_err(|e| with_path(folder, e.to_string()))?;
+    let is_model_file = |file: &&PathBuf| {
+        let extensions = ["safetensors", "json", "jinja", "gguf", "bin"];
+        file.extension().is_some_and(|e| extensions.iter().any(|known| e == *known))
     };
-    let bytes = |file: &PathBuf| std::fs::metadata(file).map_or(0, |there| there.len());
+    let bytes = |file: &PathBuf| std::fs::metadata(file).map_or(0, |metadata| metadata.len());
     Ok(Size {
         parameters,
         held_bytes: weights.held_bytes(precision),
-        disk_bytes: files.iter().filter(is_ours).map(bytes).sum(),
+        disk_bytes: files.iter().filter(is_model_file).map(bytes).sum(),
     })
 }
 
-/// The large files of a model whose last part holds only zeros, as some programs leave a download
-/// that was cut off: they reserve a file's space first. Weights may be zeros, so this is a hint.
+/// Returns the large files of a model that end in zeros. Some download programs reserve the space
+/// of a file first, so an interrupted download ends in zeros. Weights may also be zero, so this is
+/// only a hint.
 pub(super) fn files_ending_in_zeros(local: &Local) -> Vec<PathBuf> {
     let ends_in_zeros = |path: &PathBuf| -> std::io::Result<bool> {
         let mut file = open_file(path)?;
@@ -80,26 +84,26 @@ pub(super) fn files_ending_in_zeros(local: &Local) -> Vec<PathBuf> {
     files
 }
 
-/// Bytes that `parameters` weights take, as far as their number says: rows may be padded.
+/// Returns the bytes of `parameters` weights in memory. Ignores the padding of rows.
 pub(super) fn held_bytes(parameters: u64, precision: Precision) -> u64 {
     match precision {
         Precision::F32 => parameters.saturating_mul(4),
-        // 32 bytes and a two-byte scale for 32 weights.
+        // 32 weights take 32 bytes and a two-byte scale.
         Precision::Q8_0 => parameters.saturating_mul(34) / 32,
     }
 }
 
-/// Memory that is free for models, in bytes; none where the system does not say.
+/// Returns the memory that is free for models, in bytes, or `None` on systems other than Linux.
 ///
-/// Linux alone says so in a file; elsewhere an answer would want a large dependency for one number.
+/// Linux reports it in a file. Other systems would need a large dependency for this one number.
 pub fn free_memory_bytes() -> Option<u64> {
     let text = std::fs::read_to_string("/proc/meminfo").ok()?;
     let free = available(&text)?;
-    // In a container there may be less than the machine has.
+    // The limit of a container may be lower than the free memory of the machine.
     let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
     let limit = number("/sys/fs/cgroup/memory.max");
     let used = number("/sys/fs/cgroup/memory.current");
-    // What is cached of files makes room when it is needed.
+    // The system frees cached files when the memory is needed.
     let cached = std::fs::read_to_string("/sys/fs/cgroup/memory.stat");
     let cached = cached.map_or(0, |stat| cached_bytes(&stat));
     match (limit, used) {
@@ -111,11 +115,11 @@ pub fn free_memory_bytes() -> Option<u64> {
 }
 
 fn cached_bytes(stat: &str) -> u64 {
-    let of = |name: &str| {
+    let field = |name: &str| {
         let line = stat.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         line.and_then(|bytes| bytes.trim().parse::<u64>().ok()).unwrap_or(0)
     };
-    of("inactive_file").saturating_add(of("active_file"))
+    field("inactive_file").saturating_add(field("active_file"))
 }
 
 fn available(meminfo: &str) -> Option<u64> {
@@ -129,25 +133,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_download_that_was_cut_off_is_noticed() {
+    fn finds_large_files_that_end_in_zeros() {
         let dir = tempfile::tempdir().expect("a folder");
-        let ones = |name: &str, whole: u64, zeros: u64| {
-            let file = dir.path().join(name);
-            std::fs::write(&file, vec![1; (whole - zeros) as usize]).expect("written");
-            let grown = std::fs::OpenOptions::new().write(true).open(&file).expect("a file");
-            grown.set_len(whole).expect("grown");
-            file
+        let write = |name: &str, length: u64, zeros: u64| {
+            let path = dir.path().join(name);
+            std::fs::write(&path, vec![1; (length - zeros) as usize]).expect("written");
+            let file = std::fs::OpenOptions::new().write(true).open(&path).expect("a file");
+            file.set_len(length).expect("grown");
+            path
         };
-        ones("whole.safetensors", 4 * TAIL, 0);
-        ones("padded.safetensors", 4 * TAIL, TAIL - 1);
-        ones("small.bin", TAIL, TAIL);
-        let cut = ones("cut.safetensors", 4 * TAIL, TAIL);
+        write("whole.safetensors", 4 * TAIL, 0);
+        write("padded.safetensors", 4 * TAIL, TAIL - 1);
+        write("small.bin", TAIL, TAIL);
+        let cut = write("cut.safetensors", 4 * TAIL, TAIL);
         let local = Local::Folder(dir.path().to_owned());
         assert_eq!(files_ending_in_zeros(&local), [cut]);
     }
 
     #[test]
-    fn free_memory_is_read_from_what_linux_says() {
+    fn parses_meminfo_and_memory_stat() {
         let text = "MemTotal:       24689764 kB\nMemAvailable:   20000000 kB\n";
         assert_eq!(available(text), Some(20_480_000_000));
         assert_eq!(available("MemTotal: 1 kB\n"), None);

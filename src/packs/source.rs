@@ -1,26 +1,26 @@
-//! Where the files of a role are: in the pack, elsewhere on this machine, on the hub.
+//! Where the files of a role are: in the pack, elsewhere on this machine, or on the hub.
 
 use std::fmt;
 use std::path::{Component, Path, PathBuf};
 
-use super::asset_roots;
+use super::assets::asset_roots;
+use crate::bounded_read::read_text;
 use crate::lm::{GgufFile, split_parts};
-use crate::text::read_text;
 
-/// Longest name of a commit that is read, in bytes.
+/// Maximum size of a file with a commit name, in bytes.
 const MAX_REF_BYTES: u64 = 200;
 
-/// The branch that is meant when none is named.
+/// The default branch of a repository.
 pub const MAIN: &str = "main";
 
 /// Where the files of one role are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
-    /// A folder, or a `.gguf` file, inside the pack.
+    /// A folder or a `.gguf` file inside the pack.
     Pack(PathBuf),
-    /// The same inside a pack that came with the program: `imdb/judge`.
+    /// A folder or a `.gguf` file inside a bundled pack, such as `imdb/judge`.
     Bundled(PathBuf),
-    /// A folder, or a `.gguf` file, anywhere on this machine. `~/` stands for the home folder.
+    /// A folder or a `.gguf` file anywhere on this machine. `~/` means the home folder.
     Folder(PathBuf),
     /// A model on the Hugging Face hub.
     Hub(HubModel),
@@ -29,11 +29,11 @@ pub enum Source {
 /// A model on the Hugging Face hub.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct HubModel {
-    /// Its name, such as `openai-community/gpt2`.
+    /// Name of the repository, such as `openai-community/gpt2`.
     pub id: String,
     /// Branch, tag or commit.
     pub revision: String,
-    /// The one `.gguf` file of the repository to use; none for its safetensors.
+    /// The `.gguf` file of the repository to use. `None` selects its safetensors.
     pub file: Option<String>,
 }
 
@@ -42,27 +42,27 @@ pub struct HubModel {
 pub enum Local {
     /// A folder with `config.json`, `tokenizer.json` and safetensors.
     Folder(PathBuf),
-    /// A `.gguf` file, which holds everything.
+    /// A `.gguf` file, which contains configuration, tokenizer and weights.
     Gguf(PathBuf),
 }
 
 impl Local {
-    /// The folder or file.
+    /// Returns the path of the folder or file.
     pub fn path(&self) -> &Path {
         match self {
             Self::Folder(path) | Self::Gguf(path) => path,
         }
     }
 
-    /// What `path` is: a GGUF file by its name or its first bytes, or else a folder.
+    /// Classifies `path` as a GGUF file, by its name or its first bytes, or else as a folder.
     pub(super) fn at(path: PathBuf) -> Self {
-        if GgufFile::is_one(&path) { Self::Gguf(path) } else { Self::Folder(path) }
+        if GgufFile::is_gguf(&path) { Self::Gguf(path) } else { Self::Folder(path) }
     }
 
-    /// The files in it, sorted: those of the folder itself, not of folders below.
+    /// Returns the files directly in the folder, or the parts of the GGUF file that exist, sorted.
     ///
     /// # Errors
-    /// What the system says.
+    /// Fails if the folder cannot be read.
     pub fn files(&self) -> std::io::Result<Vec<PathBuf>> {
         let folder = match self {
             Self::Gguf(file) => {
@@ -106,36 +106,36 @@ impl fmt::Display for HubModel {
 }
 
 impl Source {
-    /// Refuses what cannot be a source.
+    /// Checks that the source is valid, without reading any files.
     ///
     /// # Errors
-    /// The field (`path`, `bundled`, `folder`, `hub`, `revision`, `file`) and what is wrong with
-    /// it.
+    /// Returns the field (`path`, `bundled`, `folder`, `hub`, `revision` or `file`) and its
+    /// problem.
     pub(super) fn check(&self) -> Result<(), String> {
         match self {
             Self::Pack(path) if is_plain(path) => Ok(()),
             Self::Pack(_) => {
                 Err("path must name a folder or a GGUF file inside the pack, without . and ..; \
-                                  for one elsewhere on this machine write folder"
+                     use folder for one elsewhere on this machine"
                     .to_owned())
             }
             Self::Bundled(path) if is_plain(path) && path.components().count() > 1 => Ok(()),
             Self::Bundled(_) => {
-                Err("bundled must name a pack that came with the program and what \
-                                     is in it, such as imdb/judge"
+                Err("bundled must name a pack of the program and a path inside it, such as \
+                     imdb/judge"
                     .to_owned())
             }
             Self::Folder(path) if path.is_absolute() || path.starts_with("~") => Ok(()),
-            Self::Folder(_) => Err("folder must begin with / or ~/; \
-                                    for one inside the pack write path"
-                .to_owned()),
+            Self::Folder(_) => {
+                Err("folder must begin with / or ~/; use path for one inside the pack".to_owned())
+            }
             Self::Hub(model) => model.check(),
         }
     }
 
-    /// Whether there is something at a place on this machine that does not depend on a pack. What
-    /// is in a pack or on the hub is taken to be there.
-    pub fn is_there(&self) -> bool {
+    /// Returns whether the path of a folder or bundled source exists. Returns true for sources in
+    /// the pack or on the hub, which are not checked.
+    pub fn exists(&self) -> bool {
         match self {
             Self::Folder(path) => expanded(path).is_ok_and(|path| path.exists()),
             Self::Bundled(path) => asset_roots().iter().any(|root| root.join(path).exists()),
@@ -143,7 +143,7 @@ impl Source {
         }
     }
 
-    /// Whether the source is one `.gguf` file.
+    /// Returns whether the source names a `.gguf` file.
     pub fn is_gguf(&self) -> bool {
         match self {
             Self::Pack(path) | Self::Bundled(path) | Self::Folder(path) => is_gguf(path),
@@ -173,7 +173,7 @@ impl HubModel {
     }
 }
 
-/// Whether `text` is letters, digits and `others`, and not empty.
+/// Returns whether `text` is non-empty and consists of ASCII letters, digits and `others`.
 fn is_word(text: &str, others: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || others.contains(c))
 }
@@ -182,20 +182,21 @@ pub(super) fn is_gguf(path: &Path) -> bool {
     path.extension().is_some_and(|e| e.eq_ignore_ascii_case("gguf"))
 }
 
-/// Whether `path` stays where it starts: no root, no way up.
+/// Returns whether `path` is relative and has no `.` or `..`.
 pub(super) fn is_plain(path: &Path) -> bool {
     !path.as_os_str().is_empty() && path.components().all(|c| matches!(c, Component::Normal(_)))
 }
 
-/// `path` inside `pack`. Refused if a link leads outside: a downloaded pack must not read other
-/// files of the computer. To use files elsewhere, the manifest names their folder with `folder`.
+/// Returns the full path of `path` inside `pack`. Rejects a link that leads out of the pack: a
+/// downloaded pack must not read other files of the computer. A manifest names files elsewhere with
+/// `folder`.
 pub(super) fn inside(pack: &Path, path: &Path) -> Result<PathBuf, String> {
     let found = pack.join(path);
     check_inside(pack, &found)?;
     Ok(found)
 }
 
-/// Refuses `found` if it, a file in it, or another part of the same split file is a link that leads
+/// Rejects `found` if it, a file in it, or another part of the same split file is a link that leads
 /// out of `pack`.
 pub(super) fn check_inside(pack: &Path, found: &Path) -> Result<(), String> {
     let failed = |e: std::io::Error| format!("{e}; check that the pack folder is complete");
@@ -206,24 +207,24 @@ pub(super) fn check_inside(pack: &Path, found: &Path) -> Result<(), String> {
         all.extend(entries.flatten().map(|entry| entry.path()));
     }
     for path in all {
-        // A dangling link leads nowhere; whatever needs the file reports that it is missing.
+        // A dangling link is reported as a missing file on loading.
         let Ok(real) = path.canonicalize() else { continue };
         if !real.starts_with(&root) {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             return Err(format!(
-                "'{name}' is a link that leads out of the pack; put the file itself there, or name the \
-                 place of a model with folder"
+                "'{name}' is a link that leads out of the pack; replace the link by the file, or \
+                 use folder for a model elsewhere on this machine"
             ));
         }
     }
     Ok(())
 }
 
-/// The snapshot in `folder`, if that is a model's folder in the hub's cache (`models--owner--name`):
-/// the one of its main branch, or the only one. Any other folder is its own.
+/// Returns the snapshot in a model folder of the hub cache (`models--owner--name`): the one of the
+/// main branch, or the only one. Returns any other folder unchanged.
 ///
 /// # Errors
-/// A folder of the cache from which the snapshot does not follow.
+/// Fails for a model folder of the cache without a snapshot, or with several and no main branch.
 pub(super) fn snapshot(folder: PathBuf) -> Result<PathBuf, String> {
     let name = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let all = folder.join("snapshots");
@@ -242,20 +243,20 @@ pub(super) fn snapshot(folder: PathBuf) -> Result<PathBuf, String> {
         (first, _) => {
             let count = if first.is_some() { "several snapshots" } else { "no snapshot" };
             Err(format!(
-                "is a model's folder in the hub's cache and holds {count}; write hub = \"{}\", or \
-                 name the folder snapshots/COMMIT in it",
+                "is a model folder of the hub cache with {count}; write hub = \"{}\", or name its \
+                 subfolder snapshots/COMMIT",
                 id.replacen("--", "/", 1)
             ))
         }
     }
 }
 
-/// `path` with the home folder for a leading `~`.
+/// Returns `path` with a leading `~` replaced by the home folder.
 pub(super) fn expanded(path: &Path) -> Result<PathBuf, String> {
     let Ok(rest) = path.strip_prefix("~") else { return Ok(path.to_owned()) };
     let home = std::env::home_dir().filter(|home| !home.as_os_str().is_empty());
     home.map(|home| home.join(rest))
-        .ok_or_else(|| "there is no home folder; write the whole path".to_owned())
+        .ok_or_else(|| "the home folder for ~ is unknown; write the full path".to_owned())
 }
 
 #[cfg(test)]
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn names_on_the_hub_cannot_leave_the_cache() {
+    fn rejects_hub_names_that_lead_out_of_the_cache() {
         for good in ["gpt2", "owner/model", "a-b/c_d.e-1"] {
             assert!(hub(good, "main", None).is_ok(), "{good}");
         }
@@ -288,34 +289,34 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_says_where_it_is() {
+    fn rejects_paths_of_the_wrong_kind() {
         let folder = |p: &str| Source::Folder(p.into()).check();
         assert!(folder("/a/b").is_ok() && folder("~/models").is_ok());
         let bundled = |p: &str| Source::Bundled(p.into()).check();
         assert!(bundled("imdb/judge").is_ok());
         for bad in ["imdb", "../imdb/judge", "/imdb/judge", ""] {
-            assert!(bundled(bad).expect_err("refused").contains("came with"), "{bad}");
+            assert!(bundled(bad).expect_err("refused").contains("imdb/judge"), "{bad}");
         }
         assert!(folder("a/b").expect_err("refused").contains("path"));
         assert!(Source::Pack("a/../b".into()).check().expect_err("refused").contains("inside"));
     }
 
     #[test]
-    fn a_folder_of_the_cache_stands_for_its_snapshot() {
+    fn finds_the_snapshot_of_a_cache_folder() {
         let dir = tempfile::tempdir().expect("a folder");
         let model = dir.path().join("models--o--m");
-        let made = |path: &str| {
+        let create = |path: &str| {
             std::fs::create_dir_all(model.join(path)).expect("a folder");
             model.join(path)
         };
         assert_eq!(snapshot(model.clone()), Ok(model.clone()));
-        made("snapshots");
+        create("snapshots");
         assert!(snapshot(model.clone()).is_err_and(|reason| reason.contains("no snapshot")));
-        let first = made("snapshots/aa");
+        let first = create("snapshots/aa");
         assert_eq!(snapshot(model.clone()), Ok(first));
-        let second = made("snapshots/bb");
+        let second = create("snapshots/bb");
         assert!(snapshot(model.clone()).is_err_and(|reason| reason.contains("hub = \"o/m\"")));
-        made("refs");
+        create("refs");
         for (main, expected) in [("bb\n", Ok(second)), ("../..", Err(()))] {
             std::fs::write(model.join("refs/main"), main).expect("written");
             assert_eq!(snapshot(model.clone()).map_err(|_| ()), expected);
@@ -324,7 +325,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_link_out_of_the_pack_is_refused() {
+    fn rejects_links_that_lead_out_of_the_pack() {
         let dir = tempfile::tempdir().expect("a folder");
         let (pack, out) = (dir.path().join("pack"), dir.path().join("out"));
         for folder in [pack.join("a"), pack.join("b"), out.clone()] {
@@ -337,7 +338,7 @@ mod tests {
         link(&out, "all");
         link(&out.join("f"), "a/one");
         link(&pack.join("a"), "b/within");
-        // A snapshot lies deeper than what its folder's name says.
+        // The snapshot is a subfolder of the folder that the pack names.
         let cached = pack.join("models--o--m/snapshots/aa");
         std::fs::create_dir_all(&cached).expect("a folder");
         link(&out.join("f"), "models--o--m/snapshots/aa/config.json");

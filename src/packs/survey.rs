@@ -1,4 +1,5 @@
-//! What a pack needs: which models, from where, whether they are here, how large they are.
+//! Lists the models of a pack: where they come from, whether they are on this machine, and their
+//! size.
 
 use std::path::{Path, PathBuf};
 
@@ -6,66 +7,66 @@ use serde::Serialize;
 
 use super::PackSource;
 use super::error::PackError;
-use super::hub::{Fault, Hub, HubError, Inquiry, Need, Order};
+use super::hub::{Hub, HubError, HubFailure, ModelInfo, Need, Order};
 use super::manifest::Manifest;
 use super::role::Part;
 use super::size::{Size, held_bytes, measure};
 use super::source::{Local, Source};
 use crate::lm::Precision;
 
-/// What a pack needs.
+/// The models of a pack.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Survey {
     /// The pack's name.
     pub name: String,
-    /// What it is for.
+    /// The pack's description.
     pub description: String,
-    /// The licence that the pack names.
+    /// The licence named in `pack.toml`.
     pub licence: Option<String>,
-    /// The folder of its `pack.toml`.
+    /// The folder with the `pack.toml`.
     pub folder: PathBuf,
-    /// Its models and adapters, in the order of loading.
+    /// Models, adapters and heads, in loading order.
     pub models: Vec<Entry>,
 }
 
-/// One model or adapter of a pack.
+/// One model, adapter or head of a pack.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Entry {
     /// base, untuned, tuned, value or judge.
     pub role: &'static str,
-    /// Whether it is a model or stands on one.
+    /// Whether it is a whole model, an adapter or a head.
     pub kind: Kind,
-    /// The role before it that is the same model: nothing is downloaded or held twice.
+    /// The earlier role with the same model, which is downloaded and kept in memory only once.
     pub same_as: Option<&'static str>,
-    /// Where it is from, in words.
+    /// Description of the source.
     pub source: String,
-    /// Whether it is here.
+    /// Whether it is on this machine.
     pub presence: Presence,
-    /// Bytes of its files, here or on the hub; none where nobody could say.
+    /// Bytes of its files, on this machine or on the hub, or `None` if unknown.
     pub file_bytes: Option<u64>,
-    /// Bytes that a download would fetch.
+    /// Bytes left to download, or `None` if unknown.
     pub missing_bytes: Option<u64>,
-    /// Number of weights.
+    /// Number of weights, or `None` if unknown.
     pub parameters: Option<u64>,
-    /// Bytes of its weights in memory, caches and intermediate results not counted.
+    /// Bytes of the weights in memory, without caches and intermediate results.
     pub held_bytes: Option<u64>,
-    /// Whether it comes from the hub.
+    /// Whether the source is on the hub.
     pub from_hub: bool,
-    /// The licence that the hub names.
+    /// The licence named on the hub.
     pub licence: Option<String>,
-    /// What is wrong, in a sentence.
+    /// One sentence about a problem, if any.
     pub problem: Option<String>,
 }
 
-/// What a role's files are.
+/// What the files of a role contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A whole model.
     Model,
-    /// An adapter on the role's weights.
+    /// An adapter for the role's weights.
     Adapter,
-    /// A value head on another role's model.
+    /// A value head for another role's model.
     Head,
 }
 
@@ -73,59 +74,59 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Presence {
-    /// All of its files are.
+    /// All files are on this machine.
     Here,
-    /// It is on the hub.
+    /// Files must be downloaded from the hub.
     ToDownload,
-    /// It is not where the pack says, or damaged.
+    /// The files are missing from the path in the pack, or damaged.
     Broken,
 }
 
 impl Survey {
-    /// Looks at a pack with what `inquirer` may ask.
+    /// Surveys a pack. `lookup` looks up the sizes of models on the hub.
     ///
     /// # Errors
-    /// A pack that is not there, or a `pack.toml` that is wrong.
-    pub fn new(source: &PackSource, inquirer: &mut Inquirer<'_>) -> Result<Self, PackError> {
+    /// Fails if the pack does not exist or its `pack.toml` is invalid.
+    pub fn new(source: &PackSource, lookup: &mut HubLookup<'_>) -> Result<Self, PackError> {
         let (folder, manifest) = source.open()?;
-        inquirer.is_silence_told = false;
-        let mut surveyor = Surveyor { folder: &folder, inquirer };
+        lookup.is_outage_reported = false;
+        let mut surveyor = Surveyor { folder: &folder, lookup };
         let parts = manifest.parts();
-        let held = |part: &Part<'_>| precision(&manifest, part);
+        let precision_of = |part: &Part<'_>| precision(&manifest, part);
         let mut models: Vec<Entry> = Vec::with_capacity(parts.len());
-        for (at, part) in parts.iter().enumerate() {
+        for (index, part) in parts.iter().enumerate() {
             let is_same = |other: &&Part<'_>| {
-                let same = other.source == part.source && other.need == part.need;
-                same && held(other) == held(part)
+                let same_files = other.source == part.source && other.need == part.need;
+                same_files && precision_of(other) == precision_of(part)
             };
-            let shared = part.kind() == Kind::Model;
-            let first = parts[..at].iter().find(is_same).filter(|_| shared);
+            let can_share = part.kind() == Kind::Model;
+            let first = parts[..index].iter().find(is_same).filter(|_| can_share);
             let same_as = first.map(|other| other.role);
-            models.push(Entry { same_as, ..surveyor.entry(part, held(part)) });
+            models.push(Entry { same_as, ..surveyor.entry(part, precision_of(part)) });
         }
         let Manifest { name, description, licence, .. } = manifest;
         Ok(Self { name, description, licence, folder, models })
     }
 
-    /// Bytes of all weights in memory; none if one of them is not known.
+    /// Returns the bytes of all weights in memory, or `None` if they are unknown for any model.
     pub fn held_bytes(&self) -> Option<u64> {
-        let own = self.models.iter().filter(|model| model.same_as.is_none());
-        own.map(|model| model.held_bytes).sum()
+        let distinct = self.models.iter().filter(|model| model.same_as.is_none());
+        distinct.map(|model| model.held_bytes).sum()
     }
 
-    /// Bytes that a download would fetch; none if they are not all known.
+    /// Returns the bytes left to download, or `None` if they are unknown for any model.
     pub fn missing_bytes(&self) -> Option<u64> {
-        // However it is held, it is fetched once.
-        let is_first = |(at, model): (usize, &Entry)| {
+        // Roles with the same files but different precisions share one download.
+        let if_first = |(index, model): (usize, &Entry)| {
             let same = |other: &Entry| other.source == model.source && other.kind == model.kind;
-            (!self.models[..at].iter().any(same)).then_some(model.missing_bytes)
+            (!self.models[..index].iter().any(same)).then_some(model.missing_bytes)
         };
-        self.models.iter().enumerate().filter_map(is_first).sum()
+        self.models.iter().enumerate().filter_map(if_first).sum()
     }
 }
 
-/// How the weights of a role are held; none: as suits the files. What stands on a model is not
-/// quantised.
+/// Returns the precision that the pack sets for a role's weights, or `None` for the default of the
+/// files. Adapters and heads are never quantised.
 fn precision(manifest: &Manifest, part: &Part<'_>) -> Option<Precision> {
     let role = manifest.roles().find(|(name, _)| *name == part.role);
     role.and_then(|(_, role)| role.precision).filter(|_| part.kind() == Kind::Model)
@@ -141,63 +142,61 @@ impl Part<'_> {
     }
 }
 
-/// Asks the hub for the sizes of what is not here: about each model once, however many packs share
-/// it, and about none any more once nobody answers.
-pub struct Inquirer<'a> {
+/// Looks up the sizes of models on the hub. Sends one request per model, even if several packs
+/// share it, and no further requests once the hub does not respond.
+pub struct HubLookup<'a> {
     hub: &'a Hub,
-    /// Whether the hub may be asked at all.
-    may_ask: bool,
-    /// Whether it asks again after a passing trouble: somebody waits for this very answer.
-    is_patient: bool,
-    /// Ends it.
+    /// Whether requests to the hub are allowed.
+    allow_requests: bool,
+    /// Whether to retry temporary failures.
+    should_retry: bool,
     cancelled: &'a dyn Fn() -> bool,
-    answers: Vec<(Order, Result<Inquiry, String>)>,
-    /// What is wrong, once nobody answers.
-    silence: Option<String>,
-    /// Whether the pack at hand has been told.
-    is_silence_told: bool,
+    answers: Vec<(Order, Result<ModelInfo, String>)>,
+    /// The problem, once the hub does not respond.
+    outage: Option<String>,
+    /// Whether the outage was reported for the current pack.
+    is_outage_reported: bool,
 }
 
-impl<'a> Inquirer<'a> {
-    /// One that knows nothing yet. Without `may_ask` it only looks at what is here; `cancelled`
-    /// ends its asking.
-    pub fn new(hub: &'a Hub, may_ask: bool, cancelled: &'a dyn Fn() -> bool) -> Self {
+impl<'a> HubLookup<'a> {
+    /// Creates an lookup with no answers yet. Without `allow_requests` it sends no requests. It
+    /// sends no further requests once `cancelled` returns true.
+    pub fn new(hub: &'a Hub, allow_requests: bool, cancelled: &'a dyn Fn() -> bool) -> Self {
         Self {
             hub,
-            may_ask,
-            is_patient: false,
+            allow_requests,
+            should_retry: false,
             cancelled,
             answers: Vec::new(),
-            silence: None,
-            is_silence_told: false,
+            outage: None,
+            is_outage_reported: false,
         }
     }
 
-    /// The same, which tries again after a passing trouble as a download does.
+    /// Returns the lookup with retries after temporary failures, as in a download.
     #[must_use]
-    pub fn patient(self) -> Self {
-        Self { is_patient: true, ..self }
+    pub fn with_retries(self) -> Self {
+        Self { should_retry: true, ..self }
     }
 
-    /// What the hub says of a model, or what is wrong; none where nothing is asked.
-    fn ask(&mut self, order: Order) -> Option<Result<Inquiry, String>> {
-        if !self.may_ask || (self.cancelled)() {
+    /// Returns the hub's answer about a model, or the problem. Returns `None` if no request may be
+    /// sent, or if the outage was already reported for this pack.
+    fn look_up(&mut self, order: Order) -> Option<Result<ModelInfo, String>> {
+        if !self.allow_requests || (self.cancelled)() {
             return None;
         }
-        let same = |known: &&(Order, _)| known.0.asks_the_same(&order);
-        if let Some((_, answer)) = self.answers.iter().find(same) {
+        let is_same = |known: &&(Order, _)| known.0.has_same_files(&order);
+        if let Some((_, answer)) = self.answers.iter().find(is_same) {
             return Some(answer.clone());
         }
-        if let Some(problem) = &self.silence {
-            // Once a pack is enough.
-            let is_first = !std::mem::replace(&mut self.is_silence_told, true);
+        if let Some(problem) = &self.outage {
+            let is_first = !std::mem::replace(&mut self.is_outage_reported, true);
             return is_first.then(|| Err(format!("{} on the hub: {problem}", order.model.id)));
         }
-        let answer = match self.hub.inquire(&order, self.is_patient, self.cancelled) {
-            // Who ends it knows why.
-            Err(e) if matches!(e.fault, Fault::Cancelled) => return None,
-            Err(e) if is_silence(&e) => {
-                (self.silence, self.is_silence_told) = (Some(e.fault.to_string()), true);
+        let answer = match self.hub.model_info(&order, self.should_retry, self.cancelled) {
+            Err(e) if matches!(e.failure, HubFailure::Cancelled) => return None,
+            Err(e) if is_outage(&e) => {
+                (self.outage, self.is_outage_reported) = (Some(e.failure.to_string()), true);
                 return Some(Err(e.to_string()));
             }
             answer => answer.map_err(|e| e.to_string()),
@@ -207,21 +206,21 @@ impl<'a> Inquirer<'a> {
     }
 }
 
-/// Whether asking for other models would only take time.
-fn is_silence(error: &HubError) -> bool {
+/// Returns whether requests for other models would fail in the same way.
+fn is_outage(error: &HubError) -> bool {
     matches!(
-        error.fault,
-        Fault::Unreachable(_)
-            | Fault::Network(_)
-            | Fault::Stalled(_)
-            | Fault::Slow(_)
-            | Fault::Offline
+        error.failure,
+        HubFailure::Unreachable(_)
+            | HubFailure::Network(_)
+            | HubFailure::Stalled(_)
+            | HubFailure::Slow(_)
+            | HubFailure::Offline
     )
 }
 
 struct Surveyor<'a, 'i> {
     folder: &'a Path,
-    inquirer: &'a mut Inquirer<'i>,
+    lookup: &'a mut HubLookup<'i>,
 }
 
 impl Surveyor<'_, '_> {
@@ -248,46 +247,47 @@ impl Surveyor<'_, '_> {
                     self.look_for_damage(part, &mut entry);
                 }
             },
-            Ok(None) => self.inquire(part, precision, &mut entry),
+            Ok(None) => self.model_info(part, precision, &mut entry),
             Err(e) => entry.problem = Some(e.to_string()),
         }
         entry
     }
 
-    /// What no longer is what came from the hub, a download mends; how large it was, the hub knows.
+    /// Marks damaged hub files for download, with their size from the hub.
     fn look_for_damage(&mut self, part: &Part<'_>, entry: &mut Entry) {
         let Some(order) = part.order() else { return };
-        let damaged = self.inquirer.hub.review(&order, self.inquirer.cancelled).damaged;
+        let damaged = self.lookup.hub.review(&order, self.lookup.cancelled).damaged;
         let Some(first) = damaged.first() else { return };
         entry.presence = Presence::ToDownload;
         entry.problem =
             Some(format!("{} of {} is damaged; a download replaces it", first.name, order.model));
-        match self.inquirer.ask(order) {
+        match self.lookup.look_up(order) {
             Some(Ok(inquiry)) => {
-                let there = damaged.iter().map(|file| file.bytes).fold(0, u64::saturating_add);
-                entry.missing_bytes = Some(inquiry.missing_bytes.max(there));
+                let damaged = damaged.iter().map(|file| file.bytes).fold(0, u64::saturating_add);
+                entry.missing_bytes = Some(inquiry.missing_bytes.max(damaged));
             }
             Some(Err(problem)) => entry.problem = Some(problem),
             None => {}
         }
     }
 
-    /// The part's files; none if they are to be downloaded.
+    /// Returns the part's files, or `None` if they must be downloaded.
     fn find(&self, part: &Part<'_>) -> Result<Option<Local>, PackError> {
         let local = part.local(self.folder)?;
-        Ok(local.or_else(|| self.inquirer.hub.cached(&part.order()?)))
+        Ok(local.or_else(|| self.lookup.hub.cached(&part.order()?)))
     }
 
-    fn inquire(&mut self, part: &Part<'_>, precision: Option<Precision>, entry: &mut Entry) {
+    /// Fills in the sizes of a model that must be downloaded.
+    fn model_info(&mut self, part: &Part<'_>, precision: Option<Precision>, entry: &mut Entry) {
         entry.presence = Presence::ToDownload;
-        match part.order().and_then(|order| self.inquirer.ask(order)) {
+        match part.order().and_then(|order| self.lookup.look_up(order)) {
             None => {}
             Some(Ok(inquiry)) => {
-                let suits = match part.need {
+                let default = match part.need {
                     Need::Gguf(_) => Precision::Q8_0,
                     _ => Precision::F32,
                 };
-                let precision = precision.unwrap_or(suits);
+                let precision = precision.unwrap_or(default);
                 entry.file_bytes = Some(inquiry.total_bytes);
                 entry.missing_bytes = Some(inquiry.missing_bytes);
                 entry.parameters = inquiry.parameters;
@@ -304,8 +304,8 @@ impl Surveyor<'_, '_> {
 }
 
 impl Entry {
-    /// Whether it came from the hub and is here.
-    pub fn has_come(&self) -> bool {
+    /// Returns whether the files were downloaded from the hub and are on this machine.
+    pub fn is_downloaded(&self) -> bool {
         self.from_hub && self.presence == Presence::Here
     }
 

@@ -1,15 +1,16 @@
-//! Whether a trace is one that a run can have made: a file may have been edited by hand.
+//! Checks whether a run can have produced a trace, because the file may have been edited.
 
 use crate::guidance::settings::{Arm, Settings, limits};
 use crate::guidance::trace::{ArmTrace, ChunkTrace, TokenTrace, Trace};
 
-/// Columns of one run, at most.
+/// Maximum number of columns of a run.
 pub(super) const MAX_ARMS: usize = 16;
 
-/// Longest text that any model writes in as many tokens as there may be.
-const MAX_TEXT: usize = 512 << 10;
+/// Maximum length of a response in bytes: longer than any model's text of the maximum number of
+/// tokens.
+const MAX_TEXT_BYTES: usize = 512 << 10;
 
-/// What is wrong with `trace`, and where.
+/// Checks the trace. The error says what is wrong, and where.
 pub(super) fn check(trace: &Trace) -> Result<(), String> {
     trace.settings.validate().map_err(|e| e.to_string())?;
     if !(1..=MAX_ARMS).contains(&trace.arms.len()) {
@@ -32,34 +33,34 @@ fn check_arm(arm: &ArmTrace) -> Result<(), String> {
     if arm.tokens.len() > most || arm.chunks.len() > most {
         return Err(format!("it has more than {most} tokens or chunks"));
     }
-    if arm.text.len() > MAX_TEXT {
+    if arm.text.len() > MAX_TEXT_BYTES {
         return Err(format!(
-            "its text has {} KiB; {} are the most",
+            "its text has {} KiB; at most {} are allowed",
             arm.text.len() >> 10,
-            MAX_TEXT >> 10
+            MAX_TEXT_BYTES >> 10
         ));
     }
     let mut rest = arm.text.as_str();
     for (i, token) in arm.tokens.iter().enumerate() {
-        let place = |e| format!("token {}: {e}", i + 1);
-        check_token(token, arm.text.len()).map_err(place)?;
+        let in_token = |e| format!("token {}: {e}", i + 1);
+        check_token(token, arm.text.len()).map_err(in_token)?;
         rest = rest
             .strip_prefix(token.text.as_str())
-            .ok_or_else(|| place("its text is not the next of the response".to_owned()))?;
+            .ok_or_else(|| in_token("its text does not continue the response".to_owned()))?;
     }
     if !rest.is_empty() {
         return Err(format!("the last {} bytes of the text belong to no token", rest.len()));
     }
-    let mut before: Option<&ChunkTrace> = None;
+    let mut previous: Option<&ChunkTrace> = None;
     for (i, chunk) in arm.chunks.iter().enumerate() {
-        check_chunk(chunk, before).map_err(|e| format!("chunk {}: {e}", i + 1))?;
-        before = Some(chunk);
+        check_chunk(chunk, previous).map_err(|e| format!("chunk {}: {e}", i + 1))?;
+        previous = Some(chunk);
     }
     Ok(())
 }
 
-/// Limits hold for what a person chose. Best-of-n then makes one chunk of the whole response and
-/// W·K successors of one beam.
+/// Checks applied settings. The limits apply to chosen settings. Best-of-N turns these into one
+/// chunk for the whole response and W·K successors of one beam.
 fn check_applied(arm: Arm, applied: &Settings) -> Result<(), String> {
     let mut chosen = applied.clone();
     if arm == Arm::BestOfN {
@@ -77,10 +78,10 @@ fn check_applied(arm: Arm, applied: &Settings) -> Result<(), String> {
 }
 
 fn check_token(token: &TokenTrace, text_bytes: usize) -> Result<(), String> {
-    // A range may end inside a character, as its token does.
+    // A range may end inside a character, because a token may.
     if token.start > token.end || token.end > text_bytes {
         return Err(format!(
-            "its bytes {} to {} are not inside the text of {text_bytes}",
+            "its bytes {} to {} are outside the text of {text_bytes} bytes",
             token.start, token.end
         ));
     }
@@ -97,34 +98,37 @@ fn check_token(token: &TokenTrace, text_bytes: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn check_chunk(chunk: &ChunkTrace, before: Option<&ChunkTrace>) -> Result<(), String> {
+fn check_chunk(chunk: &ChunkTrace, previous: Option<&ChunkTrace>) -> Result<(), String> {
     let (count, most) = (chunk.candidates.len(), *limits::ROWS.end());
     if !(1..=most).contains(&count) {
         return Err(format!("it has {count} candidates; there must be 1 to {most}"));
     }
     if chunk.leader >= count {
-        return Err(format!("its leader is {}, and it has {count} candidates", chunk.leader));
+        return Err(format!("its leader is {}, but it has {count} candidates", chunk.leader));
     }
-    let parents = before.map_or(0, |chunk| chunk.candidates.len());
+    let parents = previous.map_or(0, |chunk| chunk.candidates.len());
     for (i, candidate) in chunk.candidates.iter().enumerate() {
-        let place = |e| format!("candidate {}: {e}", i + 1);
+        let in_candidate = |e| format!("candidate {}: {e}", i + 1);
         if let Some(parent) = candidate.parent.filter(|&parent| parent >= parents) {
-            return Err(place(format!("its parent is {parent}, of {parents}")));
+            return Err(in_candidate(format!("its parent is {parent}, of {parents}")));
         }
         if candidate.tokens > *limits::MAX_TOKENS.end() {
-            return Err(place(format!("{} tokens are too many", candidate.tokens)));
+            return Err(in_candidate(format!("{} tokens are too many", candidate.tokens)));
         }
-        if candidate.text.len() > MAX_TEXT {
-            return Err(place(format!("{} KiB of text are too many", candidate.text.len() >> 10)));
+        if candidate.text.len() > MAX_TEXT_BYTES {
+            let kib = candidate.text.len() >> 10;
+            return Err(in_candidate(format!("{kib} KiB of text are too many")));
         }
-        finite("value", candidate.value).map_err(place)?;
+        finite("value", candidate.value).map_err(in_candidate)?;
     }
     Ok(())
 }
 
 fn finite(name: &str, number: Option<f32>) -> Result<(), String> {
     match number {
-        Some(number) if !number.is_finite() => Err(format!("{name} is {number}, not a number")),
+        Some(number) if !number.is_finite() => {
+            Err(format!("{name} is {number}, not a finite number"))
+        }
         _ => Ok(()),
     }
 }

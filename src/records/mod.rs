@@ -1,21 +1,18 @@
-//! What a person keeps of a run on disk.
+//! Saves runs, and reads them back.
 //!
-//! * [`trace_file`]: a run as JSON, to be opened again.
-//! * [`markdown`] and [`html`]: a run as a report, to be read by others.
+//! * [`trace_file`]: a run as a JSON file that can be opened again.
+//! * [`report`]: a run as an HTML or Markdown report.
 //! * [`history`]: the folder of past runs.
-//! * [`clerk`]: the thread that does all of this for the window.
+//! * [`record_writer`]: the thread that reads and writes these files for the window.
 //!
-//! Every file is written whole or not at all, and nothing that a file says is believed unchecked.
+//! Files are written atomically. The content of every file is checked after it is read.
 
 mod atomic;
 mod check;
-pub mod clerk;
 mod escape;
-mod figures;
 pub mod history;
-pub mod html;
-pub mod markdown;
-mod svg;
+pub mod record_writer;
+pub mod report;
 pub mod trace_file;
 
 use std::io::{self, ErrorKind};
@@ -23,96 +20,105 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why something could not be kept or opened. Each is one sentence for the error strip.
+/// An error while saving or opening a run. Each message is one sentence for the error bar.
 #[derive(Debug, Error)]
 pub enum RecordError {
-    /// The system refuses to write.
+    /// A file or folder cannot be written.
     #[error("cannot write {}: {source}; {}", .path.display(), remedy(.source))]
     Write {
-        /// The file or folder.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The system refuses to read.
-    #[error("cannot read {}: {source}; check that it is there and that you may read it", .path.display())]
-    Read {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A file that no run fills.
+    /// A file or folder cannot be read.
     #[error(
-        "{} holds {} MiB, and a run has {} MiB at most; choose a file that this program wrote",
+        "cannot read {}: {source}; check that it exists and that you may read it", .path.display()
+    )]
+    Read {
+        /// Path of the file or folder.
+        path: PathBuf,
+        /// The error of the operating system.
+        source: io::Error,
+    },
+    /// The file is larger than a run can be.
+    #[error(
+        "{} has {} MiB, and a run has {} MiB at most; choose a file that this program wrote",
         .path.display(), .bytes >> 20, trace_file::MAX_BYTES >> 20
     )]
     TooLarge {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// Its size.
+        /// Its size in bytes.
         bytes: u64,
     },
-    /// A run that no file could hold.
+    /// The run is too large for a file.
     #[error(
-        "this run takes {} MiB, and a file may have {} MiB; run fewer columns, fewer tokens or \
-         longer chunks to keep it", .bytes >> 20, trace_file::MAX_BYTES >> 20
+        "this run takes {} MiB, and a file may have {} MiB at most; use fewer columns, fewer \
+         tokens or longer chunks", .bytes >> 20, trace_file::MAX_BYTES >> 20
     )]
     TooLong {
-        /// Its size as JSON.
+        /// Its size as JSON, in bytes.
         bytes: u64,
     },
-    /// A file of a program from the future.
+    /// The file has a newer format than this program reads.
     #[error(
-        "{} is of a newer form than this program ({}) reads, written by {program}; update the \
+        "{} has a newer format than this program ({}) reads, written by {program}; update the \
          program to open it", .path.display(), env!("CARGO_PKG_VERSION")
     )]
     Newer {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
         /// The version that wrote it.
         program: String,
     },
-    /// A file that is not a run, or no whole one.
-    #[error("{} is not a run that can be opened: {reason}; choose another file", .path.display())]
+    /// The file is not a run, is cut short, or is inconsistent.
+    #[error("{} is not a valid run: {reason}; choose another file", .path.display())]
     Invalid {
-        /// The file.
+        /// Path of the file.
         path: PathBuf,
-        /// What is wrong, and where.
+        /// The problem and its location in the run.
         reason: String,
     },
-    /// A run with numbers or indices that do not go together.
-    #[error("this run cannot be kept: {reason}; run it again, and report this if it stays so")]
-    Unsound {
-        /// What is wrong, and where.
+    /// A run to be saved has inconsistent numbers or indices.
+    #[error(
+        "this run cannot be saved: {reason}; run it again, and report this if it happens again"
+    )]
+    Inconsistent {
+        /// The problem and its location in the run.
         reason: String,
     },
-    /// A run that another window or program has taken away.
+    /// The run was deleted by another window or program.
     #[error("this run is no longer in the history; choose another one")]
     Gone,
-    /// A file of the history that was damaged; it is out of the way now.
-    #[error("this run's file was damaged ({reason}); it was set aside as {}, choose another run", .aside.display())]
+    /// The run's file in the history is damaged. It has been renamed.
+    #[error(
+        "the file of this run is damaged ({reason}) and was renamed to {}; choose another run",
+        .renamed_to.display()
+    )]
     Damaged {
-        /// What is wrong.
+        /// The problem.
         reason: String,
-        /// Where the file is now.
-        aside: PathBuf,
+        /// The new path of the file.
+        renamed_to: PathBuf,
     },
-    /// Nothing was deleted, or it is too late.
-    #[error("nothing to restore: only the run deleted last can be, until the program closes")]
+    /// There is no deleted run to restore.
+    #[error(
+        "nothing to restore; only the last deleted run can be restored, until the program closes"
+    )]
     NothingDeleted,
-    /// Too much is waiting to be written.
+    /// Too many commands are waiting.
     #[error("the last files are still being written; try again in a moment")]
     Busy,
-    /// The thread is gone.
-    #[error("nothing can be written or opened any more; restart the program")]
+    /// The thread has ended.
+    #[error("files can no longer be written or opened; restart the program")]
     Ended,
-    /// A fault of the program: say so, and that life goes on.
-    #[error("an internal error ended this ({0}); the program is still usable, please report it")]
+    /// The message of a panic.
+    #[error("internal error ({0}); you can continue to use the program, but please report this")]
     Panic(String),
 }
 
-/// What a person can do about a file that cannot be written.
+/// Returns what the user can do about a file that cannot be written.
 fn remedy(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {

@@ -1,4 +1,4 @@
-//! A run as a JSON file.
+//! Writes a run to a JSON file and reads it back.
 
 use std::fs::{self, File};
 use std::io::Read;
@@ -12,25 +12,26 @@ use super::check::check;
 use super::escape::one_line;
 use crate::guidance::trace::{TRACE_VERSION, Trace};
 
-/// The largest file that is written or read: what a run of every column at full length takes.
+/// Maximum size of a trace file in bytes. It is enough for a run of all columns at full length.
 pub const MAX_BYTES: u64 = 64 << 20;
 
-/// Writes a run to `path`, replacing what is there, whole or not at all.
+/// Writes a run to `path` atomically and replaces an existing file.
 ///
 /// # Errors
-/// [`RecordError::Write`]; [`RecordError::Unsound`] and [`RecordError::TooLong`] for a run that
-/// could not be read again.
+/// [`RecordError::Write`]. [`RecordError::Inconsistent`] or [`RecordError::TooLong`] if the run
+/// could not be read back.
 pub fn write(path: &Path, trace: &Trace) -> Result<(), RecordError> {
     write_whole(path, to_json(trace)?.as_bytes())
 }
 
-/// The content of a trace file: indented, unless it would be too large for that.
+/// Returns the content of a trace file: indented JSON, or JSON on one line if the indented text
+/// would be too large.
 ///
 /// # Errors
-/// [`RecordError::Unsound`], [`RecordError::TooLong`].
+/// [`RecordError::Inconsistent`], [`RecordError::TooLong`].
 pub fn to_json(trace: &Trace) -> Result<String, RecordError> {
-    check(trace).map_err(|reason| RecordError::Unsound { reason })?;
-    let failed = |e: serde_json::Error| RecordError::Unsound { reason: e.to_string() };
+    check(trace).map_err(|reason| RecordError::Inconsistent { reason })?;
+    let failed = |e: serde_json::Error| RecordError::Inconsistent { reason: e.to_string() };
     let json = serde_json::to_string_pretty(trace).map_err(failed)?;
     if (json.len() as u64) < MAX_BYTES {
         return Ok(json + "\n");
@@ -38,11 +39,11 @@ pub fn to_json(trace: &Trace) -> Result<String, RecordError> {
     to_line(trace)
 }
 
-/// The same on one line, its end not included.
+/// Returns the run as JSON on one line, without a line feed.
 pub(super) fn to_line(trace: &Trace) -> Result<String, RecordError> {
-    check(trace).map_err(|reason| RecordError::Unsound { reason })?;
-    let json =
-        serde_json::to_string(trace).map_err(|e| RecordError::Unsound { reason: e.to_string() })?;
+    check(trace).map_err(|reason| RecordError::Inconsistent { reason })?;
+    let json = serde_json::to_string(trace)
+        .map_err(|e| RecordError::Inconsistent { reason: e.to_string() })?;
     if json.len() as u64 > MAX_BYTES {
         return Err(RecordError::TooLong { bytes: json.len() as u64 });
     }
@@ -52,49 +53,49 @@ pub(super) fn to_line(trace: &Trace) -> Result<String, RecordError> {
 /// Reads a run.
 ///
 /// # Errors
-/// [`RecordError::Read`], [`RecordError::TooLarge`], [`RecordError::Newer`], and
-/// [`RecordError::Invalid`] for whatever is not a run, is cut off, or does not go together.
+/// [`RecordError::Read`], [`RecordError::TooLarge`], [`RecordError::Newer`], or
+/// [`RecordError::Invalid`] if the file is not a run, is cut short, or is inconsistent.
 pub fn read(path: &Path) -> Result<Trace, RecordError> {
     parse(path, &read_bytes(path, MAX_BYTES)?)
 }
 
-/// The content of a file that is not larger than `most`.
-pub(super) fn read_bytes(path: &Path, most: u64) -> Result<Vec<u8>, RecordError> {
+/// Reads a file of at most `max_bytes` bytes.
+pub(super) fn read_bytes(path: &Path, max_bytes: u64) -> Result<Vec<u8>, RecordError> {
     let failed = |source| RecordError::Read { path: path.to_owned(), source };
-    // Looked at before it is opened: opening a pipe waits for its writer.
-    let there = fs::metadata(path).map_err(failed)?;
-    if !there.is_file() {
+    // Checked before opening, because opening a pipe would wait for its writer.
+    let metadata = fs::metadata(path).map_err(failed)?;
+    if !metadata.is_file() {
         return Err(invalid(path, "it is not a file"));
     }
     let too_large = |bytes| RecordError::TooLarge { path: path.to_owned(), bytes };
-    if there.len() > most {
-        return Err(too_large(there.len()));
+    if metadata.len() > max_bytes {
+        return Err(too_large(metadata.len()));
     }
-    let mut bytes = Vec::with_capacity(there.len() as usize);
+    let mut bytes = Vec::with_capacity(metadata.len() as usize);
     let file = File::open(path).map_err(failed)?;
-    // It may grow meanwhile.
-    file.take(most + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > most { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
+    // The file may have grown meanwhile.
+    file.take(max_bytes + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > max_bytes { Err(too_large(bytes.len() as u64)) } else { Ok(bytes) }
 }
 
-/// What has to be known before the rest can be understood.
+/// The keys that decide whether the rest can be parsed.
 #[derive(Deserialize)]
 struct Head {
     version: Option<u64>,
     program: Option<String>,
 }
 
-/// A run from the content of `path`.
+/// Parses and checks a run. `path` is the file of `bytes`, for error messages.
 pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Trace, RecordError> {
     let text = std::str::from_utf8(bytes)
-        .map_err(|e| invalid(path, &format!("byte {} is no text in UTF-8", e.valid_up_to())))?;
-    // Some editors leave a mark at the beginning.
+        .map_err(|e| invalid(path, &format!("byte {} is not UTF-8 text", e.valid_up_to())))?;
+    // Some editors write a byte order mark.
     let text = text.trim_start_matches('\u{feff}');
-    let refused = |e: serde_json::Error| {
-        let what = if e.is_eof() { "it is cut off" } else { "its JSON is wrong" };
+    let rejected = |e: serde_json::Error| {
+        let what = if e.is_eof() { "it is cut short" } else { "its JSON is wrong" };
         invalid(path, &format!("{what} ({e})"))
     };
-    let head: Head = serde_json::from_str(text).map_err(refused)?;
+    let head: Head = serde_json::from_str(text).map_err(rejected)?;
     match head.version {
         Some(version) if version > u64::from(TRACE_VERSION) => {
             let program = head.program.unwrap_or_else(|| "unknown".to_owned());
@@ -104,14 +105,14 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Trace, RecordError> {
             });
         }
         Some(1..) => {}
-        _ => return Err(invalid(path, "it does not say which version of the format it has")),
+        _ => return Err(invalid(path, "its `version` is missing or invalid")),
     }
-    let trace: Trace = serde_json::from_str(text).map_err(refused)?;
+    let trace: Trace = serde_json::from_str(text).map_err(rejected)?;
     check(&trace).map_err(|reason| invalid(path, &reason))?;
     Ok(trace)
 }
 
 fn invalid(path: &Path, reason: &str) -> RecordError {
-    // What is wrong may quote the file, at any length.
+    // The reason may quote a long part of the file.
     RecordError::Invalid { path: path.to_owned(), reason: one_line(reason, 240) }
 }

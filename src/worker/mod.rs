@@ -1,13 +1,16 @@
-//! The background thread that owns the models: commands in, events out, every event stamped
-//! with its run, a stop read between any two forward passes.
+//! The background thread that owns the models. It receives commands and sends events.
+//!
+//! Every event of a run carries the run's number. The thread checks for a stop between any two
+//! forward passes.
 
+mod channel;
 mod engine;
-mod holder;
-pub mod library;
-mod link;
-pub mod places;
+mod error;
+mod loaded_pack;
+pub mod pack_service;
+pub mod path_probe;
 pub mod protocol;
 mod sweep;
 
+pub use channel::{WorkerHandle, WorkerInbox, channel};
 pub use engine::spawn;
-pub use link::{Link, WorkerEnd, link};

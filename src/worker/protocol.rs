@@ -1,199 +1,203 @@
-//! What the window and the worker say to each other.
+//! The commands of the worker and its events.
 
 use crate::guidance::settings::{Column, Settings};
 use crate::guidance::trace::{ArmTrace, ChunkTrace, TokenTrace, Trace};
-use crate::lab::strip::Abilities;
-pub use crate::lab::strip::{Plan as SweepRequest, Sample};
+use crate::lab::sweep::PackCapabilities;
+pub use crate::lab::sweep::{Plan as SweepRequest, Sample};
 use crate::local_time::LocalTime;
 pub use crate::packs::device::no_gpu_support;
 pub use crate::packs::hub::Progress;
 pub use crate::packs::{DeviceChoice, PackSource};
 
-/// Stamped on every event of a run; grows by one a run.
+/// Number of a run. It increases by one with every run and is part of every event of the run.
 pub type RunId = u64;
 
-/// One prompt, side by side in some columns.
+/// A run of one prompt in one or more columns.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// The prompt as typed; every role's template is applied by the worker.
+    /// The prompt as typed. The worker applies the template of every role.
     pub prompt: String,
-    /// The time that chat templates are told; none is now.
+    /// Time passed to the chat templates; `None` is the current time.
     pub local_time: Option<LocalTime>,
-    /// The columns to run, together, at least one.
+    /// The columns to run together, at least one.
     pub columns: Vec<Column>,
-    /// The settings as chosen; a column may have settings of its own.
+    /// The settings of the columns without pinned settings.
     pub settings: Settings,
 }
 
-/// From the window to the worker.
+/// A command from the window to the worker.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Command {
-    /// Where the packs that are loaded from now on compute.
+    /// Sets the device of the packs loaded from now on.
     UseDevice(DeviceChoice),
-    /// Load a pack; the one before stays in use if this fails.
+    /// Loads a pack. The previous pack stays in use if this fails.
     LoadPack(PackSource),
-    /// Start a run; a run in progress is stopped first.
+    /// Starts a run. A run in progress is stopped first.
     Generate(RunId, Request),
-    /// Run one prompt at many strengths, see [`crate::lab::strip`]. Numbered, and stopped, as the
-    /// runs of `Generate` are.
+    /// Runs a sweep, see [`crate::lab::sweep`]. Sweeps share the numbers of `Generate` and are
+    /// stopped in the same way.
     Sweep(RunId, Box<SweepRequest>),
-    /// Stop this run, keeping its text.
+    /// Stops this run and keeps its text.
     Stop(RunId),
-    /// End the thread.
-    Shutdown,
 }
 
-/// From the worker to the window.
+/// An event from the worker to the window.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event {
-    /// A pack is being read.
+    /// The worker is reading the files of a pack.
     Loading {
-        /// What is read now, for people.
+        /// The model that is being read, as text for the user.
         what: String,
-        /// 0 to 1.
+        /// Fraction read so far, 0 to 1.
         fraction: f32,
     },
-    /// Files of the pack arrive from the hub.
+    /// Files of the pack are being downloaded from the hub.
     Downloading(Progress),
-    /// The pack is in use.
+    /// The pack is loaded and in use.
     Loaded(PackInfo),
-    /// The pack could not be loaded; whatever was loaded before is still in use.
-    LoadFailed(String),
-    /// A run has begun: prompt read, arms ready.
+    /// The pack could not be loaded, with the error as one sentence. The previous pack is still in
+    /// use.
+    LoadFailed {
+        /// The pack.
+        source: PackSource,
+        /// Why, in one sentence.
+        message: String,
+    },
+    /// A run has started: the prompt is prefilled and the arms are ready.
     Started {
-        /// The run.
+        /// Number of the run.
         run: RunId,
     },
     /// One more token of an arm's leading row. Provisional until the next `Chunk` of that arm.
     Token {
-        /// The run.
+        /// Number of the run.
         run: RunId,
         /// Index into the request's columns.
         arm: usize,
-        /// The token, its range counted from the start of the response.
+        /// The token. Its byte range counts from the start of the response.
         token: TokenTrace,
-        /// Cost so far.
+        /// Cost of the arm so far.
         cost: Cost,
     },
-    /// A chunk was decided.
+    /// A chunk is finished and its survivors are selected.
     Chunk {
-        /// The run.
+        /// Number of the run.
         run: RunId,
         /// Index into the request's columns.
         arm: usize,
-        /// Every candidate.
+        /// The chunk with all its candidates.
         chunk: ChunkTrace,
-        /// The tokens of the leading survivor, from the start of the response: replaces what
-        /// the `Token` events gave.
+        /// All tokens of the leading survivor, from the start of the response. They replace the
+        /// tokens of the `Token` events.
         lead: Vec<TokenTrace>,
     },
-    /// An arm ended (or was stopped): its final report.
+    /// An arm has ended or was stopped.
     ArmDone {
-        /// The run.
+        /// Number of the run.
         run: RunId,
         /// Index into the request's columns.
         arm: usize,
-        /// The report.
+        /// The trace of the arm.
         trace: Box<ArmTrace>,
     },
-    /// All arms ended or were stopped. What was generated is in the trace.
+    /// All arms have ended or were stopped.
     Done {
-        /// The run.
+        /// Number of the run.
         run: RunId,
-        /// Everything.
+        /// The trace of the run, with everything generated so far.
         trace: Box<Trace>,
     },
-    /// The run ended with an error; what was shown stays.
+    /// The run failed. The text shown so far stays on screen.
     Failed {
-        /// The run.
+        /// Number of the run.
         run: RunId,
-        /// One sentence: what is wrong, and what to do.
+        /// The error and its remedy, as one sentence.
         message: String,
     },
     /// One response of a sweep is finished.
     SweepPoint {
-        /// The run.
+        /// Number of the run.
         run: RunId,
-        /// The response, judged.
+        /// The measured response.
         sample: Box<Sample>,
     },
     /// A sweep has ended.
     SweepDone {
-        /// The run.
+        /// Number of the run.
         run: RunId,
         /// Whether it was stopped before its end.
         stopped: bool,
     },
-    /// A sweep ended with an error; its points so far stay.
+    /// A sweep failed. Its finished responses stay on screen.
     SweepFailed {
-        /// The run.
+        /// Number of the run.
         run: RunId,
-        /// One sentence: what is wrong, and what to do.
+        /// The error and its remedy, as one sentence.
         message: String,
     },
 }
 
-/// What an arm has cost so far.
+/// The cost of an arm so far.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Cost {
     /// Tokens drawn over all rows.
     pub sampled_tokens: usize,
-    /// This arm's own time, in milliseconds.
+    /// Time spent in this arm, in milliseconds.
     pub elapsed_ms: f64,
 }
 
-/// What the window needs to know of a loaded pack.
+/// Description of a loaded pack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PackInfo {
-    /// Where it was loaded from.
+    /// The source it was loaded from.
     pub source: PackSource,
-    /// Name, for people and files.
+    /// The pack's name.
     pub name: String,
-    /// One sentence.
+    /// The pack's description, one sentence.
     pub description: String,
-    /// Roles present, with their size.
+    /// The roles in the pack and their sizes.
     pub roles: Vec<RoleInfo>,
-    /// Prompts that suit these models.
+    /// Example prompts for these models.
     pub examples: Vec<String>,
-    /// Control tokens of the base, as they are written out.
+    /// Control tokens of the base, as written in text.
     pub controls: Vec<String>,
-    /// Where the sliders start with this pack.
+    /// Initial settings for this pack.
     pub defaults: Settings,
-    /// Longest prompt + response, in tokens, that every role can read.
+    /// Maximum number of tokens of prompt and response that fits in the context of every role.
     pub context_tokens: usize,
-    /// Device in words, such as "CPU, 2 threads".
+    /// Name of the device, such as "CPU, 2 threads".
     pub device: String,
-    /// What is to be said of how it was chosen: one sentence.
+    /// A note about the choice of the device, one sentence.
     pub device_note: Option<String>,
-    /// Has a tuned/untuned pair: token guidance applies.
+    /// Whether the pack has a tuned/untuned pair, which token guidance needs.
     pub has_pair: bool,
-    /// Has a value model: explicit chunk guidance applies.
+    /// Whether the pack has a value model, which explicit chunk guidance needs.
     pub has_value: bool,
-    /// Has a gold judge: finished texts are measured.
+    /// Whether the pack has a judge, which scores finished texts.
     pub has_judge: bool,
 }
 
 impl PackInfo {
-    /// A control token of the base that is written out in `text`.
+    /// Returns a control token of the base that is spelled out in `text`.
     pub fn control_in(&self, text: &str) -> Option<&str> {
-        let is_there = |name: &&String| {
+        let occurs = |name: &&String| {
             name.chars().next().is_some_and(|first| text.contains(first)) && text.contains(*name)
         };
-        self.controls.iter().find(is_there).map(String::as_str)
+        self.controls.iter().find(occurs).map(String::as_str)
     }
 }
 
-impl From<&PackInfo> for Abilities {
+impl From<&PackInfo> for PackCapabilities {
     fn from(pack: &PackInfo) -> Self {
         Self { pair: pack.has_pair, value: pack.has_value, judge: pack.has_judge }
     }
 }
 
-/// One model of a pack.
+/// A role of a pack and the size of its model.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RoleInfo {
-    /// base, untuned, tuned, value.
+    /// base, untuned, tuned or value.
     pub role: String,
-    /// Parameters.
+    /// Number of parameters.
     pub parameters: usize,
 }

@@ -1,27 +1,27 @@
-//! One prompt at many strengths, on the worker's thread.
+//! Sweeps on the worker's thread: one prompt at many strengths.
 
-use super::engine::WorkerError;
-use super::link::WorkerEnd;
+use super::channel::WorkerInbox;
+use super::error::WorkerError;
 use super::protocol::{Event, RunId, SweepRequest};
-use crate::lab::strip;
+use crate::lab::sweep;
 use crate::packs::Pack;
 
-/// Makes every response of the request and reports each as it is finished. A stop is read between
-/// any two forward passes.
+/// Generates every response of the request and sends each when it is finished. Checks for a stop
+/// between any two forward passes.
 ///
 /// # Errors
-/// What the strip reports; its points so far have been sent.
+/// Returns the error of the sweep. The responses finished before it have been sent.
 pub(super) fn sweep(
-    end: &WorkerEnd,
+    inbox: &WorkerInbox,
     pack: &Pack,
     run: RunId,
     request: &SweepRequest,
 ) -> Result<(), WorkerError> {
-    let is_stopped = || end.is_stopped(run);
+    let is_stopped = || inbox.is_cancelled(run);
     let mut report = |sample| {
-        end.send(Event::SweepPoint { run, sample: Box::new(sample) });
+        inbox.send(Event::SweepPoint { run, sample: Box::new(sample) });
     };
-    let complete = strip::run(pack, request, &is_stopped, &mut report)?;
-    end.send(Event::SweepDone { run, stopped: !complete });
+    let complete = sweep::run(pack, request, &is_stopped, &mut report)?;
+    inbox.send(Event::SweepDone { run, stopped: !complete });
     Ok(())
 }

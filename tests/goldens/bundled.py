@@ -1,10 +1,10 @@
-"""Makes `bundled/`: what transformers computes with the models of the bundled pack.
+"""Creates `bundled/`: the results of transformers with the models of the bundled pack.
 
     pip install torch transformers safetensors
     python tests/goldens/bundled.py
 
-For each language model the f32 logits of the last three positions of a text, for the value model
-its values; the weights are those of the pack, bf16, widened.
+For each language model, these are the f32 logits of the last three positions of a text, and for the value
+model its values there. The bf16 weights of the pack are converted to f32.
 """
 
 from pathlib import Path

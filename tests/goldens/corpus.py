@@ -1,22 +1,22 @@
-"""Makes `../corpus/`: small model folders and files in the forms that other programs write, and
-`expected.json`, what Python libraries make of each.
+"""Creates `../corpus/`: small model folders and files as other programs write them, and `expected.json`
+with the results of Python libraries for each.
 
     pip install torch transformers==5.24.0 safetensors peft gguf
     python tests/goldens/corpus.py
 
-A second run writes the same bytes. Each case is a pack in a folder of its own; its entry says what it
-is and who writes such files (`about`), the worst verdict that `models check` must give (`check`) and words
-that must be in it (`says`). Cases that generate have the ids that the model reads for "Hi there", BOS
-included (`prompt_ids`), the greedy ids (`ids`, without the end token, which is `end` where one came) and
-their text; cases with an adapter also have the tuned model's (`tuned_ids`, `tuned_text`).
-The best logit is ahead of the second by more than 0.02 at every step, so rounding changes no text.
+A second run writes the same bytes. Each case is a pack in its own folder. Its entry in `expected.json` has
+a description of the files and who writes them (`about`), the worst verdict of `models check` (`check`) and
+words in its output (`says`). Cases that generate also have the ids of the prompt "Hi there" with BOS
+(`prompt_ids`), the greedy ids without the end token (`ids`), the end token if the response reaches one
+(`end`) and the text. Cases with an adapter also have the tuned model's ids and text (`tuned_ids`,
+`tuned_text`). At every step the best logit exceeds the second by more than 0.02, so rounding changes no text.
 """
 
 import shutil
 import sys
 from pathlib import Path
 
-# The parts beside this file leave no compiled copies there.
+# Avoids compiled copies of the modules in corpus_parts.
 sys.dont_write_bytecode = True
 
 from corpus_parts.adapters import adapters

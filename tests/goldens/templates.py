@@ -1,11 +1,11 @@
-"""Makes `templates/`: chat templates in the manner of the families that this program loads, and
-what transformers' renderer makes of them.
+"""Creates `templates/`: chat templates like those of the supported model families, and the results of
+transformers' renderer.
 
     pip install transformers jinja2
     python tests/goldens/templates.py
 
-The templates are written for these tests; they use what published ones use: namespaces, slices,
-methods of texts, exceptions, filters, trimmed blocks.
+The templates are written for these tests. They use the same features as published ones: namespaces,
+slices, string methods, exceptions, filters and trimmed blocks.
 """
 
 import json
@@ -17,13 +17,13 @@ from transformers.utils.chat_template_utils import render_jinja_template
 HERE = Path(__file__).parent / "templates"
 
 TEMPLATES = {
-    # A system prompt of its own where none is given.
+    # Has a default system prompt.
     "chatml": (
         "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
         "{{ '<|im_start|>system\\nBe brief.<|im_end|>\\n' }}{% endif %}"
         "{{'<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>' + '\\n'}}{% endfor %}"
         "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"),
-    # The system prompt inside the first message of the user.
+    # Writes the system prompt into the first user message.
     "inst": (
         "{% if messages[0]['role'] == 'system' %}{% set system = '<<SYS>>\\n' + messages[0]['content'] + '\\n<</SYS>>\\n\\n' %}"
         "{% set rest = messages[1:] %}{% else %}{% set system = '' %}{% set rest = messages %}{% endif %}"
@@ -32,14 +32,14 @@ TEMPLATES = {
         "{% set content = system + message['content'] if loop.index0 == 0 else message['content'] %}"
         "{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}"
         "{% else %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}"),
-    # No system prompt at all; blocks on lines of their own.
+    # Rejects system prompts. Has blocks on separate lines.
     "turns": (
         "{{ bos_token }}\n{%- for message in messages %}\n"
         "    {%- if message['role'] == 'system' %}\n        {{- raise_exception('System role not supported') }}\n    {%- endif %}\n"
         "    {%- set role = 'model' if message['role'] == 'assistant' else message['role'] %}\n"
         "    {{- '<start_of_turn>' + role + '\\n' + message['content'] | trim + '<end_of_turn>\\n' }}\n"
         "{%- endfor %}\n{% if add_generation_prompt %}\n    {{- '<start_of_turn>model\\n' }}\n{% endif %}\n"),
-    # A namespace, a reversed list, JSON and a switch.
+    # Uses a namespace, a reversed list, JSON and a flag.
     "think": (
         "{%- set ns = namespace(last=-1) %}\n"
         "{%- for message in messages[::-1] %}\n"
@@ -51,7 +51,7 @@ TEMPLATES = {
         "{%- endfor %}\n"
         "{%- if add_generation_prompt %}\n    {{- '<|assistant|>\\n' }}\n"
         "    {%- if enable_thinking is defined and enable_thinking is false %}\n        {{- '<think>\\n\\n</think>\\n\\n' }}\n    {%- endif %}\n{%- endif %}"),
-    # The assistant's part marked for training, a macro, and a namespace that is handed on.
+    # Marks the assistant's part for training. Uses a macro and passes a namespace to it.
     "marked": (
         "{%- macro show(namespace) %}[{{ namespace.role }}]{% endmacro %}\r\n"
         "{%- set first = namespace(role='system', content='') %}\r\n"
@@ -61,7 +61,7 @@ TEMPLATES = {
         "{%- endfor %}\r\n"
         "{% generation %}{% set role = 'inner' %}{{ role }}{{ first.content }}{% endgeneration %}{{ role }}\r\n"
         "{{- tools is none }}{{ tools is iterable }}{{ 'a' is sequence }}{{ self.NOTHING }}{% raw %}\n{{ raw }}{% endraw %}\r\n"),
-    # The date, and JSON in several forms.
+    # Uses the date, and JSON in several forms.
     "dated": (
         "{{ bos_token }}{{ strftime_now('%Y-%m-%d, %d %b %Y') }}\n"
         "{% for message in messages %}{{ message | tojson(indent=2) }}{{ message | tojson(separators=(',', ':'), sort_keys=True) }}"
@@ -78,7 +78,7 @@ PROMPTS = [
 
 
 class Clock(chat_templates.datetime):
-    """The time at which the tests render."""
+    """A clock that always returns the time used by the tests."""
 
     @classmethod
     def now(cls, tz=None):

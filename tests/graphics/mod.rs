@@ -1,7 +1,7 @@
-//! Draws a window without a screen, by a software adapter: OpenGL (`libegl1 libgl1-mesa-dri`) or
-//! Vulkan (`mesa-vulkan-drivers`). `WGPU_BACKEND` chooses.
+//! Renders a window without a screen on a software adapter: OpenGL (`libegl1 libgl1-mesa-dri`) or
+//! Vulkan (`mesa-vulkan-drivers`). `WGPU_BACKEND` selects one.
 //!
-//! `egui_kittest` has such a renderer too, behind a feature that would build eframe once more.
+//! `egui_kittest` also has such a renderer, but its feature would build eframe a second time.
 
 use std::time::Duration;
 
@@ -20,33 +20,32 @@ use wgpu::{
     TexelCopyBufferLayout, Texture, TextureDescriptor, TextureDimension, TextureUsages,
 };
 
-/// A software renderer is given this long for one picture.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for rendering one picture.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Draws one window.
 pub struct Painter {
     state: RenderState,
 }
 
 impl Painter {
-    /// None where there is no software adapter. A graphics card would do as well, but rounds in
-    /// its own way.
+    /// Returns `None` if there is no software adapter. Graphics cards are not used, because their
+    /// rounding differs.
     pub fn new() -> Option<Self> {
         let mut setup = WgpuSetupCreateNew::without_display_handle();
         setup.native_adapter_selector = Some(std::sync::Arc::new(|adapters, _| software(adapters)));
         let setup = WgpuSetup::CreateNew(setup);
         let instance = block_on(setup.new_instance());
         let config = WgpuConfiguration { wgpu_setup: setup, ..WgpuConfiguration::default() };
-        // No dithering, and textures filtered alike everywhere.
+        // No dithering, and the same texture filtering on every adapter.
         let options = RendererOptions::PREDICTABLE;
         match block_on(RenderState::create(&config, &instance, None, options)) {
             Ok(state) => Some(Self { state }),
             Err(egui_wgpu::WgpuError::CustomNativeAdapterSelectionError(_)) => None,
-            Err(error) => panic!("there is an adapter, but it cannot be used: {error}"),
+            Err(error) => panic!("the software adapter cannot be used: {error}"),
         }
     }
 
-    /// The picture as bytes, once everything is drawn.
+    /// Waits until rendering is finished and returns the picture.
     fn read(&self, texture: &Texture) -> RgbaImage {
         let RenderState { device, queue, .. } = &self.state;
         let (width, height) = (texture.width(), texture.height());
@@ -66,11 +65,12 @@ impl Painter {
         encoder.copy_texture_to_buffer(texture.as_image_copy(), target, size);
         queue.submit([encoder.finish()]);
         buffer.slice(..).map_async(MapMode::Read, |mapped| mapped.expect("a readable picture"));
-        let wait = PollType::Wait { submission_index: None, timeout: Some(PATIENCE) };
+        let wait = PollType::Wait { submission_index: None, timeout: Some(TIMEOUT) };
         device.poll(wait).expect("a finished picture");
         let bytes = buffer.slice(..).get_mapped_range().expect("a readable picture");
         let rows = bytes.chunks_exact(padded as usize).flat_map(|line| &line[..row as usize]);
-        RgbaImage::from_raw(width, height, rows.copied().collect()).expect("as many bytes")
+        RgbaImage::from_raw(width, height, rows.copied().collect())
+            .expect("the right number of bytes")
     }
 }
 
@@ -114,8 +114,8 @@ impl TestRenderer for Painter {
         let mut renderer = self.state.renderer.write();
         let mut encoder = device.create_command_encoder(&CommandEncoderDescriptor::default());
         let before = renderer.update_buffers(device, queue, &mut encoder, &triangles, &screen);
-        // Behind the panels lies what the window is cleared with: between two of them a line of
-        // pixels can be half covered.
+        // The window is cleared with the colour of the panels, because a row of pixels between two
+        // panels can be only half covered.
         let [r, g, b, a] = ctx.global_style().visuals.panel_fill.to_normalized_gamma_f32();
         let [r, g, b, a] = [r, g, b, a].map(f64::from);
         let ops = Operations { load: LoadOp::Clear(Color { r, g, b, a }), store: StoreOp::Store };

@@ -1,5 +1,5 @@
-//! The method on tiny seeded models: every special case, and every number of the trace against
-//! a plain recomputation without caches.
+//! The method on tiny models with random weights: the special cases, and every number of the trace
+//! compared with a recomputation without caches.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[path = "../support/mod.rs"]
@@ -26,7 +26,7 @@ fn prompts_of(models: &Models, prompt: &str) -> Prompts {
     } else {
         ValuePrompt::Tokens(ids.clone())
     };
-    // The guides and the value model read something else than the base, as they may.
+    // The base reads another prompt than the guides and the value model.
     Prompts { base: [&[65, 66][..], &ids].concat(), guides: ids, value }
 }
 
@@ -54,7 +54,8 @@ fn ids(trace: &ArmTrace) -> Vec<u32> {
     trace.tokens.iter().map(|t| t.id).collect()
 }
 
-/// log-softmax rows of `response` after `prompt`, from one pass over the whole text.
+/// Returns the log-softmax row of every token of `response` after `prompt`, from one pass over the
+/// whole text.
 fn logp_rows(lm: &Lm, prompt: &[u32], response: &[u32]) -> Vec<Vec<f32>> {
     let text: Vec<u32> = prompt.iter().chain(response).copied().collect();
     let (_, hidden) = lm.prefill(&text).unwrap();
@@ -63,7 +64,7 @@ fn logp_rows(lm: &Lm, prompt: &[u32], response: &[u32]) -> Vec<Vec<f32>> {
     candle_nn::ops::log_softmax(&logits, 1).unwrap().to_vec2().unwrap()
 }
 
-/// V of prompt and response; the end token is no part of the text.
+/// Returns V of prompt and response. The end token is not part of the text.
 fn value_from_scratch(models: &Models, response: &[u32]) -> f32 {
     let guide = models.value.as_ref().unwrap();
     let ended = response.ends_with(&[support::EOS]);
@@ -71,7 +72,7 @@ fn value_from_scratch(models: &Models, response: &[u32]) -> f32 {
     let text: Vec<u32> = match (prompts_of(models, PROMPT).value, &guide.tokenizer) {
         (ValuePrompt::Tokens(prompt), _) => prompt.iter().chain(response).copied().collect(),
         (ValuePrompt::Text(prompt), tokenizer) => {
-            // Bytes of a character that may yet be completed are no text.
+            // An incomplete character is not part of the text.
             let mut stream = TextStream::new();
             for &id in response {
                 stream.push(models.tokenizer.bytes(id));
@@ -79,17 +80,15 @@ fn value_from_scratch(models: &Models, response: &[u32]) -> f32 {
             if ended {
                 stream.finish();
             }
-            {
-                let read = prompt.clone().then_plain(stream.text());
-                tokenizer.as_ref().unwrap().encode_prompt(&read).unwrap()
-            }
+            let whole = prompt.clone().then_plain(stream.text());
+            tokenizer.as_ref().unwrap().encode_prompt(&whole).unwrap()
         }
     };
     let (_, hidden) = guide.model.trunk().prefill(&text).unwrap();
     guide.model.value(&hidden, &text).unwrap()
 }
 
-/// The whole beam of a candidate, by following parents.
+/// Returns the text of a candidate and its ancestors.
 fn beam_text(trace: &ArmTrace, chunk: usize, candidate: usize) -> String {
     let c = &trace.chunks[chunk].candidates[candidate];
     match c.parent {
@@ -99,7 +98,7 @@ fn beam_text(trace: &ArmTrace, chunk: usize, candidate: usize) -> String {
 }
 
 #[test]
-fn beta_zero_and_one_row_is_the_base() {
+fn ivg_with_beta_zero_and_one_row_equals_the_base() {
     let models = models();
     for seed in 0..8 {
         let settings = Settings { seed, ..small() };
@@ -114,12 +113,12 @@ fn beta_zero_and_one_row_is_the_base() {
 }
 
 #[test]
-fn beta_one_on_the_untuned_is_the_tuned() {
+fn beta_one_on_the_untuned_model_equals_the_tuned_model() {
     let pair = Pair { untuned: lm(2), tuned: lm(3) };
-    let steered = Models { base: lm(2), pair: Some(pair), ..models() };
+    let guided = Models { base: lm(2), pair: Some(pair), ..models() };
     let tuned = Models { base: lm(3), pair: None, ..models() };
-    // The base of both reads the guides' prompt here.
-    let prompts = prompts_of(&steered, PROMPT);
+    // The bases must read the guides' prompt for this comparison.
+    let prompts = prompts_of(&guided, PROMPT);
     let prompts = Prompts { base: prompts.guides.clone(), ..prompts };
     let decode = |models: &Models, arm, seed| {
         let settings = Settings { beta: 1.0, seed, ..small() };
@@ -131,7 +130,7 @@ fn beta_one_on_the_untuned_is_the_tuned() {
         search.finish().unwrap()
     };
     for seed in 0..8 {
-        let a = decode(&steered, Arm::Token, seed);
+        let a = decode(&guided, Arm::Token, seed);
         let b = decode(&tuned, Arm::Base, seed);
         assert_eq!(ids(&a), ids(&b));
         for (a, b) in a.tokens.iter().zip(&b.tokens) {
@@ -141,7 +140,7 @@ fn beta_one_on_the_untuned_is_the_tuned() {
 }
 
 #[test]
-fn best_of_n_is_one_beam_with_whole_responses() {
+fn best_of_n_equals_chunk_guidance_with_one_beam_and_whole_responses() {
     let models = models();
     let settings = small();
     let best = run(&models, Arm::BestOfN, &settings);
@@ -160,12 +159,12 @@ fn best_of_n_is_one_beam_with_whole_responses() {
     assert_eq!(values.len(), n);
     assert_eq!(best.value, values.iter().copied().reduce(f32::max));
     assert!(best.tokens.iter().all(|t| t.kl_nats == 0.0));
-    // Its first sample is what the base says at this seed.
+    // Its first sample is the base's response for this seed.
     assert_eq!(best.chunks[0].candidates[0].text, run(&models, Arm::Base, &settings).text);
 }
 
 #[test]
-fn every_number_of_a_token_is_that_of_a_pass_without_cache() {
+fn every_number_of_a_token_equals_that_of_a_pass_without_a_cache() {
     let models = models();
     let pair = models.pair.as_ref().unwrap();
     let prompts = prompts_of(&models, PROMPT);
@@ -199,11 +198,11 @@ fn every_number_of_a_token_is_that_of_a_pass_without_cache() {
 }
 
 #[test]
-fn every_value_is_that_of_reading_the_text_anew() {
+fn every_value_equals_that_of_a_pass_without_a_cache() {
     let models = models();
     let trace = run(&models, Arm::Ivg, &small());
     assert!((trace.value.unwrap() - value_from_scratch(&models, &ids(&trace))).abs() < 1e-4);
-    // The base's column too, at each of its chunks.
+    // The base arm also has a value at every chunk.
     let base = run(&models, Arm::Base, &small());
     assert_eq!(base.chunks.iter().map(|c| c.end_token).collect::<Vec<_>>(), [4, 8, 12, 14]);
     for chunk in &base.chunks {
@@ -214,7 +213,7 @@ fn every_value_is_that_of_reading_the_text_anew() {
 }
 
 #[test]
-fn implicit_value_is_the_sum_of_advantages() {
+fn the_implicit_value_is_the_sum_of_advantages() {
     let models = Models { value: None, ..models() };
     let settings = Settings { value_source: ValueSource::Implicit, ..small() };
     let trace = run(&models, Arm::Chunk, &settings);
@@ -226,17 +225,17 @@ fn implicit_value_is_the_sum_of_advantages() {
 }
 
 #[test]
-fn the_search_keeps_the_best_and_follows_its_beams() {
+fn the_search_keeps_the_candidates_with_the_highest_values() {
     let models = models();
     for seed in 0..6 {
         let trace = run(&models, Arm::Ivg, &Settings { seed, ..small() });
         let width = trace.settings.beams;
         for (i, chunk) in trace.chunks.iter().enumerate() {
             let survivors = chunk.candidates.iter().filter(|c| c.survived);
-            let floor = survivors.clone().filter_map(|c| c.value).fold(f32::MAX, f32::min);
+            let lowest_kept = survivors.clone().filter_map(|c| c.value).fold(f32::MAX, f32::min);
             assert_eq!(survivors.count(), width);
             for c in &chunk.candidates {
-                assert!(c.survived || c.value.unwrap() <= floor);
+                assert!(c.survived || c.value.unwrap() <= lowest_kept);
                 match c.parent {
                     Some(p) => assert!(trace.chunks[i - 1].candidates[p].survived),
                     None => assert_eq!(i, 0),
@@ -248,14 +247,14 @@ fn the_search_keeps_the_best_and_follows_its_beams() {
         assert_eq!(trace.chunks[last].leader().unwrap().value, trace.value);
         let whole: String = trace.tokens.iter().map(|t| t.text.as_str()).collect();
         assert_eq!(whole, trace.text);
-        // Characters cut by a chunk's end are counted to the chunk that completes them, so only
-        // a text that is cut at its own end may differ from its beam.
+        // A character that is split between chunks belongs to the chunk that completes it. So the
+        // text may differ from its beam only by an incomplete character at its end.
         assert!(trace.text.starts_with(&beam_text(&trace, last, leader)));
     }
 }
 
 #[test]
-fn with_a_soft_lambda_the_answer_and_its_value_are_still_of_one_row() {
+fn with_a_finite_lambda_the_response_and_its_value_belong_to_one_row() {
     let models = models();
     let mut noisy = 0;
     for seed in 0..12 {
@@ -267,11 +266,11 @@ fn with_a_soft_lambda_the_answer_and_its_value_are_still_of_one_row() {
         assert!((trace.value.unwrap() - value_from_scratch(&models, &ids(&trace))).abs() < 1e-4);
         noisy += usize::from(last.candidates.iter().any(|c| c.value > leader.value));
     }
-    assert!(noisy > 0, "noise must sometimes prefer another row than the best");
+    assert!(noisy > 0, "the noise never selected a row other than the best");
 }
 
 #[test]
-fn lambda_zero_guides_nothing() {
+fn lambda_zero_ignores_the_value_model() {
     let with = |value| Models { value: Some(value_guide(value)), ..models() };
     for seed in 0..6 {
         let settings = Settings { lambda: 0.0, seed, ..small() };
@@ -283,7 +282,7 @@ fn lambda_zero_guides_nothing() {
 }
 
 #[test]
-fn what_the_choice_between_chunks_can_cost_grows_with_lambda() {
+fn the_kl_bound_of_chunk_selection_grows_with_lambda() {
     let models = models();
     let bound = |lambda, beams| {
         let settings = Settings { lambda, beams, ..small() };
@@ -291,16 +290,16 @@ fn what_the_choice_between_chunks_can_cost_grows_with_lambda() {
     };
     assert_eq!(bound(0.0, 3), 0.0);
     assert!(0.0 < bound(0.3, 3) && bound(0.3, 3) < bound(2.0, 3));
-    // log W + T log K, T = 4 chunks, is the most.
-    let most = 3f32.ln() + 4.0 * 2f32.ln();
-    assert!((bound(f32::INFINITY, 3) - most).abs() < 1e-5);
-    assert!(bound(100.0, 3) <= most);
-    // The best of two, four times.
+    // The maximum is log W + T log K with T = 4 chunks.
+    let maximum = 3f32.ln() + 4.0 * 2f32.ln();
+    assert!((bound(f32::INFINITY, 3) - maximum).abs() < 1e-5);
+    assert!(bound(100.0, 3) <= maximum);
+    // Best of two, four times.
     assert!((bound(f32::INFINITY, 1) - 4.0 * (2f32.ln() - 0.5)).abs() < 1e-5);
 }
 
 #[test]
-fn ended_rows_hold_one_place_and_stay_as_they_were() {
+fn ended_rows_stay_unchanged_and_have_one_successor() {
     let models = brief_models();
     let (mut ended_and_kept, mut ended_answers) = (0, 0);
     for seed in 0..12 {
@@ -340,23 +339,24 @@ fn ended_rows_hold_one_place_and_stay_as_they_were() {
             assert_eq!(trace.tokens.len(), 24);
         }
     }
-    assert!(ended_and_kept > 0 && ended_answers > 0, "the models of this test must end texts");
+    assert!(ended_and_kept > 0 && ended_answers > 0, "no response of this test has ended");
 }
 
 #[test]
-fn the_prompt_is_read_once_and_every_step_costs_one_pass_a_model() {
+fn the_prompt_is_prefilled_once_and_every_step_is_one_pass_per_model() {
     let models = models();
     for max_tokens in [4, 8, 40] {
         let trace = run(&models, Arm::Ivg, &Settings { max_tokens, ..small() });
         assert_eq!(trace.stop_reason, StopReason::MaxTokens);
-        // Four prompts, three models for every token but the last, the value model a chunk.
+        // Four prefills, one pass of three models for every token but the last, and one pass of the
+        // value model for every chunk.
         assert_eq!(trace.forward_passes, 4 + 3 * (max_tokens - 1) + max_tokens.div_ceil(4));
         assert_eq!(trace.sampled_tokens, 6 * max_tokens);
     }
 }
 
 #[test]
-fn a_stop_keeps_the_best_of_what_there_is() {
+fn a_stop_keeps_the_best_row_so_far() {
     let models = models();
     let prefilled = Prefilled::new(&models, &prompts_of(&models, PROMPT)).unwrap();
     for steps in [0, 1, 4, 6] {
@@ -375,7 +375,7 @@ fn a_stop_keeps_the_best_of_what_there_is() {
 }
 
 #[test]
-fn a_full_context_is_not_an_end_of_text() {
+fn a_full_context_has_its_own_stop_reason() {
     let models = models();
     let trace = run(&models, Arm::Ivg, &Settings { max_tokens: 500, ..small() });
     let prompt = prompts_of(&models, PROMPT).base.len();
@@ -384,7 +384,7 @@ fn a_full_context_is_not_an_end_of_text() {
 }
 
 #[test]
-fn streaming_follows_the_leader_and_adds_up_to_the_report() {
+fn streamed_tokens_follow_the_leader_and_equal_the_final_tokens() {
     let models = models();
     let prefilled = Prefilled::new(&models, &prompts_of(&models, PROMPT)).unwrap();
     for (beams, successors) in [(1, 1), (3, 2), (4, 1), (2, 4)] {
@@ -399,7 +399,7 @@ fn streaming_follows_the_leader_and_adds_up_to_the_report() {
                 shown.push(token);
             }
             if let Some((chunk, lead)) = step.chunk {
-                // What was shown meanwhile is what the leader's first successor wrote.
+                // The provisional text is that of the leader's first successor.
                 let followed = chunk.candidates.iter().find(|c| c.parent == leader).unwrap();
                 assert_eq!(provisional, followed.text);
                 leader = Some(chunk.leader);
@@ -412,7 +412,7 @@ fn streaming_follows_the_leader_and_adds_up_to_the_report() {
 }
 
 #[test]
-fn refusals_say_what_to_do() {
+fn error_messages_say_what_to_do() {
     let models = models();
     let prompts = prompts_of(&models, PROMPT);
     let long = "x".repeat(CONTEXT);
@@ -420,7 +420,7 @@ fn refusals_say_what_to_do() {
     assert!(matches!(too_long, GuidanceError::PromptTooLong { role: "base", .. }));
     assert!(too_long.to_string().contains("shorten the prompt"));
 
-    let refuse = |models: &Models, arm, settings: &Settings| {
+    let error_of = |models: &Models, arm, settings: &Settings| {
         let prefilled = Prefilled::new(models, &prompts).unwrap();
         Search::new(models, &prefilled, arm, settings).err().map(|e| e.to_string()).unwrap()
     };
@@ -433,14 +433,14 @@ fn refusals_say_what_to_do() {
         (Settings { beams: 0, ..small() }, "beams W"),
         (Settings { top_p: 0.0, ..small() }, "top-p"),
     ] {
-        let message = refuse(&models, Arm::Ivg, &settings);
+        let message = error_of(&models, Arm::Ivg, &settings);
         assert!(message.contains(word), "{message}");
     }
     let no_pair = Models { pair: None, ..support::models() };
-    assert!(refuse(&no_pair, Arm::Token, &small()).contains("tuned/untuned pair"));
+    assert!(error_of(&no_pair, Arm::Token, &small()).contains("tuned/untuned pair"));
     let no_value = Models { value: None, ..support::models() };
-    assert!(refuse(&no_value, Arm::Chunk, &small()).contains("no value model"));
-    // What needs neither still runs.
+    assert!(error_of(&no_value, Arm::Chunk, &small()).contains("no value model"));
+    // The base arm needs neither.
     let bare = Models { pair: None, value: None, ..support::models() };
     let trace = run(&bare, Arm::Base, &small());
     assert!(trace.value.is_none() && trace.tokens.iter().all(|t| t.advantage.is_none()));
@@ -450,7 +450,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
-    fn more_rows_leave_the_old_samples_alone(seed: u64, w in 1usize..4, k in 1usize..4) {
+    fn more_rows_do_not_change_earlier_samples(seed: u64, w in 1usize..4, k in 1usize..4) {
         let models = models();
         let first_chunk = |beams, successors| {
             let settings = Settings { seed, beams, successors, max_tokens: 4, ..small() };
@@ -464,7 +464,7 @@ proptest! {
                 prop_assert_eq!(text, &deep[beam * (k + 2) + successor].text);
             }
         }
-        // Best-of-N: whole responses.
+        // The same holds for whole responses, in best-of-N.
         let of_n = |n| {
             let settings = Settings { seed, beams: 1, successors: n, max_tokens: 10, ..small() };
             run(&models, Arm::BestOfN, &settings).chunks[0].candidates.clone()
@@ -475,7 +475,7 @@ proptest! {
     }
 
     #[test]
-    fn every_token_keeps_its_place_in_the_text(seed: u64) {
+    fn the_tokens_make_up_the_text_in_order(seed: u64) {
         let models = models();
         let trace = run(&models, Arm::Token, &Settings { seed, max_tokens: 40, ..small() });
         let pieces: String = trace.tokens.iter().map(|t| t.text.as_str()).collect();

@@ -1,5 +1,5 @@
-//! Value models that read text of their own tokens or the state before a token, models that share
-//! a pass, vocabularies of which a part is common.
+//! Value models with another vocabulary or a next-token head, models that share a pass, stop
+//! sequences, and vocabularies that are only partly shared.
 
 use candle_core::Device;
 use ivg_playground::guidance::settings::{Arm, Settings, ValueSource};
@@ -10,45 +10,45 @@ use ivg_playground::lm::{Lm, Tokenizer, ValueModel};
 use crate::support::{brief_lm, lm, models, value_guide};
 use crate::{PROMPT, ids, prompts_of, run, small, value_from_scratch};
 
-/// A value model of another vocabulary, by its folder among the goldens.
-fn reader_of_text(name: &str) -> ValueGuide {
+/// Loads a value model with another vocabulary from the goldens.
+fn text_value_model(name: &str) -> ValueGuide {
     let goldens = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
     let model = ValueModel::load(&goldens.join(name), &Device::Cpu).unwrap();
     let tokenizer = Tokenizer::load(&goldens.join("tokenizer")).unwrap();
     ValueGuide { model, tokenizer: Some(tokenizer) }
 }
 
-/// With a tokenizer of its own, merges reach back over what was read already.
+/// New text may change the last tokens of the text before it, because of merges.
 #[test]
-fn values_of_a_reader_of_text_are_those_of_reading_it_anew() {
+fn values_with_another_vocabulary_equal_those_of_the_whole_text() {
     for name in ["value", "trl-head", "next-token-head"] {
-        let models = Models { value: Some(reader_of_text(name)), ..models() };
+        let models = Models { value: Some(text_value_model(name)), ..models() };
         for (beams, chunk_tokens) in [(1, 1), (1, 3), (3, 2)] {
             let settings = Settings { beams, chunk_tokens, max_tokens: 12, ..small() };
             let trace = run(&models, Arm::Chunk, &settings);
-            let anew = value_from_scratch(&models, &ids(&trace));
-            assert!((trace.value.unwrap() - anew).abs() < 1e-4, "{name}");
+            let expected = value_from_scratch(&models, &ids(&trace));
+            assert!((trace.value.unwrap() - expected).abs() < 1e-4, "{name}");
         }
     }
 }
 
-/// A head that reads the state before the last token, in the common vocabulary.
+/// This head reads the hidden state before the last token. Its model shares the base's vocabulary.
 #[test]
-fn a_head_of_next_tokens_values_chunks_of_one_token() {
-    let guide = ValueGuide { tokenizer: None, ..reader_of_text("next-token-head") };
+fn a_next_token_head_values_chunks_of_one_token() {
+    let guide = ValueGuide { tokenizer: None, ..text_value_model("next-token-head") };
     let models = Models { value: Some(guide), ..models() };
     for chunk_tokens in [1, 4] {
         let settings = Settings { chunk_tokens, max_tokens: 9, ..small() };
         let trace = run(&models, Arm::Chunk, &settings);
-        let anew = value_from_scratch(&models, &ids(&trace));
-        assert!((trace.value.unwrap() - anew).abs() < 1e-4);
+        let expected = value_from_scratch(&models, &ids(&trace));
+        assert!((trace.value.unwrap() - expected).abs() < 1e-4);
     }
 }
 
-/// A pair on the base's own weights that reads the base's prompt: two passes instead of three, and
+/// If the base is also the untuned model and reads the same prompt, two passes replace three, with
 /// the same numbers.
 #[test]
-fn roles_that_are_one_model_share_a_pass() {
+fn roles_with_the_same_model_and_prompt_share_a_pass() {
     let base = lm(1);
     let pair = |untuned: Lm| Some(Pair { untuned, tuned: lm(3) });
     let shared = Models { base: base.clone(), pair: pair(base), ..models() };
@@ -70,14 +70,14 @@ fn roles_that_are_one_model_share_a_pass() {
     assert_eq!(ids(&together), ids(&alone));
     assert_eq!(together.tokens, alone.tokens);
     assert!(together.forward_passes < alone.forward_passes);
-    // Another prompt is another pass.
+    // With different prompts, each role has its own pass.
     assert_eq!(of(&shared, false).forward_passes, of(&apart, false).forward_passes);
 }
 
-/// A value head on the untuned model reads the states that its pass gives anyway: the numbers are
-/// those of a value model with a pass of its own.
+/// The head reads the hidden states of the untuned model's pass. The numbers equal those of a
+/// separate value model.
 #[test]
-fn a_head_on_a_guides_model_shares_its_pass() {
+fn a_value_head_on_the_untuned_model_shares_its_pass() {
     let apart = |base: Lm| {
         let untuned = value_guide(4).model.trunk().clone();
         Models { base, pair: Some(Pair { untuned, tuned: lm(3) }), ..models() }
@@ -113,13 +113,13 @@ fn a_head_on_a_guides_model_shares_its_pass() {
             }
         }
     }
-    assert!(ended > 0, "some must end inside a chunk");
+    assert!(ended > 0, "no candidate ended inside a chunk");
 }
 
-/// Stopped in the middle of a chunk, after texts that end responses, by values that nobody asks
-/// the head for: the same numbers all the same.
+/// Covers stops in the middle of a chunk, stop sequences, and implicit values, which do not use the
+/// head.
 #[test]
-fn a_shared_pass_is_in_step_wherever_a_run_ends() {
+fn a_shared_pass_has_the_same_numbers_wherever_a_run_ends() {
     let stops = vec!["e".to_owned()];
     let apart = || {
         let untuned = value_guide(4).model.trunk().clone();
@@ -154,12 +154,11 @@ fn a_shared_pass_is_in_step_wherever_a_run_ends() {
     }
 }
 
-/// A text that ends responses is no part of them, nor is what comes after it.
 #[test]
-fn a_response_ends_before_the_text_that_stops_it() {
+fn a_response_ends_before_the_stop_sequence() {
     let settings = Settings { max_tokens: 40, temperature: 1.5, ..small() };
     let whole = run(&models(), Arm::Base, &settings);
-    // Two characters out of the middle of what the base writes by itself.
+    // The stop sequence is two characters from the middle of the base's response.
     let text: Vec<char> = whole.text.chars().collect();
     let at = (4..text.len() - 1).find(|&at| text[at].is_ascii() && text[at + 1].is_ascii());
     let at = at.expect("some plain text");
@@ -170,17 +169,16 @@ fn a_response_ends_before_the_text_that_stops_it() {
     let stopped = run(&stopping, Arm::Base, &settings);
     assert_eq!(stopped.stop_reason, StopReason::EndOfText);
     assert!(stopped.tokens.len() < whole.tokens.len());
-    // The first character of the stop was out before it was known for one.
+    // The first character of the stop sequence may have been emitted before it was recognised.
     assert_eq!(stopped.text.strip_suffix(&stop[..1]).unwrap_or(&stopped.text), before);
     assert!(!stopped.text.contains(&stop));
-    // In a search every row may end so.
+    // The same holds for every row of a search.
     let searched = run(&stopping, Arm::Ivg, &settings);
     assert!(!searched.text.contains(&stop));
 }
 
-/// Rows of an embedding beyond the common vocabulary: no text can hold them.
 #[test]
-fn what_lies_beyond_the_common_vocabulary_is_never_drawn() {
+fn ids_beyond_the_shared_vocabulary_are_never_drawn() {
     let whole = models();
     let narrow = Models { vocab_size: 100, ..models() };
     let settings = Settings { max_tokens: 20, ..small() };
@@ -188,7 +186,7 @@ fn what_lies_beyond_the_common_vocabulary_is_never_drawn() {
     for arm in [Arm::Base, Arm::Token, Arm::Ivg] {
         let trace = run(&narrow, arm, &settings);
         assert!(trace.tokens.iter().all(|token| token.id < 100));
-        // What is left out has no share: the probabilities of the rest are higher than before.
+        // The excluded ids have no probability.
         assert!(trace.tokens.iter().all(|token| token.logp_base <= 0.0));
         assert!(trace.tokens.iter().flat_map(|t| &t.alternatives).all(|other| other.id < 100));
     }

@@ -1,14 +1,14 @@
-//! What packs need, asked for without downloading it.
+//! Surveys of packs whose models are on a hub, without downloading them.
 
 use std::path::Path;
 
 use ivg_playground::packs::PackSource;
-use ivg_playground::packs::survey::{Inquirer, Survey};
+use ivg_playground::packs::survey::{HubLookup, Survey};
 
 use super::bench::Bench;
 use super::server::{Act, Server};
 
-/// Two packs of the one model, which has three roles in the second.
+/// Writes two packs with the same model, which has three roles in the second pack.
 fn packs(dir: &Path) -> [PackSource; 2] {
     let roles = ["base", "base untuned tuned"];
     roles.map(|roles| {
@@ -23,15 +23,15 @@ fn packs(dir: &Path) -> [PackSource; 2] {
     })
 }
 
-/// Both surveys, by one that asks.
+/// Surveys both packs with the same lookup.
 fn surveys(bench: &Bench) -> [Survey; 2] {
     let hub = bench.hub();
-    let mut inquirer = Inquirer::new(&hub, true, &|| false);
-    packs(bench.dir.path()).map(|pack| Survey::new(&pack, &mut inquirer).unwrap())
+    let mut lookup = HubLookup::new(&hub, true, &|| false);
+    packs(bench.dir.path()).map(|pack| Survey::new(&pack, &mut lookup).unwrap())
 }
 
 #[test]
-fn a_model_that_packs_share_is_asked_about_once() {
+fn a_model_shared_by_packs_is_looked_up_once() {
     let bench = Bench::new(Server::good());
     for survey in surveys(&bench) {
         assert!(survey.models.iter().all(|model| model.parameters == Some(1000)), "{survey:?}");
@@ -40,9 +40,9 @@ fn a_model_that_packs_share_is_asked_about_once() {
     assert_eq!(bench.server.log().len(), 1);
 }
 
-/// Every pack says it, once, and nobody waits for the next silence.
+/// Every pack reports the problem once.
 #[test]
-fn where_nobody_answers_nothing_more_is_asked() {
+fn a_server_that_does_not_answer_is_not_asked_again() {
     let bench = Bench::new(Server::scripted(|_, _| Act::Mute));
     for survey in surveys(&bench) {
         let problems: Vec<&String> =
@@ -53,9 +53,9 @@ fn where_nobody_answers_nothing_more_is_asked() {
     assert_eq!(bench.server.log().len(), 1);
 }
 
-/// A refusal is one model's own: the others are asked about.
+/// The other models are still looked up.
 #[test]
-fn a_refusal_is_told_of_its_model_alone() {
+fn a_model_rejected_by_the_hub_is_the_only_one_with_a_problem() {
     let bench = Bench::new(Server::scripted(|request, _| {
         if request.path.contains("tiny/model/") { Act::Status("401 No") } else { Act::Serve }
     }));
@@ -66,8 +66,8 @@ fn a_refusal_is_told_of_its_model_alone() {
                 value = { hub = \"tiny/other\" }\n";
     std::fs::write(folder.join("pack.toml"), text).unwrap();
     let hub = bench.hub();
-    let mut inquirer = Inquirer::new(&hub, true, &|| false);
-    let survey = Survey::new(&PackSource::Folder(folder), &mut inquirer).unwrap();
+    let mut lookup = HubLookup::new(&hub, true, &|| false);
+    let survey = Survey::new(&PackSource::Folder(folder), &mut lookup).unwrap();
     let [base, value] = &survey.models[..] else { panic!("{survey:?}") };
     assert!(base.problem.as_ref().is_some_and(|p| p.contains("refused (401)")), "{base:?}");
     assert!(value.problem.is_none() && value.parameters == Some(1000), "{value:?}");

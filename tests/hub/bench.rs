@@ -1,4 +1,4 @@
-//! A cache in a folder of its own, and orders to a server.
+//! A test server with a model, an empty cache, and orders for the model.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use ivg_playground::packs::{HubModel, Local};
 
 use super::server::Server;
 
-/// The small and the large files of a model; contents do not matter to a download.
+/// Content of the large file of a model. A download does not parse it.
 pub fn weights() -> Vec<u8> {
     (0..200_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect()
 }
@@ -23,7 +23,7 @@ pub fn model_files(weights: &[u8]) -> [(&str, &[u8]); 4] {
     ]
 }
 
-/// One server with `tiny/model`, one empty cache.
+/// A server with `tiny/model`, and an empty cache.
 pub struct Bench {
     pub server: Server,
     pub dir: tempfile::TempDir,
@@ -47,12 +47,12 @@ impl Bench {
         Ok(found.path().to_owned())
     }
 
-    /// The model's folder in the cache.
+    /// Returns the model's folder in the cache.
     pub fn root(&self) -> PathBuf {
         self.dir.path().join("hub/models--tiny--model")
     }
 
-    /// Names of what lies in a folder of the model's.
+    /// Returns the sorted names in a subfolder of the model's folder.
     pub fn names(&self, folder: &str) -> Vec<String> {
         let Ok(entries) = fs::read_dir(self.root().join(folder)) else { return Vec::new() };
         let names = entries.map(|e| e.unwrap().file_name().into_string().unwrap());
@@ -61,7 +61,7 @@ impl Bench {
         names
     }
 
-    /// The one file that has not arrived whole.
+    /// Returns the incomplete file, if any. There must be at most one.
     pub fn partial(&self) -> Option<PathBuf> {
         let names = self.names("blobs");
         let mut partial = names.iter().filter(|name| name.ends_with(".incomplete"));
@@ -71,7 +71,7 @@ impl Bench {
     }
 }
 
-/// Impatient: no test waits long.
+/// Returns settings with short waits, so that tests are fast.
 pub fn settings(endpoint: &str, cache: &Path) -> HubSettings {
     HubSettings {
         endpoint: endpoint.to_owned(),
@@ -82,7 +82,7 @@ pub fn settings(endpoint: &str, cache: &Path) -> HubSettings {
         retries: 3,
         first_wait: Duration::from_millis(5),
         longest_wait: Duration::from_millis(20),
-        longest_asked_wait: Duration::from_secs(2),
+        max_retry_after: Duration::from_secs(2),
         ..HubSettings::default()
     }
 }

@@ -1,17 +1,17 @@
-//! What lies in the cache, and when nobody is asked.
+//! The layout of the cache, and when it makes requests unnecessary.
 
 use std::fs;
 use std::thread;
 use std::time::Duration;
 
 use ivg_playground::packs::Local;
-use ivg_playground::packs::hub::{Fault, Hub, HubError, Need, Progress, Watch};
+use ivg_playground::packs::hub::{Hub, HubError, HubFailure, Need, Progress, Watch};
 
 use super::bench::{Bench, fetch, model_files, order, order_of, settings, weights};
 use super::server::{Act, COMMIT, Server, git_name, sha256};
 
 #[test]
-fn files_arrive_whole_in_the_layout_that_other_tools_share() {
+fn files_are_stored_in_the_layout_of_other_tools() {
     let bench = Bench::new(Server::good());
     let folder = bench.fetch(&order()).unwrap();
     assert_eq!(folder, bench.root().join("snapshots").join(COMMIT));
@@ -24,35 +24,35 @@ fn files_arrive_whole_in_the_layout_that_other_tools_share() {
     assert_eq!(bench.names("blobs"), blobs);
     let link = fs::read_link(folder.join("model.safetensors")).unwrap();
     assert_eq!(link.to_str().unwrap(), format!("../../blobs/{}", sha256(&weights())));
-    // As Python's library notes what a commit does not have.
+    // Files that the commit does not have are noted as Python's huggingface_hub does.
     let absent = bench.names(&format!(".no_exist/{COMMIT}"));
     assert_eq!(absent.len(), 5);
     assert!(absent.contains(&"tokenizer_config.json".to_owned()));
 }
 
 #[test]
-fn what_is_cached_is_used_without_a_request() {
+fn cached_models_need_no_request() {
     let bench = Bench::new(Server::good());
     let first = bench.fetch(&order()).unwrap();
-    // The list and three files.
+    // One request for the list and one for each of three files.
     assert_eq!(bench.server.log().len(), 4);
     bench.server.forget();
     assert_eq!(bench.fetch(&order()).unwrap(), first);
     assert_eq!(bench.server.log(), []);
-    // Nobody listens at this address, and nobody need.
+    // There is no server at this address.
     let cache = bench.settings.cache.clone().unwrap();
     let elsewhere = Hub::new(settings("http://127.0.0.1:9", &cache));
     assert_eq!(fetch(&elsewhere, &order(), false).unwrap(), Local::Folder(first));
 }
 
 #[test]
-fn offline_means_offline() {
+fn offline_mode_makes_no_request() {
     let mut bench = Bench::new(Server::good());
     bench.settings.is_offline = true;
     let error = bench.fetch(&order()).unwrap_err();
-    assert!(matches!(error.fault, Fault::Offline), "{error}");
+    assert!(matches!(error.failure, HubFailure::Offline), "{error}");
     assert!(error.to_string().contains("tiny/model") && error.to_string().contains("unset it"));
-    assert!(bench.hub().inquire(&order(), false, &|| false).is_err());
+    assert!(bench.hub().model_info(&order(), false, &|| false).is_err());
     bench.settings.is_offline = false;
     bench.fetch(&order()).unwrap();
     bench.server.forget();
@@ -61,30 +61,31 @@ fn offline_means_offline() {
     assert_eq!(bench.server.log(), []);
 }
 
-/// Another tool may have fetched the essential files alone.
+/// Another tool may have downloaded only the required files.
 #[test]
-fn optional_files_are_asked_for_once_and_not_insisted_on() {
+fn missing_optional_files_are_looked_up_once_but_not_required() {
     let bench = Bench::new(Server::good());
     let folder = bench.fetch(&order()).unwrap();
     fs::remove_dir_all(bench.root().join(".no_exist")).unwrap();
-    let nobody = Hub::new(settings("http://127.0.0.1:9", bench.settings.cache.as_ref().unwrap()));
-    assert_eq!(fetch(&nobody, &order(), false).unwrap().path(), folder);
+    let unreachable =
+        Hub::new(settings("http://127.0.0.1:9", bench.settings.cache.as_ref().unwrap()));
+    assert_eq!(fetch(&unreachable, &order(), false).unwrap().path(), folder);
     let weights = weights();
     let mut files = model_files(&weights).to_vec();
     files.push(("chat_template.jinja", b"{{ x }}"));
     bench.server.add("tiny/model", &files).forget();
     bench.fetch(&order()).unwrap();
     assert_eq!(fs::read(folder.join("chat_template.jinja")).unwrap(), b"{{ x }}");
-    let asked: Vec<String> = bench.server.log().iter().map(|r| r.file().to_owned()).collect();
-    assert_eq!(asked, ["main?blobs=true", "chat_template.jinja"]);
-    // Nobody misses one that is damaged, and it is replaced all the same.
+    let requests: Vec<String> = bench.server.log().iter().map(|r| r.file().to_owned()).collect();
+    assert_eq!(requests, ["main?blobs=true", "chat_template.jinja"]);
+    // A damaged optional file is also replaced.
     fs::write(folder.join("chat_template.jinja"), b"{{ y }}").unwrap();
-    mend(&bench).unwrap();
+    repair(&bench).unwrap();
     assert_eq!(fs::read(folder.join("chat_template.jinja")).unwrap(), b"{{ x }}");
 }
 
 #[test]
-fn a_pinned_commit_is_that_commit() {
+fn a_pinned_commit_is_requested_by_its_hash() {
     let bench = Bench::new(Server::good());
     let mut pinned = order();
     pinned.model.revision = COMMIT.to_owned();
@@ -94,7 +95,7 @@ fn a_pinned_commit_is_that_commit() {
     bench.server.forget();
     bench.fetch(&pinned).unwrap();
     assert_eq!(bench.server.log(), []);
-    // A hub that answers with another one is not believed.
+    // A list of another commit is rejected.
     let mut other = order();
     other.model.revision = "f".repeat(40);
     let error = bench.fetch(&other).unwrap_err();
@@ -102,7 +103,7 @@ fn a_pinned_commit_is_that_commit() {
 }
 
 #[test]
-fn a_branch_with_a_slash_is_one_branch() {
+fn a_branch_name_may_contain_slashes() {
     let bench = Bench::new(Server::good());
     let mut branch = order();
     branch.model.revision = "refs/pr/5".to_owned();
@@ -112,7 +113,7 @@ fn a_branch_with_a_slash_is_one_branch() {
 }
 
 #[test]
-fn a_branch_moves_only_when_asked_to() {
+fn a_branch_is_updated_only_on_request() {
     let bench = Bench::new(Server::good());
     let old = bench.fetch(&order()).unwrap();
     let commit = "f".repeat(40);
@@ -123,12 +124,12 @@ fn a_branch_moves_only_when_asked_to() {
     assert!(new.path().ends_with(&commit));
     assert!(new.path().join("model.safetensors").is_file());
     assert_eq!(fs::read_to_string(bench.root().join("refs/main")).unwrap(), commit);
-    // The contents are the same and were here: the list alone was asked for.
+    // The contents are unchanged and cached, so only the list is requested.
     assert_eq!(bench.server.log().len(), 1);
 }
 
 #[test]
-fn a_lost_or_changed_file_is_fetched_again() {
+fn a_deleted_file_is_downloaded_again() {
     let bench = Bench::new(Server::good());
     let folder = bench.fetch(&order()).unwrap();
     let blob = bench.root().join("blobs").join(sha256(&weights()));
@@ -139,8 +140,8 @@ fn a_lost_or_changed_file_is_fetched_again() {
 }
 
 #[test]
-fn two_at_once_fetch_every_file_once() {
-    // Slow enough that both are at it together.
+fn simultaneous_downloads_fetch_every_file_once() {
+    // The delay makes the downloads overlap.
     let bench = Bench::new(Server::scripted(|_, _| {
         thread::sleep(Duration::from_millis(50));
         Act::Serve
@@ -177,7 +178,7 @@ fn shards_are_found_by_their_index() {
     assert!(!folder.join("model-3.safetensors").exists());
     fs::remove_file(folder.join("model-2.safetensors")).unwrap();
     assert_eq!(bench.hub().cached(&order()), None);
-    // A missing shard is said before anything but the index is downloaded.
+    // A missing shard is reported when only the list and the index have been downloaded.
     files.remove(4);
     let bench = Bench::new(Server::good());
     bench.server.add("tiny/model", &files);
@@ -186,9 +187,9 @@ fn shards_are_found_by_their_index() {
     assert_eq!(bench.server.log().len(), 2);
 }
 
-/// A model in many files of another form: PyTorch's shards, the parts of a split GGUF file.
+/// Covers the shards of PyTorch and the parts of a split GGUF file.
 #[test]
-fn all_files_of_a_model_are_fetched() {
+fn all_files_of_a_model_are_downloaded() {
     let index = br#"{"weight_map":{"a":"pytorch_model-1.bin","b":"pytorch_model-2.bin"}}"#;
     let bench = Bench::new(Server::good());
     let files: [(&str, &[u8]); 9] = [
@@ -219,7 +220,7 @@ fn all_files_of_a_model_are_fetched() {
 }
 
 #[test]
-fn an_index_cannot_lead_out_of_its_folder() {
+fn an_index_may_name_only_weight_files_in_its_folder() {
     for name in ["../config.json", "/etc/passwd", "a\\\\b.safetensors", "config.json"] {
         let bench = Bench::new(Server::good());
         let index = format!("{{\"weight_map\":{{\"a\":\"{name}\"}}}}");
@@ -232,12 +233,12 @@ fn an_index_cannot_lead_out_of_its_folder() {
             ],
         );
         let error = bench.fetch(&order()).unwrap_err().to_string();
-        assert!(error.contains("no file of weights beside it"), "{error}");
+        assert!(error.contains("not a file of weights beside it"), "{error}");
     }
 }
 
 #[test]
-fn a_gguf_file_and_an_adapter_need_no_more_than_themselves() {
+fn a_gguf_file_and_an_adapter_need_only_their_own_files() {
     let bench = Bench::new(Server::good());
     let files: [(&str, &[u8]); 4] = [
         ("q8/x.gguf", b"GGUF..."),
@@ -256,89 +257,88 @@ fn a_gguf_file_and_an_adapter_need_no_more_than_themselves() {
 }
 
 #[test]
-fn a_bare_list_of_names_is_enough() {
+fn a_list_without_sizes_and_checksums_is_enough() {
     let bench = Bench::new(Server::start(true, |_, _| Act::Serve));
     let folder = bench.fetch(&order()).unwrap();
     assert_eq!(fs::read(folder.join("model.safetensors")).unwrap(), weights());
-    // Named by what the server calls it, as other tools do.
+    // The blob is named by its ETag, as other tools do.
     assert!(bench.names("blobs").contains(&"odd-etag".to_owned()));
-    let asked = bench.server.log();
-    assert_eq!(asked.iter().filter(|request| request.method == "HEAD").count(), 3);
+    let requests = bench.server.log();
+    assert_eq!(requests.iter().filter(|request| request.method == "HEAD").count(), 3);
 }
 
 #[test]
-fn progress_counts_what_is_missing_of_all_orders() {
+fn progress_counts_the_missing_bytes_of_all_orders() {
     let bench = Bench::new(Server::good());
     bench.server.add("tiny/other", &model_files(&weights()));
     let mut other = order();
     other.model.id = "tiny/other".to_owned();
     other.role = "value";
-    let mut seen = Vec::new();
-    let mut watch = Watch { cancelled: &|| false, progress: &mut |p| seen.push(p.clone()) };
-    // One of them twice: two roles may be one model.
+    let mut reports = Vec::new();
+    let mut watch = Watch { cancelled: &|| false, progress: &mut |p| reports.push(p.clone()) };
+    // One model is ordered twice, because two roles may share a model.
     let orders = [order(), other, order()];
     let found = bench.hub().fetch(&orders, false, &mut watch).unwrap();
     assert_eq!(found[0], found[2]);
     assert_ne!(found[0], found[1]);
-    let last = seen.last().unwrap();
+    let last = reports.last().unwrap();
     let total = 2 * (weights().len() + b"{}".len() + b"{\"a\":1}".len()) as u64;
     assert_eq!((last.done_bytes, last.total_bytes, last.role), (total, total, "value"));
-    assert!(seen.is_sorted_by_key(|p| p.done_bytes));
+    assert!(reports.is_sorted_by_key(|p| p.done_bytes));
 }
 
 #[test]
-fn a_model_can_be_asked_about_without_downloading_it() {
+fn a_model_can_be_looked_up_without_downloading_it() {
     let bench = Bench::new(Server::good());
-    let inquiry = bench.hub().inquire(&order(), false, &|| false).unwrap();
-    assert_eq!(inquiry.total_bytes, weights().len() as u64 + 9);
-    assert_eq!(inquiry.missing_bytes, inquiry.total_bytes);
-    assert_eq!((inquiry.parameters, inquiry.is_gated), (Some(1000), false));
-    assert_eq!(inquiry.licence.as_deref(), Some("mit"));
+    let info = bench.hub().model_info(&order(), false, &|| false).unwrap();
+    assert_eq!(info.total_bytes, weights().len() as u64 + 9);
+    assert_eq!(info.missing_bytes, info.total_bytes);
+    assert_eq!((info.parameters, info.is_gated), (Some(1000), false));
+    assert_eq!(info.licence.as_deref(), Some("mit"));
     assert_eq!(bench.server.log().len(), 1);
     assert!(!bench.root().exists());
 }
 
-fn mend(bench: &Bench) -> Result<(), HubError> {
+fn repair(bench: &Bench) -> Result<(), HubError> {
     let mut watch = Watch { cancelled: &|| false, progress: &mut |_: &Progress| {} };
-    bench.hub().mend(&[order(), order()], &mut watch)
+    bench.hub().repair(&[order(), order()], &mut watch)
 }
 
-/// Nothing is taken away before its replacement is here.
+/// A damaged file is kept until its replacement has been downloaded.
 #[test]
-fn what_was_damaged_in_the_cache_is_replaced() {
+fn damaged_files_in_the_cache_are_replaced() {
     let mut bench = Bench::new(Server::good());
     let folder = bench.fetch(&order()).unwrap();
     bench.server.forget();
-    mend(&bench).unwrap();
-    assert_eq!(bench.server.log(), [], "all is well");
+    repair(&bench).unwrap();
+    assert_eq!(bench.server.log(), [], "no file is damaged");
     let weights_file = folder.join("model.safetensors");
     let damaged = vec![0; weights().len()];
     fs::write(&weights_file, &damaged).unwrap();
     fs::write(folder.join("config.json"), "[]").unwrap();
     let address = std::mem::replace(&mut bench.settings.endpoint, "http://127.0.0.1:9".into());
-    let error = mend(&bench).unwrap_err();
-    assert!(matches!(error.fault, Fault::Unreachable(_)), "{error}");
+    let error = repair(&bench).unwrap_err();
+    assert!(matches!(error.failure, HubFailure::Unreachable(_)), "{error}");
     assert_eq!(fs::read(&weights_file).unwrap(), damaged);
     bench.settings.is_offline = true;
-    let error = mend(&bench).unwrap_err();
-    assert!(matches!(error.fault, Fault::DamagedOffline), "{error}");
+    let error = repair(&bench).unwrap_err();
+    assert!(matches!(error.failure, HubFailure::DamagedOffline), "{error}");
     (bench.settings.is_offline, bench.settings.endpoint) = (false, address);
     bench.server.forget();
     thread::scope(|scope| {
-        let both: Vec<_> = (0..2).map(|_| scope.spawn(|| mend(&bench))).collect();
+        let both: Vec<_> = (0..2).map(|_| scope.spawn(|| repair(&bench))).collect();
         both.into_iter().for_each(|one| one.join().unwrap().unwrap());
     });
     assert_eq!(fs::read(&weights_file).unwrap(), weights());
     assert_eq!(fs::read(folder.join("config.json")).unwrap(), b"{}");
-    assert_eq!(bench.server.starts("model.safetensors"), [None], "once for both");
+    assert_eq!(bench.server.starts("model.safetensors"), [None], "one download for both");
     assert_eq!(bench.partial(), None);
 }
 
-/// A cache is shared: what this program does not need, or what lies elsewhere, is none of its
-/// business.
+/// The cache is shared with other tools.
 #[cfg(unix)]
 #[test]
-fn what_others_keep_in_the_cache_is_left_alone() {
+fn repairing_does_not_touch_files_of_other_tools() {
     let bench = Bench::new(Server::good());
     let folder = bench.fetch(&order()).unwrap();
     bench.server.forget();
@@ -346,14 +346,14 @@ fn what_others_keep_in_the_cache_is_left_alone() {
         drop(fs::remove_file(folder.join(name)));
         std::os::unix::fs::symlink(to, folder.join(name)).unwrap();
     };
-    let foreign = bench.root().join("blobs").join("a".repeat(64));
+    let unneeded = bench.root().join("blobs").join("a".repeat(64));
     let elsewhere = bench.dir.path().join("b".repeat(40));
-    for file in [&foreign, &elsewhere] {
+    for file in [&unneeded, &elsewhere] {
         fs::write(file, "{}").unwrap();
     }
-    link("model.onnx", &foreign);
+    link("model.onnx", &unneeded);
     link("config.json", &elsewhere);
-    mend(&bench).unwrap();
+    repair(&bench).unwrap();
     assert_eq!(bench.server.log(), []);
-    assert!(foreign.is_file() && elsewhere.is_file());
+    assert!(unneeded.is_file() && elsewhere.is_file());
 }

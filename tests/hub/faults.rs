@@ -1,8 +1,8 @@
-//! Refusals and lies: what is said, what is tried again, and what is kept.
+//! Errors and wrong answers of the server: the messages, the retries, and the files that are kept.
 
 use std::time::{Duration, Instant};
 
-use ivg_playground::packs::hub::{Fault, HubError, Need, Watch};
+use ivg_playground::packs::hub::{HubError, HubFailure, Need, Watch};
 
 use super::bench::{Bench, fetch, order, order_of, weights};
 use super::server::{Act, Request, Server};
@@ -13,8 +13,8 @@ fn is_list(request: &Request) -> bool {
     request.path.starts_with("/api/")
 }
 
-/// Answers the list, or every file, with `act`, and says what came of it.
-fn refused(act: &Act, list: bool) -> (HubError, Vec<Request>) {
+/// Answers the list, or every file, with `act`. Returns the error and the requests.
+fn error_of(act: &Act, list: bool) -> (HubError, Vec<Request>) {
     let act = act.clone();
     let bench = Bench::new(Server::scripted(move |request, _| {
         if is_list(request) == list { act.clone() } else { Act::Serve }
@@ -25,7 +25,7 @@ fn refused(act: &Act, list: bool) -> (HubError, Vec<Request>) {
 }
 
 #[test]
-fn a_refusal_is_told_at_once_with_what_to_do() {
+fn client_errors_are_not_retried_and_say_what_to_do() {
     let cases = [
         ("401 Unauthorized", 401, "accept the model's licence"),
         ("403 Forbidden", 403, "hf auth login"),
@@ -34,19 +34,19 @@ fn a_refusal_is_told_at_once_with_what_to_do() {
     ];
     for (line, status, advice) in cases {
         for list in [true, false] {
-            let (error, log) = refused(&Act::Status(line), list);
-            assert!(matches!(error.fault, Fault::Status { status: s, .. } if s == status));
+            let (error, log) = error_of(&Act::Status(line), list);
+            assert!(matches!(error.failure, HubFailure::Status { status: s, .. } if s == status));
             let text = error.to_string();
             assert!(text.contains("tiny/model") && text.contains(advice), "{text}");
             assert_eq!(error.file.is_none(), list);
-            // Nobody is asked twice.
+            // There are no retries.
             assert_eq!(log.len(), if list { 1 } else { 2 });
         }
     }
 }
 
 #[test]
-fn trouble_of_the_server_passes_or_is_told() {
+fn server_errors_are_retried_three_times() {
     for line in ["500 Oh", "503 Busy"] {
         let bench =
             Bench::new(Server::scripted(
@@ -56,48 +56,48 @@ fn trouble_of_the_server_passes_or_is_told() {
             ));
         bench.fetch(&order()).unwrap();
         assert_eq!(bench.server.starts(FILE).len(), 3);
-        let (error, log) = refused(&Act::Status(line), true);
+        let (error, log) = error_of(&Act::Status(line), true);
         assert!(error.to_string().contains("try again later"), "{error}");
-        // Once and three times more.
+        // The first attempt and three retries.
         assert_eq!(log.len(), 4);
     }
 }
 
 #[test]
-fn a_busy_server_is_left_alone_as_long_as_it_asks() {
+fn waits_as_long_as_a_busy_server_asks() {
     let bench = Bench::new(Server::scripted(|request, before| {
         if is_list(request) && before == 0 { Act::Busy(1) } else { Act::Serve }
     }));
     let start = Instant::now();
-    // Who watches learns why nothing happens.
-    let mut seen = Vec::new();
-    let mut watch = Watch { cancelled: &|| false, progress: &mut |p| seen.push(p.to_string()) };
+    // The progress says why the download waits.
+    let mut reports = Vec::new();
+    let mut watch = Watch { cancelled: &|| false, progress: &mut |p| reports.push(p.to_string()) };
     bench.hub().fetch(&[order()], false, &mut watch).unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1));
     let why = "asking the hub · trying again in 1 s: too many requests (429)";
-    assert!(seen.iter().any(|words| words == why), "{seen:?}");
-    assert!(!seen.last().unwrap().contains("trying again"), "{seen:?}");
-    // Longer than anybody would wait.
-    let (error, log) = refused(&Act::Busy(3600), true);
+    assert!(reports.iter().any(|report| report == why), "{reports:?}");
+    assert!(!reports.last().unwrap().contains("trying again"), "{reports:?}");
+    // A very long wait is reported instead.
+    let (error, log) = error_of(&Act::Busy(3600), true);
     assert!(error.to_string().contains("try again in 60 min"), "{error}");
     assert_eq!(log.len(), 1);
 }
 
 #[test]
-fn a_wrong_length_is_refused_and_not_tried_again() {
-    let (error, log) = refused(&Act::Short, false);
-    assert!(matches!(error.fault, Fault::Size { listed: 2, sent: 1 }), "{error}");
+fn a_file_of_the_wrong_length_is_rejected_without_a_retry() {
+    let (error, log) = error_of(&Act::Short, false);
+    assert!(matches!(error.failure, HubFailure::Size { listed: 2, sent: 1 }), "{error}");
     assert!(error.to_string().contains("lists 2 bytes"), "{error}");
     assert_eq!(log.len(), 2);
 }
 
 #[test]
-fn other_bytes_are_refused_and_thrown_away() {
+fn a_file_with_the_wrong_checksum_is_rejected_and_deleted() {
     let bench = Bench::new(Server::scripted(|request, before| {
         if request.file() == FILE && before == 0 { Act::OtherBytes } else { Act::Serve }
     }));
     let error = bench.fetch(&order()).unwrap_err();
-    assert!(matches!(error.fault, Fault::Checksum), "{error}");
+    assert!(matches!(error.failure, HubFailure::Checksum), "{error}");
     assert_eq!(error.file.as_deref(), Some(FILE));
     assert_eq!((bench.partial(), bench.hub().cached(&order())), (None, None));
     bench.fetch(&order()).unwrap();
@@ -105,41 +105,41 @@ fn other_bytes_are_refused_and_thrown_away() {
 }
 
 #[test]
-fn the_token_goes_to_the_hub_and_to_nobody_else() {
+fn the_token_is_sent_only_to_the_hub() {
     let elsewhere = Server::good();
     elsewhere.add("tiny/model", &[(FILE, &weights())]);
-    let to = elsewhere.address.clone();
+    let address = elsewhere.address.clone();
     let bench = Bench::new(Server::scripted(move |request, _| {
-        if request.file() == FILE { Act::Redirect(to.clone()) } else { Act::Serve }
+        if request.file() == FILE { Act::Redirect(address.clone()) } else { Act::Serve }
     }));
     let folder = bench.fetch(&order()).unwrap();
     assert_eq!(std::fs::read(folder.join(FILE)).unwrap(), weights());
     let token = Some("Bearer hf_secret".to_owned());
     assert!(bench.server.log().iter().all(|request| request.token == token));
-    let there = elsewhere.log();
-    assert_eq!(there.len(), 1);
-    assert_eq!(there[0].token, None);
+    let requests = elsewhere.log();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].token, None);
 }
 
-/// A model that was renamed: the hub sends us to another of its own pages.
+/// The hub redirects requests for a renamed model to another of its own pages.
 #[test]
-fn a_redirect_within_the_hub_is_followed_with_the_token_and_not_for_ever() {
+fn redirects_within_the_hub_keep_the_token_and_are_limited() {
     let bench = Bench::new(Server::scripted(|request, _| {
         if is_list(request) { Act::Redirect(String::new()) } else { Act::Serve }
     }));
     let error = bench.fetch(&order()).unwrap_err();
-    assert!(error.to_string().contains("in a circle"), "{error}");
+    assert!(error.to_string().contains("too many redirects"), "{error}");
     assert!(bench.server.log().iter().all(|request| request.token.is_some()));
     assert!(bench.server.log().len() < 12);
 }
 
 #[test]
-fn nobody_there_is_told_at_once() {
+fn an_unreachable_hub_is_reported_without_waiting() {
     let mut bench = Bench::new(Server::good());
     bench.settings.endpoint = "http://127.0.0.1:9".to_owned();
     bench.settings.first_wait = Duration::from_secs(60);
     let error = bench.fetch(&order()).unwrap_err();
-    assert!(matches!(error.fault, Fault::Unreachable(_)), "{error}");
+    assert!(matches!(error.failure, HubFailure::Unreachable(_)), "{error}");
     assert!(error.to_string().contains("check the network"));
     bench.settings.endpoint = "no address".to_owned();
     assert!(bench.fetch(&order()).unwrap_err().to_string().contains("HF_ENDPOINT"));
@@ -148,15 +148,15 @@ fn nobody_there_is_told_at_once() {
 }
 
 #[test]
-fn an_answer_that_is_no_list_is_not_believed() {
+fn rejects_an_answer_that_is_not_a_list() {
     let bench = Bench::new(Server::scripted(
         |request, _| {
             if is_list(request) { Act::Page } else { Act::Serve }
         },
     ));
     let error = bench.fetch(&order()).unwrap_err();
-    assert!(matches!(error.fault, Fault::Answer(_)), "{error}");
-    // The commit becomes a folder's name.
+    assert!(matches!(error.failure, HubFailure::Answer(_)), "{error}");
+    // A commit must be a hash, because it becomes the name of a folder.
     let bench = Bench::new(Server::good());
     bench.server.move_to("../../../elsewhere");
     let error = bench.fetch(&order()).unwrap_err();
@@ -168,7 +168,7 @@ fn a_missing_file_is_named_before_anything_is_downloaded() {
     let split = || Need::Gguf("x-00001-of-00002.gguf".to_owned());
     let cases: [(&[&str], Need, &[&str]); 7] = [
         (&["config.json", "tokenizer.model"], Need::Model, &["tokenizer.json", "SentencePiece"]),
-        (&["config.json", "tokenizer.json", "tf_model.h5"], Need::Model, &[FILE, "not read"]),
+        (&["config.json", "tokenizer.json", "tf_model.h5"], Need::Model, &[FILE, "not supported"]),
         (&["config.json", "tokenizer.json"], Need::Model, &[FILE, "revision"]),
         (&["x-00001-of-00002.gguf"], split(), &["no x-00002-of-00002.gguf"]),
         (&["config.json", "vocab.json"], Need::Model, &["no tokenizer.json"]),
@@ -180,7 +180,7 @@ fn a_missing_file_is_named_before_anything_is_downloaded() {
         let files: Vec<(&str, &[u8])> = names.iter().map(|n| (*n, b"".as_slice())).collect();
         bench.server.add("tiny/model", &files);
         let error = bench.fetch(&order_of(need)).unwrap_err();
-        assert!(matches!(error.fault, Fault::Lacks(_)), "{error}");
+        assert!(matches!(error.failure, HubFailure::MissingFile(_)), "{error}");
         for word in words {
             assert!(error.to_string().contains(word), "'{word}' is not in: {error}");
         }
@@ -189,7 +189,7 @@ fn a_missing_file_is_named_before_anything_is_downloaded() {
 }
 
 #[test]
-fn what_is_missing_in_the_last_model_is_said_before_the_first_is_downloaded() {
+fn a_missing_last_model_is_reported_before_the_first_is_downloaded() {
     let bench = Bench::new(Server::good());
     let mut other = order();
     other.model.id = "tiny/nothing".to_owned();
@@ -203,12 +203,12 @@ fn what_is_missing_in_the_last_model_is_said_before_the_first_is_downloaded() {
 
 #[cfg(unix)]
 #[test]
-fn a_cache_that_cannot_be_written_is_named() {
+fn the_error_for_an_unwritable_cache_suggests_another_folder() {
     let mut bench = Bench::new(Server::good());
     let file = bench.dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     bench.settings.cache = Some(file.join("hub"));
     let error = fetch(&bench.hub(), &order(), false).unwrap_err();
-    assert!(matches!(error.fault, Fault::Disk { .. }), "{error}");
+    assert!(matches!(error.failure, HubFailure::Disk { .. }), "{error}");
     assert!(error.to_string().contains("set HF_HOME to another folder"), "{error}");
 }

@@ -1,5 +1,5 @@
-//! Models by name from a hub: a server of our own on the loopback, which stalls, cuts off, refuses
-//! and lies.
+//! Downloads from a hub: a test server on the loopback interface that stalls, disconnects, rejects
+//! requests and sends wrong bytes.
 #![allow(clippy::unwrap_used, missing_docs)]
 
 #[path = "../support/mod.rs"]

@@ -1,5 +1,5 @@
-//! The packs that come along without their models: each loads from a hub that has tiny models of
-//! the same families, files, tensor names and heads under those names.
+//! The bundled packs whose models are on the hub. Each loads from a test server that has tiny
+//! models under the same names, with the same architectures, files, tensor names and heads.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,12 +10,14 @@ use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::{Prefilled, Search, ValuePrompt};
 use ivg_playground::lm::Architecture;
 use ivg_playground::packs::hub::Hub;
-use ivg_playground::packs::{DeviceChoice, Pack, PackSource, PromptStyle, Reading, Role, Source};
+use ivg_playground::packs::{
+    DeviceChoice, Pack, PackSource, PromptOptions, PromptStyle, Role, Source,
+};
 
 use super::bench::settings;
 use super::server::Server;
 
-/// Packs of which every model is on the hub.
+/// Returns the bundled packs whose models are all on the hub.
 fn presets() -> Vec<PackSource> {
     let is_remote = |pack: &PackSource| {
         let (_, manifest) = pack.open().unwrap();
@@ -30,7 +32,7 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens").join(name)
 }
 
-/// Files by name.
+/// Content of files by name.
 type Files = HashMap<String, Vec<u8>>;
 
 fn folder(name: &str) -> Files {
@@ -39,7 +41,7 @@ fn folder(name: &str) -> Files {
     files.map(|f| (f.file_name().into_string().unwrap(), fs::read(f.path()).unwrap())).collect()
 }
 
-/// The models in which the paper's value models were kept: one row a next token.
+/// Adds the value head of the paper's value models, which has one row for every next token.
 fn with_score_head(mut files: Files) -> Files {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("model.safetensors");
@@ -53,8 +55,8 @@ fn with_score_head(mut files: Files) -> Files {
     files
 }
 
-/// A tiny model in the form of the one that is published under `id`.
-fn stand_in(id: &str) -> Files {
+/// Returns a tiny model with the files and the architecture of the published model `id`.
+fn tiny_model(id: &str) -> Files {
     let mut files = match id {
         "lvwerra/gpt2-imdb" => return folder("first-form"),
         "lvwerra/distilbert-imdb" => return folder("distilbert"),
@@ -70,11 +72,11 @@ fn stand_in(id: &str) -> Files {
         id if ["Llama-2", "llama", "tulu", "SmolLM2"].iter().any(|name| id.contains(name)) => {
             folder("bf16")
         }
-        other => panic!("no stand-in for {other}"),
+        other => panic!("no tiny model for {other}"),
     };
     let mut tokenizer = fs::read_to_string(golden("tokenizer").join("tokenizer.json")).unwrap();
     if id.starts_with("mistralai/") {
-        // Another vocabulary than Llama's: two letters change places.
+        // Swaps two letters, so that the vocabulary differs from Llama's.
         tokenizer = tokenizer.replace("\"a\":", "\"\u{0}\":").replace("\"b\":", "\"a\":");
         tokenizer = tokenizer.replace("\"\u{0}\":", "\"b\":");
     }
@@ -86,13 +88,13 @@ fn stand_in(id: &str) -> Files {
     files
 }
 
-/// Loads a preset from `server`, to which its models are added.
+/// Adds the models of a preset to `server`, and loads the preset from there.
 fn load(preset: &PackSource, server: &Server, cache: &Path) -> Pack {
     let (_, manifest) = preset.open().unwrap();
     let roles = manifest.roles().map(|(_, role)| role.source.as_ref());
     for source in roles.chain(manifest.judge.as_ref().map(|judge| Some(&judge.source))) {
         let Some(Source::Hub(model)) = source else { panic!() };
-        let files = stand_in(&model.id);
+        let files = tiny_model(&model.id);
         let files: Vec<(&str, &[u8])> =
             files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
         server.add(&model.id, &files);
@@ -103,7 +105,7 @@ fn load(preset: &PackSource, server: &Server, cache: &Path) -> Pack {
 }
 
 #[test]
-fn every_preset_loads_from_models_of_its_kind_and_generates() {
+fn every_preset_loads_and_generates() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::good();
     for preset in presets() {
@@ -122,17 +124,18 @@ fn every_preset_loads_from_models_of_its_kind_and_generates() {
         assert_eq!(base, expected, "{name}");
         let judged = pack.gold_reward("Hi", " there").is_some();
         assert_eq!(judged, name.starts_with("paper-sentiment"), "{name}");
-        let prompts = pack.prompts("Hi", Reading::default()).unwrap();
+        let prompts = pack.prompts("Hi", PromptOptions::default()).unwrap();
         let reads_text = matches!(prompts.value, ValuePrompt::Text(_));
         assert_eq!(reads_text, name.starts_with("paper-values"), "{name}");
-        // The stand-ins read 64 tokens; two posts as examples are longer.
+        // The tiny models have a context of 64 tokens. The prompt with two example posts is longer.
         if prompts.base.len() > 55 {
             assert!(name.starts_with("paper-summaries"), "{name}: {}", prompts.base.len());
             continue;
         }
-        let chosen = Settings { max_tokens: 4, chunk_tokens: 2, ..pack.manifest.defaults.clone() };
+        let settings =
+            Settings { max_tokens: 4, chunk_tokens: 2, ..pack.manifest.defaults.clone() };
         let prefilled = Prefilled::new(&pack.models, &prompts).unwrap();
-        let mut search = Search::new(&pack.models, &prefilled, Arm::Ivg, &chosen).unwrap();
+        let mut search = Search::new(&pack.models, &prefilled, Arm::Ivg, &settings).unwrap();
         while !search.is_done() {
             search.step().unwrap();
         }
@@ -142,14 +145,15 @@ fn every_preset_loads_from_models_of_its_kind_and_generates() {
     }
 }
 
-/// What each role reads for "P", and how it runs, as scripts/*/gen_bt_eft.py and src/utils.py of
-/// github.com/chadlzx/ivg have it.
+/// The expected prompts and settings are those of scripts/*/gen_bt_eft.py and src/utils.py in
+/// github.com/chadlzx/ivg.
 #[test]
-fn the_papers_presets_read_the_papers_prompts() {
+fn the_papers_presets_have_the_papers_prompts_and_settings() {
     const LLAMA: &str = "<s>[INST] <<SYS>>\n\n<</SYS>>\n\nP [/INST] ";
     const TULU: &str = "<|user|>\nP\n<|assistant|>\n";
     const VALUE: &str = "\n\nHuman: P\n\nAssitant:";
-    // Name; what base, untuned and value read (tuned reads what untuned reads); W, K, L, tokens.
+    // Name; the prompts of base, untuned and value for "P" (tuned reads the same as untuned);
+    // W, K, L and maximum tokens.
     let cases = [
         ("paper-sentiment-large", "Here is a movie review from imdb: P", "P", "P", [4, 4, 5, 50]),
         ("paper-sentiment-xl", "Here is a movie review from imdb: P", "P", "P", [4, 4, 5, 50]),
@@ -185,10 +189,10 @@ fn the_papers_presets_read_the_papers_prompts() {
     }
 }
 
-/// The guide of SmolLM2 comes along and fits no tiny model: an adapter and a head of the stand-in's
-/// shape take its place, everything else is as the packs say.
+/// The bundled guide of SmolLM2 does not fit the tiny model. An adapter and a head of the tiny
+/// model's shape replace it.
 #[test]
-fn the_guide_of_smollm2_stands_on_one_model() {
+fn the_guide_of_smollm2_shares_one_model() {
     for name in ["smollm2", "smollm2-360m-reviews", "smollm2-1.7b-reviews"] {
         let (_, mut manifest) = PackSource::Bundled(name.into()).open().unwrap();
         for (_, role) in manifest.roles() {
@@ -205,7 +209,7 @@ fn the_guide_of_smollm2_stands_on_one_model() {
         let server = Server::good();
         for role in [&manifest.base, manifest.untuned.as_ref().unwrap()] {
             let Some(Source::Hub(model)) = &role.source else { panic!() };
-            let files = stand_in(&model.id);
+            let files = tiny_model(&model.id);
             let files: Vec<(&str, &[u8])> =
                 files.iter().map(|(name, bytes)| (name.as_str(), bytes.as_slice())).collect();
             server.add(&model.id, &files);
@@ -221,7 +225,7 @@ fn the_guide_of_smollm2_stands_on_one_model() {
     }
 }
 
-/// An adapter on the first queries, and a head, for the stand-in.
+/// Writes an adapter for the query projection of the first layer, and a value head.
 fn small_guide(dir: &Path) {
     for name in ["tuned", "value"] {
         fs::create_dir(dir.join(name)).unwrap();
@@ -230,10 +234,10 @@ fn small_guide(dir: &Path) {
         let values: Vec<f32> = (0..rows * columns).map(|i| (i % 7) as f32 / 7.0 - 0.4).collect();
         Tensor::from_vec(values, (rows, columns), &Device::Cpu).unwrap()
     };
-    let at = "base_model.model.model.layers.0.self_attn.q_proj";
+    let module = "base_model.model.model.layers.0.self_attn.q_proj";
     let adapter = HashMap::from([
-        (format!("{at}.lora_A.weight"), ramp(2, 32)),
-        (format!("{at}.lora_B.weight"), ramp(32, 2)),
+        (format!("{module}.lora_A.weight"), ramp(2, 32)),
+        (format!("{module}.lora_B.weight"), ramp(32, 2)),
     ]);
     let file = dir.join("tuned/adapter_model.safetensors");
     candle_core::safetensors::save(&adapter, file).unwrap();

@@ -1,4 +1,4 @@
-//! The program as a person runs it, with models on a hub.
+//! The program's commands with models on a hub.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,8 +10,8 @@ use super::support;
 const ROLES: [&str; 4] = ["base", "untuned", "tuned", "value"];
 const FILES: [&str; 3] = ["config.json", "model.safetensors", "tokenizer.json"];
 
-/// A pack in `pack` whose models are all on the hub, the same pack with its files in `files`, and
-/// a cache in `home`.
+/// A folder with the pack `pack`, whose models are on the hub, the pack `files` with the same
+/// models as files, and the cache `home`.
 struct Case {
     dir: tempfile::TempDir,
     server: Server,
@@ -42,7 +42,7 @@ impl Case {
 
     fn command(&self, args: &[&str], pack: &Path, endpoint: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ivg-playground"));
-        // Whatever the machine has stored: nothing of it is for these.
+        // The result must not depend on the settings of this machine.
         for name in ["HF_HUB_CACHE", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE"] {
             command.env_remove(name);
         }
@@ -55,8 +55,8 @@ impl Case {
         self.command(args, &self.path("pack"), &self.server.address).output().unwrap()
     }
 
-    /// The same where nobody answers.
-    fn run_alone(&self, args: &[&str], pack: &str) -> Output {
+    /// Runs the program while no server is reachable.
+    fn run_without_server(&self, args: &[&str], pack: &str) -> Output {
         self.command(args, &self.path(pack), "http://127.0.0.1:9").output().unwrap()
     }
 }
@@ -68,7 +68,7 @@ fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn refusal(output: &Output) -> String {
+fn error_of(output: &Output) -> String {
     assert_eq!(output.status.code(), Some(2));
     let text = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -85,47 +85,47 @@ fn models_are_downloaded_once_and_then_used_offline() {
     let case = Case::new(Server::good());
     let first = case.run(&GENERATE);
     let text_of_first = text(&first);
-    // Four roles: the list and three files of each.
+    // One list and three files for each of four roles.
     assert_eq!(case.server.log().len(), 4 * 4);
-    assert_eq!(text(&case.run_alone(&GENERATE, "pack")), text_of_first);
-    // The same models as from a folder.
-    assert_eq!(text(&case.run_alone(&GENERATE, "files")), text_of_first);
+    assert_eq!(text(&case.run_without_server(&GENERATE, "pack")), text_of_first);
+    // The text is the same with the models from a folder.
+    assert_eq!(text(&case.run_without_server(&GENERATE, "files")), text_of_first);
 }
 
 #[test]
-fn what_the_hub_refuses_is_one_line() {
+fn a_hub_error_is_one_line() {
     for (status, advice) in
         [("404 Not Found", "name and revision"), ("401 Unauthorized", "accept the model's licence")]
     {
         let case = Case::new(Server::scripted(move |_, _| Act::Status(status)));
-        let message = refusal(&case.run(&GENERATE));
+        let message = error_of(&case.run(&GENERATE));
         assert!(message.contains("tiny/base") && message.contains(advice), "{message}");
     }
     let case = Case::new(Server::good());
-    let message = refusal(&case.run_alone(&GENERATE, "pack"));
+    let message = error_of(&case.run_without_server(&GENERATE, "pack"));
     assert!(message.contains("check the network"), "{message}");
 }
 
-/// What is cached is used alone only where nobody has asked for something newer.
+/// The cached models can still be used afterwards.
 #[test]
-fn an_update_without_a_network_is_refused_and_costs_nothing() {
+fn an_update_without_a_network_fails_and_changes_nothing() {
     let case = Case::new(Server::good());
     out(&case.run(&["models", "download"]));
     case.server.forget();
     let update = ["models", "download", "--update"];
-    let message = refusal(&case.run_alone(&update, "pack"));
+    let message = error_of(&case.run_without_server(&update, "pack"));
     assert!(message.contains("tiny/base") && message.contains("check the network"), "{message}");
     let mut offline = case.command(&update, &case.path("pack"), &case.server.address);
-    let message = refusal(&offline.env("HF_HUB_OFFLINE", "1").output().unwrap());
-    assert!(message.contains("may not be asked (HF_HUB_OFFLINE)"), "{message}");
+    let message = error_of(&offline.env("HF_HUB_OFFLINE", "1").output().unwrap());
+    assert!(message.contains("are disabled (HF_HUB_OFFLINE)"), "{message}");
     assert_eq!(case.server.log(), []);
-    text(&case.run_alone(&GENERATE, "pack"));
-    assert!(out(&case.run(&update)).contains("tiny: everything is here"));
+    text(&case.run_without_server(&GENERATE, "pack"));
+    assert!(out(&case.run(&update)).contains("tiny: nothing to download"));
     assert_eq!(case.server.log().len(), ROLES.len());
 }
 
 #[test]
-fn download_check_and_list_agree() {
+fn download_check_and_list_are_consistent() {
     let case = Case::new(Server::good());
     let check = case.run(&["models", "check"]);
     assert_eq!(check.status.code(), Some(2));
@@ -140,36 +140,36 @@ fn download_check_and_list_agree() {
 
     assert!(out(&case.run(&["models", "download"])).contains("tiny: downloaded and verified"));
     case.server.forget();
-    assert!(out(&case.run(&["models", "download"])).contains("tiny: everything is here"));
+    assert!(out(&case.run(&["models", "download"])).contains("tiny: nothing to download"));
     assert_eq!(case.server.log(), []);
 
-    let check = out(&case.run_alone(&["models", "check"], "pack"));
+    let check = out(&case.run_without_server(&["models", "check"], "pack"));
     assert!(!check.contains("fault "), "{check}");
     for role in ROLES {
         assert!(check.contains(&format!("{role}: hub: tiny/{role}, 3 files match their checksum")));
     }
-    let list = out(&case.run_alone(&["models", "list", "--json", "-"], "pack"));
+    let list = out(&case.run_without_server(&["models", "list", "--json", "-"], "pack"));
     let report: serde_json::Value = serde_json::from_str(&list).unwrap();
     let packs = report["packs"].as_array().unwrap();
-    assert_eq!((packs.len(), &packs[0]["name"]), (1, &"tiny".into()), "the one that is named");
+    assert_eq!((packs.len(), &packs[0]["name"]), (1, &"tiny".into()), "only the named pack");
     let models = packs[0]["models"].as_array().unwrap();
     assert!(models.iter().all(|m| m["presence"] == "here" && m["missing_bytes"] == 0));
     assert!(models.iter().all(|m| m["held_bytes"].as_u64() > Some(100_000)));
 }
 
 #[test]
-fn a_file_that_rots_in_the_cache_is_found() {
+fn damaged_files_in_the_cache_are_found_and_downloaded_again() {
     let case = Case::new(Server::good());
     out(&case.run(&["models", "download"]));
     let weights = format!("home/hub/models--tiny--tuned/snapshots/{COMMIT}/model.safetensors");
     let mut bytes = fs::read(case.path(&weights)).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(case.path(&weights), bytes).unwrap();
-    let check = case.run_alone(&["models", "check"], "pack");
+    let check = case.run_without_server(&["models", "check"], "pack");
     let lines = String::from_utf8(check.stdout.clone()).unwrap();
     assert!(lines.contains("fault tuned:") && lines.contains("match its checksum"), "{lines}");
-    assert!(refusal(&check).contains("a fault"));
-    // A download mends it, and what was cut short or changed at its length.
+    assert!(error_of(&check).contains("a fault"));
+    // A download also replaces a file with other bytes of the same length, and a shortened file.
     let small = format!("home/hub/models--tiny--base/snapshots/{COMMIT}/config.json");
     let length = fs::metadata(case.path(&small)).unwrap().len() as usize;
     fs::write(case.path(&small), "X".repeat(length)).unwrap();
@@ -181,13 +181,12 @@ fn a_file_that_rots_in_the_cache_is_found() {
     assert!(out(&case.run(&["models", "download"])).contains("tiny: downloaded and verified"));
     assert_eq!(case.server.starts("model.safetensors"), [None, None]);
     assert_eq!(case.server.starts("config.json"), [None]);
-    out(&case.run_alone(&["models", "check"], "pack"));
-    out(&case.run_alone(&GENERATE, "pack"));
+    out(&case.run_without_server(&["models", "check"], "pack"));
+    out(&case.run_without_server(&GENERATE, "pack"));
 }
 
-/// Two programs that start together fetch every file once, and neither sees half of one.
 #[test]
-fn two_programs_at_once_share_the_work() {
+fn simultaneous_programs_download_every_file_once() {
     let case = Case::new(Server::good());
     let start = || {
         let mut command =
@@ -201,12 +200,12 @@ fn two_programs_at_once_share_the_work() {
         let starts = case.server.starts(file);
         assert_eq!(starts.len(), ROLES.len(), "{file}");
     }
-    assert!(out(&case.run_alone(&["models", "check"], "pack")).contains("files match"));
+    assert!(out(&case.run_without_server(&["models", "check"], "pack")).contains("files match"));
 }
 
 #[cfg(unix)]
 #[test]
-fn an_interrupted_download_ends_in_order_and_goes_on() {
+fn an_interrupted_download_exits_cleanly_and_can_be_resumed() {
     let case = Case::new(Server::scripted(|request, before| {
         let is_first = request.path.contains("/base/") && request.file() == "model.safetensors";
         if is_first && before == 0 { Act::Stall } else { Act::Serve }
@@ -219,8 +218,8 @@ fn an_interrupted_download_ends_in_order_and_goes_on() {
     let is_half_here = || {
         let files = fs::read_dir(&blobs).into_iter().flatten().flatten();
         let mut files = files.filter(|f| f.file_name().to_string_lossy().ends_with(".incomplete"));
-        // The weights, and no small file on its way.
-        files.any(|file| file.metadata().is_ok_and(|there| there.len() > 10_000))
+        // Only the weights are this large.
+        files.any(|file| file.metadata().is_ok_and(|metadata| metadata.len() > 10_000))
     };
     for _ in 0..400 {
         if is_half_here() {
@@ -230,7 +229,7 @@ fn an_interrupted_download_ends_in_order_and_goes_on() {
     }
     let id = program.id().to_string();
     assert!(Command::new("kill").args(["-INT", &id]).status().unwrap().success());
-    let message = refusal(&program.wait_with_output().unwrap());
+    let message = error_of(&program.wait_with_output().unwrap());
     assert!(message.contains("tiny/base") && message.contains("kept"), "{message}");
     case.server.forget();
     out(&case.run(&["models", "download"]));

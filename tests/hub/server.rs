@@ -1,4 +1,4 @@
-//! A hub of our own on the loopback, which misbehaves as it is told.
+//! A test hub on the loopback interface that misbehaves on request.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -9,15 +9,15 @@ use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use serde_json::{Value, json};
 
 pub const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
-/// Files from this size on are listed as git holds large ones.
+/// Minimum size in bytes of files that are listed as Git LFS objects.
 pub const LARGE: usize = 1000;
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
     pub method: String,
     pub path: String,
-    /// First byte that was asked for.
+    /// First byte of the requested range.
     pub from: Option<usize>,
     pub token: Option<String>,
 }
@@ -28,32 +28,32 @@ impl Request {
     }
 }
 
-/// What the server does with a request.
+/// How the server answers a request.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Act {
     Serve,
     Status(&'static str),
-    /// 429 with the seconds to wait.
+    /// Answers 429 with the seconds to wait.
     Busy(u64),
-    /// Announces everything, sends half and hangs up.
+    /// Announces the whole body, sends half and disconnects.
     CutOff,
-    /// Announces everything, sends half and then nothing.
+    /// Announces the whole body, sends half and then nothing.
     Stall,
-    /// Says nothing at all.
+    /// Sends nothing.
     Mute,
     Redirect(String),
     /// Announces and sends one byte too few.
     Short,
-    /// The right number of other bytes.
+    /// Sends the right number of wrong bytes.
     OtherBytes,
-    /// Everything, whatever part was asked for.
+    /// Sends the whole body and ignores the requested range.
     Whole,
-    /// A page of unknown length, as a hotel's network puts in between.
+    /// Sends a page without a length, like the login page of a public network.
     Page,
 }
 
 type Files = BTreeMap<String, Vec<u8>>;
-/// Decides by the request, and by how many came before for the same path.
+/// Selects the answer by the request and the number of earlier requests for the same path.
 type Script = dyn Fn(&Request, usize) -> Act + Send + Sync;
 
 pub struct Server {
@@ -64,11 +64,11 @@ pub struct Server {
 struct State {
     repositories: Mutex<HashMap<String, Files>>,
     commit: Mutex<String>,
-    /// Lists names alone.
+    /// Whether lists contain only names.
     is_bare: bool,
     script: Box<Script>,
     log: Mutex<Vec<Request>>,
-    /// How often each path was asked for, whatever was forgotten since.
+    /// Number of requests for each path. [`Server::forget`] does not reset it.
     counts: Mutex<HashMap<String, usize>>,
 }
 
@@ -99,7 +99,7 @@ impl Server {
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 let state = Arc::clone(&shared);
-                // A client that hangs up early is its own affair.
+                // A client may disconnect early, so errors are ignored.
                 std::thread::spawn(move || serve(stream, &state));
             }
         });
@@ -112,7 +112,7 @@ impl Server {
         self
     }
 
-    /// A new commit at the head of every branch.
+    /// Sets the commit of every branch.
     pub fn move_to(&self, commit: &str) {
         *self.state.commit.lock().unwrap() = commit.to_owned();
     }
@@ -121,7 +121,7 @@ impl Server {
         self.state.log.lock().unwrap().clone()
     }
 
-    /// The requests for a file, as the first byte that each asked for.
+    /// Returns the first requested byte of every request for a file.
     pub fn starts(&self, file: &str) -> Vec<Option<usize>> {
         let log = self.log();
         log.iter().filter(|r| r.file() == file && r.method == "GET").map(|r| r.from).collect()
@@ -177,9 +177,9 @@ fn serve(mut stream: TcpStream, state: &State) -> Option<()> {
             let start = request.from.unwrap_or(0);
             let middle = start + (body.len() - start) / 2;
             send(&mut stream, &request, &body, middle)?;
-            if act == Act::Stall { wait_for_the_other_end(&mut stream) } else { Some(()) }
+            if act == Act::Stall { wait_for_disconnect(&mut stream) } else { Some(()) }
         }
-        Act::Mute => wait_for_the_other_end(&mut stream),
+        Act::Mute => wait_for_disconnect(&mut stream),
         Act::Redirect(to) => {
             let header = format!("location: {to}{}\r\nx-linked-size: 7\r\n", request.path);
             respond(&mut stream, "302 Found", &header, b"")
@@ -196,8 +196,8 @@ fn serve(mut stream: TcpStream, state: &State) -> Option<()> {
     }
 }
 
-/// Reads until the client has hung up.
-fn wait_for_the_other_end(stream: &mut TcpStream) -> Option<()> {
+/// Waits until the client disconnects.
+fn wait_for_disconnect(stream: &mut TcpStream) -> Option<()> {
     let mut byte = [0];
     while stream.read(&mut byte).is_ok_and(|read| read > 0) {}
     Some(())
@@ -212,7 +212,7 @@ fn respond(stream: &mut TcpStream, status: &str, headers: &str, body: &[u8]) -> 
     stream.write_all(body).ok()
 }
 
-/// Announces the part that was asked for and sends it up to `stop`.
+/// Announces the requested range and sends it up to `stop`.
 fn send(stream: &mut TcpStream, request: &Request, body: &[u8], stop: usize) -> Option<()> {
     let start = request.from.unwrap_or(0);
     if start > 0 && start >= body.len() {
@@ -246,9 +246,9 @@ fn body(request: &Request, state: &State) -> Option<Vec<u8>> {
         return Some(listing(repositories.get(id)?, &commit, state.is_bare).to_string().into());
     }
     let (id, rest) = path.split_once("/resolve/")?;
-    let (asked, file) = rest.split_once('/')?;
-    // What is fetched is fetched by the commit.
-    assert_eq!(asked, commit, "{path}");
+    let (revision, file) = rest.split_once('/')?;
+    // Files must be requested by commit.
+    assert_eq!(revision, commit, "{path}");
     repositories.get(id)?.get(file).cloned()
 }
 

@@ -1,8 +1,8 @@
-//! What a person keeps of a run: files, reports, the history, and the clerk.
+//! Saved runs: trace files, reports, the history and the record writer.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-mod clerk;
 mod files;
 mod history;
+mod record_writer;
 mod reports;
 mod sample;

@@ -1,13 +1,13 @@
-//! Reports: everything is said, and nothing that a text says is acted on.
+//! Reports are complete, and no text of a run is interpreted as markup.
 
 use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::Trace;
-use ivg_playground::records::html::html;
-use ivg_playground::records::markdown::markdown;
+use ivg_playground::records::report::html::html;
+use ivg_playground::records::report::markdown::markdown;
 
 use crate::sample::{columns, trace};
 
-const NASTY: &str =
+const HOSTILE_TEXT: &str =
     " <script>alert(1)</script> \"quoted\" & 'single' </bdi></p> \u{1b}[31m \u{0} end";
 
 fn five() -> Trace {
@@ -15,7 +15,7 @@ fn five() -> Trace {
 }
 
 #[test]
-fn html_stands_alone() {
+fn html_has_no_scripts_and_no_external_resources() {
     let page = html(&five());
     for outside in ["http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link"] {
         assert!(!page.contains(outside), "{outside}");
@@ -25,19 +25,18 @@ fn html_stands_alone() {
     assert!(page.contains("prefers-color-scheme:dark") && page.contains("@media print"));
 }
 
-/// A text that answers the prompt does not stand glued to it.
 #[test]
-fn an_answer_is_a_paragraph_of_its_own() {
+fn a_response_that_does_not_continue_the_prompt_starts_a_new_paragraph() {
     let answer = trace("Why is the sky blue?", "Because it scatters");
     assert!(html(&answer).contains("<span class=\"prompt\">Why is the sky blue?\n\n</span>"));
     assert!(markdown(&answer).contains("> Why is the sky blue?\n>\n> Because it scatters"));
-    let goes_on = trace("This film", " was good");
-    assert!(html(&goes_on).contains("<span class=\"prompt\">This film</span>"));
-    assert!(markdown(&goes_on).contains("> This film was good"));
+    let continuation = trace("This film", " was good");
+    assert!(html(&continuation).contains("<span class=\"prompt\">This film</span>"));
+    assert!(markdown(&continuation).contains("> This film was good"));
 }
 
 #[test]
-fn html_says_everything() {
+fn html_contains_prompt_texts_settings_and_metrics() {
     let page = html(&five());
     for words in [
         "This film",
@@ -65,33 +64,33 @@ fn html_says_everything() {
     ] {
         assert!(page.contains(words), "{words}");
     }
-    // Advantage 0 has no colour, sin 1 · 1.2 the strongest.
+    // An advantage of 0 has no colour, one of sin(1) · 1.2 the strongest.
     assert!(page.contains("<span title=") && page.contains("<span class=\"t p10\" title="));
 }
 
 #[test]
-fn html_acts_on_no_text() {
-    let mut run = trace(NASTY, NASTY);
+fn html_escapes_every_text() {
+    let mut run = trace(HOSTILE_TEXT, HOSTILE_TEXT);
     (run.pack, run.program) = ("<img>".into(), "\"><b>".into());
     let page = html(&run);
     assert!(!page.contains("<script") && !page.contains("<img") && !page.contains("\"><b>"));
     assert!(page.contains("&lt;script&gt;alert(1)&lt;/script&gt;"));
-    assert!(page.contains("&quot;quoted&quot; ") && page.contains("&#39;single&#39;"));
+    assert!(page.contains("&quot;quoted&quot; ") && page.contains("'single'"));
     assert!(page.contains('␛') && page.contains('␀'));
     assert!(!page.contains(|c: char| c.is_control() && c != '\n'));
-    balanced(&page);
+    assert_balanced(&page);
 }
 
 #[test]
-fn text_from_right_to_left_stays_in_its_place() {
+fn right_to_left_text_is_isolated() {
     let page = html(&trace("זה סרט", " \u{202e}טוב \u{2067}מאוד"));
     assert!(page.contains("<h1><bdi dir=\"auto\">זה סרט</bdi></h1>"));
     assert!(page.contains("<bdi dir=\"auto\"><span class=\"prompt\">זה סרט</span>"));
-    balanced(&page);
+    assert_balanced(&page);
 }
 
-/// Every element that is opened is closed, in order.
-fn balanced(page: &str) {
+/// Asserts that every element is closed, in order.
+fn assert_balanced(page: &str) {
     let mut open: Vec<&str> = Vec::new();
     for tag in page.split('<').skip(1) {
         let body = tag.split('>').next().unwrap();
@@ -108,7 +107,7 @@ fn balanced(page: &str) {
 }
 
 #[test]
-fn the_plot_tells_columns_apart_without_colour() {
+fn the_plot_distinguishes_columns_without_colour() {
     let page = html(&five());
     let keys: Vec<&str> = page
         .split("<svg class=\"key ")
@@ -120,7 +119,7 @@ fn the_plot_tells_columns_apart_without_colour() {
     shapes.sort_unstable();
     shapes.dedup();
     assert_eq!(shapes.len(), 5);
-    // Two chunks on the way of every answer, and what was dropped by the three searches.
+    // Five responses of two chunks each, and dropped candidates in the three searches.
     assert_eq!(page.matches("<path class=\"answer\"").count(), 10);
     let plot = page.split("role=\"img\"").nth(1).unwrap().split("</svg>").next().unwrap();
     assert_eq!(plot.matches("<path class=\"dropped\"").count(), 3);
@@ -130,7 +129,7 @@ fn the_plot_tells_columns_apart_without_colour() {
 }
 
 #[test]
-fn a_run_without_values_guides_or_text_is_still_a_report() {
+fn reports_a_run_without_values_guides_or_text() {
     let mut run = trace("A film", "");
     for arm in &mut run.arms {
         (arm.value, arm.gold_reward) = (None, None);
@@ -138,13 +137,13 @@ fn a_run_without_values_guides_or_text_is_still_a_report() {
     }
     run.arms[1].chunks.clear();
     let page = html(&run);
-    assert!(page.contains("This run gave no values") && !page.contains("Advantage of each token"));
-    balanced(&page);
+    assert!(page.contains("This run has no values") && !page.contains("Advantage of each token"));
+    assert_balanced(&page);
     assert!(markdown(&run).contains("| Guided | β 1 · λ ∞ · W 4 · K 4 · L 5 | – | – | 0.00 | – |"));
 }
 
 #[test]
-fn extreme_values_still_make_a_plot() {
+fn plots_extreme_values() {
     let mut run = trace("A film", " was");
     for (i, candidate) in run.arms[1].chunks[0].candidates.iter_mut().enumerate() {
         candidate.value = Some(if i % 2 == 0 { f32::MAX } else { f32::MIN });
@@ -154,14 +153,14 @@ fn extreme_values_still_make_a_plot() {
 }
 
 #[test]
-fn a_megabyte_of_prompt_is_told_once() {
+fn a_long_prompt_is_shown_in_full_only_once() {
     let page = html(&trace(&"word ".repeat(200_000), " was"));
     assert!(page.len() < 1_200_000, "{}", page.len());
     assert!(page.contains("<span class=\"prompt\">… "));
 }
 
 #[test]
-fn markdown_has_the_figures_and_the_texts() {
+fn markdown_contains_the_metrics_and_the_texts() {
     let mut run = five();
     run.arms[0].settings = Settings { seed: 1, ..run.arms[0].settings.clone() };
     let page = markdown(&run);
@@ -172,7 +171,7 @@ fn markdown_has_the_figures_and_the_texts() {
 }
 
 #[test]
-fn no_text_breaks_out_of_its_block() {
+fn text_cannot_break_out_of_its_markdown_block() {
     let text = "\n\n# Head\n- item\n1. one\n```\ncode\n```\n<b>x</b> [a](b) | *c*\n    four\r\n---\u{0}\n===";
     let page = markdown(&trace("A film", text));
     let block = page.split("### Guided").nth(1).unwrap();

@@ -1,4 +1,4 @@
-//! Runs as the search would report them, made by hand.
+//! Handmade traces that look like the traces of a search.
 
 use std::path::Path;
 
@@ -7,12 +7,12 @@ use ivg_playground::guidance::trace::{
     Alternative, ArmTrace, Candidate, ChunkTrace, StopReason, TRACE_VERSION, TokenTrace, Trace,
 };
 
-/// A guided and an unguided column that wrote `text`.
+/// Returns a run with an unguided and a guided column that both generated `text`.
 pub fn trace(prompt: &str, text: &str) -> Trace {
     columns(prompt, &[(Arm::Base, text), (Arm::Ivg, text)])
 }
 
-/// Any columns.
+/// Returns a run with one column for each arm and text.
 pub fn columns(prompt: &str, arms: &[(Arm, &str)]) -> Trace {
     let settings = Settings::default();
     Trace {
@@ -45,7 +45,7 @@ fn report(arm: Arm, chosen: &Settings, text: &str) -> ArmTrace {
     }
 }
 
-/// A token a word, its space before it.
+/// Splits `text` into one token per word, cut after each space.
 pub fn tokens(text: &str) -> Vec<TokenTrace> {
     let mut tokens: Vec<TokenTrace> = Vec::new();
     let mut start = 0;
@@ -74,7 +74,7 @@ pub fn tokens(text: &str) -> Vec<TokenTrace> {
     tokens
 }
 
-/// Two chunks of as many candidates as the settings ask for, the first of each beam kept.
+/// Returns two chunks of W·K candidates, of which the first W survive.
 fn chunks(settings: &Settings, length: usize) -> Vec<ChunkTrace> {
     let rows = settings.beams * settings.successors;
     let chunk = |t: usize| ChunkTrace {
@@ -95,7 +95,7 @@ fn chunks(settings: &Settings, length: usize) -> Vec<ChunkTrace> {
     (0..2).map(chunk).collect()
 }
 
-/// Names in a folder, sorted.
+/// Returns the sorted names of the files in a folder.
 pub fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<String> = std::fs::read_dir(folder)
         .unwrap()

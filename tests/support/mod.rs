@@ -1,4 +1,4 @@
-//! Tiny seeded models, made in memory: real networks with random weights.
+//! Tiny models with random weights from a seed, created in memory.
 #![allow(clippy::unwrap_used, dead_code)]
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use serde_json::json;
 
 pub const EOS: u32 = 0;
-/// Every byte is a token, and one ends the text.
+/// One token for every byte, and the end token.
 pub const VOCAB: usize = 257;
 pub const CONTEXT: usize = 96;
 const HIDDEN: usize = 32;
@@ -32,7 +32,7 @@ pub fn config_json() -> serde_json::Value {
     })
 }
 
-/// Random weights; `sharpness` scales the output head, so that large is confident.
+/// Returns random weights. `sharpness` scales the output head: large values give confident models.
 fn tensors(seed: u64, sharpness: f32) -> HashMap<String, Tensor> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let mut tensor = |shape: &[usize], scale: f32| {
@@ -71,11 +71,12 @@ pub fn lm(seed: u64) -> Lm {
     Lm::from_tensors(config(), tensors(seed, 3.0), &Device::Cpu).unwrap()
 }
 
-/// A model that ends its texts soon: the end token's row of the head is pulled up.
+/// Returns a model that ends its texts soon, because the head's row of the end token is scaled up.
 pub fn brief_lm(seed: u64) -> Lm {
     let mut tensors = tensors(seed, 1.0);
     let head = tensors["lm_head.weight"].to_vec2::<f32>().unwrap();
-    // Others near zero, the end at random: about one token in a few ends, depending on context.
+    // The other logits are near zero and that of the end token varies widely, so about one token in
+    // a few is the end token, depending on the context.
     let head: Vec<Vec<f32>> = head
         .into_iter()
         .enumerate()
@@ -90,12 +91,12 @@ pub fn value_model(seed: u64) -> ValueModel {
     ValueModel::from_weights(config(), &weights, &Device::Cpu).unwrap()
 }
 
-/// A value model that reads the tokens of the others.
+/// Returns a value model that reads the token ids of the base.
 pub fn value_guide(seed: u64) -> ValueGuide {
     ValueGuide { model: value_model(seed), tokenizer: None }
 }
 
-/// A byte-level BPE without merges, as a `tokenizer.json`.
+/// Returns the `tokenizer.json` of a byte-level BPE without merges.
 pub fn tokenizer_json() -> String {
     let mut vocab = serde_json::Map::new();
     vocab.insert("<|endoftext|>".to_owned(), json!(EOS));
@@ -176,7 +177,7 @@ fn write_model(dir: &Path, tensors: HashMap<String, Tensor>) {
     std::fs::write(dir.join("config.json"), config_json().to_string()).unwrap();
 }
 
-/// Adds a judge with arbitrary opinions to a pack of [`write_pack`].
+/// Adds a judge with arbitrary weights to a pack of [`write_pack`].
 pub fn write_judge(dir: &Path) {
     let folder = dir.join("judge");
     std::fs::create_dir_all(&folder).unwrap();

@@ -1,22 +1,23 @@
-//! What nobody means to type, and what models may write.
+//! Very long and unusual prompts and responses.
 
 use std::time::{Duration, Instant};
 
 use eframe::egui::{Event, Key, MissingGlyphPolicy, Modifiers, Role};
 use egui_kittest::kittest::Queryable;
-use ivg_playground::app::preferences::Preferences;
+use ivg_playground::app::state::preferences::Preferences;
 use ivg_playground::guidance::trace::StopReason;
 use ivg_playground::worker::protocol;
 
 use crate::engine::{pack, trace};
 use crate::harness::{Bench, options};
 
-/// Much more than a frame takes on a busy machine, much less than a person calls stuck.
+/// Time limit for the fastest of several frames. It is far above the time of a frame on a busy
+/// machine, and below what feels slow.
 const RESPONSIVE: Duration = Duration::from_millis(100);
-/// The same for a frame that cannot be repeated.
+/// Time limit for a single frame that cannot be repeated.
 const ONCE: Duration = Duration::from_millis(400);
 
-/// The time of a frame, at its best of some: other programs share the machine.
+/// Returns the time of the fastest of five frames, because other programs share the machine.
 fn frame(bench: &mut Bench) -> Duration {
     let time = |bench: &mut Bench| {
         let started = Instant::now();
@@ -26,7 +27,7 @@ fn frame(bench: &mut Bench) -> Duration {
     (0..5).map(|_| time(bench)).min().expect("a frame")
 }
 
-/// Pastes over the prompt; gives the time of the frame in which that happens.
+/// Pastes over the prompt and returns the time of that frame.
 fn paste(bench: &mut Bench, text: &str) -> Duration {
     bench.key(Modifiers::COMMAND, Key::L);
     bench.key(Modifiers::COMMAND, Key::A);
@@ -43,14 +44,14 @@ fn prompt(bench: &Bench) -> &str {
 }
 
 #[test]
-fn a_megabyte_is_not_pasted_says_so_and_costs_no_time() {
+fn rejects_a_pasted_megabyte_quickly_and_says_why() {
     let mut bench = Bench::ready();
     let took = paste(&mut bench, &"All work and no play. ".repeat((1 << 20) / 22));
     assert!(took < ONCE, "{took:?}");
-    assert!(bench.reads("Nothing was pasted: 1024 KiB in 1 line are too long for a prompt;"));
-    assert_eq!(prompt(&bench), "This movie was", "nothing is cut, nothing is lost");
+    assert!(bench.reads("Nothing was pasted: 1024 KiB in 1 line is too long for a prompt;"));
+    assert_eq!(prompt(&bench), "This movie was", "the prompt is unchanged");
     assert!(frame(&mut bench) < RESPONSIVE);
-    // What fits is pasted.
+    // A text that fits is pasted.
     paste(&mut bench, "The ending");
     assert_eq!(prompt(&bench), "The ending");
     bench.finish(&[" a", " b"]);
@@ -58,7 +59,7 @@ fn a_megabyte_is_not_pasted_says_so_and_costs_no_time() {
 }
 
 #[test]
-fn ten_thousand_lines_are_not_pasted() {
+fn rejects_ten_thousand_pasted_lines() {
     let mut bench = Bench::ready();
     let took = paste(&mut bench, &"line\n".repeat(10_000));
     assert!(took < ONCE, "{took:?}");
@@ -67,25 +68,25 @@ fn ten_thousand_lines_are_not_pasted() {
 }
 
 #[test]
-fn the_longest_prompt_that_fits_is_edited_and_shown_in_time() {
+fn the_longest_allowed_prompt_is_edited_and_shown_quickly() {
     let mut bench = Bench::ready();
     let long = "All work and no play. ".repeat((64 << 10) / 22);
     paste(&mut bench, &long);
     assert_eq!(prompt(&bench), long);
     let request = bench.finish(&[" a dull boy", " a bright boy"]);
-    assert_eq!(request.prompt, long, "all of it is sent");
+    assert_eq!(request.prompt, long, "the whole prompt is sent");
     assert!(bench.reads("no play.  a bright boy") && bench.reads("…"), "its end is shown");
     let took = frame(&mut bench);
     assert!(took < ONCE, "{took:?}");
 }
 
 #[test]
-fn a_prompt_that_is_too_long_for_the_box_can_only_be_cleared() {
+fn a_stored_prompt_that_is_too_long_can_only_be_cleared() {
     for long in ["All work. ".repeat(110_000), "line\n".repeat(10_000)] {
         let stored = Preferences { prompt: long, ..Preferences::default() };
         let mut bench = Bench::open(options(), stored, pack());
         assert!(frame(&mut bench) < RESPONSIVE);
-        assert!(bench.reads("are too long for a prompt; 64 KiB in 2000 lines fit."));
+        assert!(bench.reads("is too long for a prompt; the limit is 64 KiB and 2000 lines."));
         assert!(bench.is_disabled(Role::Button, "Generate"));
         bench.key(Modifiers::COMMAND, Key::Enter);
         bench.expect_silence();
@@ -99,8 +100,8 @@ fn a_prompt_that_is_too_long_for_the_box_can_only_be_cleared() {
     }
 }
 
-/// Prompts and responses in which something is unusual.
-const ODD: [(&str, &str); 6] = [
+/// Prompts and responses with unusual characters.
+const UNUSUAL_TEXTS: [(&str, &str); 6] = [
     ("bell\u{7} null\0 escape\u{1b}[31m", " back\u{8}space\u{7f} \u{85}"),
     ("שלום לכם, הסרט", " היה נפלא — באמת"),
     ("مرحبا بالعالم", " كان \u{202e}رائعا\u{202c} جدا"),
@@ -109,7 +110,8 @@ const ODD: [(&str, &str); 6] = [
     ("tab\there\r\nand\rthere", "\n\n\n\t\u{2028}end"),
 ];
 
-/// The desktop's fonts are not there in a test: what ours lack is drawn as a box.
+/// Opens a window that draws a box for every character missing in our fonts, because a test has no
+/// system fonts.
 fn without_system_fonts() -> Bench {
     let bench = Bench::ready();
     bench.window.ctx.set_missing_glyph_policy(MissingGlyphPolicy::Tofu);
@@ -117,10 +119,10 @@ fn without_system_fonts() -> Bench {
 }
 
 #[test]
-fn any_letters_are_typed_sent_and_shown_in_every_view() {
-    for (odd, text) in ODD {
+fn unusual_text_is_sent_and_shown_in_every_view() {
+    for (prompt, text) in UNUSUAL_TEXTS {
         let mut bench = without_system_fonts();
-        paste(&mut bench, odd);
+        paste(&mut bench, prompt);
         bench.click("Generate");
         let (run, request) = bench.engine.generate();
         assert!(!request.prompt.is_empty());
@@ -143,7 +145,7 @@ fn any_letters_are_typed_sent_and_shown_in_every_view() {
             let x = page.left() + page.width() * share as f32 / 8.0;
             bench.hover(eframe::egui::pos2(x, page.bottom() - 10.0));
         }
-        bench.click("Below: Tree");
+        bench.click("Lower panel: Tree");
         let dot = bench.window.get_all_by_label_contains("Chunk 1, candidate 1,").next();
         dot.expect("a candidate").click();
         bench.window.run();
@@ -152,10 +154,10 @@ fn any_letters_are_typed_sent_and_shown_in_every_view() {
 }
 
 #[test]
-fn what_is_pasted_is_sent_as_it_is() {
-    for (odd, _) in ODD.iter().skip(1).take(4) {
+fn pasted_text_is_sent_unchanged() {
+    for (prompt, _) in UNUSUAL_TEXTS.iter().skip(1).take(4) {
         let mut bench = without_system_fonts();
-        paste(&mut bench, odd);
-        assert_eq!(bench.finish(&[" a", " b"]).prompt, *odd);
+        paste(&mut bench, prompt);
+        assert_eq!(bench.finish(&[" a", " b"]).prompt, *prompt);
     }
 }

@@ -1,28 +1,29 @@
-//! The plot: candidates that are pointed at, read and continued; zoom, legend and tabs.
+//! The value plot: tooltips, reading and continuing a candidate, zoom, legend and tabs.
 
 use eframe::egui::{
     Event, Key, Modifiers, MouseWheelSource, MouseWheelUnit, Pos2, TouchPhase, lerp, vec2,
 };
 use egui_kittest::kittest::{NodeT, Queryable};
-use ivg_playground::app::preferences::{Lower, Preferences};
+use ivg_playground::app::state::preferences::{LowerTab, Preferences};
 use ivg_playground::guidance::trace::Candidate;
 
 use crate::engine::pack;
 use crate::harness::{Bench, options};
 
-/// Where a candidate stands in the plot while all of it is shown.
+/// Returns the position of a candidate in the plot when the whole plot is shown.
 fn dot(bench: &Bench, candidate: &Candidate) -> Pos2 {
     let frame = bench.window.get_by_label_contains("Value of every chunk.").rect();
     let run = bench.window.state().session().run.as_ref().expect("a run");
     let (low, high) = run.value_span().into_inner();
     let value = f64::from(candidate.value.expect("a value"));
-    let up = ((value - low) / (high - low)) as f32;
-    let along = candidate.tokens as f32 / (1.02 * run.request.settings.max_tokens as f32);
-    let x = lerp(frame.x_range(), along);
-    Pos2::new(x, lerp(frame.bottom()..=frame.top(), up))
+    let y_share = ((value - low) / (high - low)) as f32;
+    let x_share = candidate.tokens as f32 / (1.02 * run.request.settings.max_tokens as f32);
+    let x = lerp(frame.x_range(), x_share);
+    Pos2::new(x, lerp(frame.bottom()..=frame.top(), y_share))
 }
 
-/// The lowest candidate of a chunk, which is dropped and stands alone.
+/// Returns the candidate of a chunk with the lowest value. It is dropped and has no close
+/// neighbour.
 fn lowest(bench: &Bench, chunk: usize) -> (usize, Candidate) {
     let all = bench.candidates(1, chunk).iter().cloned().enumerate();
     all.min_by(|(_, a), (_, b)| a.value.partial_cmp(&b.value).expect("numbers")).expect("some")
@@ -34,7 +35,7 @@ fn summary(bench: &Bench) -> String {
 }
 
 #[test]
-fn a_dot_under_the_pointer_shows_its_text_and_is_marked() {
+fn hovering_over_a_candidate_shows_its_text_and_marks_it() {
     let mut bench = Bench::searched(3);
     let (i, candidate) = lowest(&bench, 1);
     let at = dot(&bench, &candidate);
@@ -43,7 +44,7 @@ fn a_dot_under_the_pointer_shows_its_text_and_is_marked() {
     assert!(bench.reads(&format!("candidate {} · dropped", i + 1)));
     assert!(bench.reads(&candidate.text), "its own text");
     let parent = &bench.candidates(1, 0)[candidate.parent.expect("a parent")];
-    assert!(bench.reads(&format!("{}{}", parent.text, candidate.text)), "after what it continues");
+    assert!(bench.reads(&format!("{}{}", parent.text, candidate.text)), "after its parent's text");
     assert!(summary(&bench).contains(&format!("Marked: Guided, Chunk 2, candidate {}", i + 1)));
     bench.hover(at - vec2(0.0, -40.0));
     bench.hover(Pos2::new(5.0, 5.0));
@@ -51,7 +52,7 @@ fn a_dot_under_the_pointer_shows_its_text_and_is_marked() {
 }
 
 #[test]
-fn a_click_opens_the_beam_and_escape_closes_it() {
+fn clicking_a_candidate_opens_its_beam_and_escape_closes_it() {
     let mut bench = Bench::searched(3);
     let (_, candidate) = lowest(&bench, 1);
     let at = dot(&bench, &candidate);
@@ -64,8 +65,8 @@ fn a_click_opens_the_beam_and_escape_closes_it() {
     bench.click("Previous chunk");
     assert!(bench.reads("Guided · chunk 1 of 3 · kept"));
     bench.click("Next chunk");
-    assert!(bench.reads("Guided · chunk 2 of 3 · dropped"), "along the line it came from");
-    // The run goes on: what is in front is closed first.
+    assert!(bench.reads("Guided · chunk 2 of 3 · dropped"), "returns to the same candidate");
+    // Escape closes the beam before it would stop the run.
     bench.window.key_press(Key::Escape);
     bench.window.run();
     assert!(!bench.reads("Guided · chunk 2 of 3 · dropped"));
@@ -78,19 +79,19 @@ fn a_click_opens_the_beam_and_escape_closes_it() {
 }
 
 #[test]
-fn a_beam_is_continued_by_a_run_with_the_longer_prompt() {
+fn continuing_a_beam_starts_a_run_with_the_longer_prompt() {
     let mut bench = Bench::searched(2);
     let (_, candidate) = lowest(&bench, 0);
     let at = dot(&bench, &candidate);
     bench.press(at);
     bench.window.run();
-    // What is in the box by now does not matter: the beam belongs to its run's prompt.
+    // The beam keeps the prompt of its run, even if the prompt box has changed.
     bench.click("Example: My wife and I");
     bench.click("Continue from here");
     let (run, request) = bench.engine.generate();
     assert_eq!((run, request.prompt.as_str()), (2, &*format!("This movie was{}", candidate.text)));
     assert_eq!(bench.window.state().preferences().prompt, request.prompt);
-    assert!(!bench.shows("Continue from here"), "the beam was another run's");
+    assert!(!bench.shows("Continue from here"), "the beam of the previous run is closed");
 }
 
 #[test]
@@ -106,36 +107,36 @@ fn a_beam_is_copied_with_its_prompt() {
 }
 
 #[test]
-fn a_chunk_pointed_at_in_the_text_is_marked_in_the_plot() {
+fn hovering_over_a_chunk_of_the_text_marks_it_in_the_plot() {
     let mut bench = Bench::searched(2);
     let text = bench.window.get_all_by_label_contains("This movie wasw0").last().expect("a text");
     let text = text.rect();
     bench.hover(text.left_top() + vec2(130.0, 12.0));
     let words = summary(&bench);
     assert!(words.contains("Marked: Guided, Chunk 1, candidate "), "{words}");
-    assert!(words.contains(", kept, value "), "the answer's own candidate: {words}");
+    assert!(words.contains(", kept, value "), "the candidate of the response: {words}");
 }
 
 #[test]
-fn a_legend_entry_hides_candidates_from_view_and_pointer() {
+fn a_legend_entry_hides_the_candidates_of_its_column() {
     let mut bench = Bench::searched(3);
     bench.click("Candidates of Guided: shown");
     let (_, candidate) = lowest(&bench, 1);
     let at = dot(&bench, &candidate);
     bench.press(at);
     bench.window.run();
-    assert!(!bench.shows("Continue from here"), "it is not there");
+    assert!(!bench.shows("Continue from here"), "hidden candidates cannot be clicked");
     let run = bench.window.state().session().run.as_ref().expect("a run");
     let leader = run.arms[1].report.chunks[2].leader().expect("a leader").clone();
     let at = dot(&bench, &leader);
     bench.press(at);
     bench.window.run();
-    assert!(bench.shows("Continue from here"), "the answer's line stays");
+    assert!(bench.shows("Continue from here"), "the line of the response stays");
     bench.click("Candidates of Guided: hidden");
     assert!(bench.shows("Candidates of Guided: shown"));
 }
 
-/// Turns the wheel over a place.
+/// Turns the mouse wheel at a position.
 fn wheel(bench: &mut Bench, at: Pos2, modifiers: Modifiers) {
     bench.window.hover_at(at);
     bench.window.run();
@@ -149,11 +150,11 @@ fn wheel(bench: &mut Bench, at: Pos2, modifiers: Modifiers) {
 }
 
 #[test]
-fn the_wheel_zooms_with_ctrl_alone_and_a_double_click_leads_back() {
+fn ctrl_and_the_wheel_zoom_and_a_double_click_resets_the_zoom() {
     let mut bench = Bench::searched(3);
     let frame = bench.window.get_by_label_contains("Value of every chunk.").rect();
     wheel(&mut bench, frame.center(), Modifiers::NONE);
-    assert!(!bench.shows("Show the whole plot"), "plain scrolling is harmless");
+    assert!(!bench.shows("Show the whole plot"), "the wheel alone does not zoom");
     wheel(&mut bench, frame.center(), Modifiers::COMMAND);
     assert!(bench.shows("Show the whole plot"));
     let empty = frame.left_bottom() + vec2(8.0, -8.0);
@@ -164,7 +165,7 @@ fn the_wheel_zooms_with_ctrl_alone_and_a_double_click_leads_back() {
 }
 
 #[test]
-fn a_box_that_is_drawn_becomes_the_plot() {
+fn dragging_a_box_zooms_into_it() {
     let mut bench = Bench::searched(3);
     let frame = bench.window.get_by_label_contains("Value of every chunk.").rect();
     let (from, to) = (frame.left_top() + vec2(30.0, 20.0), frame.center());
@@ -178,18 +179,18 @@ fn a_box_that_is_drawn_becomes_the_plot() {
     bench.window.run();
     bench.drop(to);
     assert!(bench.shows("Show the whole plot"));
-    assert!(!bench.shows("Continue from here"), "a drag is no click");
+    assert!(!bench.shows("Continue from here"), "dragging opens no candidate");
     bench.click("Show the whole plot");
     assert!(!bench.shows("Show the whole plot"));
 }
 
 #[test]
-fn the_panel_below_has_tabs_hides_and_remembers_both() {
+fn the_lower_panel_remembers_its_tab_and_whether_it_is_hidden() {
     let mut bench = Bench::searched(2);
     assert!(bench.reads("Value of every chunk."));
-    bench.click("Below: Tree");
+    bench.click("Lower panel: Tree");
     assert!(!bench.reads("Value of every chunk."));
-    assert_eq!(bench.window.state().preferences().lower, Lower::Tree);
+    assert_eq!(bench.window.state().preferences().lower, LowerTab::Tree);
     let before = bench.window.get_by_label("Guided Tokens: 10").rect().top();
     bench.click("Hide the lower panel");
     assert!(!bench.reads("Chunk 1, candidate"));
@@ -198,24 +199,24 @@ fn the_panel_below_has_tabs_hides_and_remembers_both() {
     bench.click("Show the lower panel");
     assert!(bench.reads("Chunk 1, candidate"));
     bench.click("Hide the lower panel");
-    bench.click("Below: Values");
-    assert!(bench.reads("Value of every chunk."), "whoever chooses a tab wants to see it");
+    bench.click("Lower panel: Values");
+    assert!(bench.reads("Value of every chunk."), "choosing a tab shows the panel");
     assert!(!bench.window.state().preferences().lower_hidden);
-    let stored = Preferences { lower: Lower::Tree, ..Preferences::default() };
+    let stored = Preferences { lower: LowerTab::Tree, ..Preferences::default() };
     let bench = Bench::open(options(), stored, pack());
-    assert!(bench.shows("Below: Tree") && !bench.shows("Candidates of Guided: shown"));
+    assert!(bench.shows("Lower panel: Tree") && !bench.shows("Candidates of Guided: shown"));
 }
 
 #[test]
-fn the_option_wins_over_what_is_remembered_and_the_stage_shows_values_alone() {
+fn the_option_overrides_the_stored_tab_and_presentation_mode_shows_the_values() {
     let stored = Preferences { lower_hidden: true, ..Preferences::default() };
     let mut options = options();
-    options.lower = Some(Lower::Tree);
+    options.lower = Some(LowerTab::Tree);
     let mut bench = Bench::open(options, stored, pack());
     assert!(bench.shows("Hide the lower panel") && !bench.shows("Candidates of Guided: shown"));
     bench.click("Present");
     assert!(bench.shows("Candidates of Guided: shown"));
-    assert!(!bench.shows("Below: Tree") && !bench.shows("Hide the lower panel"));
+    assert!(!bench.shows("Lower panel: Tree") && !bench.shows("Hide the lower panel"));
     bench.click("Leave");
-    assert_eq!(bench.window.state().preferences().lower, Lower::Tree);
+    assert_eq!(bench.window.state().preferences().lower, LowerTab::Tree);
 }

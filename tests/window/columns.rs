@@ -1,8 +1,8 @@
-//! Columns: added, changed, pinned, taken away, compared.
+//! Adding, changing, pinning, removing and comparing columns.
 
 use eframe::egui::{Role, Vec2};
 use egui_kittest::kittest::Queryable;
-use ivg_playground::app::preferences::Preferences;
+use ivg_playground::app::state::preferences::Preferences;
 use ivg_playground::guidance::settings::{Arm, Column, Settings};
 use ivg_playground::guidance::trace::StopReason;
 use ivg_playground::worker::protocol::{Event, PackInfo};
@@ -18,13 +18,13 @@ fn arms(columns: &[Column]) -> Vec<Arm> {
     columns.iter().map(|c| c.arm).collect()
 }
 
-/// Chooses an entry of a column's menu.
+/// Chooses an entry in the menu of a column.
 fn choose(bench: &mut Bench, column: &str, entry: &str) {
     bench.click(column);
     bench.click(entry);
 }
 
-/// A window with four columns that have run.
+/// Opens a window with four finished columns.
 fn four() -> Bench {
     let mut bench = Bench::ready();
     bench.click("Add column");
@@ -34,16 +34,16 @@ fn four() -> Bench {
 }
 
 #[test]
-fn columns_come_one_by_one_up_to_four_and_each_is_asked_for() {
+fn up_to_four_columns_can_be_added_and_all_of_them_run() {
     let mut bench = Bench::ready();
     bench.click("Add column");
-    assert!(bench.shows("Column 3: Token only"), "what the comparison lacks");
+    assert!(bench.shows("Column 3: Token only"), "an arm that is not shown yet");
     bench.click("Add column");
     assert!(bench.shows("Column 4: Chunk only"));
     assert!(bench.is_disabled(Role::Button, "Add column"));
     let at = bench.window.get_by_label("Add column").rect().center();
     bench.hover(at);
-    assert!(bench.shows("Four columns are the most."));
+    assert!(bench.shows("At most four columns."));
     let request = bench.finish(&[" a", " b", " c", " d"]);
     assert_eq!(arms(&request.columns), [Arm::Base, Arm::Ivg, Arm::Token, Arm::Chunk]);
     for words in ["This movie was a", "This movie was b", "This movie was c", "This movie was d"] {
@@ -52,12 +52,12 @@ fn columns_come_one_by_one_up_to_four_and_each_is_asked_for() {
 }
 
 #[test]
-fn the_menu_makes_a_column_another_arm_and_says_what_each_does() {
+fn the_menu_of_a_column_changes_and_explains_its_arm() {
     let mut bench = Bench::ready();
     bench.click("Column 1: Unguided");
     let at = bench.window.get_by_label("Best of 16").rect().center();
     bench.hover(at);
-    assert!(bench.reads("whole responses of the base model"));
+    assert!(bench.reads("responses of the base model"));
     bench.click("Best of 16");
     assert!(bench.shows("Column 1: Best of 16") && !bench.shows("Column 1: Unguided"));
     let request = bench.finish(&[" a", " b"]);
@@ -67,7 +67,7 @@ fn the_menu_makes_a_column_another_arm_and_says_what_each_does() {
 }
 
 #[test]
-fn a_pinned_column_keeps_its_own_settings_but_for_seed_and_length() {
+fn a_pinned_column_keeps_its_settings_except_seed_and_length() {
     let mut bench = Bench::ready();
     choose(&mut bench, "Column 2: Guided", "Pin these settings");
     bench.enter("Token guidance β", "-1");
@@ -89,11 +89,11 @@ fn a_pinned_column_keeps_its_own_settings_but_for_seed_and_length() {
 }
 
 #[test]
-fn a_column_goes_but_the_last_one_stays() {
+fn all_columns_but_the_last_can_be_removed() {
     let mut bench = four();
     choose(&mut bench, "Column 2: Guided", "Remove this column");
     assert_eq!(arms(columns(&bench)), [Arm::Base, Arm::Token, Arm::Chunk]);
-    assert!(!bench.shows("This movie was b"), "its text has gone");
+    assert!(!bench.shows("This movie was b"), "its text is removed");
     assert!(bench.shows("This movie was c") && bench.shows("This movie was d"), "the others stay");
     choose(&mut bench, "Column 1: Unguided", "Remove this column");
     choose(&mut bench, "Column 1: Token only", "Remove this column");
@@ -101,11 +101,12 @@ fn a_column_goes_but_the_last_one_stays() {
     assert!(bench.is_disabled(Role::Button, "Remove this column"));
     let at = bench.window.get_by_label("Remove this column").rect().center();
     bench.hover(at);
-    assert!(bench.shows("The last column stays."));
-    assert!(bench.shows("Done · columns have changed since"));
+    assert!(bench.shows("The last column cannot be removed."));
+    assert!(bench.shows("Done · the columns have changed since"));
 }
 
-fn lacking(change: impl FnOnce(&mut PackInfo)) -> Bench {
+/// Opens a window with a changed pack.
+fn with_changed_pack(change: impl FnOnce(&mut PackInfo)) -> Bench {
     let mut pack = pack();
     change(&mut pack);
     let stored = Preferences { prompt: "This movie was".into(), ..Preferences::default() };
@@ -113,22 +114,22 @@ fn lacking(change: impl FnOnce(&mut PackInfo)) -> Bench {
 }
 
 #[test]
-fn an_arm_that_the_pack_cannot_decode_says_why() {
+fn arms_that_the_pack_cannot_run_are_disabled_with_the_reason() {
     for (mut bench, arm, other, reason) in [
         (
-            lacking(|p| p.has_pair = false),
+            with_changed_pack(|p| p.has_pair = false),
             "Token only",
             "Chunk only",
             "This pack has no tuned/untuned pair, so tokens cannot be guided.",
         ),
         (
-            lacking(|p| p.has_value = false),
+            with_changed_pack(|p| p.has_value = false),
             "Chunk only",
             "Token only",
             "This pack has no value model; rank by implicit values instead.",
         ),
     ] {
-        // The guided column has stepped aside, and what can run runs at once.
+        // The guided column is hidden, and the other columns can run.
         assert!(!bench.shows("Column 2: Guided"));
         assert!(!bench.is_disabled(Role::Button, "Generate"));
         bench.click("Column 1: Unguided");
@@ -142,23 +143,22 @@ fn an_arm_that_the_pack_cannot_decode_says_why() {
 }
 
 #[test]
-fn columns_that_a_pack_cannot_run_come_back_with_one_that_can() {
-    let mut bench = lacking(|p| (p.has_pair, p.has_value) = (false, false));
+fn hidden_columns_return_with_a_pack_that_can_run_them() {
+    let mut bench = with_changed_pack(|p| (p.has_pair, p.has_value) = (false, false));
     assert!(bench.shows("Column 1: Unguided") && !bench.shows("Column 2: Guided"));
     bench.engine.send(Event::Loaded(pack()));
     bench.window.run();
     assert!(bench.shows("Column 1: Unguided") && bench.shows("Column 2: Guided"));
 }
 
-/// A column that could never run would stop the others.
 #[test]
-fn no_column_is_added_that_the_pack_cannot_run() {
-    let mut bench = lacking(|p| (p.has_pair, p.has_value) = (false, false));
+fn only_arms_that_the_pack_can_run_are_added() {
+    let mut bench = with_changed_pack(|p| (p.has_pair, p.has_value) = (false, false));
     assert!(bench.is_disabled(Role::Button, "Add column"));
     let at = bench.window.get_by_label("Add column").rect().center();
     bench.hover(at);
-    assert!(bench.shows("This pack has nothing that could guide the base."));
-    let mut bench = lacking(|p| p.has_pair = false);
+    assert!(bench.shows("This pack has no guide for the base model."));
+    let mut bench = with_changed_pack(|p| p.has_pair = false);
     bench.click("Add column");
     assert!(bench.shows("Column 2: Chunk only"));
     bench.click("Add column");
@@ -166,35 +166,34 @@ fn no_column_is_added_that_the_pack_cannot_run() {
     assert!(!bench.is_disabled(Role::Button, "Generate"));
 }
 
-/// The scale of colours gives way to the button.
 #[test]
-fn in_a_narrow_window_nothing_lies_over_the_button() {
+fn a_narrow_window_hides_the_colour_scale_but_not_the_button() {
     let mut bench = Bench::ready();
     bench.click("Colour tokens by: Advantage");
     let scale = "Colours: advantage, −1 to +1 nat";
-    assert!(bench.shows(scale), "a wide window has room for it");
+    assert!(bench.shows(scale), "shown in a wide window");
     bench.window.set_size(Vec2::new(1024.0, 640.0));
     bench.window.run();
     assert!(!bench.shows(scale) && bench.shows("Add column"));
 }
 
 #[test]
-fn enlarged_in_a_small_window_the_texts_have_the_room() {
+fn a_very_small_window_hides_the_lower_panel() {
     let mut bench = Bench::searched(4);
-    assert!(bench.shows("Below: Values"));
+    assert!(bench.shows("Lower panel: Values"));
     bench.window.set_size(eframe::egui::vec2(640.0, 360.0));
     bench.window.run();
     bench.window.run();
-    assert!(!bench.shows("Below: Values"), "the plot gives way");
+    assert!(!bench.shows("Lower panel: Values"), "the responses take the space");
     assert!(bench.shows("Column 1: Unguided") && bench.shows("Column 2: Guided"));
     bench.window.set_size(eframe::egui::vec2(1280.0, 1000.0));
     bench.window.run();
     bench.window.run();
-    assert!(bench.shows("Below: Values"));
+    assert!(bench.shows("Lower panel: Values"));
 }
 
 #[test]
-fn every_column_tells_its_difference_from_the_first() {
+fn every_column_shows_its_difference_from_the_first() {
     let (mut bench, run, request) = Bench::running();
     let mut trace = trace(&request, &[" fine.", " great, truly."], StopReason::MaxTokens);
     trace.arms[1].gold_reward = Some(4.0);
@@ -202,11 +201,11 @@ fn every_column_tells_its_difference_from_the_first() {
     trace.arms[1].elapsed_ms = 3500.0;
     bench.engine.send(Event::Done { run, trace: Box::new(trace) });
     bench.window.run();
-    assert!(bench.shows("Unguided Gold: +2.50"), "the first has nothing to differ from");
+    assert!(bench.shows("Unguided Gold: +2.50"), "the first column has no difference");
     assert!(bench.shows("Guided Gold: +4.00, +1.5 from the first column"));
     assert!(bench.shows("Guided Value: −1.00, −2.2 from the first column"));
-    assert!(bench.shows("Guided Seconds: 3.5, +1.5 from the first column"));
-    // Where there is no room for it beside the figure, it is there on hover.
+    assert!(bench.shows("Guided Seconds: 3.50, +1.5 from the first column"));
+    // In a narrow column the difference is only in the tooltip.
     for width in [1280.0, 700.0] {
         bench.window.set_size(Vec2::new(width, 720.0));
         bench.window.run();
@@ -216,19 +215,19 @@ fn every_column_tells_its_difference_from_the_first() {
         assert!(bench.shows("Δ +1.5 from the first column."), "{width}");
     }
     choose(&mut bench, "Column 1: Unguided", "Remove this column");
-    assert!(bench.shows("Guided Gold: +4.00"), "now it is the first");
+    assert!(bench.shows("Guided Gold: +4.00"), "now it is the first column");
 }
 
 #[test]
-fn four_narrow_columns_still_name_every_figure_within_their_own_width() {
+fn four_narrow_columns_show_every_metric_within_their_width() {
     let mut bench = four();
     bench.window.set_size(Vec2::new(1280.0, 720.0));
     bench.window.run();
     let mut before = 0.0;
     for title in ["Unguided", "Guided", "Token only", "Chunk only"] {
         let mut right: f32 = 0.0;
-        for figure in ["Gold: +2.50", "Value: +1.25", "KL, nats: ", "Perplexity: ", "cost: 2 of "] {
-            let name = format!("{title} {figure}");
+        for metric in ["Gold: +2.50", "Value: +1.25", "KL, nats: ", "Perplexity: ", "cost: 2 of "] {
+            let name = format!("{title} {metric}");
             let mut found = bench.window.query_all_by_label_contains(&name);
             let found = found.find(|node| node.rect().left() >= before).expect(&name).rect();
             assert!(found.bottom() <= 720.0 && found.right() <= 1280.0, "{name} {found}");
@@ -240,7 +239,7 @@ fn four_narrow_columns_still_name_every_figure_within_their_own_width() {
 }
 
 #[test]
-fn live_runs_a_column_that_is_added_or_changed_and_none_that_goes() {
+fn live_runs_after_a_column_is_added_or_changed_but_not_removed() {
     let mut bench = Bench::ready();
     bench.finish(&[" a", " b"]);
     bench.click("Live");
@@ -256,7 +255,7 @@ fn live_runs_a_column_that_is_added_or_changed_and_none_that_goes() {
 }
 
 #[test]
-fn columns_are_remembered() {
+fn columns_are_restored_at_start() {
     let own = Settings { beta: -0.5, ..Settings::default() };
     let columns = vec![Arm::Token.into(), Column::pinned(Arm::Ivg, own), Arm::BestOfN.into()];
     let stored = Preferences { columns, ..Preferences::default() };

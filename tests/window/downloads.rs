@@ -1,5 +1,5 @@
-//! Downloads from the list of packs: asked about, stopped, taken up again. The hub is a server of
-//! our own on the loopback.
+//! Downloads from the list of packs: confirming, stopping and resuming. The hub is a test server on
+//! the loopback interface.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -7,21 +7,22 @@ use std::time::Duration;
 
 use eframe::egui::{Key, Modifiers};
 use ivg_playground::app::Options;
-use ivg_playground::app::panels::side::Side;
-use ivg_playground::app::preferences::Preferences;
-use ivg_playground::worker::library::HubSettings;
+use ivg_playground::app::state::preferences::Preferences;
+use ivg_playground::app::state::preferences::SidebarTab;
+use ivg_playground::packs::hub::Hub;
+use ivg_playground::worker::pack_service::HubSettings;
 use ivg_playground::worker::protocol::{Command, Event, PackSource};
 
 use crate::engine::pack;
 use crate::harness::{Bench, options};
 use crate::server::{Act, Server};
 
-/// A pack whose base is on the hub, and a window that lists it.
+/// Writes a pack whose base is on the hub, and opens a window that lists it.
 fn listed(dir: &Path, server: &Server, large: u64) -> Bench {
     listed_with(dir, server, large, 0)
 }
 
-/// The same, which tries that often again.
+/// Does the same with a number of retries.
 fn listed_with(dir: &Path, server: &Server, large: u64, retries: u32) -> Bench {
     let weights: Vec<u8> =
         (0..60_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
@@ -48,43 +49,43 @@ fn listed_with(dir: &Path, server: &Server, large: u64, retries: u32) -> Bench {
 fn open(dir: &Path, hub: HubSettings, large_download_bytes: u64) -> Bench {
     let stored = Preferences {
         added_packs: vec![dir.to_owned()],
-        side: Side::Models,
+        side: SidebarTab::Models,
         prompt: "This movie was".into(),
         ..Preferences::default()
     };
-    let options = Options { hub: Some(hub), large_download_bytes, ..options() };
+    let options = Options { hub: Hub::new(hub), large_download_bytes, ..options() };
     let mut bench = Bench::open(options, stored, pack());
     bench.wait("the card", |b| b.shows("Download and load: far"));
     bench
 }
 
-/// What the window sends next, however long the hub takes.
+/// Waits for the next command of the window.
 fn command(bench: &mut Bench) -> Command {
     let sent = RefCell::new(None);
     bench.wait("a command", |b| {
         let next = b.engine.next();
-        let is_there = next.is_some();
+        let exists = next.is_some();
         sent.replace(next);
-        is_there
+        exists
     });
     sent.take().expect("a command")
 }
 
 #[test]
-fn a_pack_is_measured_downloaded_and_loaded() {
+fn a_pack_is_downloaded_and_loaded() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::good();
     let mut bench = listed(dir.path(), &server, u64::MAX);
-    assert!(server.log().is_empty(), "nothing is asked before somebody wants it");
+    assert!(server.log().is_empty(), "no request before the user asks for one");
     bench.click("Download and load: far");
     let source = PackSource::Folder(dir.path().to_owned());
     assert_eq!(command(&mut bench), Command::LoadPack(source));
     assert_eq!(server.starts("model.safetensors"), [None]);
-    bench.wait("the new look", |b| b.shows("Load: far"));
+    bench.wait("the updated card", |b| b.shows("Load: far"));
 }
 
 #[test]
-fn a_download_that_was_stopped_goes_on_where_it_was() {
+fn a_stopped_download_can_be_resumed() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::scripted(|request, before| {
         let is_weights = request.file() == "model.safetensors" && request.method == "GET";
@@ -92,28 +93,28 @@ fn a_download_that_was_stopped_goes_on_where_it_was() {
     });
     let mut bench = listed(dir.path(), &server, u64::MAX);
     bench.click("Download and load: far");
-    bench.wait("half of it", |b| {
+    bench.wait("half of the download", |b| {
         b.shows("Stop the download") && b.reads("base model · 30 kB of 60 kB")
     });
-    // Wherever a person looks meanwhile.
+    // The status bar shows the progress while the list is hidden.
     bench.key(Modifiers::COMMAND, Key::M);
     assert!(bench.shows("Downloading 50%") && !bench.shows("Stop the download"));
     bench.key(Modifiers::COMMAND, Key::M);
     bench.click("Stop the download");
-    bench.wait("the end of it", |b| !b.shows("Stop the download"));
-    // How much of it is left, the hub says when it is asked.
-    bench.wait("a look at what is here", |b| b.shows("Refresh"));
+    bench.wait("the stop", |b| !b.shows("Stop the download"));
+    // Refreshing looks up the remaining size on the hub.
+    bench.wait("the list", |b| b.shows("Refresh"));
     bench.click("Refresh");
-    bench.wait("the look", |b| b.shows("to download · 1000 · 60 kB"));
+    bench.wait("the updated card", |b| b.shows("to download · 1000 · 60 kB"));
     bench.click("Download the rest and load: far");
     assert!(matches!(command(&mut bench), Command::LoadPack(_)));
     assert_eq!(server.starts("model.safetensors"), [None, Some(30_000)]);
 }
 
-/// Of two models the first is here while the second arrives; and a try that fails at once forgets
-/// nothing of what an earlier one has left.
+/// The first of two models is shown as downloaded while the second is being downloaded. A failed
+/// attempt does not lose the bytes of an earlier one.
 #[test]
-fn what_has_arrived_is_here_and_stays() {
+fn downloaded_models_and_bytes_are_kept() {
     let dir = tempfile::tempdir().expect("a folder");
     let is_second = |path: &str| path.contains("tiny/second");
     let server = Server::scripted(move |request, before| {
@@ -134,20 +135,19 @@ fn what_has_arrived_is_here_and_stays() {
                 [value]\nhub = \"tiny/second\"\n";
     std::fs::write(dir.path().join("pack.toml"), text).expect("a pack");
     bench.click("Refresh");
-    bench.wait("both", |b| b.reads("Download 69 kB and load"));
+    bench.wait("both models", |b| b.reads("Download 69 kB and load"));
     bench.click("Download 69 kB and load: far");
-    bench.wait("the second", |b| b.reads("value model · ") && b.shows("here · 1000 · 60 kB"));
+    bench.wait("the second model", |b| b.reads("value model · ") && b.shows("here · 1000 · 60 kB"));
     assert!(bench.shows("to download · 1000 · 9.0 kB"));
     bench.click("Stop the download");
-    bench.wait("the end of it", |b| b.shows("Download the rest and load: far"));
+    bench.wait("the stop", |b| b.shows("Download the rest and load: far"));
     bench.click("Download the rest and load: far");
-    bench.wait("the refusal", |b| b.reads("not found (404)"));
-    bench.wait("the look", |b| b.shows("Download the rest and load: far"));
+    bench.wait("the error", |b| b.reads("not found (404)"));
+    bench.wait("the updated card", |b| b.shows("Download the rest and load: far"));
 }
 
-/// Trouble that passes is waited for before the first byte too.
 #[test]
-fn a_hub_in_trouble_is_asked_again_how_large_a_pack_is() {
+fn looking_up_the_size_of_a_pack_is_retried() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::scripted(|request, before| {
         let is_list = request.path.starts_with("/api/");
@@ -158,27 +158,25 @@ fn a_hub_in_trouble_is_asked_again_how_large_a_pack_is() {
     assert!(matches!(command(&mut bench), Command::LoadPack(_)));
 }
 
-/// A question can be stopped as a download can.
 #[test]
-fn a_hub_that_is_silent_need_not_be_waited_for() {
+fn looking_up_the_size_of_a_pack_can_be_stopped() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::scripted(|_, _| Act::Mute);
     let mut bench = listed(dir.path(), &server, u64::MAX);
     bench.click("Download and load: far");
-    assert!(bench.reads("Asking the hub how large it is"));
-    bench.wait("the question", |_| !server.log().is_empty());
+    assert!(bench.reads("Asking the hub for the download size"));
+    bench.wait("the request", |_| !server.log().is_empty());
     bench.click("Stop the download");
     bench.wait("the button", |b| b.shows("Download and load: far"));
-    // The library hears it too: it answers the next question.
+    // The pack service has stopped too: it carries out the next command.
     server.forget();
     bench.click("Refresh");
-    bench.wait("the next question", |_| !server.log().is_empty());
-    assert!(!bench.reads("was stopped"), "whoever stopped it knows");
+    bench.wait("the next request", |_| !server.log().is_empty());
+    assert!(!bench.reads("was stopped"), "a stop by the user is not reported");
 }
 
-/// Somebody who waits sees what for.
 #[test]
-fn a_pause_between_two_attempts_is_shown() {
+fn the_reason_for_a_wait_between_two_attempts_is_shown() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::scripted(|request, before| {
         let is_weights = request.file() == "model.safetensors" && request.method == "GET";
@@ -192,24 +190,23 @@ fn a_pause_between_two_attempts_is_shown() {
             && b.reads("trying again in")
     });
     bench.click("Stop the download");
-    bench.wait("the end of it", |b| !b.shows("Stop the download"));
+    bench.wait("the stop", |b| !b.shows("Stop the download"));
 }
 
 #[test]
-fn a_hub_that_does_not_answer_is_told_on_the_card() {
+fn an_error_of_the_hub_is_shown_on_the_card() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::scripted(|_, _| Act::Status("503 Service Unavailable"));
     let mut bench = listed(dir.path(), &server, u64::MAX);
     bench.click("Download and load: far");
     bench.wait("the reason", |b| b.reads("503"));
-    assert!(bench.shows("Download and load: far"), "to be tried again");
+    assert!(bench.shows("Download and load: far"), "it can be tried again");
     bench.key(Modifiers::COMMAND, Key::M);
-    assert_eq!(bench.window.state().preferences().side, Side::Settings);
+    assert_eq!(bench.window.state().preferences().side, SidebarTab::Settings);
 }
 
-/// What is named at the start is not downloaded before anybody has agreed.
 #[test]
-fn a_pack_that_is_opened_is_looked_at_first() {
+fn a_large_pack_named_at_the_start_is_downloaded_only_after_confirmation() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::good();
     drop(listed(dir.path(), &server, 0));
@@ -222,28 +219,28 @@ fn a_pack_that_is_opened_is_looked_at_first() {
     let options = || {
         let large_download_bytes = 10_000;
         let named = Options::new(source.clone());
-        Options { hub: Some(hub.clone()), large_download_bytes, look_first: true, ..named }
+        Options { hub: Hub::new(hub.clone()), large_download_bytes, look_first: true, ..named }
     };
-    // On the stage its card could not be seen.
+    // Presentation mode ends, because it hides the card.
     let presenting = Options { present: true, ..options() };
     let mut bench = Bench::closed(presenting, Preferences::default());
-    bench.wait("the question", |b| b.shows("Download 60 kB?"));
+    bench.wait("the dialog", |b| b.shows("Download 60 kB?"));
     assert!(bench.reads("to download · 1000 · 60 kB") && !bench.shows("Leave"));
-    assert_eq!(bench.window.state().preferences().side, Side::Models);
+    assert_eq!(bench.window.state().preferences().side, SidebarTab::Models);
     assert!(server.starts("model.safetensors").is_empty());
-    assert!(bench.window.state().session().loading.is_none(), "an answer is awaited");
+    assert!(bench.window.state().loading().is_none(), "not loading before the confirmation");
     bench.click("Download");
     assert_eq!(command(&mut bench), Command::LoadPack(source.clone()));
     assert_eq!(bench.window.state().preferences().added_packs, [dir.path()]);
-    // Now it is here.
+    // After the download no confirmation is needed.
     let mut bench = Bench::closed(options(), Preferences::default());
     assert_eq!(command(&mut bench), Command::LoadPack(source.clone()));
     assert_eq!(server.starts("model.safetensors"), [None]);
 }
 
-/// The answer decides, whichever way it is given; meanwhile keys do nothing behind the question.
+/// Keyboard shortcuts are disabled while the dialog is open.
 #[test]
-fn a_large_download_waits_for_an_answer() {
+fn a_large_download_needs_confirmation() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::good();
     let mut bench = listed(dir.path(), &server, 10_000);
@@ -251,10 +248,10 @@ fn a_large_download_waits_for_an_answer() {
         let name =
             if how == "Cancel" { "Download and load: far" } else { "Download 60 kB and load: far" };
         bench.click(name);
-        bench.wait("the question", |b| b.shows("Download 60 kB?"));
+        bench.wait("the dialog", |b| b.shows("Download 60 kB?"));
         assert!(bench.reads("far needs files that are not on this machine."));
         bench.key(Modifiers::COMMAND, Key::M);
-        assert_eq!(bench.window.state().preferences().side, Side::Models);
+        assert_eq!(bench.window.state().preferences().side, SidebarTab::Models);
         match how {
             "Cancel" => bench.click("Cancel"),
             _ => bench.key(Modifiers::NONE, Key::Escape),
@@ -267,9 +264,10 @@ fn a_large_download_waits_for_an_answer() {
     assert!(matches!(command(&mut bench), Command::LoadPack(_)));
 }
 
-/// The header of a file shows no damage in its middle: loading does, and then the way out is there.
+/// Only reading the whole file finds damage in the middle of it. A failed load or "Check the files"
+/// then offers to download the file again.
 #[test]
-fn what_does_not_load_because_it_is_damaged_is_downloaded_again() {
+fn a_damaged_file_can_be_downloaded_again() {
     let dir = tempfile::tempdir().expect("a folder");
     let server = Server::good();
     let mut bench = listed(dir.path(), &server, u64::MAX);
@@ -285,8 +283,11 @@ fn what_does_not_load_because_it_is_damaged_is_downloaded_again() {
     bench.click("Download and load: far");
     let source = PackSource::Folder(dir.path().to_owned());
     assert_eq!(command(&mut bench), Command::LoadPack(source.clone()));
-    let failed = || Event::LoadFailed("base model: something is no number".into());
-    // Not every pack that does not load is damaged.
+    let failed = || Event::LoadFailed {
+        source: source.clone(),
+        message: "base model: something is no number".into(),
+    };
+    // The files are intact, so nothing is offered.
     bench.engine.send(failed());
     bench.wait("the reason", |b| b.reads("is no number"));
     bench.wait("its card", |b| b.shows("Load: far"));
@@ -296,28 +297,28 @@ fn what_does_not_load_because_it_is_damaged_is_downloaded_again() {
     let blob = blobs.find(large).expect("the weights");
     let damaged = [&weights[..30_000], &[255; 1000], &weights[31_000..]].concat();
     std::fs::write(&blob, &damaged).expect("damaged");
-    // Whoever is in doubt can ask too.
+    // The user can also check the files.
     bench.click("More about the pack far");
     bench.click("Check the files");
-    bench.wait("the way out", |b| b.shows("Download again and load: far"));
+    bench.wait("the offer", |b| b.shows("Download again and load: far"));
     bench.click("Download again and load: far");
     assert_eq!(command(&mut bench), Command::LoadPack(source.clone()));
     bench.wait("its card", |b| b.shows("Load: far"));
     bench.click("More about the pack far");
     bench.click("Check the files");
-    bench.wait("the answer", |b| b.shows("Every file from the hub is as it came"));
+    bench.wait("the result", |b| b.shows("All downloaded files match their checksums"));
     std::fs::write(&blob, damaged).expect("damaged again");
     bench.click("Load: far");
     assert_eq!(command(&mut bench), Command::LoadPack(source.clone()));
     bench.engine.send(failed());
-    bench.wait("the way out", |b| b.shows("Download again and load: far"));
-    assert!(bench.reads("only it is fetched again"));
-    // Its card comes into sight.
+    bench.wait("the offer", |b| b.shows("Download again and load: far"));
+    assert!(bench.reads("Only that file will be downloaded again"));
+    // The list scrolls to the card.
     bench.window.run();
     server.forget();
     bench.click("Download again and load: far");
     assert_eq!(command(&mut bench), Command::LoadPack(source));
     assert_eq!(server.starts("model.safetensors"), [None]);
-    assert_eq!(std::fs::read(blob).expect("there"), weights);
+    assert_eq!(std::fs::read(blob).expect("a file"), weights);
     bench.wait("its card", |b| b.shows("Load: far"));
 }

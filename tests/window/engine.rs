@@ -1,4 +1,5 @@
-//! A worker that does what the test says, with believable values: no model, no thread.
+//! A fake worker without models and threads. It sends the events that a test asks for, with
+//! plausible values.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -7,27 +8,27 @@ use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::{
     Alternative, ArmTrace, Candidate, ChunkTrace, StopReason, TRACE_VERSION, TokenTrace, Trace,
 };
-use ivg_playground::lab::strip::{Dial, Sample};
+use ivg_playground::lab::sweep::{Sample, SweepAxis};
 use ivg_playground::worker::protocol::{
     Command, Cost, Event, PackInfo, PackSource, Request, RoleInfo, RunId,
 };
-use ivg_playground::worker::{Link, WorkerEnd, link};
+use ivg_playground::worker::{WorkerHandle, WorkerInbox, channel};
 
-/// The worker's end, played by a test.
+/// The fake worker's end of the channel.
 pub struct Engine {
-    end: WorkerEnd,
+    end: WorkerInbox,
     noise: Cell<u32>,
-    /// Of every size of search, the survivors of its last chunk.
+    /// The survivors of the last chunk, by (beams, rows).
     survivors: RefCell<HashMap<(usize, usize), Vec<usize>>>,
 }
 
-/// A line with the engine on the other end.
-pub fn engine(wake: impl Fn() + Send + 'static) -> (Link, Engine) {
-    let (window, end) = link(wake);
+/// Creates a fake worker and the window's end of its channel.
+pub fn engine(wake: impl Fn() + Send + 'static) -> (WorkerHandle, Engine) {
+    let (window, end) = channel(wake);
     (window, Engine { end, noise: Cell::new(7), survivors: RefCell::default() })
 }
 
-/// A pack that can do everything.
+/// Returns a pack that has every role.
 pub fn pack() -> PackInfo {
     let role = |role: &str, parameters| RoleInfo { role: role.into(), parameters };
     PackInfo {
@@ -59,17 +60,17 @@ pub fn pack() -> PackInfo {
     }
 }
 
-/// Words as tokens.
+/// Splits a text into one token per word.
 pub fn tokens(text: &str) -> Vec<TokenTrace> {
     let mut start = 0;
     let mut out = Vec::new();
     for (i, word) in text.split_inclusive(' ').enumerate() {
-        let (rest, n) = (word, i as f32);
+        let n = i as f32;
         let token = TokenTrace {
             id: i as u32,
-            text: rest.into(),
+            text: word.into(),
             start,
-            end: start + rest.len(),
+            end: start + word.len(),
             logp_base: -1.5 - (n * 0.7).sin(),
             logp_guided: -1.2 - (n * 0.5).sin(),
             logp_untuned: Some(-2.0),
@@ -84,7 +85,7 @@ pub fn tokens(text: &str) -> Vec<TokenTrace> {
     out
 }
 
-/// Three tokens that might have stood there, itself among them.
+/// Returns three alternatives, including the token itself.
 fn alternatives(id: u32) -> Vec<Alternative> {
     [("one", -0.7, -0.4), ("two", -1.2, -1.8), ("three", -2.5, -2.2)]
         .into_iter()
@@ -99,17 +100,17 @@ fn alternatives(id: u32) -> Vec<Alternative> {
 }
 
 impl Engine {
-    /// The next command, if one is waiting.
+    /// Returns the next command, if one is waiting.
     pub fn next(&self) -> Option<Command> {
         self.end.try_next()
     }
 
-    /// The next command; panics if none is waiting.
+    /// Returns the next command. Panics if none is waiting.
     pub fn command(&self) -> Command {
-        self.next().expect("the window has sent nothing")
+        self.next().expect("the window has sent a command")
     }
 
-    /// The next command, which must ask for a run.
+    /// Returns the next command, which must start a run.
     pub fn generate(&self) -> (RunId, Request) {
         match self.command() {
             Command::Generate(run, request) => (run, request),
@@ -119,52 +120,52 @@ impl Engine {
 
     /// Sends an event.
     pub fn send(&self, event: Event) {
-        assert!(self.end.send(event), "the window is gone");
+        assert!(self.end.send(event), "the window was closed");
     }
 
-    /// Whether the window has stopped this run.
+    /// Returns whether the window has stopped this run.
     pub fn is_stopped(&self, run: RunId) -> bool {
-        self.end.is_stopped(run)
+        self.end.is_cancelled(run)
     }
 
-    /// Answers the window's first command with a pack.
+    /// Answers the window's first command with this pack.
     pub fn load(&self, pack: PackInfo) {
         assert!(matches!(self.command(), Command::LoadPack(_)));
         self.send(Event::Loaded(pack));
     }
 
-    /// One more provisional token.
+    /// Sends one more provisional token.
     pub fn token(&self, run: RunId, arm: usize, text: &str, cost: Cost) {
         let mut token = tokens("x").remove(0);
         (token.text, token.end) = (text.into(), text.len());
         self.send(Event::Token { run, arm, token, cost });
     }
 
-    /// A chunk of `rows` candidates whose leader has written `lead`.
+    /// Sends a chunk whose leader has the tokens `lead`.
     pub fn chunk(&self, run: RunId, arm: usize, chunk: ChunkTrace, lead: &[TokenTrace]) {
         self.send(Event::Chunk { run, arm, chunk, lead: lead.to_vec() });
     }
 
-    /// The end of a run whose arms wrote these texts.
+    /// Sends the end of a run with these texts.
     pub fn done(&self, run: RunId, request: &Request, texts: &[&str], stop_reason: StopReason) {
         self.send(Event::Done { run, trace: Box::new(trace(request, texts, stop_reason)) });
     }
 
-    /// The end of a run with these reports.
+    /// Sends the end of a run with these reports.
     pub fn finish(&self, run: RunId, request: &Request, arms: Vec<ArmTrace>) {
         let trace = Trace { arms, ..trace(request, &[], StopReason::MaxTokens) };
         self.send(Event::Done { run, trace: Box::new(trace) });
     }
 
-    /// A number between −1 and 1 that looks random and is always the same.
+    /// Returns the next number of a fixed pseudorandom sequence between −1 and 1.
     pub fn noise(&self) -> f32 {
         let next = self.noise.get().wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         self.noise.set(next);
         (next >> 8) as f32 / (1 << 23) as f32 - 1.0
     }
 
-    /// A chunk in which `beams` of `rows` candidates around `value` are kept. Every candidate
-    /// has a text of its own, which names its place: " t5c0".
+    /// Returns a chunk in which `beams` of `rows` candidates with values around `value` are kept.
+    /// Every candidate has a different text that names its position, such as " t5c0".
     pub fn search_chunk(
         &self,
         tokens: usize,
@@ -196,7 +197,7 @@ impl Engine {
     }
 }
 
-/// What a run reports whose arms wrote these texts.
+/// Returns the trace of a run with these texts.
 pub fn trace(request: &Request, texts: &[&str], stop_reason: StopReason) -> Trace {
     let arms = request.columns.iter().zip(texts);
     let arms = arms.map(|(c, text)| report(c.arm, &c.chosen(&request.settings), text, stop_reason));
@@ -212,7 +213,7 @@ pub fn trace(request: &Request, texts: &[&str], stop_reason: StopReason) -> Trac
     }
 }
 
-/// A final report.
+/// Returns the report of an arm.
 pub fn report(arm: Arm, settings: &Settings, text: &str, stop_reason: StopReason) -> ArmTrace {
     ArmTrace {
         name: arm,
@@ -229,10 +230,10 @@ pub fn report(arm: Arm, settings: &Settings, text: &str, stop_reason: StopReason
     }
 }
 
-/// A response of a strip whose gold reward follows the setting.
-pub fn sample(dial: Dial, setting: f32) -> Sample {
+/// Returns a response of a sweep whose gold reward is twice the setting.
+pub fn sample(axis: SweepAxis, setting: f32) -> Sample {
     Sample {
-        dial,
+        axis,
         setting,
         seed: 1,
         text: format!(" at {setting}, it was fine"),

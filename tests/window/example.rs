@@ -1,16 +1,17 @@
-//! The run that comes with the program: shown, given up, and made again by the real models.
+//! The recorded example: when it is shown, and that the bundled models reproduce it.
 
 use std::time::{Duration, Instant};
 
 use eframe::egui::Vec2;
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
-use ivg_playground::app::preferences::Preferences;
-use ivg_playground::app::session::{Origin, Phase};
+use ivg_playground::app::state::preferences::Preferences;
+use ivg_playground::app::state::session::{Origin, Phase};
 use ivg_playground::app::{App, Options};
 use ivg_playground::guidance::settings::Settings;
 use ivg_playground::guidance::trace::Trace;
 use ivg_playground::packs::PackSource;
+use ivg_playground::packs::hub::Hub;
 use ivg_playground::records::trace_file;
 use ivg_playground::worker;
 
@@ -33,14 +34,14 @@ fn opened(options: Options, stored: Preferences) -> Bench {
 }
 
 #[test]
-fn it_is_shown_first_marked_and_gone_for_good_after_the_first_run() {
+fn the_example_is_shown_until_the_first_run() {
     let mut bench = opened(with_example(), Preferences::default());
     let example = recorded();
     for arm in &example.arms {
         assert!(bench.shows(&format!("{}{}", example.prompt, arm.text)));
     }
     assert!(bench.shows("recorded"));
-    assert!(bench.shows("Recorded example · press Generate for a run of your own"));
+    assert!(bench.shows("Recorded example · press Generate to start your own run"));
     bench.expect_silence();
     let request = bench.finish(&[" mine", " too"]);
     assert_eq!((&request.prompt, &request.settings), (&example.prompt, &example.settings));
@@ -54,32 +55,32 @@ fn it_is_shown_first_marked_and_gone_for_good_after_the_first_run() {
 }
 
 #[test]
-fn it_gives_way_to_what_was_asked_for_and_leaves_a_typed_prompt_alone() {
-    let mut asked = with_example();
-    (asked.prompt, asked.generate) = (Some("The cast".into()), true);
-    let bench = opened(asked, Preferences::default());
+fn the_example_is_not_shown_with_generate_and_does_not_replace_a_typed_prompt() {
+    let mut generate = with_example();
+    (generate.prompt, generate.generate) = (Some("The cast".into()), true);
+    let bench = opened(generate, Preferences::default());
     assert_eq!(bench.engine.generate().1.prompt, "The cast");
     let typed = Preferences { prompt: "My own words".into(), ..Preferences::default() };
     let bench = opened(with_example(), typed);
     assert!(bench.reads("Recorded example"));
     assert_eq!(bench.window.state().preferences().prompt, "My own words");
     let bench = opened(options(), Preferences::default());
-    assert!(bench.window.state().session().run.is_none(), "only where it is wanted");
+    assert!(bench.window.state().session().run.is_none(), "shown only if the option is set");
 }
 
-/// A window on the real worker with the bundled models.
+/// Opens a window with the real worker and the bundled models.
 fn real(options: Options, stored: Preferences) -> Harness<'static, App> {
-    let link = worker::spawn(|| {}).expect("a thread");
+    let link = worker::spawn(Hub::default(), || {}).expect("a thread");
     Harness::builder()
         .with_size(Vec2::new(1280.0, 1000.0))
         .with_max_steps(20)
         .build_eframe(|cc| App::new(&cc.egui_ctx, link, options, stored))
 }
 
-fn wait(window: &mut Harness<'static, App>, what: &str, is_there: impl Fn(&App) -> bool) {
+fn wait(window: &mut Harness<'static, App>, what: &str, exists: impl Fn(&App) -> bool) {
     let started = Instant::now();
-    while !is_there(window.state()) {
-        assert!(started.elapsed() < Duration::from_secs(300), "waited in vain for {what}");
+    while !exists(window.state()) {
+        assert!(started.elapsed() < Duration::from_secs(300), "timed out waiting for {what}");
         window.step();
         assert_eq!(window.state().session().error, None);
         std::thread::sleep(Duration::from_millis(10));
@@ -87,7 +88,7 @@ fn wait(window: &mut Harness<'static, App>, what: &str, is_there: impl Fn(&App) 
     window.run_steps(2);
 }
 
-/// Presses Generate and gives what comes of it.
+/// Presses Generate and returns the trace of the run.
 fn generate(window: &mut Harness<'static, App>) -> Trace {
     let before = window.state().session().run.as_ref().map(|run| run.id);
     window.get_by_label("Generate").click();
@@ -100,7 +101,7 @@ fn generate(window: &mut Harness<'static, App>) -> Trace {
     run.trace.as_deref().expect("a trace").clone()
 }
 
-fn near(what: &str, a: Option<f32>, b: Option<f32>) {
+fn assert_close(what: &str, a: Option<f32>, b: Option<f32>) {
     let is_near = match (a, b) {
         (Some(a), Some(b)) => (a - b).abs() <= 1e-3,
         (a, b) => a == b,
@@ -108,49 +109,49 @@ fn near(what: &str, a: Option<f32>, b: Option<f32>) {
     assert!(is_near, "{what}: {a:?} and {b:?}");
 }
 
-/// Two runs that must not differ but in their times.
-fn same(made: &Trace, recorded: &Trace) {
-    assert_eq!((&made.prompt, &made.settings), (&recorded.prompt, &recorded.settings));
-    assert_eq!(made.arms.len(), recorded.arms.len());
-    for (a, b) in made.arms.iter().zip(&recorded.arms) {
+/// Asserts that two runs differ only in their times.
+fn assert_reproduces(new: &Trace, recorded: &Trace) {
+    assert_eq!((&new.prompt, &new.settings), (&recorded.prompt, &recorded.settings));
+    assert_eq!(new.arms.len(), recorded.arms.len());
+    for (a, b) in new.arms.iter().zip(&recorded.arms) {
         let name = a.name.name();
         assert_eq!((a.name, &a.settings, &a.text), (b.name, &b.settings, &b.text));
         let ids = |t: &ivg_playground::guidance::trace::ArmTrace| -> Vec<u32> {
             t.tokens.iter().map(|t| t.id).collect()
         };
         assert_eq!(ids(a), ids(b), "{name}");
-        near(name, a.value, b.value);
-        near(name, a.gold_reward, b.gold_reward);
+        assert_close(name, a.value, b.value);
+        assert_close(name, a.gold_reward, b.gold_reward);
         for (x, y) in a.tokens.iter().zip(&b.tokens) {
-            near(&x.text, Some(x.logp_base), Some(y.logp_base));
-            near(&x.text, Some(x.logp_guided), Some(y.logp_guided));
-            near(&x.text, x.advantage, y.advantage);
-            near(&x.text, Some(x.kl_nats), Some(y.kl_nats));
+            assert_close(&x.text, Some(x.logp_base), Some(y.logp_base));
+            assert_close(&x.text, Some(x.logp_guided), Some(y.logp_guided));
+            assert_close(&x.text, x.advantage, y.advantage);
+            assert_close(&x.text, Some(x.kl_nats), Some(y.kl_nats));
         }
         assert_eq!(a.chunks.len(), b.chunks.len(), "{name}");
         for (x, y) in a.chunks.iter().zip(&b.chunks) {
             assert_eq!((x.leader, x.candidates.len()), (y.leader, y.candidates.len()));
             for (x, y) in x.candidates.iter().zip(&y.candidates) {
                 assert_eq!((&x.text, x.survived, x.parent), (&y.text, y.survived, y.parent));
-                near(&x.text, x.value, y.value);
+                assert_close(&x.text, x.value, y.value);
             }
         }
     }
 }
 
 #[test]
-fn the_bundled_models_make_the_example_again() {
+fn the_bundled_models_reproduce_the_example() {
     let mut options = Options::new(PackSource::default());
     options.example = true;
     let mut window = real(options, Preferences::default());
     wait(&mut window, "the models", |app| app.session().pack.is_some());
     let run = window.state().session().run.as_ref().expect("the example");
     assert_eq!((&run.origin, run.trace.as_deref()), (&Origin::Example, Some(&recorded())));
-    same(&generate(&mut window), &recorded());
+    assert_reproduces(&generate(&mut window), &recorded());
 }
 
 #[test]
-fn a_saved_trace_is_made_again_by_the_bundled_models() {
+fn the_bundled_models_reproduce_a_saved_trace() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("run.json");
     let mut options = Options::new(PackSource::default());
@@ -187,18 +188,18 @@ fn a_saved_trace_is_made_again_by_the_bundled_models() {
     window.key_press(eframe::egui::Key::Enter);
     window.step();
     wait(&mut window, "the file", |app| app.session().run.is_some());
-    same(&generate(&mut window), &first);
+    assert_reproduces(&generate(&mut window), &first);
 }
 
 #[test]
-fn it_is_a_run_that_can_be_opened_as_a_file() {
+fn the_example_is_a_valid_trace_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("example.json");
-    trace_file::write(&path, &recorded()).expect("sound");
+    trace_file::write(&path, &recorded()).expect("written");
     assert_eq!(trace_file::read(&path).expect("read"), recorded());
 }
 
-/// Memory that this process holds now, in MiB.
+/// Returns the current memory of this process, in MiB.
 fn resident_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
@@ -207,8 +208,8 @@ fn resident_mib() -> f64 {
 }
 
 #[test]
-#[ignore = "prints the memory that is held; run by hand, alone, on Linux"]
-fn two_hundred_real_runs_hold_no_more_memory_than_twenty() {
+#[ignore = "measures the memory of the process; run it manually, alone, on Linux"]
+fn memory_does_not_grow_over_two_hundred_runs() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut options = Options::new(PackSource::default());
     options.folder = Some(folder.path().to_owned());
@@ -230,5 +231,5 @@ fn two_hundred_real_runs_hold_no_more_memory_than_twenty() {
             println!("{now:.1} MiB after {i} runs");
         }
     }
-    assert!(resident_mib() < early * 1.1 + 8.0, "it grows");
+    assert!(resident_mib() < early * 1.1 + 8.0, "memory grows with the number of runs");
 }

@@ -1,4 +1,4 @@
-//! Runs taken along as files, and opened again.
+//! Saving runs to files and opening them again.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use eframe::egui::{DroppedFile, Key, Modifiers, OutputCommand, Role};
 use egui_kittest::kittest::{NodeT, Queryable};
 use ivg_playground::guidance::trace::Trace;
-use ivg_playground::records::markdown::markdown;
+use ivg_playground::records::report::markdown::markdown;
 use ivg_playground::records::trace_file;
 use ivg_playground::worker::protocol::Request;
 use tempfile::TempDir;
@@ -19,7 +19,7 @@ fn window() -> (Bench, TempDir) {
     (bench, folder)
 }
 
-/// A window with a run of three unlike columns, one of them pinned.
+/// Opens a window with a run of three different columns, one of them pinned.
 fn finished() -> (Bench, TempDir, Request) {
     let (mut bench, folder) = window();
     bench.unlike_columns();
@@ -52,7 +52,7 @@ fn open(bench: &mut Bench, path: &Path) {
     bench.key(Modifiers::NONE, Key::Enter);
 }
 
-/// Saves the run as JSON, and gives its content.
+/// Saves the run as JSON and returns its content.
 fn saved(bench: &mut Bench, path: &Path) -> String {
     export(bench, "Trace (JSON)", path);
     let words = format!("Saved {}", path.display());
@@ -61,7 +61,7 @@ fn saved(bench: &mut Bench, path: &Path) -> String {
 }
 
 #[test]
-fn a_report_is_written_where_the_dialog_says() {
+fn a_report_is_written_to_the_chosen_path() {
     let (mut bench, folder, _) = finished();
     let path = folder.path().join("report.html");
     export(&mut bench, "Report (HTML)", &path);
@@ -73,7 +73,7 @@ fn a_report_is_written_where_the_dialog_says() {
 }
 
 #[test]
-fn the_path_that_is_offered_names_the_run() {
+fn the_suggested_path_names_the_run() {
     let (mut bench, _folder, _) = finished();
     bench.key(Modifiers::COMMAND, Key::S);
     let path = bench.window.get_by_role_and_label(Role::TextInput, "Path").value();
@@ -85,12 +85,12 @@ fn the_path_that_is_offered_names_the_run() {
 }
 
 #[test]
-fn a_trace_opens_again_with_every_text_and_figure_and_runs_the_same() {
+fn an_opened_trace_shows_the_same_texts_and_metrics_and_can_be_run_again() {
     let (mut bench, folder, request) = finished();
     let path = folder.path().join("run.json");
     saved(&mut bench, &path);
     let trace = shown(&bench).clone();
-    let figures = |b: &Bench| -> Vec<String> {
+    let metrics = |b: &Bench| -> Vec<String> {
         let mut all = Vec::new();
         for column in ["Best of 16", "Guided", "Token only"] {
             let name = format!("{column} ");
@@ -103,10 +103,10 @@ fn a_trace_opens_again_with_every_text_and_figure_and_runs_the_same() {
         }
         all
     };
-    let figures_before = figures(&bench);
-    assert_eq!(figures_before.len(), 15, "{figures_before:?}");
+    let metrics_before = metrics(&bench);
+    assert_eq!(metrics_before.len(), 15, "{metrics_before:?}");
     drop(bench);
-    // In another window, which knows nothing of it.
+    // Opens the file in another window with another history.
     let other = tempfile::tempdir().expect("a folder");
     let mut bench = Bench::keeping(other.path());
     open(&mut bench, &path);
@@ -115,12 +115,12 @@ fn a_trace_opens_again_with_every_text_and_figure_and_runs_the_same() {
     for arm in &trace.arms {
         assert!(bench.shows(&format!("This movie was{}", arm.text)), "{}", arm.text);
     }
-    assert_eq!(figures(&bench), figures_before);
+    assert_eq!(metrics(&bench), metrics_before);
     bench.click("Generate");
     assert_eq!(bench.engine.generate().1, request);
 }
 
-/// A file as the desktop hands it over.
+/// A file dropped on the window.
 #[derive(Debug)]
 struct Dropped(PathBuf);
 
@@ -145,20 +145,20 @@ fn a_trace_dropped_on_the_window_opens() {
     bench.wait("the run", |b| b.shows("This movie was bright."));
 }
 
-/// Files that cannot be opened, and a part of the sentence about each.
+/// Returns names and contents of files that cannot be opened, and a part of each error message.
 fn bad(json: &str) -> Vec<(&'static str, String, &'static str)> {
     vec![
         ("newer", json.replacen("\"version\": 1", "\"version\": 9", 1), "update the program"),
-        ("cut", json[..json.len() / 2].to_owned(), "it is cut off"),
+        ("cut", json[..json.len() / 2].to_owned(), "it is cut short"),
         ("edited", json.replacen("\"beta\": 2.0", "\"beta\": 99.0", 1), "choose -3 to 3"),
         ("text", json.replacen(" dull, he said.", " dull, she said.", 1), "column 1"),
-        ("empty", String::new(), "it is cut off"),
+        ("empty", String::new(), "it is cut short"),
         ("else", "[1, 2]".to_owned(), "its JSON is wrong"),
     ]
 }
 
 #[test]
-fn a_file_that_cannot_be_opened_costs_a_sentence_and_the_run_stays() {
+fn a_file_that_cannot_be_opened_is_reported_and_the_run_stays() {
     let (mut bench, folder, _) = finished();
     let json = saved(&mut bench, &folder.path().join("run.json"));
     let trace = shown(&bench).clone();
@@ -169,20 +169,20 @@ fn a_file_that_cannot_be_opened_costs_a_sentence_and_the_run_stays() {
         std::fs::write(&path, content).expect("written");
         open(&mut bench, &path);
         bench.wait(name, |b| b.reads(words));
-        let error = bench.window.state().session().error.clone().expect("a sentence");
+        let error = bench.window.state().session().error.clone().expect("an error");
         assert!(error.ends_with('.') && error.contains(&*path.to_string_lossy()), "{error}");
         assert_eq!(*shown(&bench), trace);
         bench.click("Dismiss the error");
     }
     open(&mut bench, &folder.path().join("nowhere.json"));
-    bench.wait("what is wrong", |b| b.shows("There is nothing at this path."));
+    bench.wait("the reason", |b| b.shows("This path does not exist."));
     bench.click("Cancel");
     assert_eq!(*shown(&bench), trace);
     assert_eq!(*bench.window.state().preferences(), preferences);
 }
 
 #[test]
-fn a_path_that_cannot_be_written_costs_a_sentence() {
+fn a_path_that_cannot_be_written_is_reported() {
     let (mut bench, folder, _) = finished();
     for (path, words) in [
         (folder.path().join("no such folder/run.json"), "choose a folder that exists"),
@@ -198,7 +198,7 @@ fn a_path_that_cannot_be_written_costs_a_sentence() {
 }
 
 #[test]
-fn markdown_lands_in_the_clipboard() {
+fn markdown_is_copied_to_the_clipboard() {
     let (mut bench, _folder, _) = finished();
     let expected = markdown(shown(&bench));
     assert!(expected.contains("bright."));
@@ -209,13 +209,13 @@ fn markdown_lands_in_the_clipboard() {
 }
 
 #[test]
-fn while_a_run_goes_on_nothing_but_a_picture_can_be_saved() {
+fn only_a_screenshot_can_be_saved_before_a_run_has_ended() {
     let (mut bench, _folder) = window();
     bench.click("Export");
     for entry in ["Report (HTML)", "Trace (JSON)", "Copy as Markdown"] {
         assert!(bench.is_disabled(Role::Button, entry), "{entry}");
     }
-    assert!(!bench.is_disabled(Role::Button, "Picture (PNG)"));
+    assert!(!bench.is_disabled(Role::Button, "Screenshot (PNG)"));
     let at = bench.window.get_by_label("Trace (JSON)").rect().center();
     bench.hover(at);
     assert!(bench.shows("There is no run yet."));
@@ -227,32 +227,32 @@ fn while_a_run_goes_on_nothing_but_a_picture_can_be_saved() {
 }
 
 #[test]
-fn without_a_folder_of_its_own_the_window_says_that_it_cannot_save() {
+fn without_a_data_folder_saving_and_opening_are_errors() {
     let mut bench = Bench::ready();
     bench.finish(&[" a", " b"]);
     bench.key(Modifiers::COMMAND, Key::S);
-    assert!(bench.shows("There is no folder of its own for this program."));
+    assert!(bench.shows("This system has no folder for application data."));
     bench.click("Dismiss the error");
     bench.window.input_mut().dropped_files.push(Arc::new(Dropped("run.json".into())));
     bench.window.run();
-    assert!(bench.shows("There is no folder of its own for this program."));
+    assert!(bench.shows("This system has no folder for application data."));
 }
 
 #[test]
-fn a_run_of_another_pack_or_with_too_many_columns_is_shown_with_a_word_about_it() {
+fn a_run_of_another_pack_or_with_too_many_columns_is_shown_with_a_notice() {
     let (mut bench, folder, _) = finished();
     let mut trace = shown(&bench).clone();
     trace.pack = "another".into();
     let path = folder.path().join("other.json");
     trace_file::write(&path, &trace).expect("written");
     open(&mut bench, &path);
-    bench.wait("the word", |b| b.reads("This run was made with the pack “another”;"));
+    bench.wait("the notice", |b| b.reads("This run was made with the pack “another”;"));
     assert!(bench.shows("Recorded run · other.json"));
     trace.arms.extend([trace.arms[1].clone(), trace.arms[2].clone()]);
     let path = folder.path().join("wide.json");
     trace_file::write(&path, &trace).expect("written");
     open(&mut bench, &path);
-    bench.wait("the word", |b| b.shows("This run has 5 columns; the first 4 are shown."));
+    bench.wait("the notice", |b| b.shows("This run has 5 columns; the first 4 are shown."));
     assert!(bench.shows("Column 4: Guided 2"));
     bench.click("Dismiss the error");
     bench.click("Generate");
@@ -260,7 +260,7 @@ fn a_run_of_another_pack_or_with_too_many_columns_is_shown_with_a_word_about_it(
 }
 
 #[test]
-fn a_text_that_no_model_writes_is_refused() {
+fn rejects_a_trace_with_a_text_that_is_too_long() {
     let (mut bench, folder, _) = finished();
     let mut trace = shown(&bench).clone();
     let long = "a".repeat(1 << 20);
@@ -270,6 +270,6 @@ fn a_text_that_no_model_writes_is_refused() {
     let path = folder.path().join("long.json");
     std::fs::write(&path, json).expect("written");
     open(&mut bench, &path);
-    bench.wait("the sentence", |b| b.reads("its text has 1024 KiB; 512 are the most"));
+    bench.wait("the error", |b| b.reads("its text has 1024 KiB; at most 512 are allowed"));
     assert!(bench.shows("This movie was bright."));
 }

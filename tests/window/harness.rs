@@ -1,4 +1,4 @@
-//! A window and the engine behind it.
+//! The test harness: a window and a fake worker.
 
 use std::path::Path;
 use std::time::Duration;
@@ -9,46 +9,45 @@ use eframe::egui::{
 };
 use egui_kittest::kittest::{NodeT, Queryable};
 use egui_kittest::{Harness, HarnessBuilder, Node};
-use ivg_playground::app::session::{ArmView, Phase};
-use ivg_playground::app::{App, Options, preferences::Preferences};
+use ivg_playground::app::state::preferences::Preferences;
+use ivg_playground::app::state::session::{ArmView, Phase};
+use ivg_playground::app::{App, Options};
 use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::{Candidate, StopReason};
 use ivg_playground::worker::protocol::{Command, PackInfo, PackSource, Request, RunId};
 
 use crate::engine::{Engine, engine, pack, tokens};
 
-/// Both ends, in one hand.
+/// A window and its fake worker.
 pub struct Bench {
-    /// The window.
     pub window: Harness<'static, App>,
-    /// The worker.
     pub engine: Engine,
 }
 
 impl Bench {
-    /// A window that waits for its pack.
+    /// Opens a window whose pack is not loaded yet.
     pub fn closed(options: Options, stored: Preferences) -> Self {
         let builder = Harness::builder().with_size(Vec2::new(1280.0, 1000.0));
         Self::built(builder, options, stored)
     }
 
-    /// The same from a builder that says how large it is and what draws it.
+    /// Opens a window whose pack is not loaded yet, with the size and the renderer of `builder`.
     pub fn built(builder: HarnessBuilder<App>, options: Options, stored: Preferences) -> Self {
         let (link, engine) = engine(|| {});
         let window = builder
             .with_max_steps(20)
             .build_eframe(|cc| App::new(&cc.egui_ctx, link, options, stored));
-        // A step of the harness is a quarter of a second, too slow for a double-click.
+        // A step of the harness takes a quarter of a second, which is too slow for a double-click.
         window.ctx.options_mut(|o| o.input_options.max_double_click_delay = 2.0);
         Self { window, engine }
     }
 
-    /// A window with a pack.
+    /// Opens a window with this pack.
     pub fn with_pack(pack: PackInfo) -> Self {
         Self::open(options(), Preferences::default(), pack)
     }
 
-    /// A window with a pack and a history.
+    /// Opens a window with these options, preferences and pack.
     pub fn open(options: Options, stored: Preferences, pack: PackInfo) -> Self {
         let mut bench = Self::closed(options, stored);
         bench.engine.load(pack);
@@ -56,13 +55,13 @@ impl Bench {
         bench
     }
 
-    /// A window with a pack that can do everything, and a prompt.
+    /// Opens a window with a pack that has every role, and a prompt.
     pub fn ready() -> Self {
         let stored = Preferences { prompt: "This movie was".into(), ..Preferences::default() };
         Self::open(options(), stored, pack())
     }
 
-    /// The same with a folder for its runs.
+    /// Opens the same window with a history in `folder`.
     pub fn keeping(folder: &Path) -> Self {
         let stored = Preferences { prompt: "This movie was".into(), ..Preferences::default() };
         let mut options = options();
@@ -70,7 +69,7 @@ impl Bench {
         Self::open(options, stored, pack())
     }
 
-    /// A window in which a run has begun.
+    /// Opens a window in which a run has started.
     pub fn running() -> (Self, RunId, Request) {
         let mut bench = Self::ready();
         bench.click("Generate");
@@ -80,8 +79,8 @@ impl Bench {
         (bench, run, request)
     }
 
-    /// A window with a finished search of `chunks` chunks of five tokens, four of sixteen
-    /// candidates kept, beside a single line of the base.
+    /// Opens a window in which the guided column has searched `chunks` chunks of five tokens, with
+    /// four of sixteen candidates kept, next to an unguided column.
     pub fn searched(chunks: usize) -> Self {
         let (mut bench, run, _) = Self::running();
         bench.search(run, chunks);
@@ -99,18 +98,17 @@ impl Bench {
             }
         }
         self.window.run();
-        // The plot leaves its axes the room that they took in the frame before.
+        // The plot reserves the space that its axes took in the previous frame.
         self.window.step();
     }
 
-    /// The candidates of a column's chunk.
+    /// Returns the candidates of a column's chunk.
     pub fn candidates(&self, arm: usize, chunk: usize) -> &[Candidate] {
         let run = self.window.state().session().run.as_ref().expect("a run");
         &run.arms[arm].report.chunks[chunk].candidates
     }
 
-    /// Sets three unlike columns up: best of N, guidance pinned at other settings than the
-    /// sliders', token guidance alone.
+    /// Sets up three different columns: best-of-N, guidance with pinned settings, token guidance.
     pub fn unlike_columns(&mut self) {
         self.enter("Token guidance β", "-0.5");
         self.enter("Seed", "9");
@@ -122,13 +120,13 @@ impl Bench {
         self.click("Best of 16");
     }
 
-    /// Clicks the one thing that is called this.
+    /// Clicks the only widget with this label.
     pub fn click(&mut self, name: &str) {
         self.window.get_by_label(name).click();
         self.window.run();
     }
 
-    /// Runs what is set, to its end.
+    /// Starts a run and finishes it with these texts.
     pub fn finish(&mut self, texts: &[&str]) -> Request {
         self.click("Generate");
         let (run, request) = self.engine.generate();
@@ -143,27 +141,28 @@ impl Bench {
         self.window.run();
     }
 
-    /// Types over everything that the focused box holds.
+    /// Replaces the text of the focused field.
     pub fn overtype(&mut self, text: &str) {
         self.key(Modifiers::COMMAND, Key::A);
         self.window.event(Event::Text(text.into()));
         self.window.run();
     }
 
-    /// Waits for what another thread does. A step is a quarter of a second for the window.
-    pub fn wait(&mut self, what: &str, is_there: impl Fn(&Self) -> bool) {
+    /// Waits until a condition holds that depends on another thread. For the window, each step
+    /// takes a quarter of a second.
+    pub fn wait(&mut self, what: &str, exists: impl Fn(&Self) -> bool) {
         for _ in 0..1000 {
             self.window.step();
-            if is_there(self) {
+            if exists(self) {
                 return;
             }
             std::thread::sleep(Duration::from_millis(5));
         }
         let error = &self.window.state().session().error;
-        panic!("waited in vain for {what}; the error strip says {error:?}");
+        panic!("timed out waiting for {what}; the error bar shows {error:?}");
     }
 
-    /// What goes to the clipboard when this is clicked.
+    /// Clicks a widget and returns what it copies to the clipboard.
     pub fn copied(&mut self, name: &str) -> Option<OutputCommand> {
         self.window.get_by_label(name).click();
         let mut copied = None;
@@ -174,7 +173,7 @@ impl Bench {
         copied
     }
 
-    /// The texts on screen with their place, as they are drawn.
+    /// Returns the drawn texts with their positions.
     pub fn drawn(&self) -> Vec<TextShape> {
         fn texts(shape: &Shape, found: &mut Vec<TextShape>) {
             match shape {
@@ -188,43 +187,43 @@ impl Bench {
         found
     }
 
-    /// The settings of the next run.
+    /// Returns the settings of the next run.
     pub fn settings(&self) -> &Settings {
         &self.window.state().preferences().settings
     }
 
-    /// What a column shows.
+    /// Returns the column of an arm.
     pub fn arm(&self, arm: Arm) -> &ArmView {
-        self.window.state().session().arm(arm).expect("the arm takes part")
+        self.window.state().session().arm(arm).expect("a column with this arm")
     }
 
-    /// How far the run is.
+    /// Returns the phase of the run.
     pub fn phase(&self) -> Option<Phase> {
         self.window.state().session().run.as_ref().map(|run| run.phase)
     }
 
-    /// Whether something on screen reads exactly like this.
+    /// Returns whether a widget has exactly this label.
     pub fn shows(&self, words: &str) -> bool {
         self.window.query_all_by_label(words).next().is_some()
     }
 
-    /// Whether a text on screen contains this.
+    /// Returns whether the label of a widget contains this text, or its value equals it.
     pub fn reads(&self, words: &str) -> bool {
         self.window.query_all_by_label_contains(words).next().is_some()
             || self.window.query_all_by_value(words).next().is_some()
     }
 
-    /// The rail of a setting.
+    /// Returns the slider of a setting.
     pub fn slider<'a>(&'a self, name: &'a str) -> Node<'a> {
         self.window.get_by_role_and_label(Role::Slider, name)
     }
 
-    /// The number box of a setting.
+    /// Returns the number field of a setting.
     pub fn number<'a>(&'a self, name: &'a str) -> Node<'a> {
         self.window.get_by_role_and_label(Role::SpinButton, name)
     }
 
-    /// Types into the number box of a setting and presses Enter.
+    /// Types into the number field of a setting and presses Enter.
     pub fn enter(&mut self, name: &str, text: &str) {
         self.number(name).click();
         self.window.run();
@@ -234,15 +233,16 @@ impl Bench {
         self.window.run();
     }
 
-    /// A place on the rail of a setting, 0 to 1.
+    /// Returns a position on the slider of a setting, from 0 (left) to 1 (right).
     pub fn place(&self, name: &str, share: f32) -> Pos2 {
         let rect = self.slider(name).rect();
-        // The rail begins a handle's width inside its rectangle.
+        // The track is inset by the width of the handle.
         let (left, right) = (rect.left() + 9.0, rect.right() - 9.0);
         pos2(left + share * (right - left), rect.top() + 12.0)
     }
 
-    /// Presses the handle of a setting at one place and moves it to another, without letting go.
+    /// Drags the handle of a slider between two positions without releasing it. Returns the end
+    /// position.
     pub fn drag(&mut self, name: &str, from: f32, to: f32) -> Pos2 {
         let (from, to) = (self.place(name, from), self.place(name, to));
         self.window.hover_at(from);
@@ -256,13 +256,13 @@ impl Bench {
         to
     }
 
-    /// Lets go.
+    /// Releases the mouse button after [`Bench::drag`].
     pub fn drop(&mut self, at: Pos2) {
         self.window.drop_at(at);
         self.window.run();
     }
 
-    /// Presses and releases the mouse in one place.
+    /// Clicks at a position.
     pub fn press(&mut self, at: Pos2) {
         self.window.hover_at(at);
         self.window.run();
@@ -273,32 +273,32 @@ impl Bench {
         }
     }
 
-    /// The sentence that appears over something.
+    /// Moves the pointer to a position and waits for the tooltip.
     pub fn hover(&mut self, at: Pos2) {
         self.window.hover_at(at);
-        // Tooltips wait until the pointer is still.
+        // Tooltips appear only after the pointer has rested.
         for _ in 0..6 {
             self.window.step();
         }
     }
 
-    /// Whether something can be used.
+    /// Returns whether a widget is disabled.
     pub fn is_disabled(&self, role: Role, name: &str) -> bool {
         self.window.get_by_role_and_label(role, name).accesskit_node().is_disabled()
     }
 
-    /// Fails if the window has sent anything.
+    /// Asserts that the window has sent no command.
     pub fn expect_silence(&self) {
         assert_eq!(self.engine.next(), None, "the window sent a command");
     }
 
-    /// The next command, which must be a stop.
+    /// Asserts that the next command stops this run.
     pub fn expect_stop(&self, run: RunId) {
         assert_eq!(self.engine.command(), Command::Stop(run));
     }
 }
 
-/// The bundled pack and nothing else.
+/// Returns options that only set the pack.
 pub fn options() -> Options {
     Options::new(PackSource::Bundled("imdb-sentiment".into()))
 }

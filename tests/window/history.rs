@@ -1,4 +1,4 @@
-//! The runs of the past, in a real folder.
+//! The history in the sidebar, with a real folder.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::engine::trace;
 use crate::harness::Bench;
 
-/// A window with a folder of its own, the history shown.
+/// Opens a window that shows the history in a new folder.
 fn window() -> (Bench, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let bench = reopened(folder.path());
@@ -25,7 +25,7 @@ fn reopened(folder: &Path) -> Bench {
     bench
 }
 
-/// Types a prompt and runs it to its end; the run is in the list then.
+/// Types a prompt, runs it to its end and waits until the run is listed.
 fn run(bench: &mut Bench, prompt: &str, texts: &[&str]) -> Request {
     bench.key(Modifiers::COMMAND, Key::L);
     bench.overtype(prompt);
@@ -46,9 +46,9 @@ fn runs_on_disk(folder: &Path) -> usize {
 }
 
 #[test]
-fn a_finished_run_is_listed_with_its_texts_and_survives_the_window() {
+fn a_finished_run_is_listed_and_can_be_opened_after_a_restart() {
     let (mut bench, folder) = window();
-    assert!(bench.shows("Every run is kept here, to be opened again."));
+    assert!(bench.shows("No past runs. Finished runs are kept here."));
     run(&mut bench, "The ending", &[" was dull.", " was bright."]);
     assert!(bench.shows("Guided +2.5: was bright."));
     assert!(bench.shows("just now · imdb-sentiment"));
@@ -61,7 +61,7 @@ fn a_finished_run_is_listed_with_its_texts_and_survives_the_window() {
 }
 
 #[test]
-fn a_run_comes_back_with_its_prompt_its_settings_and_its_columns() {
+fn opening_a_run_restores_its_prompt_settings_and_columns() {
     let (mut bench, _folder) = window();
     bench.click("Sidebar: Settings");
     bench.unlike_columns();
@@ -82,19 +82,19 @@ fn a_run_comes_back_with_its_prompt_its_settings_and_its_columns() {
     assert_eq!(preferences.columns, first.columns);
     assert!(bench.shows("Recorded run · The ending") && bench.shows("recorded"));
     assert!(bench.shows("Best of 16 Gold: +2.50"));
-    // To run it again is to run the same.
+    // Generate repeats the same request.
     bench.click("Generate");
     assert_eq!(bench.engine.generate().1, first);
 }
 
 #[test]
-fn runs_stand_beside_each_other_with_their_own_prompts_up_to_four_columns() {
+fn a_past_run_can_be_added_to_the_shown_one_up_to_four_columns() {
     let (mut bench, _folder) = window();
     let first = run(&mut bench, "The ending", &[" a", " b"]);
     bench.click("Column 2: Guided");
     bench.click("Best of 16");
     run(&mut bench, "The cast", &[" d", " e"]);
-    choose(&mut bench, "The ending", "Put beside this run");
+    choose(&mut bench, "The ending", "Add to the run shown");
     bench.wait("the other run", |b| b.shows("The ending b"));
     for words in ["The cast d", "The cast e", "The ending a", "The ending b"] {
         assert!(bench.shows(words), "{words}");
@@ -103,8 +103,8 @@ fn runs_stand_beside_each_other_with_their_own_prompts_up_to_four_columns() {
     let arms: Vec<Arm> = columns.iter().map(|c| c.arm).collect();
     assert_eq!(arms, [Arm::Base, Arm::BestOfN, Arm::Base, Arm::Ivg]);
     assert_eq!(columns[3].applied(&first.settings), first.columns[1].applied(&first.settings));
-    // There is no room for more, and it is no run that could be saved.
-    choose(&mut bench, "The cast", "Put beside this run");
+    // A fifth column is not added, and the combined runs cannot be saved.
+    choose(&mut bench, "The cast", "Add to the run shown");
     for _ in 0..20 {
         bench.window.step();
         std::thread::sleep(std::time::Duration::from_millis(5));
@@ -115,7 +115,7 @@ fn runs_stand_beside_each_other_with_their_own_prompts_up_to_four_columns() {
 }
 
 #[test]
-fn a_wide_best_of_n_beside_another_run_can_be_run_again() {
+fn a_large_best_of_n_added_from_another_run_can_be_run_again() {
     let (mut bench, _folder) = window();
     bench.click("Sidebar: Settings");
     bench.enter("Length", "400");
@@ -129,7 +129,7 @@ fn a_wide_best_of_n_beside_another_run_can_be_run_again() {
     bench.enter("Successors K", "4");
     bench.click("Sidebar: History");
     run(&mut bench, "The cast", &[" d", " e"]);
-    choose(&mut bench, "The ending", "Put beside this run");
+    choose(&mut bench, "The ending", "Add to the run shown");
     bench.wait("the other run", |b| b.shows("The ending b"));
     bench.click("Generate");
     let (_, request) = bench.engine.generate();
@@ -141,7 +141,7 @@ fn a_wide_best_of_n_beside_another_run_can_be_run_again() {
 }
 
 #[test]
-fn its_settings_alone_can_be_used() {
+fn the_settings_of_a_past_run_can_be_used_without_the_run() {
     let (mut bench, _folder) = window();
     bench.click("Sidebar: Settings");
     bench.enter("Temperature", "1.5");
@@ -155,11 +155,11 @@ fn its_settings_alone_can_be_used() {
     bench.wait("the settings", |b| b.shows("Token guidance β"));
     assert_eq!(bench.settings().temperature, 1.5);
     assert_eq!(bench.window.state().preferences().prompt, "The cast");
-    assert!(bench.shows("The cast e"), "the run shown stays");
+    assert!(bench.shows("The cast e"), "the shown run stays");
 }
 
 #[test]
-fn a_run_is_named_pinned_and_found() {
+fn a_run_can_be_renamed_pinned_and_searched() {
     let (mut bench, folder) = window();
     run(&mut bench, "The ending", &[" a", " b"]);
     run(&mut bench, "The cast", &[" was splendid", " e"]);
@@ -171,17 +171,17 @@ fn a_run_is_named_pinned_and_found() {
     choose(&mut bench, "My favourite", "Pin");
     bench.wait("the pin", |b| b.shows("pinned · just now · imdb-sentiment"));
     let top = |b: &Bench, name: &str| b.window.get_by_label(name).rect().top();
-    assert!(top(&bench, "Run: My favourite") < top(&bench, "Run: The cast"), "pinned ones first");
+    assert!(top(&bench, "Run: My favourite") < top(&bench, "Run: The cast"), "pinned runs first");
     bench.window.get_by_role_and_label(Role::TextInput, "Search runs").click();
     bench.window.run();
     bench.window.event(Event::Text("SPLENDID".into()));
     bench.window.run();
     assert!(bench.shows("Run: The cast") && !bench.shows("Run: My favourite"));
     bench.overtype("nothing like it");
-    assert!(bench.shows("No run has all these words."));
+    assert!(bench.shows("No run contains all these words."));
     bench.overtype("favourite");
     assert!(bench.shows("Run: My favourite") && !bench.shows("Run: The cast"));
-    // All of it outlives the window.
+    // Name and pin are stored.
     drop(bench);
     let mut bench = reopened(folder.path());
     bench.wait("the list", |b| b.shows("Run: My favourite"));
@@ -190,7 +190,7 @@ fn a_run_is_named_pinned_and_found() {
 }
 
 #[test]
-fn a_name_that_is_given_up_changes_nothing() {
+fn cancelling_a_rename_changes_nothing() {
     let (mut bench, _folder) = window();
     run(&mut bench, "The ending", &[" a", " b"]);
     choose(&mut bench, "The ending", "Rename");
@@ -201,7 +201,7 @@ fn a_name_that_is_given_up_changes_nothing() {
 }
 
 #[test]
-fn a_deleted_run_can_be_brought_back_from_the_status_bar() {
+fn a_deleted_run_can_be_restored_from_the_status_bar() {
     let (mut bench, folder) = window();
     run(&mut bench, "The ending", &[" a", " b"]);
     run(&mut bench, "The cast", &[" d", " e"]);
@@ -213,11 +213,11 @@ fn a_deleted_run_can_be_brought_back_from_the_status_bar() {
     bench.click("Undo");
     bench.wait("the run", |b| b.shows("Run: The ending"));
     assert_eq!(runs_on_disk(folder.path()), 2);
-    assert!(!bench.shows("Undo"), "there is nothing more to undo");
+    assert!(!bench.shows("Undo"), "undo is offered only once");
 }
 
 #[test]
-fn a_file_that_was_cut_off_costs_one_sentence_and_the_rest_is_there() {
+fn a_damaged_file_is_reported_once_and_the_other_runs_are_listed() {
     let (mut bench, folder) = window();
     run(&mut bench, "The ending", &[" a", " b"]);
     let old: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").flatten().collect();
@@ -229,12 +229,12 @@ fn a_file_that_was_cut_off_costs_one_sentence_and_the_rest_is_there() {
     let mut bench = reopened(folder.path());
     bench.wait("the list", |b| b.shows("Run: The cast"));
     assert!(!bench.shows("Run: The ending"));
-    bench.wait("the sentence", |b| b.reads("Some of the history cannot be shown: "));
-    let error = bench.window.state().session().error.clone().expect("a sentence");
+    bench.wait("the error", |b| b.reads("Some past runs cannot be shown: "));
+    let error = bench.window.state().session().error.clone().expect("an error");
     assert_eq!(error.matches(". ").count(), 0, "{error}");
     bench.click("Run: The cast");
     bench.wait("the run", |b| b.shows("The cast e"));
-    // Told once, then set aside.
+    // The file has been renamed, so it is not reported again.
     drop(bench);
     let mut bench = reopened(folder.path());
     bench.wait("the list", |b| b.shows("Run: The cast"));
@@ -242,7 +242,7 @@ fn a_file_that_was_cut_off_costs_one_sentence_and_the_rest_is_there() {
 }
 
 #[test]
-fn a_run_that_gave_way_to_the_next_is_not_kept_and_a_stopped_one_is() {
+fn a_stopped_run_is_kept_but_not_one_replaced_by_the_next() {
     let (mut bench, folder) = window();
     bench.click("Generate");
     let (id, request) = bench.engine.generate();
@@ -256,20 +256,20 @@ fn a_run_that_gave_way_to_the_next_is_not_kept_and_a_stopped_one_is() {
     bench.engine.generate();
     bench.engine.done(id, &request, &[" gone", " by"], StopReason::Stopped);
     bench.window.run();
-    // The clerk works in order: once this one is there, the other would be.
+    // The record writer works in order, so the replaced run would be written by now.
     run(&mut bench, "The cast", &[" d", " e"]);
     assert_eq!(runs_on_disk(folder.path()), 2);
 }
 
 #[test]
-fn without_a_folder_the_list_says_so() {
+fn without_a_data_folder_the_list_says_so() {
     let mut bench = Bench::ready();
     bench.finish(&[" a", " b"]);
     bench.click("Sidebar: History");
-    assert!(bench.shows("No folder to keep runs in."));
+    assert!(bench.shows("Past runs are not available: there is no folder for application data."));
 }
 
-/// Sends a run whose second column has searched with this many candidates of four kept.
+/// Finishes a run whose second column has a chunk of `rows` candidates, four of them kept.
 fn searched(bench: &mut Bench, prompt: &str, rows: usize) {
     bench.key(Modifiers::COMMAND, Key::L);
     bench.overtype(prompt);
@@ -283,9 +283,9 @@ fn searched(bench: &mut Bench, prompt: &str, rows: usize) {
 }
 
 #[test]
-fn the_tree_of_one_past_run_is_not_that_of_another() {
+fn opening_another_past_run_updates_the_tree() {
     let (mut bench, _folder) = window();
-    bench.click("Below: Tree");
+    bench.click("Lower panel: Tree");
     searched(&mut bench, "The ending", 8);
     searched(&mut bench, "The cast", 16);
     bench.click("Run: The ending");
@@ -297,13 +297,13 @@ fn the_tree_of_one_past_run_is_not_that_of_another() {
 }
 
 #[test]
-fn a_beam_beside_another_run_goes_on_from_its_own_prompt() {
+fn a_beam_of_an_added_run_continues_from_the_prompt_of_its_run() {
     let (mut bench, _folder) = window();
     searched(&mut bench, "The ending", 16);
     run(&mut bench, "The cast", &[" d", " e"]);
-    choose(&mut bench, "The ending", "Put beside this run");
+    choose(&mut bench, "The ending", "Add to the run shown");
     bench.wait("the other run", |b| b.shows("The ending b"));
-    bench.click("Below: Tree");
+    bench.click("Lower panel: Tree");
     bench.click("Tree of: Guided 2");
     let first = bench.window.get_all_by_label_contains("Chunk 1, candidate 1,").next();
     first.expect("a candidate").click();
@@ -314,7 +314,7 @@ fn a_beam_beside_another_run_goes_on_from_its_own_prompt() {
 }
 
 #[test]
-fn the_end_of_a_run_that_gave_way_to_a_past_one_keeps_nothing_twice() {
+fn a_run_replaced_by_a_past_run_is_not_kept() {
     let (mut bench, folder) = window();
     run(&mut bench, "The ending", &[" a", " b"]);
     bench.click("Generate");
@@ -331,7 +331,7 @@ fn the_end_of_a_run_that_gave_way_to_a_past_one_keeps_nothing_twice() {
 }
 
 #[test]
-fn of_two_runs_asked_for_at_once_the_last_is_shown() {
+fn the_run_that_was_clicked_last_is_shown() {
     let (mut bench, _folder) = window();
     run(&mut bench, "The ending", &[" a", " b"]);
     run(&mut bench, "The cast", &[" d", " e"]);
@@ -341,8 +341,8 @@ fn of_two_runs_asked_for_at_once_the_last_is_shown() {
             bench.window.get_by_label(name).click();
             bench.window.step();
         }
-        bench.wait("the last", |b| b.shows("The ending b"));
+        bench.wait("the last run", |b| b.shows("The ending b"));
         bench.click("Run: The plot");
-        bench.wait("another", |b| b.shows("The plot g"));
+        bench.wait("another run", |b| b.shows("The plot g"));
     }
 }

@@ -1,9 +1,9 @@
-//! Every key of the window.
+//! The keyboard shortcuts.
 
 use eframe::egui::{Event, Key, Modifiers, Role};
 use egui_kittest::kittest::Queryable;
-use ivg_playground::app::coloring::Coloring;
-use ivg_playground::app::panels::side::Side;
+use ivg_playground::app::state::coloring::Coloring;
+use ivg_playground::app::state::preferences::SidebarTab;
 use ivg_playground::guidance::trace::StopReason;
 
 use crate::harness::Bench;
@@ -11,13 +11,14 @@ use crate::harness::Bench;
 const CTRL: Modifiers = Modifiers::COMMAND;
 const NONE: Modifiers = Modifiers::NONE;
 
-fn kept() -> (Bench, tempfile::TempDir) {
+/// Opens a window with a history.
+fn with_history() -> (Bench, tempfile::TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     (Bench::keeping(folder.path()), folder)
 }
 
 #[test]
-fn ctrl_l_goes_to_the_prompt_where_digits_are_digits() {
+fn ctrl_l_focuses_the_prompt_where_single_keys_type_text() {
     let mut bench = Bench::ready();
     bench.slider("Temperature").focus();
     bench.window.run();
@@ -31,7 +32,7 @@ fn ctrl_l_goes_to_the_prompt_where_digits_are_digits() {
     }
     let preferences = bench.window.state().preferences();
     assert_eq!(preferences.prompt, "This movie was1h?");
-    assert_eq!((preferences.coloring, preferences.side), (Coloring::Plain, Side::Settings));
+    assert_eq!((preferences.coloring, preferences.side), (Coloring::Plain, SidebarTab::Settings));
     bench.expect_silence();
 }
 
@@ -52,7 +53,7 @@ fn ctrl_d_draws_another_seed_and_ctrl_r_switches_live() {
 }
 
 #[test]
-fn ctrl_and_a_digit_colour_the_tokens() {
+fn ctrl_and_a_digit_select_the_colouring() {
     let mut bench = Bench::ready();
     for (key, coloring) in [
         (Key::Num2, Coloring::Advantage),
@@ -67,8 +68,8 @@ fn ctrl_and_a_digit_colour_the_tokens() {
 }
 
 #[test]
-fn ctrl_h_shows_the_history_and_the_settings_again() {
-    let (mut bench, _folder) = kept();
+fn ctrl_h_switches_between_history_and_settings() {
+    let (mut bench, _folder) = with_history();
     bench.key(CTRL, Key::H);
     assert!(bench.shows("Search runs") && !bench.shows("Token guidance β"));
     bench.key(CTRL, Key::H);
@@ -76,8 +77,8 @@ fn ctrl_h_shows_the_history_and_the_settings_again() {
 }
 
 #[test]
-fn ctrl_o_and_ctrl_s_ask_for_a_path() {
-    let (mut bench, _folder) = kept();
+fn ctrl_o_and_ctrl_s_open_the_path_dialog() {
+    let (mut bench, _folder) = with_history();
     bench.key(CTRL, Key::S);
     assert!(!bench.shows("Save the trace"));
     assert!(bench.shows("There is no run yet. Nothing can be saved."));
@@ -93,12 +94,12 @@ fn ctrl_o_and_ctrl_s_ask_for_a_path() {
 }
 
 #[test]
-fn f1_lists_every_key_and_escape_closes_the_list() {
+fn f1_lists_the_shortcuts_and_escape_closes_the_list() {
     let mut bench = Bench::ready();
     bench.key(NONE, Key::F1);
     for words in [
         "Generate",
-        "Stop the run; close what is open",
+        "Close what is open; stop the run",
         "Go to the prompt",
         "Draw another seed",
         "Switch Live on or off",
@@ -107,33 +108,33 @@ fn f1_lists_every_key_and_escape_closes_the_list() {
         "Colour by KL",
         "Colour by probability",
         "Mark changed words",
-        "Settings or history",
+        "Show or hide the history",
         "Open a trace",
         "Save the trace",
-        "Present, or leave the stage",
-        "This list",
-        "Next control, the one before",
-        "Larger, smaller, as it was",
+        "Start or end the presentation",
+        "Show or hide this list",
+        "Next control, previous control",
+        "Zoom in, zoom out, reset zoom",
     ] {
         assert!(bench.shows(words), "{words}");
     }
     bench.key(NONE, Key::Escape);
-    assert!(!bench.shows("This list"));
+    assert!(!bench.shows("Show or hide this list"));
     bench.click("Help");
-    assert!(bench.shows("This list"));
+    assert!(bench.shows("Show or hide this list"));
     bench.key(NONE, Key::F1);
-    assert!(!bench.shows("This list"));
+    assert!(!bench.shows("Show or hide this list"));
 }
 
 #[test]
-fn escape_closes_the_list_first_then_stops_then_leaves_the_stage() {
+fn escape_first_closes_the_list_then_stops_the_run_then_ends_the_presentation() {
     let mut bench = Bench::ready();
     bench.key(NONE, Key::F11);
     bench.click("Generate");
     let (run, request) = bench.engine.generate();
     bench.key(NONE, Key::F1);
     bench.key(NONE, Key::Escape);
-    assert!(!bench.shows("This list"));
+    assert!(!bench.shows("Show or hide this list"));
     bench.expect_silence();
     bench.key(NONE, Key::Escape);
     bench.expect_stop(run);
@@ -142,15 +143,15 @@ fn escape_closes_the_list_first_then_stops_then_leaves_the_stage() {
     assert!(bench.shows("Leave"));
     bench.key(NONE, Key::Escape);
     if bench.shows("Leave") {
-        // A button that was clicked had the focus.
+        // The first Escape only removed the focus from the clicked button.
         bench.key(NONE, Key::Escape);
     }
     assert!(bench.shows("Token guidance β") && !bench.shows("Leave"));
 }
 
 #[test]
-fn while_a_path_is_asked_for_no_other_key_does_anything() {
-    let (mut bench, _folder) = kept();
+fn shortcuts_are_disabled_while_the_path_dialog_is_open() {
+    let (mut bench, _folder) = with_history();
     bench.finish(&[" a", " b"]);
     bench.click("Generate");
     let (_, request) = bench.engine.generate();
@@ -162,10 +163,10 @@ fn while_a_path_is_asked_for_no_other_key_does_anything() {
     for key in [Key::F1, Key::F11] {
         bench.key(NONE, key);
     }
-    assert!(bench.shows("Open a trace") && !bench.shows("This list"));
+    assert!(bench.shows("Open a trace") && !bench.shows("Show or hide this list"));
     assert_eq!(*bench.window.state().preferences(), before);
     bench.expect_silence();
-    // Escape closes the dialog and leaves the run alone.
+    // Escape closes the dialog but does not stop the run.
     bench.key(NONE, Key::Escape);
     assert!(!bench.shows("Open a trace"));
     bench.expect_silence();
@@ -175,7 +176,7 @@ fn while_a_path_is_asked_for_no_other_key_does_anything() {
 }
 
 #[test]
-fn an_escape_that_closes_a_menu_or_leaves_a_box_stops_nothing() {
+fn an_escape_that_closes_a_menu_does_not_stop_the_run() {
     let (mut bench, run, _) = Bench::running();
     bench.click("Column 1: Unguided");
     assert!(bench.shows("Pin these settings"));

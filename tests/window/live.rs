@@ -1,4 +1,4 @@
-//! The live switch.
+//! The Live switch, which runs again after every change.
 
 use eframe::egui::Key;
 use ivg_playground::guidance::settings::Arm;
@@ -7,7 +7,7 @@ use ivg_playground::worker::protocol::{Cost, Event};
 
 use crate::harness::Bench;
 
-/// A live window after a run.
+/// Opens a window with a finished run and switches Live on.
 fn live() -> Bench {
     let (mut bench, run, request) = Bench::running();
     bench.engine.done(run, &request, &[" was fine.", " was great."], StopReason::MaxTokens);
@@ -18,7 +18,7 @@ fn live() -> Bench {
 }
 
 #[test]
-fn a_slider_runs_again_when_it_is_let_go_and_not_before() {
+fn a_slider_runs_again_only_when_it_is_released() {
     let mut bench = live();
     let at = bench.drag("Token guidance β", 0.6667, 0.9);
     assert!(bench.settings().beta > 2.0);
@@ -31,7 +31,7 @@ fn a_slider_runs_again_when_it_is_let_go_and_not_before() {
 }
 
 #[test]
-fn it_cancels_the_run_in_progress() {
+fn a_change_stops_the_run_in_progress() {
     let mut bench = live();
     bench.enter("Token guidance β", "2");
     let (first, _) = bench.engine.generate();
@@ -44,7 +44,7 @@ fn it_cancels_the_run_in_progress() {
 }
 
 #[test]
-fn keys_dice_and_the_way_back_run_again_too() {
+fn arrow_keys_reset_buttons_and_a_new_seed_run_again() {
     let mut bench = live();
     bench.slider("Temperature").focus();
     bench.window.run();
@@ -60,7 +60,7 @@ fn keys_dice_and_the_way_back_run_again_too() {
 }
 
 #[test]
-fn typing_runs_again_only_when_entered() {
+fn typing_a_number_runs_again_only_after_enter() {
     let mut bench = live();
     bench.number("Length").click();
     bench.window.run();
@@ -73,7 +73,7 @@ fn typing_runs_again_only_when_entered() {
 }
 
 #[test]
-fn a_setting_put_back_where_it_was_runs_nothing() {
+fn a_slider_returned_to_its_value_does_not_run_again() {
     let mut bench = live();
     bench.drag("Token guidance β", 0.6667, 0.9);
     let back = bench.place("Token guidance β", 0.6667);
@@ -85,7 +85,7 @@ fn a_setting_put_back_where_it_was_runs_nothing() {
 }
 
 #[test]
-fn before_the_first_run_nothing_runs_by_itself() {
+fn live_does_nothing_before_the_first_run() {
     let mut bench = Bench::ready();
     bench.click("Live");
     bench.enter("Token guidance β", "2");
@@ -93,7 +93,7 @@ fn before_the_first_run_nothing_runs_by_itself() {
 }
 
 #[test]
-fn switched_off_nothing_runs_by_itself() {
+fn changes_do_not_run_after_live_is_switched_off() {
     let mut bench = live();
     bench.click("Live");
     bench.enter("Token guidance β", "2");
@@ -101,7 +101,7 @@ fn switched_off_nothing_runs_by_itself() {
 }
 
 #[test]
-fn old_text_waits_until_it_is_overtaken() {
+fn the_old_text_is_shown_until_the_new_one_replaces_it() {
     let mut bench = live();
     bench.enter("Token guidance β", "2");
     let (run, request) = bench.engine.generate();

@@ -1,7 +1,8 @@
-//! Packs on their way in.
+//! Loading packs.
 
 use eframe::egui::{Key, Modifiers, Role, Theme as Shade};
-use ivg_playground::app::{Theme, preferences::Preferences};
+use ivg_playground::app::Theme;
+use ivg_playground::app::state::preferences::Preferences;
 use ivg_playground::guidance::settings::Settings;
 use ivg_playground::guidance::trace::StopReason;
 use ivg_playground::worker::protocol::{Command, Event, PackInfo, PackSource, Progress};
@@ -10,10 +11,10 @@ use crate::engine::pack;
 use crate::harness::{Bench, options};
 
 #[test]
-fn the_pack_asked_for_is_loaded_and_shown() {
+fn the_pack_of_the_options_is_loaded_with_progress() {
     let mut bench = Bench::closed(options(), Preferences::default());
-    let asked = Command::LoadPack(PackSource::Bundled("imdb-sentiment".into()));
-    assert_eq!(bench.engine.command(), asked);
+    let expected = Command::LoadPack(PackSource::Bundled("imdb-sentiment".into()));
+    assert_eq!(bench.engine.command(), expected);
     assert!(bench.is_disabled(Role::Button, "Generate"));
     bench.engine.send(Event::Downloading(Progress {
         role: "base",
@@ -38,10 +39,13 @@ fn the_pack_asked_for_is_loaded_and_shown() {
 }
 
 #[test]
-fn a_pack_that_cannot_be_loaded_is_a_sentence_that_can_be_dismissed() {
+fn the_error_of_a_pack_that_cannot_be_loaded_can_be_dismissed() {
     let mut bench = Bench::closed(options(), Preferences::default());
-    bench.engine.command();
-    bench.engine.send(Event::LoadFailed("No pack of that name; choose another.".into()));
+    let Command::LoadPack(source) = bench.engine.command() else { panic!("no pack is loaded") };
+    bench.engine.send(Event::LoadFailed {
+        source,
+        message: "No pack of that name; choose another.".into(),
+    });
     bench.window.run();
     assert!(bench.shows("No pack of that name; choose another."));
     assert!(bench.shows("No models loaded"));
@@ -67,25 +71,25 @@ fn generate_on_start_waits_for_the_pack() {
 }
 
 #[test]
-fn a_pack_brings_its_own_settings_once() {
+fn the_defaults_of_a_pack_apply_only_the_first_time() {
     let mut with_defaults = pack();
     with_defaults.defaults = Settings { beta: 0.25, max_tokens: 128, ..Settings::default() };
     let bench = Bench::with_pack(with_defaults.clone());
     assert_eq!(*bench.settings(), with_defaults.defaults);
-    // Settings made for this pack come back as they were left.
+    // Later, the stored settings of this pack are used.
     let mut stored = bench.window.state().preferences().clone();
     stored.settings.beta = -1.0;
     let bench = Bench::open(options(), stored, with_defaults.clone());
     assert_eq!(bench.settings().beta, -1.0);
-    // Settings asked for on the command line win.
-    let asked = Settings { beta: 2.0, ..Settings::default() };
-    let options = ivg_playground::app::Options { settings: Some(asked.clone()), ..options() };
+    // Settings on the command line have priority.
+    let given = Settings { beta: 2.0, ..Settings::default() };
+    let options = ivg_playground::app::Options { settings: Some(given.clone()), ..options() };
     let bench = Bench::open(options, Preferences::default(), with_defaults);
-    assert_eq!(*bench.settings(), asked);
+    assert_eq!(*bench.settings(), given);
 }
 
 #[test]
-fn the_theme_follows_its_switch_at_once() {
+fn the_theme_switch_takes_effect_immediately() {
     let mut bench = Bench::ready();
     for (name, theme, shade) in
         [("Theme: Light", Theme::Light, Shade::Light), ("Theme: Dark", Theme::Dark, Shade::Dark)]
@@ -97,17 +101,16 @@ fn the_theme_follows_its_switch_at_once() {
 }
 
 #[test]
-fn an_idle_window_asks_for_no_frames() {
+fn an_idle_window_requests_no_frames() {
     let mut bench = Bench::ready();
     bench.window.run();
     let delay = bench.window.output().viewport_output.values().map(|v| v.repaint_delay).min();
     assert_eq!(delay, Some(std::time::Duration::MAX));
 }
 
-/// What runs gives way to a pack that is wanted, and who asks for a run meanwhile gets it with that
-/// pack's settings.
+/// A run that the user starts meanwhile begins after loading, with the settings of the new pack.
 #[test]
-fn a_pack_that_is_wanted_ends_the_run_and_the_next_one_waits_for_it() {
+fn loading_a_pack_stops_the_run_and_the_next_run_waits_for_the_pack() {
     let (mut bench, run, request) = Bench::running();
     bench.key(Modifiers::COMMAND, Key::M);
     bench.wait("the list", |b| b.shows("Load: imdb"));
@@ -134,14 +137,13 @@ fn a_pack_that_is_wanted_ends_the_run_and_the_next_one_waits_for_it() {
     assert_eq!(bench.window.state().session().error, None);
 }
 
-/// The status tells a text of the pack before from one of the pack in use.
 #[test]
-fn a_text_of_another_pack_is_told() {
+fn the_status_bar_says_that_the_pack_has_changed_since_the_run() {
     let mut bench = Bench::ready();
     bench.finish(&[" a", " b"]);
     assert!(bench.shows("Done"));
     let source = PackSource::Bundled("other".into());
     bench.engine.send(Event::Loaded(PackInfo { source, name: "other".into(), ..pack() }));
     bench.window.run();
-    assert!(bench.shows("Done · another pack is in use since"));
+    assert!(bench.shows("Done · the pack has changed since"));
 }

@@ -1,11 +1,11 @@
-//! The window, driven by its accessible names, on a worker that the tests play themselves. No
-//! display, no GPU, no model.
+//! Tests of the window. They find widgets by their accessible labels and replace the worker with a
+//! fake, so most of them need no display, no GPU and no models.
 #![cfg(feature = "window")]
 
 mod bad_input;
-mod changes;
 mod chunks;
 mod columns;
+mod diff;
 mod downloads;
 mod endurance;
 mod engine;
@@ -19,16 +19,18 @@ mod keys;
 mod live;
 mod loading;
 mod models;
+mod presentation;
 mod presets;
+#[allow(clippy::unwrap_used)]
+mod real;
 mod runs;
 #[path = "../hub/server.rs"]
 #[allow(dead_code, clippy::unwrap_used)]
 mod server;
 mod settings;
 mod snapshots;
-mod stage;
 mod status;
-mod strip;
-mod strip_runs;
+mod sweep;
+mod sweep_runs;
 mod tokens;
 mod tree;

@@ -1,11 +1,11 @@
-//! The packs of models: looked at, loaded, added, put together. The library behind the list is the
-//! real one; it is not asked for anything that would need a network.
+//! The list of packs: loading, adding and creating packs. The pack service is the real one, but the
+//! tests need no network.
 
 use std::path::Path;
 
 use eframe::egui::{Key, Modifiers, Role};
 use egui_kittest::kittest::Queryable;
-use ivg_playground::app::panels::side::Side;
+use ivg_playground::app::state::preferences::SidebarTab;
 use ivg_playground::guidance::settings::Settings;
 use ivg_playground::packs::{Manifest, Source};
 use ivg_playground::worker::protocol::{
@@ -15,7 +15,7 @@ use ivg_playground::worker::protocol::{
 use crate::engine::pack;
 use crate::harness::Bench;
 
-/// A window whose sidebar lists the packs.
+/// Opens a window that lists the packs.
 fn listed() -> Bench {
     let mut bench = Bench::ready();
     bench.key(Modifiers::COMMAND, Key::M);
@@ -23,7 +23,7 @@ fn listed() -> Bench {
     bench
 }
 
-/// The pack that comes along.
+/// Returns the bundled pack.
 fn imdb() -> PackInfo {
     PackInfo { source: PackSource::Bundled("imdb".into()), name: "imdb".into(), ..pack() }
 }
@@ -38,8 +38,8 @@ fn write_pack(folder: &Path, name: &str) {
 #[test]
 fn packs_are_listed_and_one_is_loaded() {
     let mut bench = listed();
-    assert!(bench.reads("of memory are free"));
-    // One pack is here, others are on the hub; what cannot be known without it is left out.
+    assert!(bench.reads("of memory free"));
+    // One pack is bundled and others are on the hub. Sizes that only the hub knows are left out.
     assert!(bench.shows("here · 13.1 M · 26 MB"));
     assert!(bench.shows("Download and load: paper-sentiment-xl"));
     bench.click("Load: imdb");
@@ -47,18 +47,17 @@ fn packs_are_listed_and_one_is_loaded() {
     assert_eq!(bench.engine.command(), Command::LoadPack(source));
     bench.engine.send(Event::Loading { what: "base model".into(), fraction: 0.1 });
     bench.window.run();
-    assert!(bench.is_disabled(Role::Button, "Load: imdb"), "one at a time");
+    assert!(bench.is_disabled(Role::Button, "Load: imdb"), "one pack at a time");
     bench.engine.send(Event::Loaded(imdb()));
     bench.window.run();
     assert!(bench.shows("in use"));
     assert!(!bench.shows("Load: imdb"), "it is loaded");
     bench.key(Modifiers::COMMAND, Key::M);
-    assert_eq!(bench.window.state().preferences().side, Side::Settings);
+    assert_eq!(bench.window.state().preferences().side, SidebarTab::Settings);
 }
 
-/// The pack in use is loaded again where a person wants it to compute.
 #[test]
-fn the_device_is_chosen_and_the_pack_moves_to_it() {
+fn choosing_a_device_loads_the_pack_in_use_on_it() {
     let mut bench = listed();
     bench.click("Load: imdb");
     bench.engine.command();
@@ -71,51 +70,53 @@ fn the_device_is_chosen_and_the_pack_moves_to_it() {
     let source = PackSource::Bundled("imdb".into());
     assert_eq!(bench.engine.command(), Command::LoadPack(source.clone()));
     assert_eq!(bench.window.state().preferences().device, DeviceChoice::Cpu);
-    // What is to be said of it is said.
-    let device_note = Some("The processor computes: the GPU's memory is too small.".to_owned());
+    // The device note is shown.
+    let device_note = Some("Running on the CPU: the GPU's memory is too small.".to_owned());
     bench.engine.send(Event::Loaded(PackInfo { device_note, ..imdb() }));
     bench.window.run();
     assert!(bench.reads("the GPU's memory is too small"));
     assert!(bench.shows("in use"));
-    // Chosen once more, it changes nothing.
+    // Choosing the same device again does nothing.
     bench.click("CPU");
     bench.click("Automatic");
     assert_eq!(bench.engine.command(), Command::UseDevice(DeviceChoice::Auto));
 }
 
-/// A pack that is still coming is the one that moves, and one that the worker has moved by itself
-/// is not taken for it.
+/// An event about another pack, which the worker has reloaded by itself, does not end the loading.
 #[test]
-fn a_pack_that_is_coming_is_the_one_that_moves() {
+fn choosing_a_device_while_loading_loads_the_new_pack_on_it() {
     let mut bench = listed();
     bench.click("Load: imdb");
-    let coming = PackSource::Bundled("imdb".into());
-    assert_eq!(bench.engine.command(), Command::LoadPack(coming.clone()));
+    let source = PackSource::Bundled("imdb".into());
+    assert_eq!(bench.engine.command(), Command::LoadPack(source.clone()));
     bench.click("CPU");
     assert_eq!(bench.engine.command(), Command::UseDevice(DeviceChoice::Cpu));
-    assert_eq!(bench.engine.command(), Command::LoadPack(coming));
+    assert_eq!(bench.engine.command(), Command::LoadPack(source));
     bench.engine.send(Event::Loaded(pack()));
     bench.window.run();
-    assert!(!bench.shows("in use"), "what came is none of the bundled ones");
+    assert!(!bench.shows("in use"), "the loaded pack is not in the list");
     bench.engine.send(Event::Loaded(imdb()));
     bench.window.run();
     assert!(bench.shows("in use"));
 }
 
 #[test]
-fn a_pack_that_does_not_load_leaves_the_one_in_use() {
+fn the_previous_pack_stays_in_use_if_a_pack_cannot_be_loaded() {
     let mut bench = listed();
     bench.click("Load: imdb");
     bench.engine.command();
-    bench.engine.send(Event::LoadFailed("The base is damaged.".into()));
+    bench.engine.send(Event::LoadFailed {
+        source: PackSource::Bundled("imdb".into()),
+        message: "The base is damaged.".into(),
+    });
     bench.window.run();
     assert!(bench.shows("The base is damaged."));
-    assert!(!bench.shows("in use"), "the pack of the test is none of the bundled ones");
-    assert!(!bench.is_disabled(Role::Button, "Load: imdb"), "to be tried again");
+    assert!(!bench.shows("in use"), "the pack of the test is not in the list");
+    assert!(!bench.is_disabled(Role::Button, "Load: imdb"), "it can be tried again");
 }
 
 #[test]
-fn a_pack_is_added_says_what_is_wrong_and_is_taken_off_again() {
+fn packs_can_be_added_and_removed_and_show_their_problems() {
     let folder = tempfile::tempdir().expect("a folder");
     write_pack(folder.path(), "mine");
     let mut bench = listed();
@@ -127,16 +128,16 @@ fn a_pack_is_added_says_what_is_wrong_and_is_taken_off_again() {
     assert!(bench.is_disabled(Role::Button, "Load: mine"));
     assert_eq!(bench.window.state().preferences().added_packs, [folder.path()]);
     bench.click("More about the pack mine");
-    bench.click("Take off the list");
+    bench.click("Remove from the list");
     bench.wait("its card to go", |b| !b.shows("mine"));
-    assert!(folder.path().join("pack.toml").is_file(), "nothing is deleted");
-    // A path that leads nowhere is said at once.
+    assert!(folder.path().join("pack.toml").is_file(), "no file is deleted");
+    // A path that does not exist is reported in the dialog.
     bench.click("Add a pack");
     bench.overtype("/no/where");
     bench.key(Modifiers::NONE, Key::Enter);
-    bench.wait("what is wrong", |b| b.shows("There is nothing at this path."));
+    bench.wait("the reason", |b| b.shows("This path does not exist."));
     bench.key(Modifiers::NONE, Key::Escape);
-    // Nor is a folder or a file a pack.
+    // So are a folder without pack.toml and another file.
     let empty = folder.path().join("empty");
     std::fs::create_dir(&empty).expect("a folder");
     for path in [empty.clone(), folder.path().join("pack.toml.txt")] {
@@ -147,20 +148,20 @@ fn a_pack_is_added_says_what_is_wrong_and_is_taken_off_again() {
         bench.wait("the reason", |b| b.shows("There is no pack.toml at this path."));
         bench.key(Modifiers::NONE, Key::Escape);
     }
-    // One whose file has gone gets a card that says so.
+    // The card of a pack whose pack.toml is deleted shows the problem.
     write_pack(&empty, "gone");
     bench.click("Add a pack");
     bench.overtype(&empty.display().to_string());
     bench.key(Modifiers::NONE, Key::Enter);
     bench.wait("its card", |b| b.shows("gone"));
-    std::fs::remove_file(empty.join("pack.toml")).expect("gone");
+    std::fs::remove_file(empty.join("pack.toml")).expect("deleted");
     bench.click("Refresh");
     bench.wait("the reason", |b| b.reads("check that the pack folder is complete"));
 }
 
-/// A file that claims a million million bytes, and takes none.
+/// The model is a sparse file of a terabyte.
 #[test]
-fn a_pack_that_does_not_fit_says_so_on_its_card() {
+fn the_card_of_a_pack_too_large_for_the_memory_shows_a_warning() {
     let folder = tempfile::tempdir().expect("a folder");
     write_pack(folder.path(), "vast");
     let model = folder.path().join("not-there");
@@ -174,19 +175,19 @@ fn a_pack_that_does_not_fit_says_so_on_its_card() {
     let path = model.join("model.safetensors");
     std::fs::write(&path, &content).expect("written");
     let file = std::fs::OpenOptions::new().write(true).open(&path).expect("a file");
-    file.set_len(content.len() as u64 + 2 * rows * rows).expect("a file with a hole");
+    file.set_len(content.len() as u64 + 2 * rows * rows).expect("a sparse file");
     let mut bench = listed();
     bench.click("Add a pack");
     bench.overtype(&folder.path().display().to_string());
     bench.key(Modifiers::NONE, Key::Enter);
     bench.wait("its card", |b| b.reads("1.1 TB in memory"));
-    let warns = bench.reads("More than is free: close other programs first");
-    // A GPU may have the room.
+    let warns = bench.reads("Not enough free memory: close other programs");
+    // The pack might fit on a GPU.
     assert_eq!(warns, no_gpu_support().is_some());
 }
 
 #[test]
-fn a_pack_is_put_together_and_saved() {
+fn a_new_pack_can_be_created_and_saved() {
     let folder = tempfile::tempdir().expect("a folder");
     let target = folder.path().join("gpt2-mine");
     let mut bench = listed();
@@ -214,11 +215,11 @@ fn a_pack_is_put_together_and_saved() {
         Some(Source::Folder("/models/gpt2-imdb".into()))
     );
     assert_eq!(saved.tuned.and_then(|r| r.adapter), Some(Source::Folder("~/adapters/dpo".into())));
-    // The paper's settings, for nobody has asked for others.
+    // The form sets no defaults.
     assert_eq!(saved.defaults, Settings::default());
     let text = std::fs::read_to_string(target.join("pack.toml")).expect("a pack");
     assert!(!text.contains("defaults"), "{text}");
-    // What lies there is not written over.
+    // An existing pack is not overwritten.
     bench.click("New pack");
     bench.window.get_by_role_and_label(Role::TextInput, "Base: files").focus();
     bench.window.run();
@@ -226,29 +227,29 @@ fn a_pack_is_put_together_and_saved() {
     bench.window.get_by_role_and_label(Role::TextInput, "Name of the pack").focus();
     bench.window.run();
     bench.overtype("Another");
-    bench.wait("what is wrong", |b| b.shows("There is nothing at /not/there on this machine."));
+    bench.wait("the reason", |b| b.shows("/not/there does not exist on this machine."));
     let mut base = |text: &str, words: &str| {
         bench.window.get_by_role_and_label(Role::TextInput, "Base: files").focus();
         bench.window.run();
         bench.overtype(text);
         bench.wait(words, |b| b.shows(words));
     };
-    base("bundled:imdb/nope", "No imdb/nope came with the program.");
-    base("bundled:imdb/base", "Ready to be saved.");
+    base("bundled:imdb/nope", "This program does not include imdb/nope.");
+    base("bundled:imdb/base", "Ready to save.");
     bench.click("Save…");
     bench.overtype(&target.display().to_string());
     bench.key(Modifiers::NONE, Key::Enter);
-    let taken = "There is a pack in this folder already; choose another.";
-    bench.wait("what is wrong", |b| b.shows(taken));
+    let taken = "This folder already contains a pack; choose another folder.";
+    bench.wait("the reason", |b| b.shows(taken));
     bench.overtype(&folder.path().join("another").display().to_string());
     bench.key(Modifiers::NONE, Key::Enter);
     bench.wait("its card", |b| b.shows("Another"));
-    assert_eq!(Manifest::read(&target).expect("as it was").name, "GPT-2 mine");
+    assert_eq!(Manifest::read(&target).expect("the first pack").name, "GPT-2 mine");
 }
 
-/// Escape and a wrong button cost nothing that was typed; only Clear throws it away.
+/// Only Clear empties the form.
 #[test]
-fn a_form_that_is_closed_keeps_what_was_typed() {
+fn closing_the_form_keeps_its_content() {
     let mut bench = listed();
     bench.click("New pack");
     assert!(!bench.shows("Clear"));
@@ -270,4 +271,15 @@ fn a_form_that_is_closed_keeps_what_was_typed() {
     bench.click("New pack");
     assert!(!bench.reads("some/model"));
     bench.expect_silence();
+}
+
+#[test]
+fn generating_works_after_the_worker_has_moved_a_pack_by_itself() {
+    let mut bench = Bench::ready();
+    bench.engine.send(Event::Loading { what: "base model".into(), fraction: 0.5 });
+    bench.window.run();
+    bench.engine.send(Event::Loaded(imdb()));
+    bench.window.run();
+    bench.click("Generate");
+    bench.engine.generate();
 }

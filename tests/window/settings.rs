@@ -1,4 +1,4 @@
-//! Every setting by its rail, its number and its way back.
+//! The settings: sliders, number fields and reset buttons.
 
 use eframe::egui::{Key, Modifiers, Role};
 use ivg_playground::guidance::settings::{Settings, ValueSource};
@@ -7,7 +7,7 @@ use crate::engine::pack;
 use crate::harness::Bench;
 
 #[test]
-fn lambda_reaches_zero_and_infinity_on_its_rail() {
+fn the_slider_of_lambda_reaches_zero_and_infinity() {
     let mut bench = Bench::ready();
     let at = bench.drag("Chunk guidance λ", 1.0, 0.5);
     bench.drop(at);
@@ -22,7 +22,7 @@ fn lambda_reaches_zero_and_infinity_on_its_rail() {
 }
 
 #[test]
-fn lambda_is_typed_as_a_number_or_as_infinity() {
+fn lambda_accepts_numbers_and_infinity() {
     let mut bench = Bench::ready();
     for (typed, value) in
         [("2.5", 2.5), ("inf", f32::INFINITY), ("0", 0.0), ("∞", f32::INFINITY), ("1e6", 100.0)]
@@ -31,11 +31,11 @@ fn lambda_is_typed_as_a_number_or_as_infinity() {
         assert_eq!(bench.settings().lambda, value, "{typed}");
     }
     bench.enter("Chunk guidance λ", "nonsense");
-    assert_eq!(bench.settings().lambda, 100.0, "what cannot be read changes nothing");
+    assert_eq!(bench.settings().lambda, 100.0, "invalid input changes nothing");
 }
 
 #[test]
-fn beta_snaps_to_zero_and_keeps_its_sign() {
+fn beta_snaps_to_zero_and_accepts_negative_numbers() {
     let mut bench = Bench::ready();
     let at = bench.drag("Token guidance β", 0.6667, 0.508);
     bench.drop(at);
@@ -47,7 +47,7 @@ fn beta_snaps_to_zero_and_keeps_its_sign() {
 }
 
 #[test]
-fn a_double_click_and_the_arrow_lead_back_to_the_default() {
+fn a_double_click_and_the_reset_button_restore_the_default() {
     let mut bench = Bench::ready();
     bench.enter("Token guidance β", "2");
     assert_eq!(bench.settings().beta, 2.0);
@@ -63,7 +63,7 @@ fn a_double_click_and_the_arrow_lead_back_to_the_default() {
 }
 
 #[test]
-fn every_setting_has_a_number_box() {
+fn every_setting_has_a_number_field() {
     let mut bench = Bench::ready();
     for (name, text) in [
         ("Beams W", "2"),
@@ -94,11 +94,11 @@ fn every_setting_has_a_number_box() {
 }
 
 #[test]
-fn rows_stay_within_what_can_be_decoded_together() {
+fn the_number_of_rows_is_limited() {
     let mut bench = Bench::ready();
     bench.enter("Beams W", "16");
     assert_eq!((bench.settings().beams, bench.settings().successors), (16, 4));
-    assert!(bench.shows("W·K = 64 rows, the most that decode together."));
+    assert!(bench.shows("W·K = 64 rows decode together (at most 64)."));
     bench.enter("Successors K", "16");
     assert_eq!((bench.settings().beams, bench.settings().successors), (16, 4));
     bench.enter("Beams W", "2");
@@ -109,7 +109,7 @@ fn rows_stay_within_what_can_be_decoded_together() {
 }
 
 #[test]
-fn the_dice_draw_another_seed() {
+fn the_seed_button_draws_another_seed() {
     let mut bench = Bench::ready();
     let before = bench.settings().seed;
     bench.click("Draw another seed");
@@ -120,14 +120,14 @@ fn the_dice_draw_another_seed() {
 }
 
 #[test]
-fn chunks_are_ranked_by_what_a_person_chose() {
+fn the_value_source_can_be_chosen() {
     let mut bench = Bench::ready();
     bench.click("Rank chunks by: Implicit");
     assert_eq!(bench.settings().value_source, ValueSource::Implicit);
 }
 
 #[test]
-fn beta_without_a_pair_is_off_and_says_why() {
+fn beta_is_disabled_without_a_pair_and_says_why() {
     let mut bench = Bench::with_pack({
         let mut pack = pack();
         pack.has_pair = false;
@@ -144,7 +144,7 @@ fn beta_without_a_pair_is_off_and_says_why() {
 }
 
 #[test]
-fn lambda_without_a_value_model_points_to_the_other_source() {
+fn lambda_is_disabled_without_a_value_model_until_implicit_values_are_chosen() {
     let mut bench = Bench::with_pack({
         let mut pack = pack();
         pack.has_value = false;
@@ -159,10 +159,10 @@ fn lambda_without_a_value_model_points_to_the_other_source() {
 }
 
 #[test]
-fn lambda_has_nothing_to_choose_with_a_single_row() {
+fn lambda_is_disabled_with_a_single_row() {
     let mut bench = Bench::ready();
     bench.enter("Successors K", "1");
-    // The answer is still chosen among the beams.
+    // With several beams, the response is still selected among them.
     assert!(!bench.is_disabled(Role::Slider, "Chunk guidance λ"));
     bench.enter("Beams W", "1");
     assert!(bench.is_disabled(Role::Slider, "Chunk guidance λ"));
@@ -171,18 +171,18 @@ fn lambda_has_nothing_to_choose_with_a_single_row() {
 }
 
 #[test]
-fn every_setting_explains_itself() {
+fn every_setting_has_a_tooltip() {
     let mut bench = Bench::ready();
     for (name, words) in [
-        ("Token guidance β", "shuns the untuned one"),
-        ("Chunk guidance λ", "as the paper does"),
-        ("Beams W", "kept after every chunk"),
-        ("Successors K", "sampled from every beam"),
-        ("Chunk length L", "between two choices"),
-        ("Temperature", "How freely"),
-        ("Top-p", "together have this probability"),
-        ("Top-k", "this many likeliest"),
-        ("Length", "at most"),
+        ("Token guidance β", "the untuned model at each token"),
+        ("Chunk guidance λ", "as in the paper"),
+        ("Beams W", "kept after each chunk"),
+        ("Successors K", "sampled from each beam"),
+        ("Chunk length L", "between two selections"),
+        ("Temperature", "Randomness of sampling"),
+        ("Top-p", "with this total probability"),
+        ("Top-k", "this number of most likely"),
+        ("Length", "Maximum number of new tokens"),
     ] {
         let at = bench.place(name, 0.4);
         bench.hover(at);
@@ -191,7 +191,7 @@ fn every_setting_explains_itself() {
 }
 
 #[test]
-fn control_tokens_in_the_prompt_are_text_unless_asked_for() {
+fn control_tokens_in_the_prompt_are_recognised_only_on_request() {
     let mut bench = Bench::ready();
     let label = "Read <|end|> as a control token";
     assert!(!bench.shows(label));
@@ -205,7 +205,7 @@ fn control_tokens_in_the_prompt_are_text_unless_asked_for() {
     bench.click(label);
     let request = bench.finish(&[" a", " b"]);
     assert!(request.settings.special_tokens);
-    // What is on stays in sight, so that it can be turned off.
+    // While the option is on, it stays visible so that it can be switched off.
     type_in(&mut bench, "Hi there");
     let label = "Read control tokens in the prompt";
     assert!(bench.shows(label));

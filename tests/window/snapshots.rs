@@ -1,7 +1,8 @@
-//! The window as it looks, compared with the pictures in `tests/snapshots/`.
+//! Compares the window with the pictures in `tests/snapshots/`.
 //!
-//! They are drawn by a software adapter and are the same under OpenGL and Vulkan. Without one the
-//! tests step aside and say so, unless `IVG_TEST_IMAGES=required`. After an intended change:
+//! The pictures are drawn by a software adapter and are the same under OpenGL and Vulkan. Without
+//! such an adapter, the tests are skipped with a message, or fail if `IVG_TEST_IMAGES=required`.
+//! After an intended change, run
 //! `UPDATE_SNAPSHOTS=1 cargo test --release --test window snapshots`.
 
 use std::io::Write;
@@ -10,19 +11,19 @@ use std::sync::Once;
 use eframe::egui::Vec2;
 use egui_kittest::{Harness, SnapshotOptions};
 use ivg_playground::app::Theme;
-use ivg_playground::app::preferences::{Lower, Preferences};
+use ivg_playground::app::state::preferences::{LowerTab, Preferences};
 use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::StopReason;
-use ivg_playground::lab::strip::{Dial, Sample};
+use ivg_playground::lab::sweep::{Sample, SweepAxis};
 use ivg_playground::worker::protocol::{Command, Event};
 
 use crate::engine::{pack, report};
 use crate::graphics::Painter;
 use crate::harness::{Bench, options};
 
-/// Every picture there is.
-const PICTURES: [&str; 5] = ["light", "dark", "tree", "strength", "error"];
-/// Not too large to keep, and the least that the window accepts.
+/// The names of all pictures.
+const PICTURES: [&str; 5] = ["light", "dark", "tree", "sweep", "error"];
+/// The minimum size of the window, so that the files are small.
 const SIZE: Vec2 = Vec2::new(1024.0, 640.0);
 
 const UNGUIDED: &str = " slow and rather dull, and the story did not hold together for long. \
@@ -30,28 +31,28 @@ const UNGUIDED: &str = " slow and rather dull, and the story did not hold togeth
 const GUIDED: &str = " bright and moving from the first scene to the last, and the acting was \
                       wonderful. A film to see again and again.";
 
-/// Draws the window that `make` opens and compares it with the picture of this name.
+/// Compares the window that `make` opens with the picture of this name.
 fn check(name: &str, make: impl FnOnce(Painter) -> Bench) {
-    assert!(PICTURES.contains(&name), "name every picture, so that they can be counted");
-    let Some(painter) = Painter::new() else { return left_out() };
+    assert!(PICTURES.contains(&name), "add {name} to PICTURES");
+    let Some(painter) = Painter::new() else { return skipped() };
     let mut bench = make(painter);
     bench.window.remove_cursor();
     bench.window.run();
     bench.window.step();
-    // A squared distance of colours: 35,215 from black to white, some 450 from a card to its
-    // border. OpenGL and Vulkan differ in up to 44 pixels of a picture, by less than 1.5.
+    // The threshold is a squared distance of colours: 35,215 between black and white, about 450
+    // between a card and its border. OpenGL and Vulkan differ in up to 44 pixels, by less than 1.5.
     let options = SnapshotOptions::new().threshold(5.0).max_failed_pixels(0_usize);
     bench.window.snapshot_options(name, &options);
 }
 
-fn left_out() {
+fn skipped() {
     let required = std::env::var("IVG_TEST_IMAGES").is_ok_and(|v| v == "required");
     assert!(!required, "no software adapter; apt-get install mesa-vulkan-drivers");
-    static SAID: Once = Once::new();
-    SAID.call_once(|| {
+    static REPORT: Once = Once::new();
+    REPORT.call_once(|| {
         let count = PICTURES.len();
-        // Past the test runner, which would keep it to itself.
-        let line = format!("{count} image tests left out: no software graphics adapter");
+        // Written to stderr directly, because the test runner captures the output of `eprintln!`.
+        let line = format!("{count} image tests skipped: no software graphics adapter");
         let _ = writeln!(std::io::stderr(), "{line}");
     });
 }
@@ -71,7 +72,7 @@ fn open(painter: Painter, stored: Preferences) -> Bench {
     bench
 }
 
-/// A window in which both columns are complete.
+/// Opens a window with a finished run of two columns.
 fn finished(painter: Painter, stored: Preferences) -> Bench {
     let mut bench = open(painter, stored);
     bench.click("Generate");
@@ -92,30 +93,30 @@ fn finished(painter: Painter, stored: Preferences) -> Bench {
 }
 
 #[test]
-fn a_finished_comparison_in_light() {
+fn a_finished_run_in_the_light_theme() {
     check("light", |painter| finished(painter, preferences(Theme::Light)));
 }
 
 #[test]
-fn a_finished_comparison_in_dark() {
+fn a_finished_run_in_the_dark_theme() {
     check("dark", |painter| finished(painter, preferences(Theme::Dark)));
 }
 
 #[test]
-fn the_tree_of_a_search() {
-    let stored = Preferences { lower: Lower::Tree, ..preferences(Theme::Light) };
+fn the_search_tree() {
+    let stored = Preferences { lower: LowerTab::Tree, ..preferences(Theme::Light) };
     check("tree", |painter| finished(painter, stored));
 }
 
 #[test]
-fn a_finished_strength_strip() {
-    let stored = Preferences { lower: Lower::Strength, ..preferences(Theme::Light) };
-    check("strength", |painter| {
+fn a_finished_sweep() {
+    let stored = Preferences { lower: LowerTab::Sweep, ..preferences(Theme::Light) };
+    check("sweep", |painter| {
         let mut bench = open(painter, stored);
-        bench.click("Run the strip");
+        bench.click("Run the sweep");
         let Command::Sweep(run, plan) = bench.engine.command() else { panic!("no sweep") };
         for task in plan.tasks() {
-            let sample = Box::new(sample(task.dial, task.setting, task.seed));
+            let sample = Box::new(sample(task.axis, task.setting, task.seed));
             bench.engine.send(Event::SweepPoint { run, sample });
         }
         bench.engine.send(Event::SweepDone { run, stopped: false });
@@ -124,12 +125,12 @@ fn a_finished_strength_strip() {
     });
 }
 
-/// More guidance, more reward, less and less of it.
-fn sample(dial: Dial, setting: f32, seed: u64) -> Sample {
-    let share = dial.values(&Settings::default()).iter().position(|v| *v == setting);
-    let share = share.expect("a value of the dial") as f32 / 6.0;
+/// Returns a response whose reward increases with guidance, by smaller and smaller steps.
+fn sample(axis: SweepAxis, setting: f32, seed: u64) -> Sample {
+    let share = axis.values(&Settings::default()).iter().position(|v| *v == setting);
+    let share = share.expect("a value of the axis") as f32 / 6.0;
     Sample {
-        dial,
+        axis,
         setting,
         seed,
         text: " good, and better the more it is guided.".into(),
@@ -144,14 +145,14 @@ fn sample(dial: Dial, setting: f32, seed: u64) -> Sample {
 }
 
 #[test]
-fn an_error_over_an_empty_window() {
+fn an_error_in_an_empty_window() {
     let stored = Preferences { theme: Theme::Light, ..Preferences::default() };
     check("error", |painter| {
         let bench = closed(painter, stored);
-        assert!(matches!(bench.engine.command(), Command::LoadPack(_)));
+        let Command::LoadPack(source) = bench.engine.command() else { panic!("no pack") };
         let message = "tuned and base have different vocabularies (512 and 8192 tokens); guidance \
                        adds logits token by token, so choose models of one tokenizer";
-        bench.engine.send(Event::LoadFailed(message.into()));
+        bench.engine.send(Event::LoadFailed { source, message: message.into() });
         bench
     });
 }

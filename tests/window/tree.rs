@@ -1,19 +1,18 @@
-//! The search as a tree.
+//! The search tree.
 
 use eframe::egui::Key;
 use egui_kittest::kittest::{NodeT, Queryable};
-use ivg_playground::worker::protocol::Cost;
 
 use crate::engine::tokens;
 use crate::harness::Bench;
 
 fn tree(chunks: usize) -> Bench {
     let mut bench = Bench::searched(chunks);
-    bench.click("Below: Tree");
+    bench.click("Lower panel: Tree");
     bench
 }
 
-/// The name of a candidate of the second column.
+/// Returns the label of a candidate of the second column.
 fn name(bench: &Bench, chunk: usize, candidate: usize) -> String {
     let found = &bench.candidates(1, chunk)[candidate];
     let fate = if found.survived { "kept" } else { "dropped" };
@@ -21,7 +20,7 @@ fn name(bench: &Bench, chunk: usize, candidate: usize) -> String {
     format!("Chunk {}, candidate {}, {fate}, value {value}", chunk + 1, candidate + 1)
 }
 
-/// The candidate that has the keyboard.
+/// Returns the label of the focused candidate.
 fn focused(bench: &Bench) -> String {
     let all = bench.window.get_all_by_label_contains("Chunk ");
     let mut focused = all.filter(|node| node.accesskit_node().is_focused());
@@ -34,7 +33,7 @@ fn press(bench: &mut Bench, key: Key) {
 }
 
 #[test]
-fn every_candidate_is_named_shows_its_text_and_can_be_read() {
+fn every_candidate_has_a_label_a_tooltip_and_a_reader() {
     let mut bench = tree(2);
     for i in 0..16 {
         let name = name(&bench, 1, i);
@@ -47,7 +46,7 @@ fn every_candidate_is_named_shows_its_text_and_can_be_read() {
     assert!(bench.reads(&candidate.text));
     bench.press(at.left_center() + eframe::egui::vec2(8.0, 0.0));
     bench.window.run();
-    assert_eq!(focused(&bench), name(&bench, 1, 3), "arrow keys go on from there");
+    assert_eq!(focused(&bench), name(&bench, 1, 3), "the clicked candidate has the focus");
     let parent = &bench.candidates(1, 0)[candidate.parent.expect("a parent")];
     let beam = format!("This movie was{}{}", parent.text, candidate.text);
     assert!(bench.shows(&beam), "{beam}");
@@ -56,7 +55,7 @@ fn every_candidate_is_named_shows_its_text_and_can_be_read() {
 }
 
 #[test]
-fn arrow_keys_lead_along_the_branches_and_enter_reads() {
+fn arrow_keys_follow_the_branches_and_enter_opens_a_candidate() {
     let mut bench = tree(3);
     let run = bench.window.state().session().run.as_ref().expect("a run");
     let chunks = run.arms[1].report.chunks.clone();
@@ -65,18 +64,18 @@ fn arrow_keys_lead_along_the_branches_and_enter_reads() {
     let first = chunks[1].candidates[middle].parent.expect("a parent");
     bench.window.get_by_label(&name(&bench, 0, first)).focus();
     bench.window.run();
-    assert_eq!(focused(&bench), name(&bench, 0, first), "the answer's first chunk is a tab stop");
+    assert_eq!(focused(&bench), name(&bench, 0, first), "the first chunk can be focused");
     press(&mut bench, Key::ArrowRight);
     assert_eq!(focused(&bench), name(&bench, 1, middle));
     press(&mut bench, Key::ArrowRight);
     assert_eq!(focused(&bench), name(&bench, 2, last));
     press(&mut bench, Key::ArrowRight);
-    assert_eq!(focused(&bench), name(&bench, 2, last), "there is no more");
+    assert_eq!(focused(&bench), name(&bench, 2, last), "there is no next chunk");
     press(&mut bench, Key::Enter);
     assert!(bench.reads("Guided · chunk 3 of 3 · kept"));
     press(&mut bench, Key::ArrowLeft);
     assert_eq!(focused(&bench), name(&bench, 1, middle));
-    assert!(bench.reads("Guided · chunk 2 of 3 · kept"), "what is read follows");
+    assert!(bench.reads("Guided · chunk 2 of 3 · kept"), "the reader follows the focus");
     let before = focused(&bench);
     press(&mut bench, Key::ArrowDown);
     assert_ne!(focused(&bench), before);
@@ -86,19 +85,19 @@ fn arrow_keys_lead_along_the_branches_and_enter_reads() {
 }
 
 #[test]
-fn any_column_can_be_chosen() {
+fn the_tree_of_any_column_can_be_shown() {
     let mut bench = tree(2);
-    assert!(bench.reads("Chunk 2, candidate 16"), "the column that searches comes first");
+    assert!(bench.reads("Chunk 2, candidate 16"), "the column with a search is shown first");
     bench.click("Tree of: Unguided");
     assert!(bench.reads("Chunk 2, candidate 1, kept"));
-    assert!(!bench.reads("Chunk 2, candidate 2,"), "a single line");
+    assert!(!bench.reads("Chunk 2, candidate 2,"), "one candidate per chunk");
     assert!(bench.reads("Colours: value, "));
 }
 
 #[test]
-fn a_column_that_moves_up_brings_its_own_tree() {
+fn removing_a_column_keeps_the_trees_of_the_others() {
     let mut bench = Bench::ready();
-    bench.click("Below: Tree");
+    bench.click("Lower panel: Tree");
     bench.click("Add column");
     bench.click("Generate");
     let (run, _) = bench.engine.generate();
@@ -116,9 +115,9 @@ fn a_column_that_moves_up_brings_its_own_tree() {
 }
 
 #[test]
-fn it_grows_with_the_run_and_forgets_the_last_one() {
+fn the_tree_grows_with_the_run_and_is_reset_by_the_next_run() {
     let (mut bench, run, _) = Bench::running();
-    bench.click("Below: Tree");
+    bench.click("Lower panel: Tree");
     assert!(bench.engine.next().is_none());
     bench.search(run, 1);
     assert!(bench.reads("Chunk 1, candidate 1,") && !bench.reads("Chunk 2, "));
@@ -128,31 +127,9 @@ fn it_grows_with_the_run_and_forgets_the_last_one() {
     assert!(bench.shows("Continue from here"));
     bench.click("Generate");
     assert!(!bench.shows("Continue from here"));
-    // What the run before has left can be seen, not read.
+    // The tree of the previous run is still shown but cannot be opened.
     let old = bench.window.get_all_by_label_contains("Chunk 1, candidate 1,").next();
     old.expect("the old tree").click();
     bench.window.run();
     assert!(!bench.shows("Continue from here"));
-}
-
-#[test]
-#[ignore = "prints the time of a frame; run by hand on a quiet machine"]
-fn the_largest_tree_is_drawn_in_time() {
-    let (mut bench, run, _) = Bench::running();
-    let all = tokens(&"word ".repeat(400));
-    for end in (5..=400).step_by(5) {
-        let chunk = bench.engine.search_chunk(end, end as f32 / 500.0, (8, 64), end == 5);
-        bench.engine.chunk(run, 1, chunk, &all[..end]);
-    }
-    bench.window.run();
-    let cost = Cost { sampled_tokens: 40, elapsed_ms: 500.0 };
-    for tab in ["Hide the lower panel", "Show the lower panel", "Below: Tree"] {
-        bench.click(tab);
-        let started = std::time::Instant::now();
-        for _ in 0..50 {
-            bench.engine.token(run, 0, "", cost);
-            bench.window.step();
-        }
-        println!("{:.2} ms a frame after {tab}", started.elapsed().as_secs_f64() * 1e3 / 50.0);
-    }
 }

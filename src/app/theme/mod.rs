@@ -1,8 +1,8 @@
-//! How the window looks: every colour, distance and type size stands here and nowhere else.
+//! The look of the window: all colours, distances and font sizes.
 //!
-//! Both palettes keep body text at WCAG AA contrast; a test below holds them to it. The two arms
-//! are blue and orange, the pair that survives the common colour blindnesses, and always differ
-//! in shape as well.
+//! Both palettes give body text WCAG AA contrast, which a test checks. The first two columns are
+//! orange and blue, which stay distinct under the common forms of colour blindness. Columns also
+//! differ in shape.
 
 use std::fmt;
 use std::str::FromStr;
@@ -17,14 +17,14 @@ use serde::{Deserialize, Serialize};
 
 mod palette;
 
+pub use palette::Palette;
 pub(in crate::app) use palette::{DARK, LIGHT};
-pub use palette::{ICON, Palette};
 
-/// Which theme a person wants.
+/// The colour theme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Theme {
-    /// What the desktop says.
+    /// The theme of the desktop.
     #[default]
     System,
     /// Dark text on light.
@@ -34,10 +34,10 @@ pub enum Theme {
 }
 
 impl Theme {
-    /// Every theme, in the order of the switch.
+    /// All themes, in the order of the switch.
     pub const ALL: [Theme; 3] = [Theme::System, Theme::Light, Theme::Dark];
 
-    /// The name on the switch.
+    /// Returns the name on the switch.
     pub fn label(self) -> &'static str {
         match self {
             Theme::System => "System",
@@ -70,15 +70,15 @@ impl FromStr for Theme {
     }
 }
 
-/// Distances, in points. Everything sits on a grid of four.
+/// Distances, in points. Most are multiples of four.
 pub mod space {
-    /// Between things that belong together.
+    /// Gap between related items.
     pub const XS: f32 = 4.0;
-    /// Between controls.
+    /// Gap between controls.
     pub const S: f32 = 8.0;
-    /// Inside small surfaces.
+    /// Padding of small surfaces.
     pub const M: f32 = 12.0;
-    /// Between surfaces, and inside large ones.
+    /// Gap between surfaces, and padding of large surfaces.
     pub const L: f32 = 16.0;
     /// Width of the sidebar.
     pub const SIDEBAR: f32 = 344.0;
@@ -88,62 +88,62 @@ pub mod space {
     pub const STATUS_BAR: f32 = 32.0;
     /// Height of one row of controls.
     pub const ROW: f32 = 28.0;
-    /// Rounding of cards.
+    /// Corner radius of cards.
     pub const CARD_RADIUS: u8 = 10;
-    /// Rounding of controls.
+    /// Corner radius of controls.
     pub const RADIUS: u8 = 6;
 }
 
-/// Type: a family for emphasis and a style for every level.
+/// Fonts: a bold family, and a font for each kind of text.
 pub mod text {
     use super::{FontFamily, FontId, TextStyle};
 
-    /// The family of the heavier weight.
+    /// Returns the bold font family.
     pub fn strong() -> FontFamily {
         FontFamily::Name("strong".into())
     }
 
-    /// The program's name.
+    /// Returns the font of the program's name.
     pub fn title() -> FontId {
         FontId::new(17.0, strong())
     }
 
-    /// Headings of cards and groups.
+    /// Returns the font of card headings.
     pub fn heading() -> FontId {
         FontId::new(15.0, strong())
     }
 
-    /// Headings of groups of settings.
+    /// Returns the font of the headings in the settings.
     pub fn group() -> FontId {
         FontId::new(13.0, strong())
     }
 
-    /// A response.
+    /// Returns the font of responses.
     pub fn response() -> FontId {
         FontId::proportional(16.5)
     }
 
-    /// The prompt before a response.
+    /// Returns the font of the prompt before a response.
     pub fn prompt() -> FontId {
         FontId::new(16.5, strong())
     }
 
-    /// A number under a response.
+    /// Returns the font of the metrics below a response.
     pub fn figure() -> FontId {
         FontId::new(15.0, strong())
     }
 
-    /// The main button.
+    /// Returns the font of the main button.
     pub fn button() -> FontId {
         FontId::new(14.0, strong())
     }
 
-    /// Controls and sentences.
+    /// Returns the font of controls and body text.
     pub fn body() -> FontId {
         FontId::proportional(14.0)
     }
 
-    /// Captions.
+    /// Returns the font of captions.
     pub fn small() -> FontId {
         FontId::proportional(12.5)
     }
@@ -159,10 +159,11 @@ pub mod text {
     }
 }
 
-/// Line height of responses, as a multiple of their size.
+/// Line height of responses, as a multiple of the font size.
 pub const RESPONSE_LINE: f32 = 1.5;
 
-/// Sets fonts and both themes up, once.
+/// Installs the fonts and both themes. Called once, at startup. The fonts apply from the next frame
+/// on.
 pub fn install(ctx: &egui::Context) {
     ctx.set_fonts(fonts());
     for (theme, palette) in [(egui::Theme::Light, &LIGHT), (egui::Theme::Dark, &DARK)] {
@@ -170,7 +171,7 @@ pub fn install(ctx: &egui::Context) {
     }
 }
 
-/// Inter in two weights, before the fonts that egui brings along for what Inter lacks.
+/// Returns the fonts: Inter in two weights, then the fonts of egui for characters missing in Inter.
 fn fonts() -> FontDefinitions {
     const INTER: &[u8] = include_bytes!("../../../assets/fonts/Inter.ttf");
     let mut fonts = FontDefinitions::default();
@@ -199,8 +200,8 @@ fn shape(style: &mut Style, p: &Palette, theme: egui::Theme) {
     style.spacing.tooltip_width = 320.0;
     style.spacing.scroll = egui::style::ScrollStyle::floating();
     style.interaction.tooltip_delay = 0.35;
-    // A blinking caret would wake an idle window twice a second.
     style.visuals = visuals(p, theme);
+    // A blinking text cursor would redraw an idle window twice a second.
     style.visuals.text_cursor.blink = false;
 }
 
@@ -223,7 +224,7 @@ fn visuals(p: &Palette, theme: egui::Theme) -> Visuals {
     v.hyperlink_color = p.guided;
     v.error_fg_color = p.danger;
     v.selection.bg_fill = p.selection;
-    // As wide as the outline of a box without focus, or everything below it would move.
+    // As wide as the outline without focus. Otherwise the widgets below a focused box would move.
     v.selection.stroke = Stroke::new(1.0, p.guided);
     v.text_cursor.stroke = Stroke::new(2.0, p.guided);
     v.disabled_alpha = 0.45;
@@ -256,7 +257,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_theme_is_read_from_its_name() {
+    fn parses_a_theme() {
         assert_eq!("dark".parse(), Ok(Theme::Dark));
         assert!("sepia".parse::<Theme>().is_err());
     }

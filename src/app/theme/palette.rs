@@ -1,19 +1,19 @@
-//! Every colour of the window, light and dark.
+//! All colours of the window, for the light and the dark theme.
 
 use eframe::egui::{Color32, Ui};
 
 /// The colours of one theme.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Palette {
-    /// Behind everything.
+    /// Background of the window.
     pub canvas: Color32,
     /// Cards, bars and the sidebar.
     pub surface: Color32,
-    /// Text fields and tracks, set into a surface.
+    /// Background of text fields and tracks.
     pub inset: Color32,
-    /// A control under the pointer.
+    /// Background of a control under the pointer.
     pub hover: Color32,
-    /// Hairlines around cards.
+    /// Outlines of cards.
     pub border: Color32,
     /// Outlines of controls.
     pub outline: Color32,
@@ -21,29 +21,29 @@ pub struct Palette {
     pub text: Color32,
     /// Labels and explanations.
     pub weak: Color32,
-    /// Tokens that are not decided yet.
+    /// Provisional tokens, which the search may still drop.
     pub provisional: Color32,
-    /// Text of the run before, until it is overtaken.
+    /// Text of the previous run, until new text replaces it.
     pub ghost: Color32,
-    /// The guided text, the second column, and whatever invites a click.
+    /// The second column, guided text, and highlights of controls.
     pub guided: Color32,
-    /// The unguided text, the first column.
+    /// The first column, and unguided text.
     pub unguided: Color32,
     /// The third column.
     pub third: Color32,
     /// The fourth column.
     pub fourth: Color32,
-    /// Fill of the main button and of what is switched on.
+    /// Fill of the main button and of switches that are on.
     pub accent: Color32,
-    /// The same under the pointer.
+    /// Fill of the main button under the pointer.
     pub accent_hover: Color32,
     /// Text on `accent`.
     pub on_accent: Color32,
-    /// Selected text's background.
+    /// Background of selected text.
     pub selection: Color32,
-    /// A slider's rail and the empty part of a progress bar.
+    /// Rail of a slider, and the empty part of a progress bar.
     pub rail: Color32,
-    /// A slider's handle.
+    /// Handle of a slider.
     pub handle: Color32,
     /// Text of an error.
     pub danger: Color32,
@@ -51,7 +51,7 @@ pub struct Palette {
     pub danger_fill: Color32,
     /// Lines of the plot's grid.
     pub grid: Color32,
-    /// A measure that grows from nothing: how much, not which way.
+    /// Tint of a measure without a sign.
     pub amount: Color32,
 }
 
@@ -109,44 +109,41 @@ pub(in crate::app) const DARK: Palette = Palette {
     amount: Color32::from_rgb(0xb3, 0x84, 0xf0),
 };
 
-/// The icon's background, guided line and unguided line.
-pub const ICON: [[u8; 3]; 3] = [[0x17, 0x24, 0x4d], [0x8a, 0xae, 0xff], [0xf4, 0xa8, 0x5e]];
-
 impl Palette {
-    /// The colours in use where `ui` is drawn.
+    /// Returns the palette of the current theme.
     pub fn of(ui: &Ui) -> &'static Palette {
         if ui.visuals().dark_mode { &DARK } else { &LIGHT }
     }
 
-    /// Background of a word whose measure is `share` of its scale, −1 to 1: towards the guided
-    /// colour above 0, the unguided below. Text stays readable on the strongest of them.
+    /// Returns the background for a signed measure. `share` is −1 to 1. A positive share uses the
+    /// guided colour, a negative one the unguided colour. Text is readable on the strongest tint.
     pub fn diverging(&self, share: f32) -> Color32 {
-        let ink = if share < 0.0 { self.unguided } else { self.guided };
-        self.tint(ink, share.abs())
+        let color = if share < 0.0 { self.unguided } else { self.guided };
+        self.tint(color, share.abs())
     }
 
-    /// Background of a word whose measure is `share` of its scale, 0 to 1.
+    /// Returns the background for a measure without a sign. `share` is 0 to 1.
     pub fn sequential(&self, share: f32) -> Color32 {
         self.tint(self.amount, share)
     }
 
-    /// Background of words that are in one column alone, drawn in `ink`.
-    pub fn added(&self, ink: Color32) -> Color32 {
-        self.tint(ink, 0.4)
+    /// Returns the background of added words in a column with the colour `color`.
+    pub fn added(&self, color: Color32) -> Color32 {
+        self.tint(color, 0.4)
     }
 
-    /// A mark in `ink` whose measure is `share` of its scale, 0 to 1: paler, the less there is.
-    pub fn graded(&self, ink: Color32, share: f32) -> Color32 {
-        self.surface.lerp_to_gamma(ink, 0.25 + 0.75 * share.clamp(0.0, 1.0))
+    /// Returns `color` blended with the surface. `share` is 0 (pale) to 1 (full colour).
+    pub fn graded(&self, color: Color32, share: f32) -> Color32 {
+        self.surface.lerp_to_gamma(color, 0.25 + 0.75 * share.clamp(0.0, 1.0))
     }
 
-    fn tint(&self, ink: Color32, share: f32) -> Color32 {
-        self.surface.lerp_to_gamma(ink, 0.42 * share.clamp(0.0, 1.0))
+    fn tint(&self, color: Color32, share: f32) -> Color32 {
+        self.surface.lerp_to_gamma(color, 0.42 * share.clamp(0.0, 1.0))
     }
 
-    /// The colour of a column; its shape differs too, wherever it is drawn.
-    pub fn column(&self, slot: usize) -> Color32 {
-        [self.unguided, self.guided, self.third, self.fourth][slot % 4]
+    /// Returns the colour of the column with this index.
+    pub fn column(&self, column: usize) -> Color32 {
+        [self.unguided, self.guided, self.third, self.fourth][column % 4]
     }
 }
 
@@ -154,7 +151,7 @@ impl Palette {
 mod tests {
     use super::*;
 
-    /// Contrast ratio of WCAG 2.1.
+    /// Returns the contrast ratio of WCAG 2.1.
     fn contrast(a: Color32, b: Color32) -> f32 {
         let luminance = |c: Color32| {
             let linear = |v: u8| {
@@ -168,17 +165,17 @@ mod tests {
     }
 
     #[test]
-    fn text_keeps_its_contrast_in_both_themes() {
+    fn text_has_enough_contrast_in_both_themes() {
         for p in [LIGHT, DARK] {
-            let columns = (0..4).map(|slot| p.column(slot));
+            let columns = (0..4).map(|column| p.column(column));
             let readable = [p.text, p.weak, p.provisional].into_iter().chain(columns);
-            for (i, ink) in readable.enumerate() {
-                for paper in [p.surface, p.inset] {
-                    let ratio = contrast(ink, paper);
-                    assert!(ratio >= 4.5, "ink {i} {ink:?} on {paper:?}: {ratio:.2}");
+            for (i, color) in readable.enumerate() {
+                for background in [p.surface, p.inset] {
+                    let ratio = contrast(color, background);
+                    assert!(ratio >= 4.5, "colour {i} {color:?} on {background:?}: {ratio:.2}");
                 }
             }
-            for (ink, paper) in [
+            for (color, background) in [
                 (p.weak, p.canvas),
                 (p.text, p.hover),
                 (p.text, p.selection),
@@ -186,13 +183,13 @@ mod tests {
                 (p.on_accent, p.accent_hover),
                 (p.danger, p.danger_fill),
             ] {
-                let ratio = contrast(ink, paper);
-                assert!(ratio >= 4.5, "{ink:?} on {paper:?}: {ratio:.2}");
+                let ratio = contrast(color, background);
+                assert!(ratio >= 4.5, "{color:?} on {background:?}: {ratio:.2}");
             }
             for tint in [p.diverging(-1.0), p.diverging(1.0), p.sequential(1.0)] {
                 let ratio = contrast(p.text, tint);
                 assert!(ratio >= 4.5, "text on {tint:?}: {ratio:.2}");
-                assert!(contrast(tint, p.surface) >= 1.25, "{tint:?} can be seen");
+                assert!(contrast(tint, p.surface) >= 1.25, "{tint:?} is too pale");
             }
             assert!(contrast(p.ghost, p.surface) >= 2.5);
             assert!(contrast(p.guided, p.rail) >= 2.0);

@@ -1,4 +1,4 @@
-//! Buttons, switches and icons.
+//! Buttons, switches, legend entries and icons.
 
 use std::f32::consts::TAU;
 
@@ -10,24 +10,24 @@ use eframe::egui::{
 use super::marker::{Mark, marker};
 use crate::app::theme::{Palette, space, text};
 
-/// Drawn, not typed: no font has them all.
+/// An icon. Icons are drawn as shapes, because no font contains all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Icon {
-    /// Back to the default.
+    /// Resets to the default.
     Reset,
-    /// Draw another number.
+    /// Draws another random number.
     Dice,
-    /// Take away.
+    /// Closes or deletes.
     Close,
-    /// A menu with more.
+    /// Opens a menu.
     More,
-    /// Make a panel small.
+    /// Folds a panel.
     Fold,
-    /// Make it large again.
+    /// Unfolds a panel.
     Unfold,
 }
 
-/// A small button that shows an icon and is called `name`.
+/// Draws a small button with an icon. `name` is its accessible name and its tooltip.
 pub fn icon_button(ui: &mut Ui, icon: Icon, name: &str) -> Response {
     let (rect, response) = ui.allocate_exact_size(vec2(24.0, 24.0), Sense::click());
     let p = Palette::of(ui);
@@ -38,36 +38,36 @@ pub fn icon_button(ui: &mut Ui, icon: Icon, name: &str) -> Response {
         let stroke = Stroke::new(1.5, p.guided);
         ui.painter().rect_stroke(rect, space::RADIUS, stroke, StrokeKind::Inside);
     }
-    let ink = if icon == Icon::Close { p.danger } else { p.weak };
-    icon.paint(ui.painter(), rect.center(), if response.hovered() { p.text } else { ink });
+    let color = if icon == Icon::Close { p.danger } else { p.weak };
+    icon.paint(ui.painter(), rect.center(), if response.hovered() { p.text } else { color });
     let enabled = ui.is_enabled();
     response.widget_info(|| WidgetInfo::labeled(Role::Button, enabled, name));
     response.on_hover_text(name)
 }
 
 impl Icon {
-    fn paint(self, painter: &Painter, at: Pos2, ink: Color32) {
-        let stroke = Stroke::new(1.6, ink);
+    fn paint(self, painter: &Painter, at: Pos2, color: Color32) {
+        let stroke = Stroke::new(1.6, color);
         match self {
             Icon::Close => {
                 for flip in [1.0, -1.0] {
-                    let arm = vec2(4.5, 4.5 * flip);
-                    painter.line_segment([at - arm, at + arm], stroke);
+                    let half_diagonal = vec2(4.5, 4.5 * flip);
+                    painter.line_segment([at - half_diagonal, at + half_diagonal], stroke);
                 }
             }
             Icon::Reset => {
-                // From the top clockwise to the left, the head pointing back against the clock.
+                // An arc clockwise from the top to the left, with the arrow head at its start.
                 let point = |turn: f32| at + 5.0 * vec2((turn * TAU).cos(), (turn * TAU).sin());
                 let arc = (0..=20).map(|i| point(-0.27 + 0.77 * i as f32 / 20.0)).collect();
                 painter.add(Shape::line(arc, stroke));
                 let base = point(-0.27);
                 let head = [vec2(-4.5, 0.2), vec2(0.8, -3.4), vec2(0.8, 3.4)];
                 let head = head.map(|d| base + d).to_vec();
-                painter.add(Shape::convex_polygon(head, ink, Stroke::NONE));
+                painter.add(Shape::convex_polygon(head, color, Stroke::NONE));
             }
             Icon::More => {
                 for step in [-1.0, 0.0, 1.0] {
-                    painter.circle_filled(at + vec2(5.0 * step, 0.0), 1.7, ink);
+                    painter.circle_filled(at + vec2(5.0 * step, 0.0), 1.7, color);
                 }
             }
             Icon::Fold | Icon::Unfold => {
@@ -80,14 +80,14 @@ impl Icon {
                 let face = Rect::from_center_size(at, vec2(15.0, 15.0));
                 painter.rect_stroke(face, 3.5, stroke, StrokeKind::Inside);
                 for (x, y) in [(-1.0, -1.0), (1.0, -1.0), (0.0, 0.0), (-1.0, 1.0), (1.0, 1.0)] {
-                    painter.circle_filled(at + vec2(3.4 * x, 3.4 * y), 1.3, ink);
+                    painter.circle_filled(at + vec2(3.4 * x, 3.4 * y), 1.3, color);
                 }
             }
         }
     }
 }
 
-/// The one button that matters most.
+/// Draws the main button of a panel.
 pub fn primary_button(ui: &mut Ui, label: &str, width: f32, enabled: bool) -> Response {
     let p = Palette::of(ui);
     ui.scope(|ui| {
@@ -99,7 +99,7 @@ pub fn primary_button(ui: &mut Ui, label: &str, width: f32, enabled: bool) -> Re
             state.bg_stroke = Stroke::new(1.0, p.accent);
             state.fg_stroke = Stroke::new(1.0, p.on_accent);
         }
-        // The ring of focus cannot be the button's own colour.
+        // The focus ring needs a colour that differs from the button.
         v.widgets.active.bg_stroke = Stroke::new(2.0, p.text);
         let words = RichText::new(label).font(text::button()).color(p.on_accent);
         ui.add_enabled(enabled, Button::new(words).min_size(vec2(width, 36.0)))
@@ -107,36 +107,36 @@ pub fn primary_button(ui: &mut Ui, label: &str, width: f32, enabled: bool) -> Re
     .inner
 }
 
-/// A button beside the main one.
+/// Draws a button beside the main button.
 pub fn secondary_button(ui: &mut Ui, label: &str, width: f32, enabled: bool) -> Response {
     let words = RichText::new(label).font(text::button());
     ui.add_enabled(enabled, Button::new(words).min_size(vec2(width, 36.0)))
 }
 
-/// A small round-ended button.
+/// Draws a small button with round ends.
 pub fn chip(ui: &mut Ui, label: &str, selected: bool) -> Response {
     let p = Palette::of(ui);
     let words = RichText::new(label).font(text::small());
     let stroke = Stroke::new(1.0, if selected { p.guided } else { p.outline });
     let button = Button::new(words).corner_radius(CornerRadius::same(12)).stroke(stroke);
-    // Straight into `ui`: a child of its own would never wrap to the next line.
+    // Added directly to `ui`, because a child `Ui` would not wrap to the next line.
     ui.add(button.wrap_mode(TextWrapMode::Extend))
 }
 
-/// Prepares the inside of a menu.
+/// Sets the width and spacing of a menu.
 pub fn menu(ui: &mut Ui, width: f32) {
     ui.set_min_width(width);
     ui.spacing_mut().item_spacing = vec2(space::XS, space::XS);
     ui.spacing_mut().button_padding = vec2(10.0, 4.0);
 }
 
-/// An entry of a menu that is one of several choices.
+/// Returns a menu entry for one of several choices.
 pub fn choice(ui: &Ui, chosen: bool, name: &str) -> Button<'static> {
     let words = RichText::new(name).color(Palette::of(ui).text);
     Button::selectable(chosen, words)
 }
 
-/// A word in a rounded frame, not to be clicked.
+/// Draws a label in a rounded frame.
 pub fn pill(ui: &mut Ui, words: &str) -> Response {
     let p = Palette::of(ui);
     let galley = ui.painter().layout_no_wrap(words.to_owned(), text::small(), p.weak);
@@ -148,18 +148,18 @@ pub fn pill(ui: &mut Ui, words: &str) -> Response {
     response
 }
 
-/// Room for the mark of an entry of a legend.
-const MARK: f32 = 30.0;
-/// What an entry of a legend takes beside its name.
-pub const LEGEND_MARK: f32 = MARK + space::L;
+/// Width of the mark of a legend entry, in points.
+const MARK_WIDTH: f32 = 30.0;
+/// Width of a legend entry without its name, in points.
+pub const LEGEND_MARK: f32 = MARK_WIDTH + space::L;
 
-/// A column's entry in a legend: its mark and its title, a button that shows and hides its
-/// candidates.
+/// Draws the legend entry of a column: a button with its mark and, if `named`, its title. `shown`
+/// tells whether the column's candidates are shown.
 pub fn legend_entry(
     ui: &mut Ui,
     title: &str,
     named: bool,
-    (mark, ink): (Mark, Color32),
+    (mark, mark_color): (Mark, Color32),
     shown: bool,
 ) -> Response {
     let p = Palette::of(ui);
@@ -176,9 +176,9 @@ pub fn legend_entry(
         ui.painter().rect_stroke(rect, space::RADIUS, stroke, StrokeKind::Inside);
     }
     let left = rect.left_center() + vec2(6.0, 0.0);
-    let ink = if shown { ink } else { ink.gamma_multiply(0.35) };
-    marker(ui.painter(), left + vec2(MARK / 2.0 - 3.0, 0.0), mark, ink);
-    let at = left + vec2(MARK, -words.size().y / 2.0);
+    let mark_color = if shown { mark_color } else { mark_color.gamma_multiply(0.35) };
+    marker(ui.painter(), left + vec2(MARK_WIDTH / 2.0 - 3.0, 0.0), mark, mark_color);
+    let at = left + vec2(MARK_WIDTH, -words.size().y / 2.0);
     let (start, end) = (at.x, at.x + words.size().x);
     ui.painter().galley(at, words, color);
     if !shown {
@@ -190,7 +190,7 @@ pub fn legend_entry(
     response
 }
 
-/// A switch with its name to the left.
+/// Draws a switch with its name on the left.
 pub fn switch(ui: &mut Ui, on: &mut bool, name: &str) -> Response {
     let p = Palette::of(ui);
     let words = ui.painter().layout_no_wrap(name.to_owned(), text::body(), p.text);
@@ -209,16 +209,16 @@ pub fn switch(ui: &mut Ui, on: &mut bool, name: &str) -> Response {
         let stroke = Stroke::new(if response.has_focus() { 2.0 } else { 1.0 }, p.guided);
         ui.painter().rect_stroke(track, 10.0, stroke, StrokeKind::Outside);
     }
-    let knob = if *on { track.right() - 10.0 } else { track.left() + 10.0 };
-    let ink = if *on { p.on_accent } else { p.handle };
-    ui.painter().circle_filled(pos2(knob, y), 7.0, ink);
+    let handle_x = if *on { track.right() - 10.0 } else { track.left() + 10.0 };
+    let color = if *on { p.on_accent } else { p.handle };
+    ui.painter().circle_filled(pos2(handle_x, y), 7.0, color);
     let (enabled, state) = (ui.is_enabled(), *on);
     response.widget_info(|| WidgetInfo::selected(Role::Switch, enabled, state, name));
     response
 }
 
-/// One of a few choices, side by side. Every choice comes with its name, a sentence about it,
-/// and the reason why it cannot be taken, if there is one.
+/// Draws a few choices next to each other, and returns whether the choice changed. A choice has a
+/// value, a name, a tooltip, and a reason if it is disabled. Accessible names start with `group`.
 pub fn segmented<T: PartialEq + Copy>(
     ui: &mut Ui,
     group: &str,
@@ -235,17 +235,18 @@ pub fn segmented<T: PartialEq + Copy>(
     ui.painter().rect(rect, space::RADIUS, p.inset, Stroke::new(1.0, p.border), StrokeKind::Inside);
     let mut left = rect.left() + 2.0;
     let mut changed = false;
-    for (&(value, label, hint, why_not), width) in choices.iter().zip(widths) {
+    for (&(value, label, hint, disabled_reason), width) in choices.iter().zip(widths) {
         let cell = Rect::from_min_size(pos2(left, rect.top() + 2.0), vec2(width, size.y - 4.0));
         left += width;
         let id = ui.scope_id().with((group, label));
         let name = format!("{group}: {label}");
-        let response = segment(ui, id, cell, (label, &name), *chosen == value, why_not.is_none());
+        let response =
+            segment(ui, id, cell, (label, &name), *chosen == value, disabled_reason.is_none());
         if response.clicked() && *chosen != value {
             *chosen = value;
             changed = true;
         }
-        match why_not {
+        match disabled_reason {
             Some(reason) => response.on_disabled_hover_text(reason),
             None => response.on_hover_text(hint),
         };
@@ -262,7 +263,7 @@ fn segment(
     enabled: bool,
 ) -> Response {
     let p = Palette::of(ui);
-    // A child of its own that takes no part in the layout: the group has its place already.
+    // A separate child `Ui`, because `segmented` has already allocated the space.
     let ui = &mut ui.new_child(UiBuilder::new().max_rect(cell));
     if !enabled {
         ui.disable();
@@ -279,10 +280,10 @@ fn segment(
         let stroke = Stroke::new(1.5, p.guided);
         ui.painter().rect_stroke(cell, radius, stroke, StrokeKind::Inside);
     }
-    let ink = if on { p.text } else { p.weak };
-    let words = ui.painter().layout_no_wrap(label.to_owned(), text::small(), ink);
+    let color = if on { p.text } else { p.weak };
+    let words = ui.painter().layout_no_wrap(label.to_owned(), text::small(), color);
     let at = cell.center() - words.size() / 2.0;
-    ui.painter().galley(at, words, ink);
+    ui.painter().galley(at, words, color);
     response.widget_info(|| WidgetInfo::selected(Role::RadioButton, enabled, on, name));
     response
 }

@@ -1,4 +1,4 @@
-//! One setting: its name, its rail, its number box and its way back to the default.
+//! One number setting: its name, slider, number box and reset button.
 
 use std::ops::BitOrAssign;
 
@@ -7,36 +7,37 @@ use eframe::egui::{
 };
 
 use super::buttons::{Icon, icon_button};
-use super::{Rail, Scale};
+use super::{Scale, Slider};
 use crate::app::theme::{Palette, space, text};
-use crate::words::plain;
+use crate::format::plain;
 
-const LABEL: f32 = 104.0;
-const NUMBER: f32 = 68.0;
-const WIDE_NUMBER: f32 = 88.0;
-const RESET: f32 = 24.0;
+const LABEL_WIDTH: f32 = 104.0;
+const NUMBER_WIDTH: f32 = 68.0;
+const WIDE_NUMBER_WIDTH: f32 = 88.0;
+const RESET_WIDTH: f32 = 24.0;
 
-/// What a person did to a setting in this frame.
+/// The user's change of a setting in this frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Edit {
-    /// The value moved.
+    /// Whether the value changed.
     pub changed: bool,
-    /// The value is meant: a slider was let go, a number was entered, a key was pressed.
+    /// Whether the change is complete: a slider was released, a number was entered or a key was
+    /// pressed.
     pub committed: bool,
 }
 
 impl Edit {
-    /// A change in one go, such as a click.
+    /// Creates an edit that is committed at once, such as a click.
     pub fn at_once(changed: bool) -> Self {
         Self { changed, committed: changed }
     }
 
-    /// What `response` says about the value it edits.
+    /// Reads the edit from the response of a widget.
     fn of(response: &Response) -> Self {
-        let holding = response.is_pointer_button_down_on() || response.dragged();
+        let is_held = response.is_pointer_button_down_on() || response.dragged();
         let released = response.drag_stopped() || response.clicked();
         let changed = response.changed();
-        Self { changed, committed: (changed && !holding) || released }
+        Self { changed, committed: (changed && !is_held) || released }
     }
 }
 
@@ -47,8 +48,7 @@ impl BitOrAssign for Edit {
     }
 }
 
-/// How to show a number setting. Built by the controls panel, from the limits in
-/// [`crate::guidance::settings`].
+/// A number setting with its limits and texts.
 pub struct Setting<'a> {
     label: &'a str,
     hint: &'a str,
@@ -58,11 +58,11 @@ pub struct Setting<'a> {
     marks: &'a [(f64, &'a str)],
     format: fn(f64) -> String,
     parse: fn(&str) -> Option<f64>,
-    why_not: Option<&'a str>,
+    disabled_reason: Option<&'a str>,
 }
 
 impl<'a> Setting<'a> {
-    /// A setting named `label`, explained by one sentence.
+    /// Creates a setting named `label`. `hint` is the sentence in its tooltip.
     pub fn new(label: &'a str, hint: &'a str, scale: Scale, default: f64) -> Self {
         let origin = None;
         Self {
@@ -74,50 +74,55 @@ impl<'a> Setting<'a> {
             marks: &[],
             format: plain,
             parse: |text| text.trim().parse().ok(),
-            why_not: None,
+            disabled_reason: None,
         }
     }
 
-    /// Where the rail's fill begins.
+    /// Sets the value at which the slider's fill starts.
     pub fn origin(mut self, origin: f64) -> Self {
         self.origin = Some(origin);
         self
     }
 
-    /// Marks with captions; a setting that has some gets a rail of full width.
+    /// Sets the marked values and their captions. A setting with marks has a slider of full width.
     pub fn marks(mut self, marks: &'a [(f64, &'a str)]) -> Self {
         self.marks = marks;
         self
     }
 
-    /// How the number is written and read.
-    pub fn words(mut self, format: fn(f64) -> String, parse: fn(&str) -> Option<f64>) -> Self {
+    /// Sets the functions that format and parse the number.
+    pub fn number_format(
+        mut self,
+        format: fn(f64) -> String,
+        parse: fn(&str) -> Option<f64>,
+    ) -> Self {
         self.format = format;
         self.parse = parse;
         self
     }
 
-    /// Why the setting cannot apply now, if so.
-    pub fn why_not(mut self, reason: Option<&'a str>) -> Self {
-        self.why_not = reason;
+    /// Disables the setting and shows the reason on hover, if there is one.
+    pub fn disabled_reason(mut self, reason: Option<&'a str>) -> Self {
+        self.disabled_reason = reason;
         self
     }
 
-    /// Shows it.
+    /// Draws the setting.
     pub fn show(self, ui: &mut Ui, value: &mut f64) -> Edit {
         let wide = !self.marks.is_empty();
-        let places = Places::of(ui, wide);
-        let name = self.within(ui, places.name, |ui| self.name(ui));
-        let mut edit = self.within(ui, places.rail, |ui| self.rail(ui, value, places.rail.width()));
-        edit |= self.within(ui, places.reset, |ui| self.reset(ui, value));
-        edit |= self
-            .within(ui, places.number, |ui| self.number(ui, value, places.number.size(), &name));
+        let rects = Rects::of(ui, wide);
+        let name = self.within(ui, rects.name, |ui| self.name(ui));
+        let mut edit =
+            self.within(ui, rects.slider, |ui| self.slider(ui, value, rects.slider.width()));
+        edit |= self.within(ui, rects.reset, |ui| self.reset(ui, value));
+        edit |=
+            self.within(ui, rects.number, |ui| self.number(ui, value, rects.number.size(), &name));
         edit
     }
 
-    fn within<R>(&self, ui: &mut Ui, place: Rect, add: impl FnOnce(&mut Ui) -> R) -> R {
-        within(ui, place, |ui| {
-            if self.why_not.is_some() {
+    fn within<R>(&self, ui: &mut Ui, rect: Rect, add: impl FnOnce(&mut Ui) -> R) -> R {
+        within(ui, rect, |ui| {
+            if self.disabled_reason.is_some() {
                 ui.disable();
             }
             add(ui)
@@ -129,10 +134,10 @@ impl<'a> Setting<'a> {
         self.explain(ui.add(Label::new(words).selectable(false)))
     }
 
-    fn rail(&self, ui: &mut Ui, value: &mut f64, width: f32) -> Edit {
+    fn slider(&self, ui: &mut Ui, value: &mut f64, width: f32) -> Edit {
         let origin = self.origin.unwrap_or(self.scale.ends().0);
-        let rail = Rail::new(value, self.label, self.scale, width).origin(origin);
-        let response = self.explain(ui.add(rail.marks(self.marks)));
+        let slider = Slider::new(value, self.label, self.scale, width).origin(origin);
+        let response = self.explain(ui.add(slider.marks(self.marks)));
         let edit = Edit::of(&response);
         if response.double_clicked() {
             *value = self.default;
@@ -158,7 +163,7 @@ impl<'a> Setting<'a> {
             .clip_text(true)
             .min_size(size);
         let response = ui.add_sized(size, number).labelled_by(name.id);
-        // A click opens the box for typing and means no value yet.
+        // A click only opens the box for typing and commits nothing.
         let edit = Edit::of(&response);
         let response = self.explain(response);
         let entered = response.changed() && !response.dragged();
@@ -166,7 +171,7 @@ impl<'a> Setting<'a> {
     }
 
     fn reset(&self, ui: &mut Ui, value: &mut f64) -> Edit {
-        if *value == self.default || self.why_not.is_some() {
+        if *value == self.default || self.disabled_reason.is_some() {
             return Edit::default();
         }
         let name = format!("Reset {} to {}", self.label, (self.format)(self.default));
@@ -178,52 +183,53 @@ impl<'a> Setting<'a> {
     }
 
     fn explain(&self, response: Response) -> Response {
-        match self.why_not {
+        match self.disabled_reason {
             Some(reason) => response.on_disabled_hover_text(reason),
             None => response.on_hover_ui(|ui| {
                 ui.label(self.hint);
                 let weak = Palette::of(ui).weak;
                 let default =
-                    format!("Default {}; double-click to reset.", (self.format)(self.default));
+                    format!("Default {}. Double-click to reset.", (self.format)(self.default));
                 ui.label(RichText::new(default).font(text::small()).color(weak));
             }),
         }
     }
 }
 
-/// Where the parts of a setting stand. Numbers end at the right edge, below one another.
-struct Places {
+/// The rectangles of the parts of a setting. The number boxes are aligned at the right edge.
+struct Rects {
     name: Rect,
-    rail: Rect,
+    slider: Rect,
     reset: Rect,
     number: Rect,
 }
 
-impl Places {
-    /// In one line, or in two with a rail of full width below.
+impl Rects {
+    /// Lays out one row, or with `wide` two rows with the slider in the second.
     fn of(ui: &mut Ui, wide: bool) -> Self {
         let width = ui.available_width();
-        let height = if wide { space::ROW + Rail::MARKED } else { space::ROW };
+        let height = if wide { space::ROW + Slider::MARKED } else { space::ROW };
         let (all, _) = ui.allocate_exact_size(vec2(width, height), Sense::hover());
         let row = all.with_max_y(all.top() + space::ROW);
-        let number_width = if wide { WIDE_NUMBER } else { NUMBER };
+        let number_width = if wide { WIDE_NUMBER_WIDTH } else { NUMBER_WIDTH };
         let number = row.with_min_x(row.right() - number_width).shrink2(vec2(0.0, 1.0));
         let reset = row.with_max_x(number.left() - space::XS);
-        let reset = reset.with_min_x(reset.right() - RESET);
-        let (name, rail) = if wide {
+        let reset = reset.with_min_x(reset.right() - RESET_WIDTH);
+        let (name, slider) = if wide {
             (row.with_max_x(reset.left()), all.with_min_y(row.bottom()))
         } else {
-            let name = row.with_max_x(row.left() + LABEL);
-            let rail = row.with_min_x(name.right() + space::S).with_max_x(reset.left() - space::XS);
-            (name, rail)
+            let name = row.with_max_x(row.left() + LABEL_WIDTH);
+            let slider =
+                row.with_min_x(name.right() + space::S).with_max_x(reset.left() - space::XS);
+            (name, slider)
         };
-        Self { name, rail, reset, number }
+        Self { name, slider, reset, number }
     }
 }
 
-/// Adds something in a place of its own, centred in height.
-pub fn within<R>(ui: &mut Ui, place: Rect, add: impl FnOnce(&mut Ui) -> R) -> R {
+/// Adds widgets inside `rect`, from left to right and centred vertically.
+pub fn within<R>(ui: &mut Ui, rect: Rect, add: impl FnOnce(&mut Ui) -> R) -> R {
     let layout = Layout::left_to_right(Align::Center);
-    let mut child = ui.new_child(UiBuilder::new().max_rect(place).layout(layout));
+    let mut child = ui.new_child(UiBuilder::new().max_rect(rect).layout(layout));
     add(&mut child)
 }

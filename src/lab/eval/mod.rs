@@ -1,4 +1,5 @@
-//! Many prompts through several arms, judged: how far guidance aligns, and what it costs.
+//! Evals: generate and judge responses of several arms to many prompts, to measure the benefit and
+//! the cost of guidance.
 
 mod record;
 mod store;
@@ -17,95 +18,95 @@ pub use store::{Resumed, Store};
 pub use summary::{ArmSummary, Summary};
 
 use super::respond;
+use crate::bounded_read::read_all;
 use crate::guidance::settings::{Arm, Settings, ValueSource};
 use crate::guidance::{GuidanceError, Prefilled};
 use crate::local_time::LocalTime;
-use crate::packs::{MAX_PROMPTS_BYTES, Pack, PackError, Reading};
-use crate::text::read_all;
+use crate::packs::{MAX_PROMPTS_BYTES, Pack, PackError, PromptOptions};
 
-/// Most seeds: so far apart are the sampling seeds of neighbouring prompts.
+/// Maximum number of seeds, and distance between the sampling seeds of consecutive prompts.
 pub const MAX_SEEDS: u64 = 1000;
 
-/// What a file of prompts that a person names holds; it may be a pipe.
+/// Reads a file of prompts, which may be a pipe.
 ///
 /// # Errors
-/// What the system says; a text that does not end.
+/// Fails if the file cannot be read or is longer than 64 MiB.
 pub fn read_prompts(file: &Path) -> std::io::Result<String> {
     read_all(File::open(file)?, MAX_PROMPTS_BYTES)
 }
 
-/// Why an eval could not go on.
+/// An error of an eval.
 #[derive(Debug, Error)]
 pub enum EvalError {
-    /// The folder holds results already.
+    /// The folder already holds results of the same plan.
     #[error(
-        "{} already holds an eval; go on with it by --resume, or name another folder with --out",
+        "{} already holds an eval; continue it with --resume, or choose another folder with --out",
         .folder.display()
     )]
     Exists {
-        /// The folder.
+        /// Path of the folder.
         folder: PathBuf,
     },
-    /// The folder holds results of something else.
+    /// The folder holds results of another plan.
     #[error(
-        "{} holds an eval of other settings ({difference}); name another folder with --out",
+        "{} holds an eval of other settings ({difference}); choose another folder with --out",
         .folder.display()
     )]
-    Other {
-        /// The folder.
+    OtherPlan {
+        /// Path of the folder.
         folder: PathBuf,
-        /// The first setting that differs.
+        /// The first field that differs.
         difference: String,
     },
-    /// A file that cannot be read or written.
+    /// A file cannot be read or written.
     #[error("{}: {source}", .file.display())]
     File {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// What the system says.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// A file that is not what an eval has written.
+    /// A file of the folder is missing or has invalid content.
     #[error("{}: {reason}", .file.display())]
     Damaged {
-        /// The file.
+        /// Path of the file.
         file: PathBuf,
-        /// What is wrong and what to do.
+        /// The problem and how to solve it.
         reason: String,
     },
-    /// One prompt cannot be continued.
+    /// A prompt cannot be continued.
     #[error("prompt {number} ({prompt:?}): {source}")]
     Prompt {
-        /// Counted from 1.
+        /// Number of the prompt, counted from 1.
         number: usize,
-        /// Its first characters.
+        /// The first characters of the prompt.
         prompt: String,
-        /// What is wrong.
+        /// The error.
         source: Box<GuidanceError>,
     },
-    /// The pack cannot be read again.
+    /// The files of the pack cannot be read.
     #[error(transparent)]
     Pack(#[from] PackError),
-    /// Nothing to do.
-    #[error("no {0}; name at least one")]
-    Nothing(&'static str),
+    /// The plan has no arm, seed or prompt.
+    #[error("the eval has no {0}; specify at least one")]
+    EmptyPlan(&'static str),
 }
 
-/// A way of decoding, as compared here: chunk guidance stands twice, with either value.
+/// A way of decoding in an eval: the arms of [`Arm`], and chunk guidance by implicit values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EvalArm {
     /// The base model alone.
     Base,
-    /// W·K whole responses, the one with the highest value kept.
+    /// Best-of-N: W·K whole responses, of which the one with the highest value is kept.
     BestOfN,
     /// Token guidance alone.
     Token,
-    /// Chunk guidance alone, by the value the settings name.
+    /// Chunk guidance alone, by `Settings::value_source`.
     Chunk,
     /// Chunk guidance alone, by implicit values.
     ChunkImplicit,
-    /// Both.
+    /// Token and chunk guidance.
     Ivg,
 }
 
@@ -120,7 +121,7 @@ impl EvalArm {
         EvalArm::Ivg,
     ];
 
-    /// The name used on the command line and in files.
+    /// Returns the name used on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {
             EvalArm::ChunkImplicit => "chunk-implicit",
@@ -128,7 +129,7 @@ impl EvalArm {
         }
     }
 
-    /// For people, at these settings.
+    /// Returns the label for tables. `settings` are the settings of the plan.
     pub fn label(self, settings: &Settings) -> String {
         let rows = settings.beams * settings.successors;
         match self {
@@ -143,12 +144,12 @@ impl EvalArm {
         }
     }
 
-    /// Whether the pack has the models for it.
+    /// Checks whether the pack has the models for this arm.
     pub fn is_possible(self, pack: &Pack, settings: &Settings) -> bool {
         let (has_pair, has_value) = (pack.models.pair.is_some(), pack.models.value.is_some());
-        let lack = self.arm().lacks(&self.settings(settings), has_pair, has_value);
-        // Without a pair, guidance by both would be that by chunks alone.
-        lack.is_none() && (has_pair || self != EvalArm::Ivg)
+        let missing = self.arm().missing_guide(&self.settings(settings), has_pair, has_value);
+        // Without a pair, IVG would equal chunk guidance alone.
+        missing.is_none() && (has_pair || self != EvalArm::Ivg)
     }
 
     fn arm(self) -> Arm {
@@ -181,7 +182,7 @@ impl FromStr for EvalArm {
     }
 }
 
-/// Everything that decides what an eval gives. Two folders of one plan hold the same texts.
+/// The input of an eval: everything that determines its responses.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
@@ -189,26 +190,26 @@ pub struct Plan {
     pub program: String,
     /// Name of the pack.
     pub pack: String,
-    /// [`Pack::fingerprint`].
+    /// Checksum of the weights, from [`Pack::fingerprint`].
     pub weights_crc32: u32,
-    /// The settings; each arm uses what applies to it.
+    /// The settings. Each arm uses those that apply to it.
     pub settings: Settings,
-    /// The arms.
+    /// The arms that respond to every prompt.
     pub arms: Vec<EvalArm>,
-    /// Responses of every arm to every prompt: seeds 1 to this.
+    /// Responses of every arm to every prompt, with seeds 1 to `seeds`.
     pub seeds: u64,
-    /// The prompts.
+    /// The prompts as typed.
     pub prompts: Vec<String>,
-    /// The time that chat templates are told; none where no template asks for it.
+    /// Time passed to the chat templates; `None` if no template uses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub local_time: Option<LocalTime>,
 }
 
 impl Plan {
-    /// A plan for this program and pack.
+    /// Creates a plan for this program version and `pack`.
     ///
     /// # Errors
-    /// Nothing to run, or weights that can no longer be read.
+    /// Fails if there is no arm, seed or prompt, or the weights cannot be read.
     pub fn new(
         pack: &Pack,
         settings: Settings,
@@ -220,7 +221,7 @@ impl Plan {
             [(arms.is_empty(), "arm"), (seeds == 0, "seed"), (prompts.is_empty(), "prompt")]
         {
             if is_empty {
-                return Err(EvalError::Nothing(what));
+                return Err(EvalError::EmptyPlan(what));
             }
         }
         Ok(Self {
@@ -231,33 +232,33 @@ impl Plan {
             arms,
             seeds,
             prompts,
-            local_time: pack.asks_time().then(LocalTime::now),
+            local_time: pack.uses_time().then(LocalTime::now),
         })
     }
 
-    /// This plan with the time of `held`, so that an eval can be resumed on another day.
+    /// Returns this plan with the time of `stored`, so that an eval can be resumed on another day.
     #[must_use]
-    fn at_time_of(&self, held: Option<&Plan>) -> Self {
-        let held = held.and_then(|held| held.local_time).filter(|_| self.local_time.is_some());
-        Self { local_time: held.or(self.local_time), ..self.clone() }
+    fn at_time_of(&self, stored: Option<&Plan>) -> Self {
+        let time = stored.and_then(|plan| plan.local_time).filter(|_| self.local_time.is_some());
+        Self { local_time: time.or(self.local_time), ..self.clone() }
     }
 
-    /// Texts in all.
+    /// Returns the total number of responses.
     pub fn texts(&self) -> usize {
         self.prompts.len() * self.seeds as usize * self.arms.len()
     }
 
-    /// Whether `record` is one of this plan's texts.
+    /// Checks whether `record` is a response of this plan.
     pub fn contains(&self, record: &Record) -> bool {
         self.arms.contains(&record.arm)
             && (1..=self.seeds).contains(&record.seed)
             && self.prompts.get(record.prompt_index) == Some(&record.prompt)
     }
 
-    /// The first thing in which `other` differs, in words.
-    fn difference(&self, other: &Plan) -> Option<String> {
+    /// Describes the first field in which `stored` differs. Returns `None` if the plans are equal.
+    fn difference(&self, stored: &Plan) -> Option<String> {
         let fields = |plan: &Plan| serde_json::to_value(plan).ok();
-        let (ours, theirs) = (fields(self)?, fields(other)?);
+        let (ours, theirs) = (fields(self)?, fields(stored)?);
         first_difference("", &ours, &theirs)
     }
 }
@@ -274,21 +275,21 @@ fn first_difference(
             first_difference(key, value, b.get(key).unwrap_or(&Value::Null))
         }),
         (Value::Array(a), Value::Array(b)) if a.len() != b.len() => {
-            Some(format!("{} {name} there, {} here", b.len(), a.len()))
+            Some(format!("{} {name} in the folder, {} in this run", b.len(), a.len()))
         }
         (Value::Array(a), Value::Array(b)) => {
             let at = a.iter().zip(b).position(|(a, b)| a != b)?;
-            Some(format!("{name}: {} there, {} here", b[at], a[at]))
+            Some(format!("{name}: {} in the folder, {} in this run", b[at], a[at]))
         }
-        _ => Some(format!("{name}: {theirs} there, {ours} here")),
+        _ => Some(format!("{name}: {theirs} in the folder, {ours} in this run")),
     }
 }
 
-/// Generates every text of the plan that `done` does not hold. `on_record` takes each as it is
-/// finished; the work ends early, without an error, once `is_stopped` says so.
+/// Generates every response of the plan that is not in `done`. Calls `on_record` with each finished
+/// response. Stops early, without an error, once `is_stopped` returns true.
 ///
 /// # Errors
-/// A prompt that cannot be continued, and whatever `on_record` gives.
+/// Fails if a prompt cannot be continued or `on_record` fails.
 pub fn run(
     pack: &Pack,
     plan: &Plan,
@@ -310,7 +311,7 @@ pub fn run(
             continue;
         }
         let time = plan.local_time.unwrap_or_else(LocalTime::now);
-        let reading = Reading { special_tokens: plan.settings.special_tokens, time };
+        let reading = PromptOptions { special_tokens: plan.settings.special_tokens, time };
         let prompts = pack.prompts(prompt, reading);
         let prefilled = prompts.and_then(|prompts| Prefilled::new(&pack.models, &prompts));
         let prefilled = prefilled.map_err(failed)?;
@@ -326,8 +327,8 @@ pub fn run(
     Ok(())
 }
 
-/// Sampling seeds of two prompts never meet: with one seed for all, one lucky draw would show in
-/// every text, and the interval over prompts would not know.
+/// Returns a sampling seed that no other prompt uses. If prompts shared seeds, their responses
+/// would be correlated, and the confidence interval over prompts would be too narrow.
 fn sampling_seed(prompt_index: usize, seed: u64) -> u64 {
     prompt_index as u64 * MAX_SEEDS + seed
 }

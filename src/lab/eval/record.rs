@@ -1,29 +1,29 @@
-//! One judged text, and the line of `texts.jsonl` that holds it.
+//! A judged response, and its line in `texts.jsonl`.
 
 use serde::{Deserialize, Serialize};
 
 use super::EvalArm;
 use crate::guidance::trace::{ArmTrace, StopReason};
 
-/// One arm's response to one prompt at one seed.
+/// The response of one arm to one prompt at one seed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
-    /// The arm.
+    /// The arm that generated the response.
     pub arm: EvalArm,
     /// Index of the prompt in the plan.
     pub prompt_index: usize,
-    /// The prompt.
+    /// The prompt as typed.
     pub prompt: String,
-    /// 1 to the number of seeds.
+    /// Number of the repetition, from 1 to the plan's `seeds`.
     pub seed: u64,
-    /// What the sampler was keyed with: `generate --seed` repeats the text with it.
+    /// The sampling seed. `generate --seed` with this seed reproduces the text.
     pub sampling_seed: u64,
-    /// The response.
+    /// The response, without the prompt.
     pub text: String,
-    /// Gold reward of prompt and response.
+    /// Gold reward of prompt and response; `None` without a judge.
     pub gold_reward: Option<f32>,
-    /// V(x, y) of the response.
+    /// V(x, y) of the response; `None` if the pack has no model for it.
     pub value: Option<f32>,
     /// KL(guided ‖ base) summed over the tokens, in nats.
     pub kl_token_nats: f32,
@@ -37,13 +37,13 @@ pub struct Record {
     pub sampled_tokens: usize,
     /// Batched forward passes of all models.
     pub forward_passes: usize,
-    /// Time, in milliseconds.
+    /// Time spent on the response, in milliseconds.
     pub elapsed_ms: f64,
-    /// Why it ended.
+    /// Why decoding ended.
     pub stop_reason: StopReason,
 }
 
-/// Between a line's content and its checksum.
+/// Separates the content of a line from its checksum.
 const CHECK: &str = ",\"crc32\":\"";
 
 impl Record {
@@ -74,19 +74,19 @@ impl Record {
         }
     }
 
-    /// Which text of its plan this is.
+    /// Returns arm, prompt index and seed, which identify the response within its plan.
     pub fn key(&self) -> (EvalArm, usize, u64) {
         (self.arm, self.prompt_index, self.seed)
     }
 
-    /// The record as one line of JSON whose last key is a checksum of the others.
+    /// Returns the record as a line of JSON. The last key is a checksum of the others.
     pub(super) fn to_line(&self) -> serde_json::Result<String> {
         let json = serde_json::to_string(self)?;
         let open = json.strip_suffix('}').unwrap_or(&json);
         Ok(format!("{open}{CHECK}{:08x}\"}}\n", crc32fast::hash(json.as_bytes())))
     }
 
-    /// A line's record; none if one byte of it is not as it was written.
+    /// Parses a line. Returns `None` if the line does not match its checksum.
     pub(super) fn from_line(line: &[u8]) -> Option<Self> {
         let line = std::str::from_utf8(line).ok()?;
         let (open, check) = line.rsplit_once(CHECK)?;
@@ -122,7 +122,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_line_comes_back_as_it_was() {
+    fn a_line_round_trips() {
         let record = record(EvalArm::ChunkImplicit, 3, 2, -0.1);
         let line = record.to_line().expect("writable");
         assert_eq!(line.matches('\n').count(), 1);
@@ -133,14 +133,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn any_changed_byte_is_noticed() {
+    fn rejects_a_line_with_a_changed_byte() {
         let line = record(EvalArm::Base, 0, 1, 2.5).to_line().expect("writable");
         let line = line.trim_end().as_bytes();
-        for at in 0..line.len() {
+        for index in 0..line.len() {
             let mut damaged = line.to_vec();
-            damaged[at] ^= 1;
-            assert_eq!(Record::from_line(&damaged), None, "byte {at}");
-            assert_eq!(Record::from_line(&line[..at]), None, "cut at {at}");
+            damaged[index] ^= 1;
+            assert_eq!(Record::from_line(&damaged), None, "byte {index}");
+            assert_eq!(Record::from_line(&line[..index]), None, "cut at {index}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The folder of an eval: `plan.json` says what it is, `texts.jsonl` holds a line a text, and
+//! The folder of an eval. `plan.json` holds the plan, `texts.jsonl` one response per line,
 //! `summary.json` and `summary.csv` the table.
 
 use std::collections::HashSet;
@@ -7,48 +7,52 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::{EvalError, Plan, Record, Summary};
-use crate::text::open_file;
+use crate::bounded_read::open_file;
 
-/// An eval's folder, open for more texts.
+/// The folder of an eval, open for appending responses.
 #[derive(Debug)]
 pub struct Store {
     folder: PathBuf,
     texts: File,
 }
 
-/// A folder that is gone on with.
+/// An eval that is resumed.
 pub struct Resumed {
-    /// The folder.
+    /// The folder of the eval.
     pub store: Store,
-    /// The plan, with the time at which the eval started.
+    /// The plan, with the start time of the eval.
     pub plan: Plan,
-    /// The texts it holds.
+    /// The responses in the folder.
     pub records: Vec<Record>,
-    /// Lines that were damaged or doubled: dropped, their texts will be made again.
+    /// Number of lines dropped because they were damaged or duplicated. Missing responses are
+    /// generated again.
     pub dropped: usize,
 }
 
 impl Store {
-    /// A new folder for `plan`, made if need be.
+    /// Starts an eval in `folder`. Creates the folder if it does not exist.
     ///
     /// # Errors
-    /// [`EvalError::Exists`] or [`EvalError::Other`] if it holds an eval, [`EvalError::File`].
+    /// [`EvalError::Exists`] or [`EvalError::OtherPlan`] if the folder holds an eval,
+    /// [`EvalError::Damaged`] if its plan is missing or invalid, [`EvalError::File`] if reading or
+    /// writing fails.
     pub fn create(folder: &Path, plan: &Plan) -> Result<Self, EvalError> {
-        if plan_of(folder)?.is_some_and(|held| held == *plan) {
+        if read_plan(folder)?.is_some_and(|stored| stored == *plan) {
             return Err(EvalError::Exists { folder: folder.to_owned() });
         }
         Self::open(folder, plan, &[])
     }
 
-    /// Goes on with what the folder holds; a folder without an eval begins one.
+    /// Continues the eval in `folder`, or starts one if the folder holds none.
     ///
     /// # Errors
-    /// [`EvalError::Other`] if it holds one of another plan, [`EvalError::File`].
+    /// [`EvalError::OtherPlan`] if the folder holds an eval of another plan, [`EvalError::Damaged`] if
+    /// its plan is missing or invalid, [`EvalError::File`] if reading or writing fails.
     pub fn resume(folder: &Path, plan: &Plan) -> Result<Resumed, EvalError> {
         let file = folder.join("texts.jsonl");
-        let held = plan_of(folder)?;
-        let plan = plan.at_time_of(held.as_ref());
-        let (records, dropped) = match held {
+        let stored = read_plan(folder)?;
+        let plan = plan.at_time_of(stored.as_ref());
+        let (records, dropped) = match stored {
             Some(_) if file.exists() => read_texts(&file, &plan)?,
             _ => (Vec::new(), 0),
         };
@@ -56,11 +60,11 @@ impl Store {
         Ok(Resumed { store, plan, records, dropped })
     }
 
-    /// Writes the plan and these texts, refusing a folder of another plan.
+    /// Writes the plan and `records`. Fails if the folder holds an eval of another plan.
     fn open(folder: &Path, plan: &Plan, records: &[Record]) -> Result<Self, EvalError> {
-        let difference = plan_of(folder)?.and_then(|held| plan.difference(&held));
+        let difference = read_plan(folder)?.and_then(|stored| plan.difference(&stored));
         if let Some(difference) = difference {
-            return Err(EvalError::Other { folder: folder.to_owned(), difference });
+            return Err(EvalError::OtherPlan { folder: folder.to_owned(), difference });
         }
         std::fs::create_dir_all(folder).map_err(|source| failed(folder, source))?;
         let mut lines = String::new();
@@ -75,10 +79,10 @@ impl Store {
         Ok(Self { folder: folder.to_owned(), texts })
     }
 
-    /// Adds a text. A line cut off half-way is noticed by its checksum.
+    /// Appends a response. The checksum of the line detects a partial write.
     ///
     /// # Errors
-    /// [`EvalError::File`], with what was written before intact.
+    /// [`EvalError::File`] if writing fails. Earlier responses stay intact.
     pub fn append(&mut self, record: &Record) -> Result<(), EvalError> {
         let file = || self.folder.join("texts.jsonl");
         let line = record.to_line().map_err(|e| failed(&file(), e.into()))?;
@@ -88,7 +92,7 @@ impl Store {
     /// Writes the table as `summary.json` and `summary.csv`.
     ///
     /// # Errors
-    /// [`EvalError::File`].
+    /// [`EvalError::File`] if writing fails.
     pub fn write_summary(&self, summary: &Summary) -> Result<(), EvalError> {
         write_json(&self.folder.join("summary.json"), summary)?;
         write_whole(&self.folder.join("summary.csv"), summary.to_csv().as_bytes())
@@ -99,13 +103,13 @@ fn failed(file: &Path, source: std::io::Error) -> EvalError {
     EvalError::File { file: file.to_owned(), source }
 }
 
-/// The plan of the eval that `folder` holds, if it holds one.
-fn plan_of(folder: &Path) -> Result<Option<Plan>, EvalError> {
+/// Returns the plan of the eval in `folder`, or `None` if the folder holds no eval.
+fn read_plan(folder: &Path) -> Result<Option<Plan>, EvalError> {
     let file = folder.join("plan.json");
     let texts = folder.join("texts.jsonl");
     let damaged = |file: &Path, reason: &str| EvalError::Damaged {
         file: file.to_owned(),
-        reason: format!("{reason}; name another folder with --out"),
+        reason: format!("{reason}; choose another folder with --out"),
     };
     let text = match read(&file) {
         Ok(text) => text,
@@ -116,22 +120,23 @@ fn plan_of(folder: &Path) -> Result<Option<Plan>, EvalError> {
         Err(source) => return Err(failed(&file, source)),
     };
     let plan = serde_json::from_slice(&text);
-    plan.map(Some).map_err(|e| damaged(&file, &format!("not a plan of this program ({e})")))
+    plan.map(Some)
+        .map_err(|e| damaged(&file, &format!("not a valid plan of this program version ({e})")))
 }
 
-/// All of a file, if it is one.
+/// Reads a whole file. Fails if the path is not a regular file.
 fn read(file: &Path) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     open_file(file)?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// The undamaged texts of `plan`, each once, and how many other lines there were.
+/// Returns the valid and distinct responses of `plan`, and the number of all other lines.
 fn read_texts(file: &Path, plan: &Plan) -> Result<(Vec<Record>, usize), EvalError> {
     let bytes = read(file).map_err(|source| failed(file, source))?;
-    let (mut records, mut dropped, mut seen) = (Vec::new(), 0, HashSet::new());
+    let (mut records, mut dropped, mut keys) = (Vec::new(), 0, HashSet::new());
     for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-        match Record::from_line(line).filter(|r| plan.contains(r) && seen.insert(r.key())) {
+        match Record::from_line(line).filter(|r| plan.contains(r) && keys.insert(r.key())) {
             Some(record) => records.push(record),
             None => dropped += 1,
         }
@@ -144,10 +149,10 @@ fn write_json(file: &Path, content: &impl serde::Serialize) -> Result<(), EvalEr
     write_whole(file, format!("{json}\n").as_bytes())
 }
 
-/// Writes beside the file first: whoever reads it sees the old content or the new, never half.
+/// Writes to a temporary file and renames it, so that readers never see partial content.
 fn write_whole(file: &Path, content: &[u8]) -> Result<(), EvalError> {
-    let part = file.with_extension("part");
-    std::fs::write(&part, content)
-        .and_then(|()| std::fs::rename(&part, file))
+    let temporary = file.with_extension("part");
+    std::fs::write(&temporary, content)
+        .and_then(|()| std::fs::rename(&temporary, file))
         .map_err(|source| failed(file, source))
 }

@@ -1,7 +1,6 @@
-//! The table of an eval.
+//! Summarises an eval as a table with one row per arm.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fmt::Write;
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -9,68 +8,70 @@ use serde::Serialize;
 
 use super::{EvalArm, Plan, Record};
 
-/// Resamplings of the bootstrap.
+/// Number of bootstrap resamples.
 const RESAMPLES: usize = 10_000;
-/// Its random draws are the same for every table.
+/// A fixed seed makes the intervals reproducible.
 const BOOTSTRAP_SEED: u64 = 20_240_917;
 
-/// What was measured.
+/// The table of an eval.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Summary {
-    /// Whether every text of the plan is in.
+    /// Whether every response of the plan is included.
     pub complete: bool,
-    /// Texts that are in.
+    /// Number of responses included.
     pub texts: usize,
-    /// Prompts of the plan.
+    /// Number of prompts in the plan.
     pub prompts: usize,
-    /// Responses of every arm to every prompt.
+    /// Number of responses of every arm to every prompt.
     pub seeds: u64,
     /// Name of the pack.
     pub pack: String,
-    /// One entry an arm, in the plan's order.
+    /// One row per arm, in the order of the plan.
     pub arms: Vec<ArmSummary>,
 }
 
-/// One arm's line of the table.
+/// The row of one arm.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ArmSummary {
-    /// Name, as on the command line.
+    /// Name of the arm on the command line.
     pub name: &'static str,
-    /// For people.
+    /// Label of the arm for display.
     pub label: String,
-    /// Texts that are in.
+    /// Number of responses included.
     pub texts: usize,
-    /// Mean gold reward; none without a judge, as the next three.
+    /// Mean gold reward. This and the next three fields are `None` without a judge.
     pub gold_mean: Option<f64>,
-    /// Lower end of its 95% bootstrap interval, over prompts.
+    /// Lower end of the 95% bootstrap interval of the mean, over prompts.
     pub gold_low: Option<f64>,
-    /// Upper end.
+    /// Upper end of that interval.
     pub gold_high: Option<f64>,
-    /// Share of texts with a gold reward above 0.
+    /// Share of responses with a gold reward above 0.
     pub share_positive: Option<f64>,
-    /// Most that the divergence from the base can be, nats a response: the sum of the next two.
+    /// Upper bound on the divergence from the base, in nats per response; the sum of the next two
+    /// fields.
     pub kl_nats: f64,
-    /// KL(guided ‖ base) over the tokens, at temperature 1.
+    /// KL(guided ‖ base) summed over the tokens at temperature 1, mean over the responses.
     pub kl_token_nats: f64,
-    /// Most that choosing between chunks or responses can add.
+    /// Upper bound on the divergence that selecting chunks or responses adds.
     pub kl_selection_bound_nats: f64,
-    /// Perplexity of all texts together under the base.
+    /// Perplexity of all responses together under the base.
     pub base_ppl: f64,
-    /// Share of different token bigrams among those of all texts together.
+    /// Share of distinct token bigrams among all bigrams of all responses.
     pub distinct2: f64,
-    /// Share of different token bigrams within a text, mean over the texts.
+    /// Share of distinct token bigrams within a response, mean over the responses.
     pub distinct2_in_text: f64,
-    /// Seconds a response.
+    /// Seconds per response.
     pub seconds: f64,
-    /// Tokens drawn a response, over all rows.
+    /// Tokens drawn per response, over all rows.
     pub sampled_tokens: f64,
 }
 
 impl Summary {
-    /// The table of these texts.
+    /// Summarises `records` of `plan`.
     pub fn new(plan: &Plan, records: &[Record]) -> Self {
-        let of = |arm: EvalArm| records.iter().filter(move |r| r.arm == arm).collect::<Vec<_>>();
-        let arms = plan.arms.iter().map(|&arm| ArmSummary::new(plan, arm, &of(arm)));
+        let of_arm =
+            |arm: EvalArm| records.iter().filter(move |r| r.arm == arm).collect::<Vec<_>>();
+        let arms = plan.arms.iter().map(|&arm| ArmSummary::new(plan, arm, &of_arm(arm)));
         Self {
             complete: records.len() == plan.texts(),
             texts: records.len(),
@@ -81,35 +82,54 @@ impl Summary {
         }
     }
 
-    /// The table for spreadsheets; what is not known is empty.
+    /// Returns the table as CSV. Fields that are `None` stay empty.
     pub fn to_csv(&self) -> String {
-        let mut csv = "name,texts,gold_mean,gold_low,gold_high,share_positive,kl_nats,\
-                       kl_token_nats,kl_selection_bound_nats,base_ppl,distinct2,\
-                       distinct2_in_text,seconds,sampled_tokens\n"
-            .to_owned();
-        let number = |v: Option<f64>| v.map(|v| v.to_string()).unwrap_or_default();
-        for a in &self.arms {
-            let golds = [a.gold_mean, a.gold_low, a.gold_high, a.share_positive].map(number);
-            let others = [
-                a.kl_nats,
-                a.kl_token_nats,
-                a.kl_selection_bound_nats,
-                a.base_ppl,
-                a.distinct2,
-                a.distinct2_in_text,
-                a.seconds,
-                a.sampled_tokens,
-            ];
-            let others = others.map(|v| v.to_string());
-            // A String takes whatever is written to it.
-            let _ =
-                writeln!(csv, "{},{},{},{}", a.name, a.texts, golds.join(","), others.join(","));
+        let mut csv = csv::Writer::from_writer(Vec::new());
+        let header = CSV_COLUMNS.map(str::to_owned).to_vec();
+        for row in std::iter::once(header).chain(self.arms.iter().map(ArmSummary::csv_row)) {
+            // Writing to memory does not fail.
+            let _ = csv.write_record(row);
         }
-        csv
+        let bytes = csv.into_inner().unwrap_or_default();
+        String::from_utf8(bytes).unwrap_or_default()
     }
 }
 
+const CSV_COLUMNS: [&str; 14] = [
+    "name",
+    "texts",
+    "gold_mean",
+    "gold_low",
+    "gold_high",
+    "share_positive",
+    "kl_nats",
+    "kl_token_nats",
+    "kl_selection_bound_nats",
+    "base_ppl",
+    "distinct2",
+    "distinct2_in_text",
+    "seconds",
+    "sampled_tokens",
+];
+
 impl ArmSummary {
+    fn csv_row(&self) -> Vec<String> {
+        let golds = [self.gold_mean, self.gold_low, self.gold_high, self.share_positive];
+        let golds = golds.map(|v| v.map(|v| v.to_string()).unwrap_or_default());
+        let others = [
+            self.kl_nats,
+            self.kl_token_nats,
+            self.kl_selection_bound_nats,
+            self.base_ppl,
+            self.distinct2,
+            self.distinct2_in_text,
+            self.seconds,
+            self.sampled_tokens,
+        ];
+        let names = [self.name.to_string(), self.texts.to_string()];
+        names.into_iter().chain(golds).chain(others.map(|v| v.to_string())).collect()
+    }
+
     fn new(plan: &Plan, arm: EvalArm, records: &[&Record]) -> Self {
         let mean = |value: &dyn Fn(&Record) -> f64| {
             records.iter().map(|r| value(r)).sum::<f64>() / records.len().max(1) as f64
@@ -146,8 +166,8 @@ impl ArmSummary {
     }
 }
 
-/// The 95% percentile interval of the mean, from resampled prompts (Efron, 1979). A prompt is
-/// drawn with all its responses: they resemble each other more than those of two prompts.
+/// Returns the 95% percentile interval of the mean, from resampled prompts (Efron, 1979). A prompt
+/// is drawn with all its responses, because responses to the same prompt are correlated.
 fn bootstrap_interval(golds: &[(usize, f64)]) -> (f64, f64) {
     let mut prompts: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
     for (prompt, gold) in golds {
@@ -157,7 +177,7 @@ fn bootstrap_interval(golds: &[(usize, f64)]) -> (f64, f64) {
     let prompts: Vec<(f64, f64)> = prompts.into_values().collect();
     let mut rng = ChaCha8Rng::seed_from_u64(BOOTSTRAP_SEED);
     let mut draw = || {
-        // Multiply and shift: no division, and no more uneven than one part in 2³²/n.
+        // Multiply-shift maps 32 random bits to an index with a bias of at most n/2³².
         let index = (u64::from(rng.next_u32()) * prompts.len() as u64) >> 32;
         prompts[index as usize]
     };
@@ -171,12 +191,12 @@ fn bootstrap_interval(golds: &[(usize, f64)]) -> (f64, f64) {
     (means[RESAMPLES * 25 / 1000], means[RESAMPLES * 975 / 1000 - 1])
 }
 
-/// Different bigrams over all bigrams (distinct-2 of Li et al., 2016), pooled over the texts.
+/// Returns distinct bigrams over all bigrams of `records` (distinct-2 of Li et al., 2016).
 fn distinct_bigrams(records: &[&Record]) -> f64 {
     let all = || records.iter().flat_map(|r| r.token_ids.windows(2));
-    let different: HashSet<&[u32]> = all().collect();
+    let distinct: HashSet<&[u32]> = all().collect();
     let count = all().count();
-    if count > 0 { different.len() as f64 / count as f64 } else { 0.0 }
+    if count > 0 { distinct.len() as f64 / count as f64 } else { 0.0 }
 }
 
 #[cfg(test)]
@@ -199,19 +219,19 @@ mod tests {
     }
 
     #[test]
-    fn the_interval_is_that_of_the_mean() {
-        // 400 values of mean 0 and deviation 1: the standard error is 0.05.
+    fn the_interval_covers_the_mean_over_prompts() {
+        // 400 values with mean 0 and deviation 1 have a standard error of 0.05.
         let golds: Vec<(usize, f64)> =
             (0..400).map(|i| (i, if i % 2 == 0 { 1.0 } else { -1.0 })).collect();
         let (low, high) = bootstrap_interval(&golds);
         assert!((low + 0.098).abs() < 0.012 && (high - 0.098).abs() < 0.012, "{low} {high}");
-        // The same values as pairs of one prompt: every prompt's mean is 0.
+        // With the same values as two responses per prompt, the mean of every prompt is 0.
         let paired: Vec<(usize, f64)> = golds.iter().map(|(i, gold)| (i / 2, *gold)).collect();
         assert_eq!(bootstrap_interval(&paired), (0.0, 0.0));
     }
 
     #[test]
-    fn an_arm_is_summed_up() {
+    fn an_arm_is_summarised() {
         let records: Vec<Record> = [(0, 1.0), (1, 2.0), (2, -3.0), (3, 2.0)]
             .map(|(prompt, gold)| record(EvalArm::Base, prompt, 1, gold))
             .into();
@@ -220,9 +240,9 @@ mod tests {
         let arm = &summary.arms[0];
         assert_eq!((arm.gold_mean, arm.share_positive), (Some(0.5), Some(0.75)));
         assert_eq!((arm.kl_nats, arm.kl_token_nats), (3.25, 1.25));
-        // 4 texts of 4 tokens, −10 nats each.
+        // 4 responses of 4 tokens, with a log-probability of −10 nats each.
         assert!((arm.base_ppl - 2.5f64.exp()).abs() < 1e-12);
-        // (1, 2), (2, 1), (1, 2) in every text.
+        // Every response has the bigrams (1, 2), (2, 1), (1, 2).
         assert_eq!(arm.distinct2, 2.0 / 12.0);
         assert_eq!(arm.distinct2_in_text, 2.0 / 3.0);
         assert_eq!((arm.seconds, arm.sampled_tokens), (0.5, 8.0));
@@ -233,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_judge_there_is_no_gold() {
+    fn without_a_judge_there_is_no_gold_reward() {
         let unjudged = Record { gold_reward: None, ..record(EvalArm::Base, 0, 1, 0.0) };
         let summary = Summary::new(&plan(2), &[unjudged]);
         assert!(!summary.complete);

@@ -1,10 +1,12 @@
-//! GPT-2 (Radford et al. 2019): learned positions, layer norms, biases everywhere, and maps that
-//! are kept transposed, `[in, out]`.
+//! GPT-2 (Radford et al. 2019): learned positions, layer norms, biases in all linear layers, and
+//! matrices stored transposed, `[in, out]`.
 
-use super::super::config::{Activation, Biases, LmConfig, NormKind, Positions};
-use super::super::error::Result;
-use super::super::fields::Fields;
-use super::{Architecture, AttentionWeights, BlockWeights, Mlp, Picker, activation, inverse_root};
+use super::common::{activation, inverse_root};
+use super::tensor_lookup::TensorLookup;
+use crate::lm::config::{Activation, Architecture, Biases, LmConfig, NormKind, Positions};
+use crate::lm::error::Result;
+use crate::lm::fields::Fields;
+use crate::lm::weights::{AttentionWeights, BlockWeights, Mlp};
 
 /// Reads a `config.json`.
 pub(super) fn config(fields: &Fields<'_>) -> Result<LmConfig> {
@@ -47,7 +49,7 @@ pub(super) fn config(fields: &Fields<'_>) -> Result<LmConfig> {
     })
 }
 
-/// How GPT-2's files call a field of Llama's.
+/// Returns the name of Llama's field `name` in GPT-2's files.
 pub(super) fn field_name(name: &str) -> &str {
     match name {
         "hidden_size" => "n_embd",
@@ -60,26 +62,30 @@ pub(super) fn field_name(name: &str) -> &str {
     }
 }
 
-/// The weights of one block.
-pub(super) fn block(config: &LmConfig, layer: usize, pick: &Picker<'_>) -> Result<BlockWeights> {
+/// Looks up the weights of one block.
+pub(super) fn block(
+    config: &LmConfig,
+    layer: usize,
+    lookup: &TensorLookup<'_>,
+) -> Result<BlockWeights> {
     let at = |name: &str| format!("h.{layer}.{name}");
-    let (width, inside) = (config.hidden_size, config.intermediate_size);
-    let [queries, keys, values] = pick.transposed_thirds(&at("attn.c_attn"), width)?;
+    let (width, intermediate) = (config.hidden_size, config.intermediate_size);
+    let [queries, keys, values] = lookup.transposed_thirds(&at("attn.c_attn"), width)?;
     Ok(BlockWeights {
-        attention_norm: pick.norm(&at("ln_1"), true)?,
+        attention_norm: lookup.norm(&at("ln_1"), true)?,
         attention: AttentionWeights {
             queries,
             keys,
             values,
             query_norm: None,
             key_norm: None,
-            output: pick.transposed(&at("attn.c_proj"), width, width)?,
+            output: lookup.transposed(&at("attn.c_proj"), width, width)?,
         },
         attention_output_norm: None,
-        mlp_norm: pick.norm(&at("ln_2"), true)?,
+        mlp_norm: lookup.norm(&at("ln_2"), true)?,
         mlp: Mlp::Plain {
-            up: pick.transposed(&at("mlp.c_fc"), inside, width)?,
-            down: pick.transposed(&at("mlp.c_proj"), width, inside)?,
+            up: lookup.transposed(&at("mlp.c_fc"), intermediate, width)?,
+            down: lookup.transposed(&at("mlp.c_proj"), width, intermediate)?,
         },
         mlp_output_norm: None,
     })

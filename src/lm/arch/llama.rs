@@ -1,9 +1,11 @@
-//! Llama (Touvron et al. 2023, arXiv 2302.13971), and what is named and shaped like it.
+//! Llama (Touvron et al. 2023, arXiv 2302.13971), and tensors with Llama's names and shapes.
 
-use super::super::config::{Biases, LmConfig};
-use super::super::error::Result;
-use super::super::fields::Fields;
-use super::{Architecture, AttentionWeights, BlockWeights, Gated, Mlp, Picker, llama_like};
+use super::common::llama_like;
+use super::tensor_lookup::TensorLookup;
+use crate::lm::config::{Architecture, Biases, LmConfig};
+use crate::lm::error::Result;
+use crate::lm::fields::Fields;
+use crate::lm::weights::{AttentionWeights, BlockWeights, Gated, Mlp};
 
 /// Reads a `config.json`.
 pub(super) fn config(fields: &Fields<'_>) -> Result<LmConfig> {
@@ -14,47 +16,52 @@ pub(super) fn config(fields: &Fields<'_>) -> Result<LmConfig> {
     Ok(config)
 }
 
-/// The weights of one block.
-pub(super) fn block(config: &LmConfig, layer: usize, pick: &Picker<'_>) -> Result<BlockWeights> {
+/// Looks up the weights of one block.
+pub(super) fn block(
+    config: &LmConfig,
+    layer: usize,
+    lookup: &TensorLookup<'_>,
+) -> Result<BlockWeights> {
     let at = |name: &str| format!("layers.{layer}.{name}");
     Ok(BlockWeights {
-        attention_norm: pick.norm(&at("input_layernorm"), false)?,
-        attention: attention(config, &at("self_attn"), pick)?,
+        attention_norm: lookup.norm(&at("input_layernorm"), false)?,
+        attention: attention(config, &at("self_attn"), lookup)?,
         attention_output_norm: None,
-        mlp_norm: pick.norm(&at("post_attention_layernorm"), false)?,
-        mlp: Mlp::Gated(gated(config, &at("mlp"), pick)?),
+        mlp_norm: lookup.norm(&at("post_attention_layernorm"), false)?,
+        mlp: Mlp::Gated(gated(config, &at("mlp"), lookup)?),
         mlp_output_norm: None,
     })
 }
 
-/// Attention by its usual names.
+/// Looks up the attention weights at `at` by Llama's names.
 pub(super) fn attention(
     config: &LmConfig,
     at: &str,
-    pick: &Picker<'_>,
+    lookup: &TensorLookup<'_>,
 ) -> Result<AttentionWeights> {
     let (width, size, bias) = (config.hidden_size, config.head_size, config.biases.qkv);
     let (queries, keys) = (config.heads * size, config.kv_heads * size);
     let head_norm = |name: &str| {
-        let norm = || pick.head_norm(&format!("{at}.{name}"));
+        let norm = || lookup.head_norm(&format!("{at}.{name}"));
         config.head_norms.then(norm).transpose()
     };
     Ok(AttentionWeights {
-        queries: pick.linear(&format!("{at}.q_proj"), queries, width, bias)?,
-        keys: pick.linear(&format!("{at}.k_proj"), keys, width, bias)?,
-        values: pick.linear(&format!("{at}.v_proj"), keys, width, bias)?,
+        queries: lookup.linear(&format!("{at}.q_proj"), queries, width, bias)?,
+        keys: lookup.linear(&format!("{at}.k_proj"), keys, width, bias)?,
+        values: lookup.linear(&format!("{at}.v_proj"), keys, width, bias)?,
         query_norm: head_norm("q_norm")?,
         key_norm: head_norm("k_norm")?,
-        output: pick.linear(&format!("{at}.o_proj"), width, queries, config.biases.output)?,
+        output: lookup.linear(&format!("{at}.o_proj"), width, queries, config.biases.output)?,
     })
 }
 
-/// A gated feed-forward block by its usual names.
-pub(super) fn gated(config: &LmConfig, at: &str, pick: &Picker<'_>) -> Result<Gated> {
-    let (width, inside, bias) = (config.hidden_size, config.intermediate_size, config.biases.mlp);
+/// Looks up the gated feed-forward weights at `at` by Llama's names.
+pub(super) fn gated(config: &LmConfig, at: &str, lookup: &TensorLookup<'_>) -> Result<Gated> {
+    let (width, bias) = (config.hidden_size, config.biases.mlp);
+    let intermediate = config.intermediate_size;
     Ok(Gated {
-        gate: pick.linear(&format!("{at}.gate_proj"), inside, width, bias)?,
-        up: pick.linear(&format!("{at}.up_proj"), inside, width, bias)?,
-        down: pick.linear(&format!("{at}.down_proj"), width, inside, bias)?,
+        gate: lookup.linear(&format!("{at}.gate_proj"), intermediate, width, bias)?,
+        up: lookup.linear(&format!("{at}.up_proj"), intermediate, width, bias)?,
+        down: lookup.linear(&format!("{at}.down_proj"), width, intermediate, bias)?,
     })
 }

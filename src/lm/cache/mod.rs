@@ -1,40 +1,40 @@
-//! Keys and values of many rows. A value: whoever holds it owns it, and forks do not write
-//! into each other.
+//! Key/value cache of a batch of rows. A cache is a plain value owned by the caller; forks do not
+//! affect each other.
 
-mod blocks;
-mod tails;
+mod paged_cache;
+mod tensor_cache;
 
 use std::sync::Arc;
 
 use candle_core::Device;
 
-pub(super) use self::blocks::{BLOCK, Blocks, Row};
-pub(super) use self::tails::Tails;
+pub(super) use super::cache::paged_cache::{BLOCK, Blocks, Row};
+pub(super) use super::cache::tensor_cache::Tails;
 use super::config::LmConfig;
 use super::error::{LmError, Result};
 
-/// Keys and values of a batch of rows that began with one prompt, made by
-/// [`Lm::prefill`](super::Lm::prefill) and grown by [`Lm::forward`](super::Lm::forward).
+/// Keys and values of a batch of rows that share a prompt. [`Lm::prefill`](super::Lm::prefill)
+/// creates it, and [`Lm::forward`](super::Lm::forward) appends to it.
 #[derive(Debug)]
 pub struct Cache {
-    owner: Owner,
-    store: Store,
+    owner: ModelId,
+    store: Storage,
     prompt_tokens: usize,
 }
 
-/// Where keys and values lie: as the engine that made them wants them.
+/// Storage of keys and values, in the layout of the engine that created it.
 #[derive(Debug)]
-pub(super) enum Store {
+pub(super) enum Storage {
     Blocks(Blocks),
     Tails(Tails),
 }
 
-/// Stands for one loaded model. Two models may have one shape and different weights, and
-/// reading one's keys with the other's queries would be wrong without a sign.
+/// Identifies one loaded model. Two models may have the same shape but different weights; using one
+/// model's keys with the other's queries would silently compute wrong results.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Owner(Arc<()>);
+pub(super) struct ModelId(Arc<()>);
 
-/// Sizes of a model's keys and values.
+/// Dimensions of a model's keys and values.
 #[derive(Debug, Clone)]
 pub(super) struct Shape {
     pub layers: usize,
@@ -50,102 +50,103 @@ impl Shape {
 }
 
 impl Cache {
-    /// One empty row in blocks.
-    pub(super) fn blocks(config: &LmConfig, owner: Owner) -> Self {
-        let store = Store::Blocks(Blocks::new(Shape::new(config)));
+    /// Creates a cache with one empty row, stored in blocks.
+    pub(super) fn blocks(config: &LmConfig, owner: ModelId) -> Self {
+        let store = Storage::Blocks(Blocks::new(Shape::new(config)));
         Self { owner, store, prompt_tokens: 0 }
     }
 
-    /// One empty row in tensors, with room for `capacity` tokens.
+    /// Creates a cache with one empty row, stored in tensors, with space for `capacity` tokens.
     pub(super) fn tails(
         config: &LmConfig,
         capacity: usize,
         device: &Device,
-        owner: Owner,
+        owner: ModelId,
     ) -> Result<Self> {
-        let store = Store::Tails(Tails::new(Shape::new(config), capacity, device)?);
+        let store = Storage::Tails(Tails::new(Shape::new(config), capacity, device)?);
         Ok(Self { owner, store, prompt_tokens: 0 })
     }
 
-    /// Makes what the only row holds the prompt of all its forks.
+    /// Turns the tokens of the only row into the prompt that all forks share.
     pub(super) fn into_prompt(mut self) -> Result<Self> {
         self.prompt_tokens = self.len(0);
-        if let Store::Tails(tails) = self.store {
-            self.store = Store::Tails(tails.into_prompt()?);
+        if let Storage::Tails(tails) = self.store {
+            self.store = Storage::Tails(tails.into_prompt()?);
         }
         Ok(self)
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     pub fn rows(&self) -> usize {
         match &self.store {
-            Store::Blocks(blocks) => blocks.rows().len(),
-            Store::Tails(tails) => tails.rows(),
+            Storage::Blocks(blocks) => blocks.rows().len(),
+            Storage::Tails(tails) => tails.rows(),
         }
     }
 
-    /// Tokens of `row`, prompt included; 0 if there is no such row.
+    /// Returns the number of tokens in `row`, including the prompt, or 0 if the row does not exist.
     pub fn len(&self, row: usize) -> usize {
         match &self.store {
-            Store::Blocks(blocks) => blocks.rows().get(row).map_or(0, Row::len),
-            Store::Tails(tails) => tails.len(row),
+            Storage::Blocks(blocks) => blocks.rows().get(row).map_or(0, Row::len),
+            Storage::Tails(tails) => tails.len(row),
         }
     }
 
-    /// Whether no row holds a token.
+    /// Returns whether all rows are empty.
     pub fn is_empty(&self) -> bool {
         (0..self.rows()).all(|row| self.len(row) == 0)
     }
 
-    /// Tokens of the prompt that all rows share.
+    /// Returns the number of tokens in the prompt that all rows share.
     pub fn prompt_tokens(&self) -> usize {
         self.prompt_tokens
     }
 
-    /// A new cache of these rows in this order; a row may be named many times or not at all.
-    /// The prompt is shared. On the processor all else is shared, too, until a fork writes.
+    /// Creates a cache of the given rows in the given order. A row may occur several times or not
+    /// at all. The prompt is shared. On the CPU, all other tokens are also shared until a fork
+    /// writes.
     ///
     /// # Errors
-    /// When a row does not exist.
+    /// Fails if a row does not exist.
     pub fn fork(&self, rows: &[usize]) -> Result<Cache> {
         if let Some(row) = rows.iter().find(|&&row| row >= self.rows()) {
             let problem = format!("cannot fork row {row}: the cache has {} rows", self.rows());
             return Err(LmError::Call(problem));
         }
         let store = match &self.store {
-            Store::Blocks(blocks) => Store::Blocks(blocks.fork(rows)),
-            Store::Tails(tails) => Store::Tails(tails.fork(rows)?),
+            Storage::Blocks(blocks) => Storage::Blocks(blocks.fork(rows)),
+            Storage::Tails(tails) => Storage::Tails(tails.fork(rows)?),
         };
         Ok(Cache { owner: self.owner.clone(), store, prompt_tokens: self.prompt_tokens })
     }
 
-    /// Cuts `row` back to its first `len` tokens, prompt included.
+    /// Truncates `row` to its first `len` tokens, including the prompt.
     ///
     /// # Errors
-    /// When there is no such row, `len` is more than it holds, or would cut into the prompt,
+    /// Fails if the row does not exist, or `len` is larger than the row or smaller than the prompt,
     /// which other rows share.
     pub fn truncate(&mut self, row: usize, len: usize) -> Result<()> {
-        let (now, prompt) = (self.len(row), self.prompt_tokens);
-        if row >= self.rows() || len > now || len < prompt {
+        let (row_len, prompt) = (self.len(row), self.prompt_tokens);
+        if row >= self.rows() || len > row_len || len < prompt {
             return Err(LmError::Call(format!(
-                "cannot cut row {row} to {len} tokens: it holds {now}, {prompt} of them the \
-                 shared prompt"
+                "cannot truncate row {row} to {len} tokens: it has {row_len}, including the shared \
+                 prompt of {prompt}"
             )));
         }
         match &mut self.store {
-            Store::Blocks(blocks) => blocks.truncate(row, len),
-            Store::Tails(tails) => tails.truncate(row, len),
+            Storage::Blocks(blocks) => blocks.truncate(row, len),
+            Storage::Tails(tails) => tails.truncate(row, len),
         }
         Ok(())
     }
 
-    /// Whether the model that `owner` stands for made this cache.
-    pub(super) fn belongs_to(&self, owner: &Owner) -> bool {
+    /// Returns whether the model identified by `owner` created this cache.
+    pub(super) fn belongs_to(&self, owner: &ModelId) -> bool {
         Arc::ptr_eq(&self.owner.0, &owner.0)
     }
 
-    /// The storage, for the engine that made it.
-    pub(super) fn store_mut(&mut self) -> &mut Store {
+    /// Returns the storage, for the engine that created it.
+    pub(super) fn store_mut(&mut self) -> &mut Storage {
         &mut self.store
     }
 }

@@ -1,17 +1,9 @@
-//! Element-wise arithmetic, written so that the compiler turns it into vector instructions.
+//! Element-wise arithmetic that the compiler can vectorise.
 
-/// a·b + c, in one instruction where the processor built for has one. Elsewhere `mul_add`
-/// would call a library function for every element.
-#[inline(always)]
-pub fn fused_multiply_add(a: f32, b: f32, c: f32) -> f32 {
-    if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
-        a.mul_add(b, c)
-    } else {
-        a * b + c
-    }
-}
+use crate::numeric::{exp, fused_multiply_add};
 
-/// sums + x·weights. By value: sums that are borrowed would live in memory, not in registers.
+/// Returns sums + x·weights. Sums are passed by value to keep them in registers; borrowed sums
+/// would stay in memory.
 #[inline(always)]
 pub fn add_multiple<const LANES: usize>(
     x: f32,
@@ -25,28 +17,7 @@ pub fn add_multiple<const LANES: usize>(
     out
 }
 
-/// 1.5·2²³: adding it rounds to an integer and leaves that in the low bits.
-pub const ROUND: f32 = 12_582_912.0;
-
-/// eˣ within 2 units in the last place for x in [−87, 88]; clamped outside. The method is
-/// that of Cephes: x = n·ln 2 + r, and a polynomial for eʳ.
-#[inline(always)]
-pub fn exp(x: f32) -> f32 {
-    let x = x.clamp(-87.0, 88.0);
-    let shifted = fused_multiply_add(x, std::f32::consts::LOG2_E, ROUND);
-    let n = shifted - ROUND;
-    // ln 2 in two parts, so that n·ln 2 loses nothing.
-    let r = fused_multiply_add(n, -0.693_359_4, x);
-    let r = fused_multiply_add(n, 2.121_944_4e-4, r);
-    let mut p = 1.987_569_1e-4;
-    for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
-        p = fused_multiply_add(p, r, c);
-    }
-    let p = fused_multiply_add(p, r * r, r + 1.0);
-    p * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
-}
-
-/// Σ aᵢ·bᵢ.
+/// Returns Σ aᵢ·bᵢ.
 #[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;
@@ -58,7 +29,7 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
             sums[lane] = fused_multiply_add(a[lane], b[lane], sums[lane]);
         }
     }
-    // Halving keeps the additions in vector registers; a plain sum would be sequential.
+    // A pairwise sum stays in vector registers; a plain sum would be sequential.
     let mut width = LANES / 2;
     while width > 0 {
         for lane in 0..width {
@@ -69,19 +40,19 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     a_rest.iter().zip(b_rest).fold(sums[0], |sum, (a, b)| fused_multiply_add(*a, *b, sum))
 }
 
-/// The largest size of a value; what is no number is larger than every number.
+/// Returns the maximum absolute value. NaN counts as larger than any number.
 #[inline(always)]
-pub fn largest(x: &[f32]) -> f32 {
-    // Without their sign, floats are in the order of their bits.
-    f32::from_bits(x.iter().fold(0, |most, x| most.max(x.to_bits() & 0x7fff_ffff)))
+pub fn max_abs(x: &[f32]) -> f32 {
+    // Without the sign bit, floats are ordered by their bits.
+    f32::from_bits(x.iter().fold(0, |max, x| max.max(x.to_bits() & 0x7fff_ffff)))
 }
 
-/// y += x.
+/// Computes y += x.
 pub fn add(y: &mut [f32], x: &[f32]) {
     y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
 }
 
-/// Each row of `x` divided by its root mean square, times `weight`.
+/// Applies an RMS norm: divides each row of `x` by its root mean square and multiplies by `weight`.
 pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
     let mut out = Vec::with_capacity(x.len());
     for row in x.chunks_exact(weight.len()) {
@@ -91,7 +62,8 @@ pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
     out
 }
 
-/// Each row of `x` centred, divided by its standard deviation, times `weight`, plus `bias`.
+/// Applies a layer norm: centres each row of `x`, divides by its standard deviation, multiplies by
+/// `weight` and adds `bias`.
 pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<f32> {
     let width = weight.len();
     let mut out = Vec::with_capacity(x.len());
@@ -108,32 +80,35 @@ pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<
     out
 }
 
-/// x·σ(x).
+/// Returns SiLU(x) = x·σ(x).
 #[inline(always)]
 pub fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
-/// GELU by its tanh formula, ½x(1 + tanh(√(2/π)(x + 0.044715x³))), with tanh written by σ.
+/// Returns GELU(x) with the tanh approximation, ½x(1 + tanh(√(2/π)(x + 0.044715x³))), computed as
+/// x·σ(2√(2/π)(x + 0.044715x³)).
 #[inline(always)]
 pub fn gelu_tanh(x: f32) -> f32 {
-    const TWICE_ROOT: f32 = 1.595_769;
-    x / (1.0 + exp(-TWICE_ROOT * fused_multiply_add(0.044_715 * x * x, x, x)))
+    const TWO_ROOT_TWO_OVER_PI: f32 = 1.595_769;
+    x / (1.0 + exp(-TWO_ROOT_TWO_OVER_PI * fused_multiply_add(0.044_715 * x * x, x, x)))
 }
 
-/// bend(gate)·up for rows that hold gate and up side by side: `[N, 2·inside]` → `[N, inside]`.
+/// Returns activation(gate)·up for rows of concatenated gate and up values:
+/// `[N, 2·width]` → `[N, width]`.
 #[inline(always)]
-pub fn gated(gate_up: &[f32], inside: usize, bend: impl Fn(f32) -> f32) -> Vec<f32> {
+pub fn gated(gate_up: &[f32], width: usize, activation: impl Fn(f32) -> f32) -> Vec<f32> {
     let mut out = Vec::with_capacity(gate_up.len() / 2);
-    for row in gate_up.chunks_exact(2 * inside) {
-        let (gate, up) = row.split_at(inside);
-        out.extend(gate.iter().zip(up).map(|(gate, up)| bend(*gate) * up));
+    for row in gate_up.chunks_exact(2 * width) {
+        let (gate, up) = row.split_at(width);
+        out.extend(gate.iter().zip(up).map(|(gate, up)| activation(*gate) * up));
     }
     out
 }
 
-/// Turns the first `heads` heads of every row of `x` by that row's angles (half-split rotation).
-/// `cos` and `sin` are `[N, head_size / 2]`, a row of `x` is `width` values.
+/// Rotates the first `heads` heads of each row of `x` by that row's angles (half-split rotation).
+/// `cos` and `sin` are `[N, half]`, where `half` is half the head size. A row of `x` has `width`
+/// values.
 pub fn rotate(x: &mut [f32], width: usize, heads: usize, cos: &[f32], sin: &[f32], half: usize) {
     for (index, row) in x.chunks_exact_mut(width).enumerate() {
         let cos = &cos[index * half..][..half];
@@ -149,7 +124,8 @@ pub fn rotate(x: &mut [f32], width: usize, heads: usize, cos: &[f32], sin: &[f32
     }
 }
 
-/// Norms `heads` heads of every row of `x`, from head `first` on, by their root mean square.
+/// Applies an RMS norm to each of `heads` heads of each row of `x`, from head `first` on. A row of
+/// `x` has `width` values.
 pub fn norm_heads(
     x: &mut [f32],
     width: usize,
@@ -166,7 +142,7 @@ pub fn norm_heads(
     }
 }
 
-/// Softmax in place.
+/// Replaces `x` with its softmax.
 pub fn softmax(x: &mut [f32]) {
     let max = reduce(x, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
     x.iter_mut().for_each(|x| *x = exp(*x - max));
@@ -174,7 +150,7 @@ pub fn softmax(x: &mut [f32]) {
     x.iter_mut().for_each(|x| *x *= scale);
 }
 
-/// Combines all of `x`, lane by lane first: the order a vector unit can keep up with.
+/// Combines all values of `x`, first per lane and then across lanes, so that the loop vectorises.
 #[inline(always)]
 fn reduce(x: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 {
     const LANES: usize = 16;
@@ -186,21 +162,4 @@ fn reduce(x: &[f32], start: f32, combine: impl Fn(f32, f32) -> f32) -> f32 {
         }
     }
     lanes.iter().chain(rest).copied().fold(start, combine)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn exp_is_close_to_the_real_one() {
-        for i in -87_000..=88_000 {
-            let x = i as f32 / 1000.0;
-            let (ours, real) = (f64::from(exp(x)), f64::from(x).exp());
-            assert!((ours / real - 1.0).abs() < 3e-7, "{x}: {ours} {real}");
-        }
-        assert_eq!(exp(0.0), 1.0);
-        // What softmax gives a token that cannot be: nothing that counts.
-        assert!(exp(f32::NEG_INFINITY) < 1e-37);
-    }
 }

@@ -1,14 +1,14 @@
 //! Products of a few rows with a weight matrix.
 //!
-//! candle's general product spends most of a decoding step packing the weights it is given.
-//! Here they are packed once, when the model is loaded, into panels of [`LANES`] outputs, so
-//! that a step streams them through the vector units in the order they lie in memory: at one
-//! row bound by memory, at sixteen by arithmetic. A [`Form`] says how a panel holds its weights.
+//! candle's general matrix product spends most of a decoding step on packing the weights. Here they
+//! are packed once, when the model is loaded, into panels of [`LANES`] outputs. A decoding step
+//! then reads them in memory order. With one row it is limited by memory bandwidth, with sixteen
+//! rows by arithmetic. A [`Format`] defines how a panel stores its weights.
 
 use rayon::prelude::*;
 
-/// Repeats the body for every index below `$limit`. A loop of this size the compiler leaves a
-/// loop, and then the sums live in memory: eight times slower.
+/// Repeats the body for each index below `$limit`. The compiler does not unroll an ordinary loop of
+/// this size and keeps the sums in memory, which is eight times slower.
 macro_rules! unrolled {
     ($index:ident, $limit:ident, $body:block) => {
         unrolled!($index, $limit, [0, 1, 2, 3, 4, 5, 6, 7], $body)
@@ -19,59 +19,60 @@ macro_rules! unrolled {
 }
 pub(super) use unrolled;
 
-/// Outputs a panel: one AVX register, two of NEON.
+/// Outputs per panel: one AVX register or two NEON registers.
 pub(super) const LANES: usize = 8;
 
-/// Whether there are 32 vector registers rather than 16, hence room for twice the sums.
-const WIDE: bool = cfg!(any(target_feature = "avx512vl", target_arch = "aarch64"));
+/// Whether the target has 32 vector registers instead of 16, which fit twice as many sums.
+const HAS_32_REGISTERS: bool = cfg!(any(target_feature = "avx512vl", target_arch = "aarch64"));
 
-/// Below this many multiplications a product is not worth a second thread.
+/// Minimum multiplications for which a product uses more than one thread.
 const PARALLEL_FROM: usize = 1 << 17;
 
-/// PANELS · LANES outputs of ROWS rows.
+/// Sums of PANELS · LANES outputs for ROWS rows.
 pub(super) type Tile<const ROWS: usize, const PANELS: usize> = [[[f32; LANES]; ROWS]; PANELS];
 
-/// How weights are held, and how they meet the rows.
-pub(super) trait Form {
-    /// LANES outputs' weights of [`Form::INPUTS`] inputs.
+/// Storage format of packed weights, with the matching product.
+pub(super) trait Format {
+    /// Weights from [`Format::INPUTS`] inputs to LANES outputs.
     type Unit: Send + Sync;
-    /// [`Form::INPUTS`] inputs of ROWS rows.
+    /// [`Format::INPUTS`] inputs of ROWS rows.
     type Step<const ROWS: usize>: Send + Sync;
-    /// Inputs a unit.
+    /// Inputs per unit.
     const INPUTS: usize;
 
-    /// `[rows, inputs]` as blocks of ROWS rows: `[⌈rows / ROWS⌉, ⌈inputs / INPUTS⌉]`, zeros past
-    /// the last row and past the last input.
+    /// Rearranges `[rows, inputs]` into blocks of ROWS rows: `[⌈rows / ROWS⌉, ⌈inputs / INPUTS⌉]`.
+    /// Missing rows and inputs are zero.
     fn interleave<const ROWS: usize>(x: &[f32], inputs: usize) -> Vec<Self::Step<ROWS>>;
 
-    /// The products of ROWS rows with PANELS panels of as many units as there are steps.
+    /// Returns the products of ROWS rows with PANELS panels. Each panel has as many units as `x`
+    /// has steps.
     fn tile<const ROWS: usize, const PANELS: usize>(
         x: &[Self::Step<ROWS>],
         panels: [&[Self::Unit]; PANELS],
     ) -> Tile<ROWS, PANELS>;
 }
 
-/// A weight matrix `[outputs, inputs]`, packed.
-pub(super) struct Packed<F: Form> {
+/// A packed weight matrix `[outputs, inputs]`.
+pub(super) struct Packed<F: Format> {
     inputs: usize,
     outputs: usize,
-    /// `[⌈outputs / LANES⌉, ⌈inputs / INPUTS⌉]`, zeros past the last output and the last input.
+    /// `[⌈outputs / LANES⌉, ⌈inputs / INPUTS⌉]`; missing outputs and inputs are zero.
     units: Vec<F::Unit>,
 }
 
-impl<F: Form> Packed<F> {
-    /// Of units as [`Form`] has them, panel after panel.
-    pub fn of_units(units: Vec<F::Unit>, outputs: usize, inputs: usize) -> Self {
+impl<F: Format> Packed<F> {
+    /// Creates a matrix from its units, panel by panel.
+    pub fn from_units(units: Vec<F::Unit>, outputs: usize, inputs: usize) -> Self {
         Self { inputs, outputs, units }
     }
 
-    /// The units of the panel that output `output` is in, and its lane there.
+    /// Returns the panel that contains `output`, and its lane in that panel.
     pub fn panel(&self, output: usize) -> (&[F::Unit], usize) {
-        let length = self.length();
+        let length = self.units_per_panel();
         (&self.units[output / LANES * length..][..length], output % LANES)
     }
 
-    /// x Wᵀ: `[rows, inputs]` → `[rows, outputs]`.
+    /// Computes x Wᵀ: `[rows, inputs]` → `[rows, outputs]`.
     pub fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
         let mut out = vec![0.0; rows * self.outputs];
         match rows {
@@ -79,28 +80,27 @@ impl<F: Form> Packed<F> {
             1 => self.run::<1, 8>(x, &mut out),
             2 => self.run::<2, 4>(x, &mut out),
             3 | 4 => self.run::<4, 2>(x, &mut out),
-            _ if WIDE => self.run::<8, 2>(x, &mut out),
+            _ if HAS_32_REGISTERS => self.run::<8, 2>(x, &mut out),
             _ => self.run::<8, 1>(x, &mut out),
         }
         out
     }
 
-    /// Units a panel.
-    fn length(&self) -> usize {
+    fn units_per_panel(&self) -> usize {
         self.inputs.div_ceil(F::INPUTS)
     }
 
     fn run<const ROWS: usize, const PANELS: usize>(&self, x: &[f32], out: &mut [f32]) {
         let rows = x.len() / self.inputs;
         let interleaved = F::interleave::<ROWS>(x, self.inputs);
-        let panel = self.length();
-        let count = self.units.len() / panel;
+        let length = self.units_per_panel();
+        let panels = self.units.len() / length;
         let threads = rayon::current_num_threads();
         let work = rows * self.inputs * self.outputs;
         let groups = if work < PARALLEL_FROM || threads < 2 { 1 } else { threads };
-        let share = count.div_ceil(groups);
+        let share = panels.div_ceil(groups);
 
-        // Each group writes its own columns of every row.
+        // Each group writes separate columns of all rows.
         let mut columns: Vec<Vec<&mut [f32]>> = Vec::new();
         for row in out.chunks_exact_mut(self.outputs) {
             for (group, part) in row.chunks_mut(share * LANES).enumerate() {
@@ -110,35 +110,35 @@ impl<F: Form> Packed<F> {
                 columns[group].push(part);
             }
         }
-        let tasks: Vec<_> = self.units.chunks(share * panel).zip(columns).collect();
+        let tasks: Vec<_> = self.units.chunks(share * length).zip(columns).collect();
         if tasks.len() < 2 {
             for (units, mut out) in tasks {
-                group::<F, ROWS, PANELS>(&interleaved, units, panel, &mut out);
+                multiply::<F, ROWS, PANELS>(&interleaved, units, length, &mut out);
             }
         } else {
             tasks.into_par_iter().for_each(|(units, mut out)| {
-                group::<F, ROWS, PANELS>(&interleaved, units, panel, &mut out);
+                multiply::<F, ROWS, PANELS>(&interleaved, units, length, &mut out);
             });
         }
     }
 }
 
-/// The columns that `units` make, of all rows; a panel has `length` of them.
-fn group<F: Form, const ROWS: usize, const PANELS: usize>(
+/// Computes the outputs of `units` for all rows. A panel has `length` units.
+fn multiply<F: Format, const ROWS: usize, const PANELS: usize>(
     x: &[F::Step<ROWS>],
     units: &[F::Unit],
     length: usize,
     out: &mut [&mut [f32]],
 ) {
-    for (index, some) in units.chunks(PANELS * length).enumerate() {
+    for (index, chunk) in units.chunks(PANELS * length).enumerate() {
         let column = index * PANELS * LANES;
-        // The panels stay in the nearest cache while all rows pass over them.
+        // The panels stay in the L1 cache for all rows.
         for (block, rows) in x.chunks_exact(length).zip(out.chunks_mut(ROWS)) {
-            if some.len() == PANELS * length {
-                let panels = std::array::from_fn(|panel| &some[panel * length..][..length]);
+            if chunk.len() == PANELS * length {
+                let panels = std::array::from_fn(|panel| &chunk[panel * length..][..length]);
                 store(&F::tile::<ROWS, PANELS>(block, panels), rows, column);
             } else {
-                for (extra, panel) in some.chunks_exact(length).enumerate() {
+                for (extra, panel) in chunk.chunks_exact(length).enumerate() {
                     let column = column + extra * LANES;
                     store(&F::tile::<ROWS, 1>(block, [panel]), rows, column);
                 }
@@ -156,8 +156,8 @@ fn store<const ROWS: usize, const PANELS: usize>(
         let start = column + panel * LANES;
         for (sums, row) in sums.iter().zip(rows.iter_mut()) {
             let end = row.len().min(start + LANES);
-            if let Some(place) = row.get_mut(start..end) {
-                place.copy_from_slice(&sums[..place.len()]);
+            if let Some(outputs) = row.get_mut(start..end) {
+                outputs.copy_from_slice(&sums[..outputs.len()]);
             }
         }
     }

@@ -1,32 +1,14 @@
-//! A sparse mixture of experts on the processor.
+//! Sparse mixture of experts on the CPU.
 
-use super::block::Dense;
-use super::math::{fused_multiply_add, softmax};
-use super::projection::Projection;
-use crate::lm::config::LmConfig;
-use crate::lm::error::Result;
+use super::block::PackedWeights;
+use super::math::softmax;
+use crate::lm::parts::Experts;
 use crate::lm::routing::shares;
-use crate::lm::weights::{Gated, Linear};
+use crate::numeric::fused_multiply_add;
 
-/// Feed-forward blocks of which every token passes a few.
-#[derive(Clone)]
-pub(super) struct Mixture {
-    router: Projection,
-    experts: Vec<Dense>,
-    per_token: usize,
-}
-
-impl Mixture {
-    pub fn new(router: &Linear, experts: &[Gated], config: &LmConfig) -> Result<Self> {
-        Ok(Self {
-            router: Projection::new(&[router])?,
-            experts: experts.iter().map(|e| Dense::gated(e, config)).collect::<Result<_>>()?,
-            per_token: config.experts.map_or(1, |experts| experts.per_token),
-        })
-    }
-
-    /// `[rows, width]` → `[rows, width]`: Σ weight · expert(x) over the experts of each row, see
-    /// [`shares`]. An expert reads all rows that chose it at once.
+impl Experts<PackedWeights> {
+    /// Returns Σ weight · expert(x) over the experts of each row, `[rows, width]` → `[rows,
+    /// width]`; see [`shares`]. Each expert processes all its rows at once.
     pub fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
         let mut out = vec![0.0; x.len()];
         if rows == 0 {

@@ -1,19 +1,23 @@
-//! The forward pass on the processor, in kernels of our own over plain slices of f32.
+//! The forward pass on the CPU, with custom kernels over f32 slices.
 //!
-//! candle's tensors hold the cache and carry results in and out; between them a decoding step
-//! is a few dozen small products, for which one allocation and one copy an operation would
-//! cost more than the arithmetic. `portable` computes the same with candle's operations.
+//! A decoding step consists of a few dozen small products. With candle, one allocation and one copy
+//! per operation would cost more than the arithmetic, so candle tensors are used only for the
+//! weights at load time and for inputs and results. `portable` computes the same with candle's
+//! operations.
 
 mod attention;
+mod batch;
 mod block;
-mod bytes;
-mod floats;
+mod dense_f32;
+mod feed_forward;
 mod math;
 mod matmul;
 mod mixture;
 mod model;
 mod projection;
+mod q8_0;
+mod tensor;
 
 pub(super) use math::dot;
-pub(crate) use math::exp;
+
 pub(super) use model::Model;

@@ -1,38 +1,38 @@
-//! Maps as the processor applies them.
+//! Linear layers with packed weights.
 
 use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::bytes::Bytes;
-use super::floats::Floats;
+use super::dense_f32::Floats;
 use super::math::add;
 use super::matmul::Packed;
-use super::model::values;
+use super::q8_0::Bytes;
+use super::tensor::values;
 use crate::lm::error::Result;
 use crate::lm::weights::{Linear, LowRank, Matrix};
 
-/// A weight matrix, shared by all models that use it.
+/// A packed weight matrix. Clones share it.
 #[derive(Clone)]
 pub(super) enum Weight {
-    /// f32.
+    /// f32 weights.
     Floats(Arc<Packed<Floats>>),
-    /// Q8_0.
+    /// Q8_0 weights.
     Bytes(Arc<Packed<Bytes>>),
 }
 
-/// y = x Wᵀ + b, and what adapters add.
+/// y = x Wᵀ + b, plus the updates of adapters.
 #[derive(Clone)]
 pub(super) struct Projection {
     weight: Weight,
     bias: Option<Arc<[f32]>>,
-    low_rank: Vec<Change>,
+    updates: Vec<LowRankUpdate>,
 }
 
-/// What an adapter adds to some outputs of a map.
+/// Low-rank update of an adapter to some outputs of a linear layer.
 #[derive(Clone)]
-struct Change {
-    /// The first output that it changes.
+struct LowRankUpdate {
+    /// First output that it updates.
     first: usize,
     down: Arc<Packed<Floats>>,
     up: Arc<Packed<Floats>>,
@@ -40,7 +40,7 @@ struct Change {
 }
 
 impl Weight {
-    /// Brings a matrix into the form its products want.
+    /// Packs a matrix for products.
     pub fn new(matrix: &Matrix) -> Result<Self> {
         Ok(match matrix {
             Matrix::Full(tensor) => Self::Floats(Arc::new(pack(tensor)?)),
@@ -55,7 +55,7 @@ impl Weight {
         })
     }
 
-    /// x Wᵀ: `[rows, inputs]` → `[rows, outputs]`.
+    /// Computes x Wᵀ: `[rows, inputs]` → `[rows, outputs]`.
     pub fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
         match self {
             Self::Floats(packed) => packed.apply(x, rows),
@@ -63,17 +63,17 @@ impl Weight {
         }
     }
 
-    /// Row `output` of the weights, `[inputs]`.
-    pub fn read(&self, output: usize, into: &mut [f32]) {
+    /// Copies row `output` of the weights, `[inputs]`, to `row`.
+    pub fn read(&self, output: usize, row: &mut [f32]) {
         match self {
-            Self::Floats(packed) => packed.read(output, into),
-            Self::Bytes(packed) => packed.read(output, into),
+            Self::Floats(packed) => packed.read(output, row),
+            Self::Bytes(packed) => packed.read(output, row),
         }
     }
 }
 
 impl Projection {
-    /// Maps of the same inputs, their outputs side by side.
+    /// Combines linear layers with the same inputs into one; their outputs are concatenated.
     pub fn new(parts: &[&Linear]) -> Result<Self> {
         let matrices: Vec<&Matrix> = parts.iter().map(|part| &part.matrix).collect();
         let weight = match matrices.as_slice() {
@@ -86,20 +86,17 @@ impl Projection {
         } else {
             Some(Tensor::cat(&biases, 0)?.to_vec1::<f32>()?.into())
         };
-        Ok(Self { weight, bias, low_rank: Vec::new() })
+        Ok(Self { weight, bias, updates: Vec::new() })
     }
 
-    /// The same map with an adapter's change to the outputs from `first` on. The weights are
-    /// shared.
-    pub fn changed(mut self, first: usize, part: Option<&LowRank>) -> Result<Self> {
-        if let Some(part) = part {
-            self.low_rank.push(Change {
-                first,
-                down: Arc::new(pack(&part.down)?),
-                up: Arc::new(pack(&part.up)?),
-                outputs: part.up.dim(0)?,
-            });
-        }
+    /// Adds an adapter's update to the outputs from `first` on. The weights stay shared.
+    pub fn with_update(mut self, first: usize, update: &LowRank) -> Result<Self> {
+        self.updates.push(LowRankUpdate {
+            first,
+            down: Arc::new(pack(&update.down)?),
+            up: Arc::new(pack(&update.up)?),
+            outputs: update.up.dim(0)?,
+        });
         Ok(self)
     }
 
@@ -113,10 +110,11 @@ impl Projection {
         if let Some(bias) = &self.bias {
             y.chunks_exact_mut(outputs).for_each(|row| add(row, bias));
         }
-        for change in &self.low_rank {
-            let more = change.up.apply(&change.down.apply(x, rows), rows);
-            for (row, more) in y.chunks_exact_mut(outputs).zip(more.chunks_exact(change.outputs)) {
-                add(&mut row[change.first..][..change.outputs], more);
+        for update in &self.updates {
+            let deltas = update.up.apply(&update.down.apply(x, rows), rows);
+            let deltas = deltas.chunks_exact(update.outputs);
+            for (row, delta) in y.chunks_exact_mut(outputs).zip(deltas) {
+                add(&mut row[update.first..][..update.outputs], delta);
             }
         }
         y

@@ -1,5 +1,9 @@
-//! The header of a GGUF file, versions 2 and 3. Every length is compared with what is left of the
-//! file before anything is allocated.
+//! Reads the header of a GGUF file, versions 2 and 3. Compares every length with the rest of the
+//! file before it allocates memory.
+//!
+//! candle 0.11's reader rejects integer, IQ4_NL and IQ4_XS tensors, and panics if the alignment is
+//! 0. On opening, it does not check that tensors have unique names and lie in the file without
+//! overlap.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -7,16 +11,15 @@ use std::io::{BufReader, Read};
 use std::path::Path;
 
 use super::types::TensorType;
-use crate::lm::error::{LmError, Result};
+use crate::lm::error::{LmError, Result, damaged, invalid};
 use crate::lm::file_kind::{self, FileKind};
-use crate::lm::weights::{damaged, invalid};
 
-/// Where the data of a tensor begins is a multiple of this, unless the file says otherwise.
+/// Default alignment of tensor data, in bytes.
 const ALIGNMENT: u64 = 32;
-/// Dimensions a tensor may have.
+/// Maximum number of dimensions of a tensor.
 const MAX_DIMS: u32 = 4;
 
-/// An entry of the metadata.
+/// A value of the metadata.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::lm) enum Meta {
     Whole(u64),
@@ -27,28 +30,27 @@ pub(in crate::lm) enum Meta {
     Numbers(Vec<f64>),
 }
 
-/// A tensor of the file.
+/// Type, shape and location of a tensor.
 #[derive(Debug, Clone)]
 pub(in crate::lm) struct Entry {
     pub kind: TensorType,
-    /// Rows first, as everywhere but in the file.
+    /// Rows first; the file stores the dimensions in reverse order.
     pub shape: Vec<usize>,
-    /// Which part of a split file holds it.
+    /// Index of the part that holds it, 0 for a file that is not split.
     pub part: usize,
-    /// Bytes from the part's start.
+    /// Offset in bytes from the start of the part.
     pub start: u64,
     pub bytes: usize,
 }
 
-/// What a header holds.
 pub(super) struct Header {
     pub meta: HashMap<String, Meta>,
     pub tensors: HashMap<String, Entry>,
 }
 
 impl Meta {
-    /// A whole number that is not negative.
-    pub fn whole(&self) -> Option<u64> {
+    /// Returns the value if it is a non-negative integer.
+    pub fn integer(&self) -> Option<u64> {
         match self {
             Meta::Whole(n) => Some(*n),
             Meta::Number(n) if *n >= 0.0 && n.fract() == 0.0 => Some(*n as u64),
@@ -56,7 +58,8 @@ impl Meta {
         }
     }
 
-    /// A number, or that of a list, one entry a layer, in which all are the same.
+    /// Returns a number, or the common value of a list (one entry per layer) whose entries are
+    /// equal.
     pub fn same_for_all(&self) -> Option<f64> {
         match self {
             Meta::Numbers(numbers) => {
@@ -67,7 +70,7 @@ impl Meta {
         }
     }
 
-    /// Any number.
+    /// Returns the value if it is a number.
     pub fn number(&self) -> Option<f64> {
         match self {
             Meta::Whole(n) => Some(*n as f64),
@@ -77,11 +80,11 @@ impl Meta {
     }
 }
 
-/// Metadata and tensors of `file`, which is part `part` of its model.
+/// Reads the metadata and the tensor entries of `file`, the part with index `part` of its model.
 ///
 /// # Errors
-/// A sentence naming the file when it is missing, cut short, not GGUF, or of a version or
-/// quantisation that is not read.
+/// Returns an error that names the file if it is missing, cut short, not GGUF, or of an unsupported
+/// version or quantisation.
 pub(super) fn read(file: &Path, part: usize) -> Result<Header> {
     let handle = file_kind::open(file, FileKind::Gguf)?;
     let failed = |source| LmError::Read { file: file.to_path_buf(), source };
@@ -89,24 +92,23 @@ pub(super) fn read(file: &Path, part: usize) -> Result<Header> {
     let mut cursor = Cursor { reader: BufReader::new(handle), position: 0, length };
     parse(&mut cursor, part).map_err(|problem| match problem {
         Problem::Damaged(problem) => damaged(file, format!("not a complete GGUF file ({problem})")),
-        Problem::Other => invalid(
+        Problem::NotGguf => invalid(
             file,
-            "is not a GGUF file: it does not begin with GGUF; name one that does".into(),
+            "is not a GGUF file: it does not begin with GGUF; choose a GGUF file".into(),
         ),
-        Problem::Unread { what, instead } => {
-            LmError::Unsupported { file: file.to_path_buf(), what, instead: instead.into() }
+        Problem::Unsupported { feature, instead } => {
+            LmError::Unsupported { file: file.to_path_buf(), feature, instead: instead.into() }
         }
     })
 }
 
-/// Why a header is not read.
+/// Why a header cannot be read.
 enum Problem {
     Damaged(String),
-    /// It is no GGUF file.
-    Other,
-    /// It needs what this program does not have; `instead` completes "choose a model".
-    Unread {
-        what: String,
+    NotGguf,
+    /// `instead` completes the advice "choose a model …".
+    Unsupported {
+        feature: String,
         instead: &'static str,
     },
 }
@@ -121,18 +123,18 @@ type Parsed<T> = std::result::Result<T, Problem>;
 
 fn parse(cursor: &mut Cursor, part: usize) -> Parsed<Header> {
     if cursor.bytes(4)? != b"GGUF" {
-        return Err(Problem::Other);
+        return Err(Problem::NotGguf);
     }
     let version = cursor.u32()?;
     if !(2..=3).contains(&version) {
-        let age = if version < 2 { ", an older form," } else { "" };
-        let what = format!("GGUF version {version}{age}");
-        return Err(Problem::Unread { what, instead: "in GGUF version 2 or 3" });
+        let age = if version < 2 { ", an older format," } else { "" };
+        let feature = format!("GGUF version {version}{age}");
+        return Err(Problem::Unsupported { feature, instead: "in GGUF version 2 or 3" });
     }
     let (tensor_count, meta_count) = (cursor.u64()?, cursor.u64()?);
-    // An entry takes at least a name, a type and a value; a tensor a name and three numbers.
-    cursor.need(meta_count.saturating_mul(13))?;
-    cursor.need(tensor_count.saturating_mul(24))?;
+    // An entry takes at least 13 bytes (name, type, value), a tensor 24 (name, rank, type, offset).
+    cursor.check_remaining(meta_count.saturating_mul(13))?;
+    cursor.check_remaining(tensor_count.saturating_mul(24))?;
     let mut meta = HashMap::new();
     for _ in 0..meta_count {
         let key = cursor.text()?;
@@ -143,52 +145,53 @@ fn parse(cursor: &mut Cursor, part: usize) -> Parsed<Header> {
         });
         meta.insert(key, value?);
     }
-    let mut raw = Vec::new();
+    let mut entries = Vec::new();
     for _ in 0..tensor_count {
-        raw.push(tensor(cursor, part)?);
+        entries.push(tensor(cursor, part)?);
     }
-    let alignment = meta.get("general.alignment").map_or(Some(ALIGNMENT), Meta::whole);
+    let alignment = meta.get("general.alignment").map_or(Some(ALIGNMENT), Meta::integer);
     let alignment = alignment.filter(|alignment| (1..=1 << 20).contains(alignment));
     let alignment =
-        alignment.ok_or_else(|| "entry 'general.alignment' is no alignment".to_owned())?;
+        alignment.ok_or_else(|| "entry 'general.alignment' is not a valid alignment".to_owned())?;
     let data_start = cursor.position.next_multiple_of(alignment);
     let mut tensors = HashMap::new();
-    for (name, mut entry) in raw {
+    for (name, mut entry) in entries {
         let start = data_start.checked_add(entry.start);
         let end = start.and_then(|start| start.checked_add(entry.bytes as u64));
         match (start, end) {
             (Some(start), Some(end)) if end <= cursor.length => entry.start = start,
-            _ => return Err(format!("tensor '{name}' reaches past the end").into()),
+            _ => return Err(format!("tensor '{name}' extends past the end of the file").into()),
         }
         if tensors.insert(name.clone(), entry).is_some() {
-            return Err(format!("tensor '{name}' is there twice").into());
+            return Err(format!("tensor '{name}' occurs twice").into());
         }
     }
     check_overlap(&tensors)?;
     Ok(Header { meta, tensors })
 }
 
-/// Name and place of a tensor; its start is still counted from where the data begins.
+/// Reads the name and entry of a tensor. Its `start` is relative to the start of the data section.
 fn tensor(cursor: &mut Cursor, part: usize) -> Parsed<(String, Entry)> {
     let name = cursor.text()?;
     let count = cursor.u32()?;
     if count > MAX_DIMS {
-        return Err(format!("tensor '{name}' has {count} dimensions").into());
+        let problem = format!("tensor '{name}' has {count} dimensions; the maximum is {MAX_DIMS}");
+        return Err(problem.into());
     }
     let dims: Parsed<Vec<u64>> = (0..count).map(|_| cursor.u64()).collect();
     let mut shape = Vec::new();
     for dim in dims?.into_iter().rev() {
-        shape.push(usize::try_from(dim).map_err(|_| format!("tensor '{name}' is absurdly large"))?);
+        shape.push(usize::try_from(dim).map_err(|_| format!("tensor '{name}' is too large"))?);
     }
-    let kind = TensorType::from_number(cursor.u32()?).map_err(|kind| Problem::Unread {
-        what: format!("quantisation {kind} (of tensor '{name}')"),
+    let kind = TensorType::from_number(cursor.u32()?).map_err(|kind| Problem::Unsupported {
+        feature: format!("quantisation {kind} (of tensor '{name}')"),
         instead: "file in another quantisation, such as Q4_K_M, Q6_K or Q8_0",
     })?;
     let values = shape.iter().try_fold(1_usize, |size, &n| size.checked_mul(n));
     let block = kind.block_size();
-    let whole = shape.last().is_some_and(|last| last.is_multiple_of(block));
+    let has_whole_blocks = shape.last().is_some_and(|last| last.is_multiple_of(block));
     let bytes = values
-        .filter(|values| *values > 0 && whole)
+        .filter(|values| *values > 0 && has_whole_blocks)
         .and_then(|values| (values / block).checked_mul(kind.block_bytes()))
         .ok_or_else(|| format!("tensor '{name}' has the impossible shape {shape:?}"))?;
     Ok((name, Entry { kind, shape, part, start: cursor.u64()?, bytes }))
@@ -206,9 +209,9 @@ fn check_overlap(tensors: &HashMap<String, Entry>) -> Parsed<()> {
     }
 }
 
-/// GGUF's number for an array.
+/// GGUF's value type of an array.
 const ARRAY: u32 = 9;
-/// GGUF's number for a text.
+/// GGUF's value type of a string.
 const TEXT: u32 = 8;
 
 fn value(cursor: &mut Cursor, kind: u32) -> Parsed<Meta> {
@@ -219,15 +222,15 @@ fn value(cursor: &mut Cursor, kind: u32) -> Parsed<Meta> {
         return scalar(cursor, kind);
     }
     let (kind, count) = (cursor.u32()?, cursor.u64()?);
-    // The shortest text is its length of 8 bytes; the shortest number one byte.
-    cursor.need(count.saturating_mul(if kind == TEXT { 8 } else { 1 }))?;
+    // A string takes at least its 8-byte length, a number at least one byte.
+    cursor.check_remaining(count.saturating_mul(if kind == TEXT { 8 } else { 1 }))?;
     if kind == TEXT {
         let texts: Parsed<Vec<String>> = (0..count).map(|_| cursor.text()).collect();
         return Ok(Meta::Texts(texts?));
     }
     if kind == ARRAY {
-        let what = "a list of lists in the metadata".to_owned();
-        return Err(Problem::Unread { what, instead: "without one" });
+        let feature = "a nested array in the metadata".to_owned();
+        return Err(Problem::Unsupported { feature, instead: "without one" });
     }
     let mut numbers = Vec::new();
     for _ in 0..count {
@@ -253,11 +256,11 @@ fn scalar(cursor: &mut Cursor, kind: u32) -> Parsed<Meta> {
         10 => Meta::Whole(cursor.u64()?),
         11 => signed(i64::from_le_bytes(cursor.array()?)),
         12 => Meta::Number(f64::from_le_bytes(cursor.array()?)),
-        other => return Err(format!("it has the unknown type {other}").into()),
+        other => return Err(format!("its type {other} is unknown").into()),
     })
 }
 
-/// A reader that knows how much is left.
+/// A reader that knows its position and the length of the file.
 struct Cursor {
     reader: BufReader<File>,
     position: u64,
@@ -265,16 +268,16 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn need(&self, bytes: u64) -> Parsed<()> {
+    fn check_remaining(&self, bytes: u64) -> Parsed<()> {
         let left = self.length.saturating_sub(self.position);
         if bytes <= left {
             return Ok(());
         }
-        Err(format!("{bytes} bytes claimed, {left} left").into())
+        Err(format!("{bytes} bytes claimed, but only {left} left").into())
     }
 
     fn bytes(&mut self, count: u64) -> Parsed<Vec<u8>> {
-        self.need(count)?;
+        self.check_remaining(count)?;
         let mut bytes = vec![0; count as usize];
         self.reader.read_exact(&mut bytes).map_err(|error| error.to_string())?;
         self.position += count;
@@ -282,7 +285,7 @@ impl Cursor {
     }
 
     fn array<const N: usize>(&mut self) -> Parsed<[u8; N]> {
-        self.need(N as u64)?;
+        self.check_remaining(N as u64)?;
         let mut bytes = [0; N];
         self.reader.read_exact(&mut bytes).map_err(|error| error.to_string())?;
         self.position += N as u64;
@@ -299,7 +302,7 @@ impl Cursor {
 
     fn text(&mut self) -> Parsed<String> {
         let length = self.u64()?;
-        // llama.cpp takes any bytes, and authors' names are not always UTF-8.
+        // llama.cpp accepts any bytes, and authors' names are not always UTF-8.
         Ok(String::from_utf8_lossy(&self.bytes(length)?).into_owned())
     }
 }

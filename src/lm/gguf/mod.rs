@@ -1,10 +1,7 @@
-//! GGUF files: one file, or the parts of one, with weights, configuration, tokenizer and chat
-//! template.
+//! GGUF files: weights, configuration, tokenizer and chat template in one file or in several parts.
 //!
-//! The reader is this program's own because candle's reads no split files and, as of 0.11, allocates
-//! what a header claims before comparing it with the file's length.
+//! candle 0.11 does not read split files; [`header`] lists the other reasons for a separate reader.
 
-mod config;
 mod header;
 mod pre_tokenizer;
 mod tokenizer;
@@ -13,31 +10,29 @@ mod types;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
-
 pub(super) use self::header::{Entry, Meta};
+pub(super) use self::tokenizer::end_tokens;
 pub(super) use self::types::{TensorType, dequantise_iq4_nl, dequantise_iq4_xs};
-use super::config::LmConfig;
-use super::error::{LmError, Result};
+use super::error::{LmError, Result, invalid};
 use super::file_kind::{self, FileKind};
-use super::weights::{Precision, held_bytes, invalid};
+use super::precision::{Precision, held_bytes};
 
-/// Most parts of a split file.
+/// Maximum number of parts of a split file.
 const MAX_PARTS: u64 = 1 << 10;
 
 /// A GGUF file whose header has been read and checked.
 pub struct GgufFile {
-    /// The files: one, or all parts of a split file in order.
+    /// One file, or all parts of a split file in order.
     parts: Vec<PathBuf>,
     meta: HashMap<String, header::Meta>,
     tensors: HashMap<String, Entry>,
 }
 
 impl GgufFile {
-    /// Whether `path` is a GGUF file, by its name or by its first bytes: other programs keep such
-    /// files under a checksum as their name. Files of llama.cpp's older formats count, so that
-    /// opening one says what it is.
-    pub fn is_one(path: &Path) -> bool {
+    /// Returns whether `path` is a GGUF file, by its extension or its first bytes: some programs
+    /// name such files by their checksum. Includes files in llama.cpp's older formats, so that
+    /// opening one reports its format.
+    pub fn is_gguf(path: &Path) -> bool {
         let is_named =
             path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
         if is_named {
@@ -47,37 +42,41 @@ impl GgufFile {
         path.is_file() && kinds.contains(&file_kind::of(path))
     }
 
-    /// Opens a file. A part of a split file, named `…-00001-of-00003.gguf`, stands for all of them.
+    /// Opens a file. Given one part of a split file, named `…-00001-of-00003.gguf`, opens all
+    /// parts.
     ///
     /// # Errors
-    /// A sentence naming the file when it or another part is missing, cut short, not GGUF, or in a
-    /// quantisation that is not read.
+    /// Returns an error that names the file if it or another part is missing, cut short, not GGUF,
+    /// or in an unsupported quantisation.
     pub fn open(file: &Path) -> Result<Self> {
         let header::Header { meta, tensors } = header::read(file, 0)?;
-        let mut one = Self { parts: vec![file.to_owned()], meta, tensors };
-        let count = one.whole("split.count").unwrap_or(1);
+        let mut gguf = Self { parts: vec![file.to_owned()], meta, tensors };
+        let count = gguf.integer("split.count").unwrap_or(1);
         if count <= 1 {
-            return Ok(one);
+            return Ok(gguf);
         }
-        // A link stands for the file that it leads to, beside which the others are.
-        let real = file.canonicalize().unwrap_or_else(|_| file.to_owned());
-        let beside = |file: &Path| {
+        // `file` may be a symbolic link to a part that lies beside the other parts.
+        let target = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        let existing_parts = |file: &Path| {
             let parts = part_names(file, count)?;
             parts.iter().all(|part| part.exists()).then_some(parts)
         };
-        let parts = beside(file).or_else(|| beside(&real)).or_else(|| part_names(file, count));
+        let parts = existing_parts(file)
+            .or_else(|| existing_parts(&target))
+            .or_else(|| part_names(file, count));
         let parts = parts.ok_or_else(|| {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             let problem = format!(
-                "is one of {count} parts of a split GGUF file, and '{name}' does not say where the \
-                 others are; give the parts the names NAME-00001-of-{count:05}.gguf and so on"
+                "is one of {count} parts of a split GGUF file, but the name '{name}' does not have \
+                 the form that locates the other parts; rename the parts to \
+                 NAME-00001-of-{count:05}.gguf and so on"
             );
             invalid(file, problem)
         })?;
         let missing = parts.iter().enumerate().find(|(_, part)| !part.exists());
         if let Some((index, part)) = missing {
             let problem = format!(
-                "is part {} of {count} of a split GGUF file, and is not there; all parts are needed",
+                "is part {} of {count} of a split GGUF file and is missing; all parts are needed",
                 index + 1
             );
             return Err(invalid(part, problem));
@@ -85,30 +84,33 @@ impl GgufFile {
         // Only the first part holds the configuration.
         if parts.first().is_some_and(|first| first != file) {
             let header = header::read(&parts[0], 0)?;
-            one = Self { parts: Vec::new(), meta: header.meta, tensors: header.tensors };
+            gguf = Self { parts: Vec::new(), meta: header.meta, tensors: header.tensors };
         }
-        one.parts = parts;
-        one.add_parts()?;
-        Ok(one)
+        gguf.parts = parts;
+        gguf.add_parts()?;
+        Ok(gguf)
     }
 
-    /// Adds the tensors of all parts but the first.
+    /// Adds the tensors of all parts except the first.
     fn add_parts(&mut self) -> Result<()> {
         for (index, part) in self.parts.iter().enumerate().skip(1) {
             for (name, entry) in header::read(part, index)?.tensors {
                 if self.tensors.insert(name.clone(), entry).is_some() {
-                    let problem = format!("tensor '{name}' is in another part as well");
+                    let problem = format!(
+                        "tensor '{name}' is also in another part; take all parts from the same \
+                         model"
+                    );
                     return Err(invalid(part, problem));
                 }
             }
         }
-        let expected = self.whole("split.tensors.count");
+        let expected = self.integer("split.tensors.count");
         let found = self.tensors.len() as u64;
         match expected.filter(|expected| *expected != found) {
             None => Ok(()),
             Some(expected) => {
                 let problem = format!(
-                    "its parts hold {found} tensors, and {expected} are expected; take all parts \
+                    "its parts hold {found} tensors, but {expected} are expected; take all parts \
                      from the same model"
                 );
                 Err(invalid(self.file(), problem))
@@ -116,126 +118,111 @@ impl GgufFile {
         }
     }
 
-    /// The file; of a split one, its first part.
+    /// Returns the path of the file, or of the first part of a split file.
     pub fn file(&self) -> &Path {
         self.parts.first().map_or(Path::new(""), PathBuf::as_path)
     }
 
-    /// The file, or all parts of a split one.
+    /// Returns the path of the file, or of all parts of a split file in order.
     pub fn parts(&self) -> &[PathBuf] {
         &self.parts
     }
 
-    /// Shape and constants.
-    ///
-    /// # Errors
-    /// As [`LmConfig::load`].
-    pub fn config(&self) -> Result<LmConfig> {
-        config::read(self)
-    }
-
-    /// The tokenizer, as a `tokenizer.json` would have it.
-    ///
-    /// # Errors
-    /// A kind that is not supported, a part that is missing.
-    pub fn tokenizer_json(&self) -> Result<Value> {
-        tokenizer::json(self)
-    }
-
-    /// The chat template, if there is one.
+    /// Returns the source of the chat template, if present.
     pub fn chat_template(&self) -> Option<&str> {
         self.text("tokenizer.chat_template")
     }
 
-    /// Number of weights.
+    /// Returns the number of weights.
     pub fn parameters(&self) -> u64 {
         let count = |entry: &Entry| entry.shape.iter().map(|side| *side as u64).product::<u64>();
         self.tensors.values().map(count).sum()
     }
 
-    /// Bytes that all tensors take once they are held as `precision` says.
+    /// Returns the bytes that all tensors take when held in `precision`.
     pub fn held_bytes(&self, precision: Precision) -> u64 {
         let of = |entry: &Entry| held_bytes(&entry.shape, precision);
         self.tensors.values().map(of).fold(0, u64::saturating_add)
     }
 
-    /// The text of a token that the file names, such as `bos_token_id`; empty where it does not.
+    /// Returns the text of the token under `key`, such as `bos_token_id`, or an empty string if the
+    /// file does not name one.
     pub(super) fn token(&self, key: &str) -> String {
-        let id = self.whole(&format!("tokenizer.ggml.{key}"));
+        let id = self.integer(&format!("tokenizer.ggml.{key}"));
         let id = id.and_then(|id| usize::try_from(id).ok());
         let tokens = self.texts("tokenizer.ggml.tokens").unwrap_or(&[]);
         id.and_then(|id| tokens.get(id)).cloned().unwrap_or_default()
     }
 
-    /// The architecture by the file's own name; empty where it gives none.
+    /// Returns the architecture as the file names it, or an empty string.
     pub(super) fn architecture(&self) -> &str {
         self.text("general.architecture").unwrap_or("")
     }
 
-    /// Query heads and key heads; 0 where the file gives none.
+    /// Returns the numbers of query heads and key heads; 0 if the file has no entry.
     pub(super) fn heads(&self) -> (usize, usize) {
         let of_model = |key: &str| {
             let value = self.get(&format!("{}.{key}", self.architecture()));
-            value.and_then(Meta::same_for_all).and_then(|n| Meta::Number(n).whole())
+            value.and_then(Meta::same_for_all).and_then(|n| Meta::Number(n).integer())
         };
         let queries = of_model("attention.head_count").unwrap_or(0);
         let keys = of_model("attention.head_count_kv").unwrap_or(queries);
         (queries as usize, keys as usize)
     }
 
-    /// The tensors by the names of the file.
+    /// Returns the tensors by their GGUF names.
     pub(super) fn tensors(&self) -> &HashMap<String, Entry> {
         &self.tensors
     }
 
-    fn get(&self, key: &str) -> Option<&Meta> {
+    pub(in crate::lm) fn get(&self, key: &str) -> Option<&Meta> {
         self.meta.get(key)
     }
 
-    fn text(&self, key: &str) -> Option<&str> {
+    pub(in crate::lm) fn text(&self, key: &str) -> Option<&str> {
         match self.get(key) {
             Some(Meta::Text(text)) => Some(text),
             _ => None,
         }
     }
 
-    fn whole(&self, key: &str) -> Option<u64> {
-        self.get(key).and_then(Meta::whole)
+    pub(in crate::lm) fn integer(&self, key: &str) -> Option<u64> {
+        self.get(key).and_then(Meta::integer)
     }
 
-    fn flag(&self, key: &str) -> Option<bool> {
+    pub(in crate::lm) fn flag(&self, key: &str) -> Option<bool> {
         match self.get(key) {
             Some(Meta::Flag(flag)) => Some(*flag),
             _ => None,
         }
     }
 
-    fn texts(&self, key: &str) -> Option<&[String]> {
+    pub(in crate::lm) fn texts(&self, key: &str) -> Option<&[String]> {
         match self.get(key) {
             Some(Meta::Texts(texts)) => Some(texts),
             _ => None,
         }
     }
 
-    fn numbers(&self, key: &str) -> Option<&[f64]> {
+    pub(in crate::lm) fn numbers(&self, key: &str) -> Option<&[f64]> {
         match self.get(key) {
             Some(Meta::Numbers(numbers)) => Some(numbers),
             _ => None,
         }
     }
 
-    fn missing(&self, key: &str) -> LmError {
+    pub(in crate::lm) fn missing(&self, key: &str) -> LmError {
         let problem = format!("the entry '{key}' is missing; take another GGUF file of this model");
         invalid(self.file(), problem)
     }
 
-    fn unsupported(&self, what: String, instead: &str) -> LmError {
-        LmError::Unsupported { file: self.file().to_path_buf(), what, instead: instead.into() }
+    pub(in crate::lm) fn unsupported(&self, feature: String, instead: &str) -> LmError {
+        LmError::Unsupported { file: self.file().to_path_buf(), feature, instead: instead.into() }
     }
 }
 
-/// The names of all `count` parts of the split file of which `file` is one, as `llama-gguf-split`
-/// writes them; none where its name has another form.
+/// Returns the paths of all `count` parts of a split file, given one of them. Returns `None` if the
+/// name does not have the form that `llama-gguf-split` writes.
 fn part_names(file: &Path, count: u64) -> Option<Vec<PathBuf>> {
     let name = file.file_name()?.to_str()?;
     let (stem, extension) = name.rsplit_once('.')?;
@@ -248,8 +235,8 @@ fn part_names(file: &Path, count: u64) -> Option<Vec<PathBuf>> {
     Some(numbers.map(part).collect())
 }
 
-/// The files of the model of which `file` is one: all parts of a split file, or itself alone. Looks
-/// at its name only.
+/// Returns the paths of all parts if `file` is one part of a split file, otherwise `file` alone.
+/// Checks the name only.
 pub fn split_parts(file: &Path) -> Vec<PathBuf> {
     let total = file.file_stem().and_then(|stem| stem.to_str()?.rsplit_once("-of-"));
     let count = total.and_then(|(_, total)| total.parse().ok()).filter(|count| *count > 0);
@@ -262,7 +249,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_of_a_split_file_follow_from_one_name() {
+    fn lists_all_parts_of_a_split_file_from_one_name() {
         let names = |name: &str, count| {
             part_names(Path::new(name), count).map(|parts| {
                 parts.iter().map(|part| part.display().to_string()).collect::<Vec<_>>()

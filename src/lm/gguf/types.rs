@@ -1,4 +1,4 @@
-//! Tensor types of GGUF files: the numbers, names and block sizes of ggml's `enum ggml_type`.
+//! Tensor types of GGUF files, with the numbers, names and block sizes of ggml's `enum ggml_type`.
 
 use candle_core::quantized::GgmlDType;
 
@@ -7,27 +7,27 @@ use candle_core::quantized::GgmlDType;
 pub(in crate::lm) enum TensorType {
     /// A type that candle dequantises.
     Candle(GgmlDType),
-    /// 32 weights a block: an f16 scale and a 4-bit index into a table of 16 values each.
+    /// Blocks of 32 weights: an f16 scale, and a 4-bit index into a table of 16 values per weight.
     Iq4Nl,
-    /// 256 weights a block: an f16 scale, eight 6-bit scales, and indices as [`Self::Iq4Nl`].
+    /// Blocks of 256 weights: an f16 scale, eight 6-bit scales, and indices as in [`Self::Iq4Nl`].
     Iq4Xs,
-    /// Whole numbers or f64, which no weight has: name and bytes a value.
+    /// Integers or f64, which are not read as weights: name, and bytes per value.
     Plain(&'static str, usize),
 }
 
-/// The values that the indices of IQ4_NL and IQ4_XS stand for (ggml's `kvalues_iq4nl`).
+/// Table that the indices of IQ4_NL and IQ4_XS refer to (ggml's `kvalues_iq4nl`).
 const IQ4_VALUES: [i8; 16] =
     [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113];
 
-/// Bytes of a block of IQ4_NL, and of IQ4_XS.
+/// Bytes per block of IQ4_NL and of IQ4_XS.
 const IQ4_NL_BYTES: usize = 18;
 const IQ4_XS_BYTES: usize = 136;
 
 impl TensorType {
-    /// The type with GGUF's number `number`.
+    /// Returns the type that has this number in GGUF.
     ///
     /// # Errors
-    /// The name of a type that this program does not read, or the number of an unknown one.
+    /// Returns the name of an unsupported type, or the number of an unknown one.
     pub fn from_number(number: u32) -> Result<Self, String> {
         Ok(match number {
             0 => Self::Candle(GgmlDType::F32),
@@ -50,11 +50,11 @@ impl TensorType {
             27 => Self::Plain("I64", 8),
             28 => Self::Plain("F64", 8),
             30 => Self::Candle(GgmlDType::BF16),
-            other => return Err(unread_name(other)),
+            other => return Err(unsupported_name(other)),
         })
     }
 
-    /// Values a block.
+    /// Returns the number of values per block.
     pub fn block_size(self) -> usize {
         match self {
             Self::Candle(dtype) => dtype.block_size(),
@@ -64,7 +64,7 @@ impl TensorType {
         }
     }
 
-    /// Bytes a block.
+    /// Returns the bytes per block.
     pub fn block_bytes(self) -> usize {
         match self {
             Self::Candle(dtype) => dtype.type_size(),
@@ -75,8 +75,7 @@ impl TensorType {
     }
 }
 
-/// The name of a type that this program does not read.
-fn unread_name(number: u32) -> String {
+fn unsupported_name(number: u32) -> String {
     let name = match number {
         4 => "Q4_2",
         5 => "Q4_3",
@@ -104,7 +103,7 @@ fn unread_name(number: u32) -> String {
     name.to_owned()
 }
 
-/// The values of IQ4_NL blocks.
+/// Dequantises IQ4_NL blocks.
 pub(in crate::lm) fn dequantise_iq4_nl(data: &[u8]) -> Vec<f32> {
     let mut values = Vec::with_capacity(data.len() / IQ4_NL_BYTES * 32);
     for block in data.chunks_exact(IQ4_NL_BYTES) {
@@ -113,8 +112,8 @@ pub(in crate::lm) fn dequantise_iq4_nl(data: &[u8]) -> Vec<f32> {
     values
 }
 
-/// The values of IQ4_XS blocks. Each 32 weights have a 6-bit scale, less 32: its low 4 bits lie in
-/// bytes 4 to 7, its high 2 bits in bytes 2 and 3.
+/// Dequantises IQ4_XS blocks. Every 32 weights have a 6-bit scale with an offset of 32: its low 4
+/// bits lie in bytes 4 to 7, its high 2 bits in bytes 2 and 3.
 pub(in crate::lm) fn dequantise_iq4_xs(data: &[u8]) -> Vec<f32> {
     let mut values = Vec::with_capacity(data.len() / IQ4_XS_BYTES * 256);
     for block in data.chunks_exact(IQ4_XS_BYTES) {
@@ -132,7 +131,7 @@ fn half_at(block: &[u8], at: usize) -> f32 {
     half::f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
 }
 
-/// Appends 32 weights from 16 bytes: the low halves of all bytes first.
+/// Appends 32 weights from 16 bytes: first the low halves of all bytes, then the high halves.
 fn push_iq4(values: &mut Vec<f32>, scale: f32, indices: &[u8]) {
     let value = |index: u8| scale * f32::from(IQ4_VALUES[usize::from(index & 0xF)]);
     values.extend(indices.iter().map(|byte| value(*byte)));

@@ -1,5 +1,8 @@
-//! JSON as transformers' `tojson` writes it: the spaces are those that Python puts, since models
-//! were tuned on those.
+//! The filter `tojson`, with the spacing of Python's JSON as in transformers, because models were
+//! tuned on it.
+//!
+//! minijinja's filter escapes HTML, does not support `ensure_ascii`, `separators` and `sort_keys`,
+//! and charges fuel after writing.
 
 use std::io::{self, Write};
 
@@ -8,73 +11,80 @@ use minijinja::{Error, ErrorKind, State, Value};
 use serde::Serialize;
 use serde_json::ser::{CharEscape, Formatter, Serializer};
 
-use super::pay::{pay, pay_for};
+use super::fuel::{charge, charge_value};
 
-/// Widest indentation, in spaces.
+/// Maximum indentation, in spaces.
 const MAX_INDENT: usize = 64;
 const SPACES: [u8; MAX_INDENT] = [b' '; MAX_INDENT];
 
-/// `tojson(ensure_ascii, indent, separators, sort_keys)`.
+/// Implements the filter `tojson(ensure_ascii, indent, separators, sort_keys)`.
 pub(super) fn tojson(
     state: &mut State<'_, '_>,
     args: Rest<ValueOrKwargs>,
 ) -> Result<String, Error> {
     let args = args.into_values();
-    args.iter().try_for_each(|value| pay_for(state, value))?;
+    args.iter().try_for_each(|value| charge_value(state, value))?;
     let (value, options): (Value, Kwargs) = from_args(&args)?;
-    write(value, &options, &|bytes| pay(state, bytes))
+    write(value, &options, &|bytes| charge(state, bytes))
 }
 
-/// The JSON of `value`. `pay` hears of every piece of it before it is kept, in bytes: indentation
-/// and separators may make much of a short list.
+/// Returns the JSON of `value`. Calls `charge` with the bytes of every piece before storing it,
+/// because indentation and separators can make a short list long.
 fn write(
     value: Value,
     options: &Kwargs,
-    pay: &dyn Fn(u64) -> Result<(), Error>,
+    charge: &dyn Fn(u64) -> Result<(), Error>,
 ) -> Result<String, Error> {
-    let refuse = |what: String| Error::new(ErrorKind::InvalidOperation, what);
+    let invalid = |problem: String| Error::new(ErrorKind::InvalidOperation, problem);
     let ensure_ascii = options.get::<Option<bool>>("ensure_ascii")? == Some(true);
     let indent = options.get::<Option<usize>>("indent")?;
     if indent.is_some_and(|indent| indent > MAX_INDENT) {
-        return Err(refuse(format!("tojson(indent) may be {MAX_INDENT} at most")));
+        return Err(invalid(format!("tojson(indent) must be at most {MAX_INDENT}")));
     }
     let separators = options.get::<Option<Vec<String>>>("separators")?;
-    let (item, key) = match separators.as_deref() {
+    let (item_separator, key_separator) = match separators.as_deref() {
         None if indent.is_some() => (",".to_owned(), ": ".to_owned()),
         None => (", ".to_owned(), ": ".to_owned()),
         Some([item, key]) => (item.clone(), key.clone()),
-        Some(_) => return Err(refuse("tojson(separators) must be a pair of texts".to_owned())),
+        Some(_) => return Err(invalid("tojson(separators) must be a pair of strings".to_owned())),
     };
     let sort_keys = options.get::<Option<bool>>("sort_keys")? == Some(true);
-    options.assert_all_used().map_err(|e| refuse(format!("tojson: {e}")))?;
-    let bad = |what: String| Error::new(ErrorKind::BadSerialization, what);
-    let form = Python { ensure_ascii, indent, item, key, depth: 0, is_empty: true };
-    let mut out = Paid { bytes: Vec::new(), pay, refused: None };
-    let mut serializer = Serializer::with_formatter(&mut out, form);
+    options.assert_all_used().map_err(|e| invalid(format!("tojson: {e}")))?;
+    let failed = |problem: String| Error::new(ErrorKind::BadSerialization, problem);
+    let formatter = PythonFormatter {
+        ensure_ascii,
+        indent,
+        item_separator,
+        key_separator,
+        depth: 0,
+        is_empty: true,
+    };
+    let mut out = ChargedWriter { bytes: Vec::new(), charge, error: None };
+    let mut serializer = Serializer::with_formatter(&mut out, formatter);
     let written = if sort_keys {
-        let json = serde_json::to_value(&value).map_err(|error| bad(error.to_string()))?;
+        let json = serde_json::to_value(&value).map_err(|error| failed(error.to_string()))?;
         sorted(json).serialize(&mut serializer)
     } else {
         value.serialize(&mut serializer)
     };
-    let Paid { bytes, refused, .. } = out;
-    refused.map_or(Ok(()), Err)?;
-    written.map_err(|error| bad(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| bad(error.to_string()))
+    let ChargedWriter { bytes, error, .. } = out;
+    error.map_or(Ok(()), Err)?;
+    written.map_err(|error| failed(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| failed(error.to_string()))
 }
 
-/// Text that is paid for before it is kept.
-struct Paid<'a> {
+/// A writer that charges for bytes before storing them.
+struct ChargedWriter<'a> {
     bytes: Vec<u8>,
-    pay: &'a dyn Fn(u64) -> Result<(), Error>,
-    /// Why it was not.
-    refused: Option<Error>,
+    charge: &'a dyn Fn(u64) -> Result<(), Error>,
+    /// The error of `charge`, if it failed.
+    error: Option<Error>,
 }
 
-impl Write for Paid<'_> {
+impl Write for ChargedWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if let Err(error) = (self.pay)(bytes.len() as u64) {
-            self.refused = Some(error);
+        if let Err(error) = (self.charge)(bytes.len() as u64) {
+            self.error = Some(error);
             return Err(io::ErrorKind::QuotaExceeded.into());
         }
         self.bytes.extend_from_slice(bytes);
@@ -98,18 +108,18 @@ fn sorted(json: serde_json::Value) -> serde_json::Value {
     }
 }
 
-/// Python's way of writing JSON.
-struct Python {
+/// Formats JSON as Python's `json.dumps` does.
+struct PythonFormatter {
     ensure_ascii: bool,
     indent: Option<usize>,
-    item: String,
-    key: String,
+    item_separator: String,
+    key_separator: String,
     depth: usize,
-    /// Whether the innermost list or object has no item yet.
+    /// Whether the innermost array or object has no item yet.
     is_empty: bool,
 }
 
-impl Python {
+impl PythonFormatter {
     fn open<W: ?Sized + Write>(&mut self, writer: &mut W, bracket: &[u8]) -> io::Result<()> {
         self.depth += 1;
         self.is_empty = true;
@@ -127,7 +137,7 @@ impl Python {
 
     fn next<W: ?Sized + Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
         if !first {
-            writer.write_all(self.item.as_bytes())?;
+            writer.write_all(self.item_separator.as_bytes())?;
         }
         self.is_empty = false;
         self.break_line(writer)
@@ -140,7 +150,7 @@ impl Python {
     }
 }
 
-impl Formatter for Python {
+impl Formatter for PythonFormatter {
     fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.open(writer, b"[")
     }
@@ -174,7 +184,7 @@ impl Formatter for Python {
     }
 
     fn begin_object_value<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        writer.write_all(self.key.as_bytes())
+        writer.write_all(self.key_separator.as_bytes())
     }
 
     fn write_string_fragment<W: ?Sized + Write>(
@@ -225,7 +235,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_written_as_python_writes_it() {
+    fn writes_json_as_python_does() {
         let value = context! {
             b => vec![Value::from(1), 2.5.into(), "é\n".into()],
             a => context! {},

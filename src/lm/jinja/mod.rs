@@ -1,12 +1,20 @@
-//! Chat templates are programs from elsewhere. They get what transformers gives them, bounded in
-//! instructions, memory and recursion; they can read nothing else.
+//! Renders chat templates: Jinja programs that come with downloaded models. They get the variables
+//! and functions that transformers passes, and nothing else.
+//!
+//! Threat model: a template is untrusted code. minijinja keeps it from files, network and
+//! environment, so it can only try to exhaust time, memory or the stack.
+//!
+//! minijinja's fuel does not prevent this alone: it charges for a formatted list only after writing
+//! it, and charges nothing for constant folding or for comparing a namespace that contains itself.
+//! The guards in [`fuel`], [`namespace`] and [`static_checks`] close these gaps. The parent's
+//! `chat` module also limits the time and runs templates on a thread with a large stack.
 
+mod fuel;
 mod json;
 mod namespace;
-mod pay;
 mod python;
 mod rewrite;
-mod tokens;
+mod static_checks;
 
 use std::collections::BTreeMap;
 
@@ -16,35 +24,35 @@ use minijinja::machinery::{
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
+use crate::bounded_read::excerpt;
 use crate::local_time::LocalTime;
-use crate::text::excerpt;
 
-/// Instructions that a template may take, 64 bytes that it makes counted as one: real ones take some
-/// hundred for two messages, one that loops for ever or doubles a text is stopped.
+/// Maximum instructions of a template; 64 bytes of output count as one. Real templates take a few
+/// hundred for two messages. The limit stops templates that loop forever or double a text.
 const FUEL: u64 = 200_000;
 
-/// Rejects a template that does not parse or may not run.
+/// Checks that a template parses and passes the static checks.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns the reason if it does not.
 pub(super) fn check(source: &str) -> Result<(), Error> {
     let source = rewrite::rewrite(source, syntax()?)?;
     parse(&source, NAME, syntax()?)?;
-    match tokens::why_not(&source, syntax()?)? {
+    match static_checks::reason_to_reject(&source, syntax()?)? {
         None => Ok(()),
-        Some(reason) => Err(refuse(reason)),
+        Some(reason) => Err(invalid(reason)),
     }
 }
 
-/// Whether a template asks for the date or the time.
-pub(super) fn asks_time(source: &str) -> bool {
+/// Returns whether a template uses the date or the time.
+pub(super) fn uses_time(source: &str) -> bool {
     source.contains("strftime_now")
 }
 
-/// Renders the template with these values; `strftime_now` formats `time`.
+/// Renders a template with these values; its function `strftime_now` formats `time`.
 ///
 /// # Errors
-/// As [`check`]; what the template itself refuses, and the end of its fuel.
+/// Returns an error if [`check`] fails, the template raises an exception, or it runs out of fuel.
 pub(super) fn render(source: &str, values: Value, time: LocalTime) -> Result<String, Error> {
     check(source)?;
     let source = rewrite::rewrite(source, syntax()?)?;
@@ -52,19 +60,21 @@ pub(super) fn render(source: &str, values: Value, time: LocalTime) -> Result<Str
     environment.set_fuel(Some(FUEL));
     environment.set_undefined_behavior(UndefinedBehavior::Lenient);
     environment.add_function("raise_exception", raise_exception);
-    environment.add_function("strftime_now", move |form: &str| time.strftime(form).map_err(refuse));
+    environment
+        .add_function("strftime_now", move |format: &str| time.strftime(format).map_err(invalid));
     python::install(&mut environment);
-    pay::install(&mut environment);
+    fuel::install(&mut environment);
     environment.add_filter("tojson", json::tojson);
     let assignments = namespace::assignments(&mut compile(&source)?);
     namespace::install(&mut environment, &assignments);
     let mut instructions = compile(&source)?;
     namespace::replace(&mut instructions, &assignments);
-    // The engine's own ~ makes its text before it pays; a function of ours takes its place.
+    // minijinja's `~` charges for a list after writing it, so a function that charges first
+    // replaces it.
     let mut at = 0;
     while let Some(instruction) = instructions.get_mut(at) {
         if matches!(instruction, Instruction::StringConcat) {
-            *instruction = Instruction::CallFunction(pay::JOIN, Some(2));
+            *instruction = Instruction::CallFunction(fuel::CONCAT, Some(2));
         }
         at += 1;
     }
@@ -74,29 +84,27 @@ pub(super) fn render(source: &str, values: Value, time: LocalTime) -> Result<Str
     Ok(text)
 }
 
-/// The template's instructions.
 fn compile(source: &str) -> Result<Instructions<'_>, Error> {
     let mut code = CodeGenerator::new(NAME, source);
     code.compile_stmt(&parse(source, NAME, syntax()?)?);
     Ok(code.finish().0)
 }
 
-/// Longest reason of a template's own, in characters.
-const LONGEST_REASON: usize = 300;
-/// The name of every template, for the engine.
+/// Maximum characters of a message that a template raises.
+const MAX_MESSAGE: usize = 300;
+/// Name of every template in minijinja's messages.
 const NAME: &str = "chat";
 
-/// As transformers sets its own.
+/// Returns the syntax options that transformers uses.
 fn syntax() -> Result<SyntaxConfig, Error> {
     SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()
 }
 
-/// An error of this template's own.
-fn refuse(reason: String) -> Error {
+fn invalid(reason: String) -> Error {
     Error::new(ErrorKind::InvalidOperation, reason)
 }
 
-/// What templates call when they do not take a conversation.
-fn raise_exception(reason: &str) -> Result<Value, Error> {
-    Err(refuse(excerpt(reason, LONGEST_REASON)))
+/// Implements the function that templates call to reject a conversation.
+fn raise_exception(message: &str) -> Result<Value, Error> {
+    Err(invalid(excerpt(message, MAX_MESSAGE)))
 }

@@ -1,5 +1,7 @@
-//! `namespace()`, whose values are copies. A namespace that held itself would never end when it is
-//! compared or hashed, which takes no fuel.
+//! The function `namespace()`, which copies assigned values so that no namespace contains itself.
+//!
+//! minijinja's namespace stores references. Comparing or hashing one that contains itself never
+//! ends, and takes no fuel.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,14 +10,13 @@ use minijinja::machinery::{Instruction, Instructions};
 use minijinja::value::{Enumerator, Object, Rest, ValueKind, ValueOrKwargs};
 use minijinja::{Environment, Error, ErrorKind, State, Value};
 
-use super::pay::pay;
+use super::fuel::charge;
 
 type Result<T> = std::result::Result<T, Error>;
 
-/// What the functions that assign are called, before the attribute's name. No template can write it.
-const ASSIGN: &str = "~set ";
+/// Name prefix of the functions that assign to an attribute. No template can call such a name.
+const ASSIGN_PREFIX: &str = "~set ";
 
-/// A namespace. The engine's own cannot be told to copy.
 #[derive(Debug, Default)]
 struct Namespace(Mutex<BTreeMap<String, Value>>);
 
@@ -35,26 +36,27 @@ impl Object for Namespace {
     }
 }
 
-/// The names of the functions that assign to the attributes which these instructions set.
+/// Returns the names of the functions that [`install`] must add: one for each attribute that these
+/// instructions set.
 pub(super) fn assignments(instructions: &mut Instructions<'_>) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     let mut at = 0;
     while let Some(instruction) = instructions.get_mut(at) {
         if let Instruction::SetAttr(attribute) = instruction {
-            names.insert(format!("{ASSIGN}{attribute}"));
+            names.insert(format!("{ASSIGN_PREFIX}{attribute}"));
         }
         at += 1;
     }
     names
 }
 
-/// Puts these functions in the place of the engine's own assignment to an attribute. What a
-/// function gives stays on the engine's stack, below all that is used of it.
+/// Replaces minijinja's assignments to attributes with calls of these functions. The result of a
+/// call stays on minijinja's stack, below all values that are still used.
 pub(super) fn replace<'s>(instructions: &mut Instructions<'s>, names: &'s BTreeSet<String>) {
     let mut at = 0;
     while let Some(instruction) = instructions.get_mut(at) {
         if let Instruction::SetAttr(attribute) = instruction
-            && let Some(name) = names.get(&format!("{ASSIGN}{attribute}"))
+            && let Some(name) = names.get(&format!("{ASSIGN_PREFIX}{attribute}"))
         {
             *instruction = Instruction::CallFunction(name, Some(2));
         }
@@ -62,11 +64,11 @@ pub(super) fn replace<'s>(instructions: &mut Instructions<'s>, names: &'s BTreeS
     }
 }
 
-/// Adds `namespace()` and these functions.
+/// Adds `namespace()` and the assigning functions `names`.
 pub(super) fn install(environment: &mut Environment<'_>, names: &BTreeSet<String>) {
     environment.add_function("namespace", namespace);
     for name in names {
-        let attribute = name.strip_prefix(ASSIGN).unwrap_or_default().to_owned();
+        let attribute = name.strip_prefix(ASSIGN_PREFIX).unwrap_or_default().to_owned();
         let assign = move |state: &mut State<'_, '_>, value: Value, target: Value| {
             let Some(namespace) = target.downcast_object_ref::<Namespace>() else {
                 let problem = format!("can only assign to namespaces, not {}", target.kind());
@@ -80,17 +82,17 @@ pub(super) fn install(environment: &mut Environment<'_>, names: &BTreeSet<String
     }
 }
 
-/// `namespace(values, name=value, …)`.
+/// Implements the function `namespace(values, name=value, …)`.
 fn namespace(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<Value> {
     let namespace = Namespace::default();
-    for given in args.into_values() {
-        if given.kind() != ValueKind::Map {
-            let problem = format!("namespace() takes a dictionary, not {}", given.kind());
+    for values in args.into_values() {
+        if values.kind() != ValueKind::Map {
+            let problem = format!("namespace() takes a dictionary, not {}", values.kind());
             return Err(Error::new(ErrorKind::InvalidOperation, problem));
         }
-        for key in given.try_iter()? {
-            let value = copy(state, &given.get_item(&key)?)?;
-            // Only attributes with names can be asked for.
+        for key in values.try_iter()? {
+            let value = copy(state, &values.get_item(&key)?)?;
+            // Attributes are read by name only, so other keys are dropped.
             if let Some(name) = key.as_str() {
                 namespace.values().insert(name.to_owned(), value);
             }
@@ -101,7 +103,7 @@ fn namespace(state: &mut State<'_, '_>, args: Rest<ValueOrKwargs>) -> Result<Val
 
 /// Copies a value deeply into new lists and dictionaries, so that it refers to no namespace.
 fn copy(state: &State<'_, '_>, value: &Value) -> Result<Value> {
-    pay(state, 1)?;
+    charge(state, 1)?;
     match value.kind() {
         ValueKind::Seq | ValueKind::Iterable => {
             let items = value.try_iter()?.map(|item| copy(state, &item));

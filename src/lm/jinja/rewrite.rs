@@ -1,17 +1,17 @@
-//! Brings a template into the engine's own dialect before it is compiled.
+//! Rewrites a template into minijinja's dialect before it is compiled.
 //!
-//! * Line ends become `\n`, as Jinja2 reads them, and one after `{% raw %}` is kept.
-//! * `{% generation %}` … `{% endgeneration %}`, which marks the assistant's part for training, is
-//!   a scope without names.
+//! * Line ends become `\n`, as in Jinja2, and a line end after `{% raw %}` is kept.
+//! * `{% generation %}` … `{% endgeneration %}`, which marks the assistant's part for training,
+//!   becomes `{% with %}` … `{% endwith %}` without variables.
 
 use minijinja::Error;
 use minijinja::machinery::{Span, Token, tokenize};
 use minijinja::syntax::SyntaxConfig;
 
-/// The template `source` as the engine is to compile it.
+/// Rewrites the template `source` for minijinja.
 ///
 /// # Errors
-/// A source that cannot be tokenised.
+/// Returns an error if the source cannot be tokenised.
 pub(super) fn rewrite(source: &str, syntax: SyntaxConfig) -> Result<String, Error> {
     let source = keep_first_line_end(&source.replace("\r\n", "\n").replace('\r', "\n"));
     let tokens: Vec<(Token<'_>, Span)> =
@@ -31,7 +31,7 @@ pub(super) fn rewrite(source: &str, syntax: SyntaxConfig) -> Result<String, Erro
     Ok(rewritten)
 }
 
-/// Doubles a line end right behind `{% raw %}`: the engine drops one there, Jinja2 none.
+/// Doubles a line end right after `{% raw %}`: minijinja drops one there, Jinja2 does not.
 fn keep_first_line_end(source: &str) -> String {
     let mut kept = String::with_capacity(source.len());
     let mut rest = source;
@@ -48,14 +48,14 @@ fn keep_first_line_end(source: &str) -> String {
     kept + rest
 }
 
-/// A change of the source: start, end, what stands there instead. In the order of the source.
+/// A change of the source: start, end and the new text.
 type Edit = (usize, usize, String);
 
 fn replacement(span: &Span, text: &str) -> Edit {
     (span.start_offset as usize, span.end_offset as usize, text.to_owned())
 }
 
-/// The tokens inside each `{% … %}`.
+/// Returns the tokens inside each `{% … %}`.
 fn blocks<'a, 's>(
     tokens: &'a [(Token<'s>, Span)],
 ) -> impl Iterator<Item = &'a [(Token<'s>, Span)]> {
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn templates_come_into_the_engines_dialect() {
+    fn rewrites_templates_for_minijinja() {
         for (source, expected) in [
             ("a\r\nb\rc", "a\nb\nc"),
             ("{% raw %}\na{% endraw %}", "{% raw %}\n\na{% endraw %}"),

@@ -1,4 +1,4 @@
-//! Grouped-query attention of new tokens over a shared prompt and each row's own tail.
+//! Grouped-query attention of new tokens over the shared prompt and each row's tail.
 
 use candle_core::{D, Device, Tensor};
 
@@ -6,20 +6,20 @@ use crate::lm::cache::Tails;
 use crate::lm::config::LmConfig;
 use crate::lm::error::Result;
 
-/// The new tokens of one forward pass, as attention sees them.
+/// Attention masks for the new tokens of one forward pass.
 pub(super) struct Batch {
-    /// New tokens a row, the shorter rows padded to this.
+    /// New tokens per row, including padding of shorter rows.
     pub tokens: usize,
-    /// `[rows, 1, 1, tokens, slots]`, 0 where a key may be read and −∞ elsewhere; none where
-    /// every slot may be read by every row.
+    /// `[rows, 1, 1, tokens, slots]`: 0 if the key is visible, −∞ otherwise. `None` if all slots
+    /// are visible to all rows.
     mask: Option<Tensor>,
-    /// `[rows, 1, 1, tokens, prompt + slots]` for layers with a window; none where it hides
-    /// nothing.
+    /// `[rows, 1, 1, tokens, prompt + slots]` for layers with a window. `None` if the window hides
+    /// no key.
     window_mask: Option<Tensor>,
 }
 
 impl Batch {
-    /// Prepares `tokens` new tokens a row on top of `cache`.
+    /// Creates the masks for `tokens` new tokens per row after those in `cache`.
     pub fn new(cache: &Tails, tokens: usize, config: &LmConfig, device: &Device) -> Result<Self> {
         let window = config.local.as_ref().map(|local| local.window_tokens);
         let window_mask = match window {
@@ -30,8 +30,9 @@ impl Batch {
     }
 }
 
-/// Which slots each new token of each row may read: those its row names, and new ones up to
-/// itself. Causality alone hides the padding of shorter rows from their real tokens.
+/// Builds the mask of visible slots. A new token attends to the slots of its row and the new slots
+/// up to its own. Padding comes after the real tokens of its row, so the causal order already hides
+/// it.
 fn mask(cache: &Tails, tokens: usize, device: &Device) -> Result<Option<Tensor>> {
     let (rows, used) = (cache.rows(), cache.used());
     if tokens == 1 && (0..rows).all(|row| cache.row_slots(row).len() == used) {
@@ -50,7 +51,7 @@ fn mask(cache: &Tails, tokens: usize, device: &Device) -> Result<Option<Tensor>>
     Ok(Some(Tensor::from_vec(mask, (rows, 1, 1, tokens, slots), device)?))
 }
 
-/// What a window hides on top of [`mask`]: keys of tokens too far back.
+/// Builds the mask that additionally hides keys outside the window.
 fn window_mask(
     cache: &Tails,
     tokens: usize,
@@ -66,7 +67,7 @@ fn window_mask(
     let mut mask = vec![0.0; rows * tokens * width];
     for (row, block) in mask.chunks_exact_mut(tokens * width).enumerate() {
         for (token, line) in block.chunks_exact_mut(width).enumerate() {
-            // The first position that is seen.
+            // First visible position.
             let first = (cache.len(row) + token + 1).saturating_sub(window);
             line[..first.min(prompt)].fill(f32::NEG_INFINITY);
             for (index, &slot) in cache.row_slots(row).iter().enumerate() {
@@ -84,11 +85,11 @@ fn window_mask(
     Ok(Some(Tensor::from_vec(mask, (rows, 1, 1, tokens, width), device)?))
 }
 
-/// Attention of `queries` `[rows, heads, T, size]` (rotated, not scaled), whose own keys and
-/// values are already written to `cache`, in `layer`. Gives `[rows, T, heads * size]`.
+/// Computes attention in `layer` for `queries` `[rows, heads, T, size]` (rotated, not scaled).
+/// Their keys and values must already be written to `cache`. Returns `[rows, T, heads * size]`.
 ///
-/// The prompt is read by one product for all rows at once; heads that share keys are stacked
-/// as more queries instead of repeating the keys.
+/// One product reads the prompt for all rows. Query heads that share keys are stacked along the
+/// query axis, so that the keys are not repeated.
 pub(super) fn attend(
     queries: &Tensor,
     cache: &Tails,
@@ -103,9 +104,9 @@ pub(super) fn attend(
     let slots = tail.keys.dim(2)?;
     let queries = (queries * f64::from(config.attention_scale))?;
     let queries = queries.reshape((rows, kv_heads, group * tokens, size))?;
-    let hidden = batch.window_mask.as_ref().filter(|_| config.window(layer).is_some());
-    let windowed = |scores: Tensor| -> Result<Tensor> {
-        let Some(mask) = hidden else { return Ok(scores) };
+    let window_mask = batch.window_mask.as_ref().filter(|_| config.window(layer).is_some());
+    let apply_window = |scores: Tensor| -> Result<Tensor> {
+        let Some(mask) = window_mask else { return Ok(scores) };
         let width = scores.dim(D::Minus1)?;
         let split = scores.reshape((rows, kv_heads, group, tokens, width))?;
         Ok(split.broadcast_add(mask)?.reshape((rows, kv_heads, group * tokens, width))?)
@@ -113,13 +114,14 @@ pub(super) fn attend(
 
     let mut tail_scores = queries.matmul(&tail.keys.t()?)?;
     if let Some(mask) = &batch.mask {
-        tail_scores = tail_scores
-            .reshape((rows, kv_heads, group, tokens, slots))?
-            .broadcast_add(mask)?
-            .reshape((rows, kv_heads, group * tokens, slots))?;
+        let split = tail_scores.reshape((rows, kv_heads, group, tokens, slots))?;
+        let masked = split.broadcast_add(mask)?;
+        tail_scores = masked.reshape((rows, kv_heads, group * tokens, slots))?;
     }
-    let mixed = match cache.prompt(layer) {
-        None => candle_nn::ops::softmax_last_dim(&windowed(tail_scores)?)?.matmul(&tail.values)?,
+    let output = match cache.prompt(layer) {
+        None => {
+            candle_nn::ops::softmax_last_dim(&apply_window(tail_scores)?)?.matmul(&tail.values)?
+        }
         Some(prompt) => {
             let stacked = (kv_heads, rows * group * tokens, size);
             let prompt_tokens = prompt.keys.dim(1)?;
@@ -130,7 +132,7 @@ pub(super) fn attend(
                 .reshape((kv_heads, rows, group * tokens, prompt_tokens))?
                 .transpose(0, 1)?;
             let scores = Tensor::cat(&[&prompt_scores.contiguous()?, &tail_scores], D::Minus1)?;
-            let weights = candle_nn::ops::softmax_last_dim(&windowed(scores)?)?;
+            let weights = candle_nn::ops::softmax_last_dim(&apply_window(scores)?)?;
             let of_prompt = weights
                 .narrow(D::Minus1, 0, prompt_tokens)?
                 .transpose(0, 1)?
@@ -145,6 +147,6 @@ pub(super) fn attend(
             (of_tail + of_prompt)?
         }
     };
-    let mixed = mixed.reshape((rows, heads, tokens, size))?.transpose(1, 2)?;
-    Ok(mixed.reshape((rows, tokens, heads * size))?)
+    let output = output.reshape((rows, heads, tokens, size))?.transpose(1, 2)?;
+    Ok(output.reshape((rows, tokens, heads * size))?)
 }

@@ -1,4 +1,4 @@
-//! Maps of tensors.
+//! Linear layers on tensors.
 
 use std::sync::Arc;
 
@@ -8,35 +8,35 @@ use candle_core::{D, Module, Tensor};
 use crate::lm::error::Result;
 use crate::lm::weights::{self, LowRank, Matrix};
 
-/// A weight matrix.
 #[derive(Clone)]
 pub(super) enum Weight {
     /// `[out, in]`
     Full(Tensor),
-    /// Rows padded with this many zeros.
+    /// Q8_0; each row has `width` weights and `padding` zeros.
     Blocks { product: Arc<QMatMul>, padding: usize, width: usize },
 }
 
-/// y = x Wᵀ + b, and what adapters add.
+/// y = x Wᵀ + b, plus the updates of adapters.
 #[derive(Clone)]
 pub(super) struct Linear {
     weight: Weight,
     /// `[out]`
     bias: Option<Tensor>,
-    changes: Vec<Change>,
+    outputs: usize,
+    updates: Vec<LowRankUpdate>,
 }
 
-/// What an adapter adds to some outputs of a map.
+/// Low-rank update of an adapter to some outputs of a linear layer.
 #[derive(Clone)]
-struct Change {
+struct LowRankUpdate {
     /// `[rank, in]`
     down: Tensor,
-    /// `[out, rank]`, zeros where it changes nothing.
+    /// `[out, rank]`; zeros for outputs that are not updated.
     up: Tensor,
 }
 
 impl Weight {
-    /// Prepares a matrix for products.
+    /// Converts a matrix to the form used in products.
     pub fn new(matrix: &Matrix) -> Result<Self> {
         Ok(match matrix {
             Matrix::Full(tensor) => Self::Full(tensor.clone()),
@@ -48,7 +48,7 @@ impl Weight {
         })
     }
 
-    /// `[N, in]` → `[N, out]`.
+    /// Computes `[N, in]` → `[N, out]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Self::Full(weight) => x.matmul(&weight.t()?)?,
@@ -58,7 +58,7 @@ impl Weight {
         })
     }
 
-    /// The rows `ids` `[N]` of the weights, `[N, in]`.
+    /// Returns the rows `ids` `[N]` of the weights, `[N, in]`.
     pub fn rows(&self, ids: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Self::Full(weight) => weight.index_select(ids, 0)?,
@@ -70,45 +70,40 @@ impl Weight {
 }
 
 impl Linear {
-    /// Maps of the same inputs as one: their outputs stand side by side.
+    /// Combines linear layers with the same inputs into one; their outputs are concatenated.
     pub fn new(parts: &[&weights::Linear]) -> Result<Self> {
         let matrices: Vec<&Matrix> = parts.iter().map(|part| &part.matrix).collect();
         let biases: Vec<&Tensor> = parts.iter().filter_map(|part| part.bias.as_ref()).collect();
         let bias = (!biases.is_empty()).then(|| Tensor::cat(&biases, 0)).transpose()?;
+        let outputs = matrices.iter().map(|matrix| matrix.outputs()).sum::<Result<usize>>()?;
         let weight = Weight::new(&Matrix::stacked(&matrices)?)?;
-        Ok(Self { weight, bias, changes: Vec::new() })
+        Ok(Self { weight, bias, outputs, updates: Vec::new() })
     }
 
-    /// The same map with an adapter's change to the outputs from `first` on of `outputs`.
-    pub fn changed(
-        mut self,
-        (first, outputs): (usize, usize),
-        part: Option<&LowRank>,
-    ) -> Result<Self> {
-        if let Some(part) = part {
-            let device = match (&self.bias, &self.weight) {
-                (_, Weight::Full(weight)) => weight.device().clone(),
-                (Some(bias), _) => bias.device().clone(),
-                (None, Weight::Blocks { product, .. }) => match product.as_ref() {
-                    QMatMul::QTensor(tensor) => tensor.device(),
-                    QMatMul::Tensor(tensor) | QMatMul::TensorF16(tensor) => tensor.device().clone(),
-                },
-            };
-            let after = outputs - first - part.up.dim(0)?;
-            let up = part.up.pad_with_zeros(0, first, after)?.to_device(&device)?;
-            self.changes.push(Change { down: part.down.to_device(&device)?, up });
-        }
+    /// Adds an adapter's update to the outputs from `first` on.
+    pub fn with_update(mut self, first: usize, update: &LowRank) -> Result<Self> {
+        let device = match (&self.bias, &self.weight) {
+            (_, Weight::Full(weight)) => weight.device().clone(),
+            (Some(bias), _) => bias.device().clone(),
+            (None, Weight::Blocks { product, .. }) => match product.as_ref() {
+                QMatMul::QTensor(tensor) => tensor.device(),
+                QMatMul::Tensor(tensor) | QMatMul::TensorF16(tensor) => tensor.device().clone(),
+            },
+        };
+        let after = self.outputs - first - update.up.dim(0)?;
+        let up = update.up.pad_with_zeros(0, first, after)?.to_device(&device)?;
+        self.updates.push(LowRankUpdate { down: update.down.to_device(&device)?, up });
         Ok(self)
     }
 
-    /// `[N, in]` → `[N, out]`.
+    /// Computes `[N, in]` → `[N, out]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut y = self.weight.forward(x)?;
         if let Some(bias) = &self.bias {
             y = y.broadcast_add(bias)?;
         }
-        for change in &self.changes {
-            y = (y + x.matmul(&change.down.t()?)?.matmul(&change.up.t()?)?)?;
+        for update in &self.updates {
+            y = (y + x.matmul(&update.down.t()?)?.matmul(&update.up.t()?)?)?;
         }
         Ok(y)
     }

@@ -1,4 +1,4 @@
-//! How the tokens of a BPE are written in its file.
+//! The alphabets in which files write the tokens of a BPE.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,21 +8,21 @@ use serde_json::Value;
 
 use crate::lm::error::{LmError, Result};
 
-/// How the tokens of a BPE are written.
+/// The alphabet of a BPE's tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Alphabet {
-    /// GPT-2's: one character a byte.
+    /// GPT-2's: one character per byte.
     Bytes,
-    /// SentencePiece's: text with ▁ for a space, and `<0x0A>` for a byte that is in no piece.
+    /// SentencePiece's: text with ▁ for a space, and `<0x0A>` for a byte that no piece contains.
     Pieces,
 }
 
 impl Alphabet {
-    /// The alphabet of a `tokenizer.json`. A model without a type is a BPE where it has merges:
-    /// the tokenizers library wrote no type before version 0.9.
+    /// Returns the alphabet of a `tokenizer.json`. A model without a type counts as BPE if it has
+    /// merges: the tokenizers library wrote no type before version 0.9.
     ///
     /// # Errors
-    /// [`LmError::Unsupported`] for all other kinds: they have no bytes per id.
+    /// Returns [`LmError::Unsupported`] for all other kinds, because they have no bytes per id.
     pub fn of(json: &Value, file: &Path) -> Result<Self> {
         let model = &json["model"];
         let untyped = if model["merges"].is_array() { "BPE" } else { "none" };
@@ -33,16 +33,16 @@ impl Alphabet {
             ("BPE", false, Some(true)) => Ok(Self::Pieces),
             _ => Err(LmError::Unsupported {
                 file: file.to_path_buf(),
-                what: format!("a tokenizer of type {kind} that is not byte-level"),
+                feature: format!("a tokenizer of type {kind} that is not byte-level"),
                 instead: "with a byte-level BPE tokenizer, such as GPT-2's, Llama 3's or \
-                          SmolLM2's, or SentencePiece's with bytes to fall back on, such as Llama \
-                          2's or Gemma's"
+                          SmolLM2's, or a SentencePiece BPE tokenizer with byte fallback, such as \
+                          Llama 2's or Gemma's"
                     .into(),
             }),
         }
     }
 
-    /// The bytes of a token; none if it is not written in this alphabet.
+    /// Returns the bytes of a token, or `None` if it is not written in this alphabet.
     pub fn bytes(self, token: &str) -> Option<Vec<u8>> {
         match self {
             Self::Bytes => token.chars().map(|c| CHARACTERS.get(&c).copied()).collect(),
@@ -57,8 +57,8 @@ impl Alphabet {
         }
     }
 
-    /// A token in the one spelling that files agree on: GGUF files write a run of spaces as spaces
-    /// where a `tokenizer.json` writes ▁.
+    /// Returns a token in the spelling of `tokenizer.json`, which writes ▁ for a space. GGUF files
+    /// write tokens of several spaces with plain spaces.
     pub fn spelled(self, token: &str) -> String {
         match self {
             Self::Bytes => token.to_owned(),
@@ -73,15 +73,15 @@ fn is_byte_level(part: &Value) -> bool {
         || inside.iter().filter_map(|name| part[name].as_array()).flatten().any(is_byte_level)
 }
 
-/// GPT-2's map from characters to bytes: printable bytes stand for themselves, the others for
-/// the characters from U+0100 on.
+/// GPT-2's map from characters to bytes. Printable bytes are their own characters; the other bytes
+/// have the characters from U+0100 on.
 static CHARACTERS: LazyLock<HashMap<char, u8>> = LazyLock::new(|| {
     let mut next = 0x100;
     let mut map = HashMap::with_capacity(256);
     for byte in 0..=255u8 {
-        let itself = matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
-        let code = if itself { u32::from(byte) } else { next };
-        next += u32::from(!itself);
+        let is_printable = matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
+        let code = if is_printable { u32::from(byte) } else { next };
+        next += u32::from(!is_printable);
         map.extend(char::from_u32(code).map(|c| (c, byte)));
     }
     map

@@ -1,4 +1,4 @@
-//! Where control tokens stand in a text, and where typed text only looks like one.
+//! Finds control tokens in a prompt, and typed text that only imitates one.
 
 use std::ops::Range;
 
@@ -8,19 +8,19 @@ use serde_json::Value;
 use super::vocabulary::{Added, Vocabulary};
 use crate::lm::prompt_text::PromptText;
 
-/// The control tokens of a tokenizer: its special tokens.
+/// The control tokens of a tokenizer, which are its special tokens.
 pub(super) struct Controls {
     names: Vec<String>,
-    /// Per name whether it takes the spaces before it, and those behind it.
+    /// For each name: whether it strips the spaces before it, and those after it.
     strips: Vec<(bool, bool)>,
-    /// Finds the longest one at a place; none for a tokenizer without any.
+    /// Finds the longest name at each position; `None` if there are no names.
     finder: Option<AhoCorasick>,
-    /// Whether one is looked for in normalised text, where it may arise from other characters.
+    /// Whether names are matched in normalised text, where other characters can turn into a name.
     is_normalised: bool,
 }
 
 impl Controls {
-    /// Those of a vocabulary, `json` being its tokenizer.
+    /// Creates the control tokens of a vocabulary. `json` is its `tokenizer.json`.
     pub fn new(vocabulary: &Vocabulary, json: &Value) -> Self {
         let special = |token: &&Added| token.special && !token.content.is_empty();
         let special: Vec<&Added> = vocabulary.added().iter().filter(special).collect();
@@ -29,26 +29,26 @@ impl Controls {
         Self {
             finder: builder.ok().filter(|_| !names.is_empty()),
             strips: special.iter().map(|token| (token.lstrip, token.rstrip)).collect(),
-            is_normalised: makes_characters(&json["normalizer"])
+            is_normalised: can_create_characters(&json["normalizer"])
                 && special.iter().any(|token| token.normalized),
             names,
         }
     }
 
-    /// Their names, as they are written out.
+    /// Returns the names, as they appear in a text.
     pub fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The parts of a text that are to be encoded one by one, and whether control tokens are to be
-    /// recognised in each. A text that does not imitate a control token is one part.
+    /// Splits a prompt into parts to encode one by one. The flag of a part says whether control
+    /// tokens are recognised in it. A prompt that does not imitate a control token is one part.
     pub fn parts<'a>(&self, prompt: &'a PromptText) -> Vec<(&'a str, bool)> {
         let text = prompt.text();
         let mut parts: Vec<(Range<usize>, bool)> = Vec::new();
         let mut done = 0;
         for Found { control, imitates_before } in self.find(prompt) {
-            // The text between two control tokens contains none itself, so all of it is plain where
-            // a part of it looks like one. Everything else stays together.
+            // The text between two control tokens contains no other one. If a part of it imitates
+            // one, all of it is encoded as plain text. Everything else stays in one part.
             if imitates_before && control.start > done {
                 parts.push((done..control.start, false));
                 done = control.start;
@@ -63,35 +63,36 @@ impl Controls {
         parts.into_iter().map(|(bytes, control)| (&text[bytes], control)).collect()
     }
 
-    /// The control tokens in a text in order, and its end as the last.
+    /// Returns the control tokens of a prompt in order, followed by an empty one at its end.
     fn find(&self, prompt: &PromptText) -> Vec<Found> {
         let text = prompt.text();
         let mut all = Vec::new();
         let (mut from, mut done, mut imitates) = (0, 0, false);
-        let may_arise = |bytes: &Range<usize>| self.is_normalised && prompt.is_plain(bytes);
+        let may_normalise = |bytes: &Range<usize>| self.is_normalised && prompt.is_plain(bytes);
         while let Some(found) =
             self.finder.as_ref().and_then(|finder| finder.find(Input::new(text).range(from..)))
         {
             let bytes = found.range();
             if prompt.is_plain(&bytes) {
                 imitates = true;
-                // A real one may begin inside an imitation.
+                // A real control token may begin inside an imitation.
                 from = bytes.start + text[bytes.start..].chars().next().map_or(1, char::len_utf8);
                 continue;
             }
             let control = self.with_spaces(text, bytes, found.pattern().as_usize(), done);
-            let imitates_before = imitates || may_arise(&(done..control.start));
+            let imitates_before = imitates || may_normalise(&(done..control.start));
             from = control.end;
             (done, imitates) = (control.end, false);
             all.push(Found { control, imitates_before });
         }
         let rest = done..text.len();
-        let imitates_before = imitates || may_arise(&rest);
+        let imitates_before = imitates || may_normalise(&rest);
         all.push(Found { control: text.len()..text.len(), imitates_before });
         all
     }
 
-    /// The bytes of a control token with the spaces that it takes, those from `done` on.
+    /// Returns the range of a control token including the spaces that it strips. `done` is the end
+    /// of the previous one.
     fn with_spaces(
         &self,
         text: &str,
@@ -108,21 +109,21 @@ impl Controls {
     }
 }
 
-/// Whether a normalizer may make the characters of a control token of others: SentencePiece's, which
-/// writes ▁ for spaces, does not.
-fn makes_characters(normalizer: &Value) -> bool {
+/// Returns whether a normalizer can turn other characters into those of a control token.
+/// SentencePiece's, which only writes ▁ for spaces, cannot.
+fn can_create_characters(normalizer: &Value) -> bool {
     match normalizer["type"].as_str() {
         None | Some("NFC" | "NFD" | "Prepend" | "ByteLevel") => false,
         Some("Sequence") => {
             let parts = normalizer["normalizers"].as_array().map(Vec::as_slice);
-            parts.unwrap_or_default().iter().any(makes_characters)
+            parts.unwrap_or_default().iter().any(can_create_characters)
         }
         Some("Replace") => normalizer["content"] != "▁" || normalizer["pattern"]["String"] != " ",
         Some(_) => true,
     }
 }
 
-/// A control token, and whether the text between the one before and it has an imitation.
+/// A control token, and whether the text since the previous one imitates a control token.
 struct Found {
     control: Range<usize>,
     imitates_before: bool,

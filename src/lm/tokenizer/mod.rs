@@ -1,9 +1,10 @@
-//! BPE tokenizers, byte-level or SentencePiece's: text to ids, and the exact bytes of every id.
+//! BPE tokenizers, byte-level or SentencePiece: encode text to ids and return the exact bytes of
+//! every id.
 
 mod alphabet;
-mod careful;
 mod control;
-mod growth;
+mod expansion_limit;
+mod load;
 mod vocabulary;
 
 use std::path::Path;
@@ -13,18 +14,18 @@ use serde_json::{Value, json};
 use tokenizers::Tokenizer as Inner;
 
 use self::alphabet::Alphabet;
-pub(crate) use self::careful::{encode, read};
 use self::control::Controls;
 use self::vocabulary::Vocabulary;
-use super::error::{LmError, Result};
+use super::error::{LmError, Result, invalid};
 use super::fields::Fields;
 use super::file_kind::read_text;
 use super::gguf::GgufFile;
+use super::json_file::{MAX_JSON_BYTES, parse_json, read_json};
 use super::prompt_text::PromptText;
-use super::weights::{MAX_JSON_BYTES, invalid, parse_json, read_json};
+pub(crate) use super::tokenizer::load::{encode, read};
 
-/// Classes whose tokenizers put `bos_token` before a text where `tokenizer_config.json` says so,
-/// whatever their `tokenizer.json` does.
+/// Classes of tokenizers that add `bos_token` before a text if `tokenizer_config.json` requests it,
+/// whatever their `tokenizer.json` says.
 const CLASSES_WITH_BOS: [&str; 6] = [
     "LlamaTokenizer",
     "LlamaTokenizerFast",
@@ -36,27 +37,25 @@ const CLASSES_WITH_BOS: [&str; 6] = [
 
 /// A BPE tokenizer that has bytes for every id.
 pub struct Tokenizer {
-    /// Locked because how it treats control tokens is a state of it: copying a vocabulary instead
-    /// would take 100 MB.
+    /// Locked because its handling of control tokens is mutable. A second copy would take 100 MB.
     inner: Mutex<Inner>,
-    /// What the file puts before a text, such as a token that begins it.
+    /// Ids that are added before every text, such as the beginning-of-text token.
     prefix: Vec<u32>,
-    /// The bytes of every id; none for special tokens and ids without a token.
+    /// The bytes of every id; empty for special tokens and unused ids.
     bytes: Vec<Box<[u8]>>,
     vocabulary: Vocabulary,
     controls: Controls,
 }
 
 impl Tokenizer {
-    /// Loads `tokenizer.json`, given the file or the folder that holds it, the tokenizer inside a
-    /// GGUF file, or a folder's `vocab.json` and `merges.txt` as GPT-2 has them. Truncation and
-    /// padding that the file may ask for are switched off. A folder's `tokenizer_config.json` may
-    /// ask for a token before every text.
+    /// Loads a tokenizer from a `tokenizer.json`, a GGUF file or a folder. A folder holds
+    /// `tokenizer.json`, or `vocab.json` and `merges.txt` as for GPT-2; its `tokenizer_config.json`
+    /// may request a token before every text. Switches off truncation and padding.
     ///
     /// # Errors
-    /// A sentence when the file is missing, damaged or of another kind.
+    /// Returns an error that names the file if it is missing, damaged or of another kind.
     pub fn load(path: &Path) -> Result<Self> {
-        if GgufFile::is_one(path) {
+        if GgufFile::is_gguf(path) {
             return Self::from_gguf(&GgufFile::open(path)?);
         }
         if !path.is_dir() {
@@ -75,15 +74,15 @@ impl Tokenizer {
         } else if vocab.is_file() && merges.is_file() {
             Self::from_vocab_and_merges(&vocab, &merges)?
         } else {
-            return Err(without_tokenizer(path, &file));
+            return Err(no_tokenizer(path, &file));
         };
-        tokenizer.begin_as_configured(&path.join("tokenizer_config.json"))?;
+        tokenizer.set_configured_prefix(&path.join("tokenizer_config.json"))?;
         Ok(tokenizer)
     }
 
-    /// Puts the token before every text that `tokenizer_config.json` asks for: DeepSeek's models,
-    /// among others, have a `tokenizer.json` that leaves it out.
-    fn begin_as_configured(&mut self, file: &Path) -> Result<()> {
+    /// Adds the token before every text that `tokenizer_config.json` requests. DeepSeek's models,
+    /// among others, have a `tokenizer.json` that omits it.
+    fn set_configured_prefix(&mut self, file: &Path) -> Result<()> {
         if !file.is_file() {
             return Ok(());
         }
@@ -101,7 +100,7 @@ impl Tokenizer {
         Ok(())
     }
 
-    /// GPT-2's tokenizer in its first form.
+    /// Creates a tokenizer from `vocab.json` and `merges.txt`, the first format of GPT-2.
     fn from_vocab_and_merges(vocab: &Path, merges: &Path) -> Result<Self> {
         let file = vocab.to_path_buf();
         let vocab = read_json(vocab)?;
@@ -126,29 +125,29 @@ impl Tokenizer {
         Self::from_json(&json, json.to_string().as_bytes(), &file)
     }
 
-    /// The tokenizer inside a GGUF file.
+    /// Creates the tokenizer of a GGUF file.
     ///
     /// # Errors
-    /// As [`Tokenizer::load`].
+    /// See [`Tokenizer::load`].
     pub fn from_gguf(gguf: &GgufFile) -> Result<Self> {
         let json = gguf.tokenizer_json()?;
         Self::from_json(&json, json.to_string().as_bytes(), gguf.file())
     }
 
-    /// From the content of a `tokenizer.json`; `file` is used in messages.
+    /// Creates a tokenizer from the content of a `tokenizer.json`. Messages name `file`.
     ///
     /// # Errors
-    /// As [`Tokenizer::load`].
+    /// See [`Tokenizer::load`].
     pub fn from_bytes(content: &[u8], file: &Path) -> Result<Self> {
         let text = std::str::from_utf8(content)
             .map_err(|_| invalid(file, "is not UTF-8 text".to_owned()))?;
         Self::from_json(&parse_json(file, text)?, content, file)
     }
 
-    /// From a `tokenizer.json` and its text.
+    /// Creates a tokenizer from a parsed `tokenizer.json` and the same content as text.
     fn from_json(json: &Value, content: &[u8], file: &Path) -> Result<Self> {
         let alphabet = Alphabet::of(json, file)?;
-        let read = careful::read(json, content).map_err(|problem| invalid(file, problem));
+        let read = load::read(json, content).map_err(|problem| invalid(file, problem));
         let (inner, prefix) = read?;
         let vocabulary = Vocabulary::new(&inner, json, alphabet);
         let vocabulary = vocabulary.map_err(|problem| invalid(file, problem))?;
@@ -157,47 +156,46 @@ impl Tokenizer {
         Ok(Self { inner: Mutex::new(inner), prefix, bytes, vocabulary, controls })
     }
 
-    /// What stands before every text that a model of this tokenizer was trained on: the token
-    /// that begins a text, or nothing.
+    /// Returns the ids that are added before every text, as in the model's training: usually the
+    /// beginning-of-text token, or nothing.
     pub fn prefix(&self) -> &[u32] {
         &self.prefix
     }
 
-    /// The ids of `text`. No special token is put before or after it, and one written out in the
-    /// text is read as text.
+    /// Encodes `text`. Adds no special tokens, and encodes names of special tokens in the text as
+    /// plain text.
     ///
     /// # Errors
-    /// [`LmError::Encode`] when the tokenizer has no token for a part of it.
+    /// Returns [`LmError::Encode`] if the tokenizer cannot encode the text.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         self.encode_with(text, false)
     }
 
-    /// The ids of `text`, with control tokens recognised where `control`.
-    fn encode_with(&self, text: &str, control: bool) -> Result<Vec<u32>> {
+    /// Encodes `text`, and recognises control tokens in it if `recognise_control`.
+    fn encode_with(&self, text: &str, recognise_control: bool) -> Result<Vec<u32>> {
         let mut inner = self.inner();
-        inner.set_encode_special_tokens(!control);
-        let encoding = careful::encode(&inner, text, false).map_err(LmError::Encode)?;
+        inner.set_encode_special_tokens(!recognise_control);
+        let encoding = load::encode(&inner, text, false).map_err(LmError::Encode)?;
         Ok(encoding.get_ids().to_vec())
     }
 
-    /// The ids of a whole plain text: what stands before every text, and the text.
+    /// Encodes a complete plain text, including the prefix.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`].
-    pub fn encode_whole(&self, text: &str) -> Result<Vec<u32>> {
+    /// See [`Tokenizer::encode`].
+    pub fn encode_with_prefix(&self, text: &str) -> Result<Vec<u32>> {
         self.encode_prompt(&PromptText::plain(text))
     }
 
-    /// The ids of a prompt: what stands before every text, unless it is written out in this one
-    /// already, as chat templates do. Control tokens are recognised outside the plain parts of
-    /// the text.
+    /// Encodes a prompt, including the prefix unless the prompt already begins with it, as prompts
+    /// of chat templates do. Recognises control tokens outside the plain parts of the prompt.
     ///
     /// # Errors
-    /// As [`Tokenizer::encode`].
+    /// See [`Tokenizer::encode`].
     pub fn encode_prompt(&self, prompt: &PromptText) -> Result<Vec<u32>> {
         let mut ids = Vec::new();
-        for (part, control) in self.controls.parts(prompt) {
-            ids.extend(self.encode_with(part, control)?);
+        for (part, recognise_control) in self.controls.parts(prompt) {
+            ids.extend(self.encode_with(part, recognise_control)?);
         }
         if ids.starts_with(&self.prefix) {
             return Ok(ids);
@@ -205,7 +203,8 @@ impl Tokenizer {
         Ok([&self.prefix[..], &ids].concat())
     }
 
-    /// The control tokens, as they are written out: special tokens, which stand for no text.
+    /// Returns the control tokens as they appear in a text: the special tokens, which have no
+    /// bytes.
     pub fn controls(&self) -> &[String] {
         self.controls.names()
     }
@@ -214,12 +213,12 @@ impl Tokenizer {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bytes that `id` adds to a text; none for special tokens and unknown ids.
+    /// Returns the bytes that `id` adds to a text; empty for special tokens and unknown ids.
     pub fn bytes(&self, id: u32) -> &[u8] {
         self.bytes.get(id as usize).map_or(&[], |bytes| bytes)
     }
 
-    /// One token for people to read: its text, invalid bytes as U+FFFD, or the name of a special
+    /// Returns a token for display: its text with invalid bytes as U+FFFD, or the name of a special
     /// token.
     pub fn piece(&self, id: u32) -> String {
         match self.bytes(id) {
@@ -228,41 +227,41 @@ impl Tokenizer {
         }
     }
 
-    /// The text of these ids, invalid bytes as U+FFFD.
+    /// Returns the text of these ids, with invalid bytes as U+FFFD.
     pub fn decode(&self, ids: &[u32]) -> String {
         let bytes: Vec<u8> = ids.iter().flat_map(|&id| self.bytes(id)).copied().collect();
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// Whether `id` is a special token, such as the end of text.
+    /// Returns whether `id` is a special token, such as the end of text.
     pub fn is_special(&self, id: u32) -> bool {
         self.vocabulary.is_special(id)
     }
 
-    /// The id of a token by its content as the file writes it, such as `<|endoftext|>`.
+    /// Returns the id of a token by its content in the file, such as `<|endoftext|>`.
     pub fn id(&self, token: &str) -> Option<u32> {
         self.inner().token_to_id(token)
     }
 
-    /// One more than the highest id.
+    /// Returns the highest id plus one.
     pub fn vocab_size(&self) -> usize {
         self.bytes.len()
     }
 
-    /// How many ids both have in common: all of the shorter vocabulary, which must stand for the
-    /// same in both and come from the same merges. Past them one of the two may add tokens of its
-    /// own, which guidance leaves out. Whether a token is marked as special, how a file spells a
-    /// space, and padding do not matter.
+    /// Returns the number of ids that both vocabularies share, which is the length of the shorter
+    /// one. Its tokens and the merges of both must be equal. The longer vocabulary may have further
+    /// added tokens, which guidance leaves out. Special flags, the spelling of spaces and padding
+    /// are not compared.
     ///
     /// # Errors
-    /// A message naming the first token or merge that differs.
+    /// Returns a message that names the first token or merge that differs.
     pub fn common_vocabulary(&self, other: &Self) -> std::result::Result<usize, String> {
         self.vocabulary.common(&other.vocabulary)
     }
 }
 
-/// The tokens that end a text, by the folder's configuration. What is wrong with that is reported
-/// where the model is loaded.
+/// Returns the ids of the tokens that end a text, from the folder's configuration. Ignores errors
+/// in the configuration, because loading the model reports them.
 fn end_tokens(folder: &Path) -> Vec<u32> {
     let mut ends = Vec::new();
     for name in ["config.json", "generation_config.json"] {
@@ -274,8 +273,8 @@ fn end_tokens(folder: &Path) -> Vec<u32> {
     ends
 }
 
-/// Marks added tokens with these ids as special, whatever the file says: what ends a text must not
-/// be made by typed text. Whether that changes anything.
+/// Marks added tokens with these ids as special, whatever the file says, so that typed text cannot
+/// create a token that ends a text. Returns whether the JSON changed.
 fn mark_special(json: &mut Value, ids: &[u32]) -> bool {
     let mut is_changed = false;
     let added = json.get_mut("added_tokens").and_then(Value::as_array_mut);
@@ -289,12 +288,12 @@ fn mark_special(json: &mut Value, ids: &[u32]) -> bool {
     is_changed
 }
 
-/// The error of a folder without a tokenizer that is read.
-fn without_tokenizer(folder: &Path, file: &Path) -> LmError {
+/// Returns the error for a folder without a supported tokenizer.
+fn no_tokenizer(folder: &Path, file: &Path) -> LmError {
     let pieces = ["tokenizer.model", "spiece.model", "sentencepiece.bpe.model"];
     match pieces.iter().find(|name| folder.join(name).is_file()) {
         Some(name) => {
-            let problem = "is a SentencePiece model, and there is no tokenizer.json; make one with \
+            let problem = "is a SentencePiece model, and tokenizer.json is missing; create it with \
                            AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER) in \
                            transformers, or take a GGUF file";
             invalid(&folder.join(name), problem.to_owned())

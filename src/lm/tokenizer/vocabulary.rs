@@ -1,4 +1,4 @@
-//! The tokens and merges of a tokenizer, and what two of them have in common.
+//! The tokens and merges of a tokenizer, and the comparison of two vocabularies.
 
 use std::collections::HashSet;
 
@@ -7,48 +7,49 @@ use tokenizers::Tokenizer as Inner;
 
 use super::alphabet::Alphabet;
 
-/// More ids than any vocabulary has.
+/// Upper limit of ids, beyond any real vocabulary.
 const MAX_VOCAB: u32 = 1 << 21;
-/// Ids without a token that a small vocabulary may have.
+/// Maximum unused ids of a small vocabulary.
 const MAX_GAPS: u64 = 1 << 16;
 
-/// What the ids of a tokenizer stand for.
+/// The tokens and merges of a tokenizer.
 pub(super) struct Vocabulary {
-    /// The token of every id as the file writes it; none for ids without one.
+    /// The token of every id as the file writes it; `None` for unused ids.
     tokens: Vec<Option<String>>,
-    /// Each "left right", spelled as [`Alphabet::spelled`] does.
+    /// Each as "left right", in the spelling of [`Alphabet::spelled`].
     merges: Vec<String>,
     added: Vec<Added>,
     alphabet: Alphabet,
 }
 
-/// A token outside the BPE, as `added_tokens` lists it.
+/// A token outside the BPE, from `added_tokens`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Added {
     pub id: u32,
     pub content: String,
     pub special: bool,
-    /// Whether it takes the spaces before it, and behind it.
+    /// Whether it strips the spaces before it.
     pub lstrip: bool,
+    /// Whether it strips the spaces after it.
     pub rstrip: bool,
-    /// Whether it is looked for after the normalizer has done its work.
+    /// Whether it is matched after normalisation.
     pub normalized: bool,
 }
 
 impl Vocabulary {
-    /// That of `inner`, which `json` describes.
+    /// Creates the vocabulary of `inner`. `json` is its `tokenizer.json`.
     ///
     /// # Errors
-    /// An id that no model has.
+    /// Returns an error if an id is too large.
     pub fn new(inner: &Inner, json: &Value, alphabet: Alphabet) -> Result<Self, String> {
         let added = added_tokens(inner);
         let mut vocab = inner.get_vocab(false);
         vocab.extend(added.iter().map(|token| (token.content.clone(), token.id)));
         let highest = vocab.values().max().copied();
-        // Ids may have gaps, but a few tokens do not make a table of millions.
-        let most = (vocab.len() as u64 * 4 + MAX_GAPS).min(u64::from(MAX_VOCAB));
-        if let Some(id) = highest.filter(|id| u64::from(*id) >= most) {
-            return Err(format!("names token id {id} in a vocabulary of {}", vocab.len()));
+        // Ids may have gaps, but a small vocabulary must not need a table of millions.
+        let limit = (vocab.len() as u64 * 4 + MAX_GAPS).min(u64::from(MAX_VOCAB));
+        if let Some(id) = highest.filter(|id| u64::from(*id) >= limit) {
+            return Err(format!("has the token id {id}, but only {} tokens", vocab.len()));
         }
         let mut tokens = vec![None; highest.map_or(0, |id| id as usize + 1)];
         for (token, id) in vocab {
@@ -57,23 +58,23 @@ impl Vocabulary {
         Ok(Self { tokens, merges: merges(json, alphabet), added, alphabet })
     }
 
-    /// The tokens outside the BPE, by their ids.
+    /// Returns the tokens outside the BPE, sorted by id.
     pub fn added(&self) -> &[Added] {
         &self.added
     }
 
-    /// Whether `id` is a special token, such as the end of text.
+    /// Returns whether `id` is a special token, such as the end of text.
     pub fn is_special(&self, id: u32) -> bool {
         let found = self.added.binary_search_by_key(&id, |token| token.id);
         found.is_ok_and(|index| self.added[index].special)
     }
 
-    /// The bytes of every id; none for special tokens. Added tokens go through the decoder like all
-    /// others, as in the tokenizers library; one that is not written in the alphabet stands for
-    /// itself.
+    /// Returns the bytes of every id; empty for special tokens. Added tokens are decoded like all
+    /// others, as in the tokenizers library. If they are not written in the alphabet, their text is
+    /// used as is.
     ///
     /// # Errors
-    /// A token that is not written in the alphabet.
+    /// Returns an error if a token of the BPE is not written in the alphabet.
     pub fn byte_table(&self, alphabet: Alphabet) -> Result<Vec<Box<[u8]>>, String> {
         let mut table = vec![Box::<[u8]>::default(); self.tokens.len()];
         let added: HashSet<u32> = self.added.iter().map(|token| token.id).collect();
@@ -94,26 +95,26 @@ impl Vocabulary {
         Ok(table)
     }
 
-    /// How many ids both have in common, see [`super::Tokenizer::common_vocabulary`].
+    /// Returns the number of shared ids; see [`super::Tokenizer::common_vocabulary`].
     pub fn common(&self, other: &Self) -> Result<usize, String> {
         let common = self.tokens.len().min(other.tokens.len());
         for id in 0..common {
             let (ours, theirs) = (self.spelled(id), other.spelled(id));
             if ours != theirs {
-                let (ours, theirs) = (shown(ours.as_deref()), shown(theirs.as_deref()));
+                let (ours, theirs) = (quoted(ours.as_deref()), quoted(theirs.as_deref()));
                 return Err(format!("token {id} is {ours} in one and {theirs} in the other"));
             }
         }
-        // What an added token stands for is found before anything is merged: its merges do not
-        // matter, and files differ in whether they list them.
+        // Added tokens are matched before merging, so merges that produce them have no effect, and
+        // only some files list them.
         let added: HashSet<String> = self.added_spelled().chain(other.added_spelled()).collect();
-        let (mut ours, mut theirs) = (self.merges_but(&added), other.merges_but(&added));
+        let (mut ours, mut theirs) = (self.merges_except(&added), other.merges_except(&added));
         let mut index = 0;
         loop {
             match (ours.next(), theirs.next()) {
                 (None, None) => break,
                 (ours, theirs) if ours != theirs => {
-                    let (ours, theirs) = (shown(ours), shown(theirs));
+                    let (ours, theirs) = (quoted(ours), quoted(theirs));
                     return Err(format!(
                         "merge {index} is {ours} in one and {theirs} in the other"
                     ));
@@ -123,10 +124,11 @@ impl Vocabulary {
         }
         let longer = if self.tokens.len() > common { self } else { other };
         let added: HashSet<u32> = longer.added.iter().map(|token| token.id).collect();
-        let is_own = |id: &usize| longer.tokens[*id].is_some() && !added.contains(&(*id as u32));
-        match (common..longer.tokens.len()).find(is_own) {
+        let is_unshared =
+            |id: &usize| longer.tokens[*id].is_some() && !added.contains(&(*id as u32));
+        match (common..longer.tokens.len()).find(is_unshared) {
             Some(id) => {
-                let token = shown(longer.tokens[id].as_deref());
+                let token = quoted(longer.tokens[id].as_deref());
                 Err(format!("token {id} is {token} in one and absent in the other"))
             }
             None => Ok(common),
@@ -142,18 +144,18 @@ impl Vocabulary {
         self.added.iter().map(|token| self.alphabet.spelled(&token.content))
     }
 
-    /// The merges but those that make one of these tokens.
-    fn merges_but<'a>(&'a self, made: &'a HashSet<String>) -> impl Iterator<Item = &'a str> {
+    /// Returns the merges except those that produce one of these tokens.
+    fn merges_except<'a>(&'a self, tokens: &'a HashSet<String>) -> impl Iterator<Item = &'a str> {
         let merges = self.merges.iter().map(String::as_str);
-        merges.filter(|merge| !made.contains(&merge.replacen(' ', "", 1)))
+        merges.filter(|merge| !tokens.contains(&merge.replacen(' ', "", 1)))
     }
 }
 
-fn shown(token: Option<&str>) -> String {
+fn quoted(token: Option<&str>) -> String {
     token.map_or("absent".into(), |token| format!("{token:?}"))
 }
 
-/// Merges in order; files hold them as texts or as pairs.
+/// Returns the merges in order. Files store them as strings or as pairs.
 fn merges(json: &Value, alphabet: Alphabet) -> Vec<String> {
     let merges = json["model"]["merges"].as_array().map(Vec::as_slice).unwrap_or_default();
     let one = |merge: &Value| match merge {

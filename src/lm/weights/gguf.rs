@@ -1,4 +1,4 @@
-//! The tensors of a GGUF file under the names of Hugging Face's files.
+//! Reads the tensors of a GGUF file under their Hugging Face names.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,107 +9,108 @@ use candle_core::quantized::GgmlDType;
 use candle_core::quantized::ggml_file::qtensor_from_ggml;
 use candle_core::{Device, Tensor};
 
-use super::{Quantised, no_float, not_finite};
-use crate::lm::error::{LmError, Result};
+use super::matrix::Quantised;
+use crate::lm::error::{LmError, Result, not_finite, unsupported_dtype};
 use crate::lm::gguf::{Entry, GgufFile, TensorType, dequantise_iq4_nl, dequantise_iq4_xs};
+use crate::lm::precision::BLOCK_BYTES;
 
-/// A GGUF file's tensors and how they are to be read.
 pub(super) struct Tensors {
-    /// The file, or the parts of a split one.
+    /// The file, or all parts of a split file in order.
     parts: Vec<PathBuf>,
     entries: HashMap<String, Entry>,
-    /// Heads of queries and of keys, in files that keep the rows of a head in another order:
-    /// those of GGUF's architecture llama.
-    reordered: Option<(usize, usize)>,
-    gemma: bool,
+    /// Numbers of query heads and key heads in files of GGUF's architecture `llama`, which store
+    /// the rows of each head in another order.
+    interleaved_heads: Option<(usize, usize)>,
+    is_gemma: bool,
 }
 
-/// Where a tensor is, and what must be done to its rows.
-struct Place<'a> {
+/// Where a tensor lies in the file and how to read it.
+struct Location<'a> {
     entry: &'a Entry,
-    /// Which slice of a tensor that holds those of all experts.
+    /// Index of the expert in a tensor that holds all experts of a layer.
     expert: Option<usize>,
-    /// Heads whose rows are to be brought back into order.
+    /// Number of heads whose rows must be reordered.
     heads: Option<usize>,
 }
 
 impl Tensors {
-    /// The tensors of `gguf`.
     pub fn new(gguf: &GgufFile) -> Self {
         let architecture = gguf.architecture();
-        let reordered = (architecture == "llama").then(|| gguf.heads());
+        let interleaved_heads = (architecture == "llama").then(|| gguf.heads());
         Self {
             parts: gguf.parts().to_vec(),
             entries: gguf.tensors().clone(),
-            reordered,
-            gemma: architecture == "gemma3",
+            interleaved_heads,
+            is_gemma: architecture == "gemma3",
         }
     }
 
-    /// The names of the file.
+    /// Returns the GGUF names of all tensors.
     pub fn names(&self) -> Vec<&str> {
         self.entries.keys().map(String::as_str).collect()
     }
 
-    /// The shape of a tensor by its Hugging Face name.
+    /// Returns the shape of the tensor with this Hugging Face name, or `None` if it does not exist.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        let place = self.place(name)?;
-        let skip = usize::from(place.expert.is_some());
-        Some(place.entry.shape[skip..].to_vec())
+        let location = self.locate(name)?;
+        let skip = usize::from(location.expert.is_some());
+        Some(location.entry.shape[skip..].to_vec())
     }
 
-    /// Reads a tensor as f32.
+    /// Reads a tensor as f32. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// A file that can no longer be read; values that are no numbers.
+    /// Returns an error if the tensor is not a float type, the file cannot be read, or a value is
+    /// NaN or infinite.
     pub fn read(&self, name: &str) -> Result<Option<Tensor>> {
-        let (Some(place), Some(shape)) = (self.place(name), self.shape(name)) else {
+        let (Some(location), Some(shape)) = (self.locate(name), self.shape(name)) else {
             return Ok(None);
         };
         self.check(name)?;
-        let data = self.data(&place)?;
-        let full = match place.entry.kind {
+        let data = self.data(&location)?;
+        let full = match location.entry.kind {
             TensorType::Candle(dtype) => {
                 let quantised = qtensor_from_ggml(dtype, &data, shape, &Device::Cpu)?;
                 quantised.dequantize(&Device::Cpu)?
             }
             TensorType::Iq4Nl => Tensor::from_vec(dequantise_iq4_nl(&data), shape, &Device::Cpu)?,
             TensorType::Iq4Xs => Tensor::from_vec(dequantise_iq4_xs(&data), shape, &Device::Cpu)?,
-            // `check` has refused it.
+            // Rejected by `check` above.
             TensorType::Plain(..) => return Ok(None),
         };
         let finite = full.flatten_all()?.to_vec1::<f32>()?.iter().all(|value| value.is_finite());
         if !finite {
-            return Err(not_finite(self.file(place.entry), name));
+            return Err(not_finite(self.file(location.entry), name));
         }
         Ok(Some(full))
     }
 
-    /// Refuses a tensor that [`Tensors::read`] would refuse for how it is stored.
+    /// Checks that a tensor is stored in a type that [`Tensors::read`] supports.
     pub fn check(&self, name: &str) -> Result<()> {
-        match self.place(name).map(|place| place.entry) {
+        match self.locate(name).map(|location| location.entry) {
             Some(entry @ Entry { kind: TensorType::Plain(kind, _), .. }) => {
-                Err(no_float(self.file(entry), name, kind))
+                Err(unsupported_dtype(self.file(entry), name, kind))
             }
             _ => Ok(()),
         }
     }
 
-    /// The file's own name of the tensor with this Hugging Face name.
-    pub fn own_name(&self, name: &str) -> Option<String> {
-        let entry: *const Entry = self.place(name)?.entry;
+    /// Returns the GGUF name of the tensor with this Hugging Face name.
+    pub fn gguf_name(&self, name: &str) -> Option<String> {
+        let entry: *const Entry = self.locate(name)?.entry;
         self.entries.iter().find(|(_, e)| std::ptr::eq(*e, entry)).map(|(name, _)| name.clone())
     }
 
-    /// The part that holds a tensor.
+    /// Returns the path of the part that holds a tensor.
     fn file(&self, entry: &Entry) -> &Path {
         self.parts.get(entry.part).map_or(Path::new(""), PathBuf::as_path)
     }
 
-    /// A matrix that the file already holds as Q8_0, as it is; none where it holds another kind.
+    /// Returns a matrix that the file stores in Q8_0, without conversion. Returns `None` if the
+    /// file stores it in another type.
     ///
     /// # Errors
-    /// A file that can no longer be read; scales that are no numbers.
+    /// Returns an error if the file cannot be read or a scale is NaN or infinite.
     pub fn quantised(
         &self,
         name: &str,
@@ -117,25 +118,26 @@ impl Tensors {
         inputs: usize,
         device: &Device,
     ) -> Result<Option<Quantised>> {
-        let is_q8_0 = |place: &Place<'_>| place.entry.kind == TensorType::Candle(GgmlDType::Q8_0);
-        let Some(place) = self.place(name).filter(is_q8_0) else {
+        let is_q8_0 =
+            |location: &Location<'_>| location.entry.kind == TensorType::Candle(GgmlDType::Q8_0);
+        let Some(location) = self.locate(name).filter(is_q8_0) else {
             return Ok(None);
         };
-        let data = self.data(&place)?;
+        let data = self.data(&location)?;
         let scale = |block: &[u8]| half::f16::from_le_bytes([block[0], block[1]]);
-        if !data.chunks_exact(super::matrix::BLOCK_BYTES).all(|block| scale(block).is_finite()) {
-            return Err(not_finite(self.file(place.entry), name));
+        if !data.chunks_exact(BLOCK_BYTES).all(|block| scale(block).is_finite()) {
+            return Err(not_finite(self.file(location.entry), name));
         }
         Quantised::from_blocks(data, outputs, inputs, device).map(Some)
     }
 
-    /// The bytes of a tensor, rows in order.
-    fn data(&self, place: &Place<'_>) -> Result<Vec<u8>> {
-        let entry = place.entry;
+    /// Reads the bytes of a tensor, with its rows in Hugging Face's order.
+    fn data(&self, location: &Location<'_>) -> Result<Vec<u8>> {
+        let entry = location.entry;
         let slices =
-            if place.expert.is_some() { entry.shape.first().copied().unwrap_or(1) } else { 1 };
+            if location.expert.is_some() { entry.shape.first().copied().unwrap_or(1) } else { 1 };
         let bytes = entry.bytes / slices.max(1);
-        let start = entry.start + (bytes * place.expert.unwrap_or(0)) as u64;
+        let start = entry.start + (bytes * location.expert.unwrap_or(0)) as u64;
         let mut data = vec![0; bytes];
         let file = self.file(entry);
         let read = |data: &mut [u8]| {
@@ -144,14 +146,14 @@ impl Tensors {
             handle.read_exact(data)
         };
         read(&mut data).map_err(|source| LmError::Read { file: file.to_path_buf(), source })?;
-        Ok(match place.heads {
-            Some(heads) => in_order(&data, heads, entry.shape.first().copied().unwrap_or(0)),
+        Ok(match location.heads {
+            Some(heads) => deinterleave(&data, heads, entry.shape.first().copied().unwrap_or(0)),
             None => data,
         })
     }
 
-    /// Where the tensor with this Hugging Face name is.
-    fn place(&self, name: &str) -> Option<Place<'_>> {
+    /// Finds the tensor with this Hugging Face name.
+    fn locate(&self, name: &str) -> Option<Location<'_>> {
         let (stem, kind) = name.rsplit_once('.')?;
         let Some(rest) = stem.strip_prefix("model.layers.") else {
             let outer = match stem {
@@ -162,32 +164,32 @@ impl Tensors {
                 _ => return None,
             };
             let entry = self.entries.get(&format!("{outer}.{kind}"))?;
-            return Some(Place { entry, expert: None, heads: None });
+            return Some(Location { entry, expert: None, heads: None });
         };
         let (layer, part) = rest.split_once('.')?;
         let find = |name: &str| self.entries.get(&format!("blk.{layer}.{name}.{kind}"));
         if let Some((expert, map)) = expert(part) {
             let merged = find(&format!("{map}_exps"));
-            // Files from before April 2024 keep one tensor an expert.
-            let own = || find(&format!("{map}.{expert}"));
-            let place = |entry, expert| Place { entry, expert, heads: None };
+            // Files from before April 2024 store one tensor per expert.
+            let separate = || find(&format!("{map}.{expert}"));
+            let location = |entry, expert| Location { entry, expert, heads: None };
             return match merged {
                 Some(entry) if expert < *entry.shape.first().unwrap_or(&0) => {
-                    Some(place(entry, Some(expert)))
+                    Some(location(entry, Some(expert)))
                 }
                 Some(_) => None,
-                None => own().map(|entry| place(entry, None)),
+                None => separate().map(|entry| location(entry, None)),
             };
         }
-        let heads = self.reordered.and_then(|(queries, keys)| match part {
+        let heads = self.interleaved_heads.and_then(|(queries, keys)| match part {
             "self_attn.q_proj" => Some(queries),
             "self_attn.k_proj" => Some(keys),
             _ => None,
         });
-        Some(Place { entry: find(self.part(part)?)?, expert: None, heads })
+        Some(Location { entry: find(self.gguf_part(part)?)?, expert: None, heads })
     }
 
-    fn part(&self, part: &str) -> Option<&'static str> {
+    fn gguf_part(&self, part: &str) -> Option<&'static str> {
         Some(match part {
             "input_layernorm" => "attn_norm",
             "self_attn.q_proj" => "attn_q",
@@ -196,7 +198,7 @@ impl Tensors {
             "self_attn.o_proj" => "attn_output",
             "self_attn.q_norm" => "attn_q_norm",
             "self_attn.k_norm" => "attn_k_norm",
-            "post_attention_layernorm" if self.gemma => "post_attention_norm",
+            "post_attention_layernorm" if self.is_gemma => "post_attention_norm",
             "post_attention_layernorm" | "pre_feedforward_layernorm" => "ffn_norm",
             "post_feedforward_layernorm" => "post_ffw_norm",
             "mlp.gate_proj" => "ffn_gate",
@@ -208,7 +210,7 @@ impl Tensors {
     }
 }
 
-/// Number and map of an expert's tensor.
+/// Returns an expert's index and the GGUF name of its matrix.
 fn expert(part: &str) -> Option<(usize, &'static str)> {
     let (expert, map) = part.strip_prefix("block_sparse_moe.experts.")?.split_once('.')?;
     let map = match map {
@@ -220,9 +222,9 @@ fn expert(part: &str) -> Option<(usize, &'static str)> {
     Some((expert.parse().ok()?, map))
 }
 
-/// Rows in Hugging Face's order: files of GGUF's llama keep the two halves of every head
-/// interleaved.
-fn in_order(data: &[u8], heads: usize, rows: usize) -> Vec<u8> {
+/// Returns the rows in Hugging Face's order. Files of GGUF's architecture `llama` interleave the
+/// two halves of every head.
+fn deinterleave(data: &[u8], heads: usize, rows: usize) -> Vec<u8> {
     let half = rows / heads.max(1) / 2;
     if half == 0 || rows != 2 * half * heads {
         return data.to_vec();

@@ -1,11 +1,10 @@
-//! Weights by their Hugging Face names, from safetensors, GGUF, PyTorch files or memory. Tensors are
-//! read one at a time, so a model and its file are never held together.
+//! Weights by their Hugging Face names, from safetensors, GGUF, PyTorch files or memory. Reads one
+//! tensor at a time, so memory never holds a model and its whole file together.
 
 mod folder;
 mod gguf;
 mod matrix;
 mod parts;
-mod picker;
 mod pickle;
 mod safetensors;
 
@@ -16,41 +15,25 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{DType, Device, Tensor};
 
 use self::gguf::Tensors;
-pub(super) use self::matrix::{BLOCK, BLOCK_BYTES, Matrix, Quantised, held_bytes};
+pub(super) use self::matrix::{Matrix, Quantised};
 pub(super) use self::parts::{
-    AttentionWeights, BlockWeights, Gated, Linear, LowRank, Mlp, Norm, Outer,
+    AttentionWeights, BlockWeights, Gated, Linear, LowRank, Mlp, Norm, OuterWeights,
 };
-pub(super) use self::picker::Picker;
 use self::pickle::Pickled;
 use self::safetensors::Files;
 use super::error::{LmError, Result};
-use super::file_kind::read_text;
 use super::gguf::GgufFile;
+use super::precision::{Precision, held_bytes};
 
-/// Longest JSON file that is read: the tokenizer of a large vocabulary has some thirty million bytes.
-pub(crate) const MAX_JSON_BYTES: u64 = 64 << 20;
-
-/// How the big matrices of a model are held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Precision {
-    /// Four bytes a weight: exact, for small models and for goldens.
-    #[default]
-    F32,
-    /// Blocks of 32 weights with one scale (GGUF's Q8_0): about a quarter of the memory, and faster
-    /// where memory is what a step waits for.
-    Q8_0,
-}
-
-/// Named tensors of one model and where they come from.
+/// The named tensors of one model.
 pub struct Weights {
     file: PathBuf,
     source: Source,
     precision: Precision,
     device: Device,
-    /// Whether only names and shapes are checked.
-    is_hollow: bool,
-    /// The tensors that were asked for.
+    /// Whether tensors are checked but not read; see [`Weights::check_only`].
+    is_check_only: bool,
+    /// Names of the tensors that were requested.
     used: Mutex<HashSet<String>>,
 }
 
@@ -62,12 +45,12 @@ enum Source {
 }
 
 impl Weights {
-    /// Opens the weights in the folder `dir`: `model.safetensors`, `pytorch_model.bin`,
-    /// `adapter_model.safetensors` or `adapter_model.bin`, the first that is there, each as one file
-    /// or as the shards that its `.index.json` lists. To be held as f32.
+    /// Opens the weights in the folder `dir`: the first of `model.safetensors`,
+    /// `pytorch_model.bin`, `adapter_model.safetensors` and `adapter_model.bin` that exists, as one
+    /// file or as the shards that its `.index.json` lists. Holds them in f32.
     ///
     /// # Errors
-    /// A sentence naming the file when it is missing, cut short or of another kind.
+    /// Returns an error that names the file if it is missing, cut short or of another kind.
     pub fn load(dir: &Path, device: &Device) -> Result<Self> {
         Self::open(dir, &["model", "adapter_model"], device)
     }
@@ -75,32 +58,31 @@ impl Weights {
     /// Opens the adapter in the folder `dir`.
     ///
     /// # Errors
-    /// As [`Weights::load`].
+    /// See [`Weights::load`].
     pub(super) fn adapter(dir: &Path) -> Result<Self> {
         Self::open(dir, &["adapter_model"], &Device::Cpu)
     }
 
     fn open(dir: &Path, stems: &[&str], device: &Device) -> Result<Self> {
-        let folder::Found { named, files, is_pickled } = folder::find(dir, stems)?;
+        let folder::WeightFiles { reported, files, is_pickled } = folder::find(dir, stems)?;
         let source = if is_pickled {
             Source::Pickled(Pickled::open(files)?)
         } else {
             Source::Safetensors(Files::open(files)?)
         };
-        Ok(Self::new(named, source, device))
+        Ok(Self::new(reported, source, device))
     }
 
-    /// The tensors of a GGUF file, under the names that the model's Hugging Face files would
-    /// give them.
+    /// Returns the tensors of a GGUF file, under the names of the model's Hugging Face files.
     pub(super) fn gguf(gguf: &GgufFile, device: &Device) -> Self {
         let source = Source::Gguf(Tensors::new(gguf));
         Self::new(gguf.file().to_owned(), source, device)
     }
 
-    /// Tensors already in memory; they are converted to f32.
+    /// Creates weights from tensors in memory. Converts them to f32.
     ///
     /// # Errors
-    /// When a conversion fails.
+    /// Returns an error if a conversion fails.
     pub fn from_tensors(tensors: HashMap<String, Tensor>, device: &Device) -> Result<Self> {
         let mut converted = HashMap::with_capacity(tensors.len());
         for (name, tensor) in tensors {
@@ -112,20 +94,20 @@ impl Weights {
 
     fn new(file: PathBuf, source: Source, device: &Device) -> Self {
         let (precision, device) = (Precision::F32, device.clone());
-        Self { file, source, precision, device, is_hollow: false, used: Mutex::default() }
+        Self { file, source, precision, device, is_check_only: false, used: Mutex::default() }
     }
 
-    /// The same names and shapes, and zeros that take no memory: what is asked for is looked at
-    /// and not read.
-    pub(super) fn hollow(self) -> Self {
-        Self { is_hollow: true, ..self.held_as(Precision::F32) }
+    /// Returns the same weights for a check: requested tensors are checked but not read, and their
+    /// values are zeros that take no memory.
+    pub(super) fn check_only(self) -> Self {
+        Self { is_check_only: true, ..self.with_precision(Precision::F32) }
     }
 
-    /// Whether two tensors of the same shape hold the same values, read here even where
-    /// [`Weights::hollow`] reads nothing else.
+    /// Returns whether two tensors of the same shape hold the same values. Reads them even from
+    /// [`Weights::check_only`] weights.
     ///
     /// # Errors
-    /// As [`Weights::get`].
+    /// See [`Weights::get`].
     pub(super) fn are_equal(&self, one: &str, other: &str, shape: &[usize]) -> Result<bool> {
         self.check_shape(one, shape)?;
         self.check_shape(other, shape)?;
@@ -138,30 +120,30 @@ impl Weights {
         Ok(read(one)? == read(other)?)
     }
 
-    /// Sets the precision in which matrices are held.
+    /// Sets the precision that matrices are held in.
     #[must_use]
-    pub fn held_as(self, precision: Precision) -> Self {
+    pub fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
     }
 
-    /// The file the tensors come from, for messages.
+    /// Returns the file that holds the tensors, for messages.
     pub fn file(&self) -> &Path {
         &self.file
     }
 
-    /// Whether a GGUF file holds them. Such a file describes its model entirely, so a tensor that
-    /// nothing uses is a part of the model that would be left out. It keeps norms as they act, even
-    /// where the model's own files keep them less one.
+    /// Returns whether the tensors come from a GGUF file. A GGUF file holds only tensors of its
+    /// model, so an unused one means that a part of the model was left out. It stores norm weights
+    /// as they are applied, even if the model's Hugging Face files store them minus one.
     pub(super) fn is_gguf(&self) -> bool {
         matches!(self.source, Source::Gguf(_))
     }
 
-    /// The tensors that nothing has asked for, sorted; those of a GGUF file by its own names.
+    /// Returns the sorted names of the tensors that were never requested, as the file names them.
     pub(super) fn unused(&self) -> Vec<String> {
         let used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let used: HashSet<String> = match &self.source {
             Source::Gguf(tensors) => {
-                used.iter().filter_map(|name| tensors.own_name(name)).collect()
+                used.iter().filter_map(|name| tensors.gguf_name(name)).collect()
             }
             _ => used.clone(),
         };
@@ -172,7 +154,7 @@ impl Weights {
         names
     }
 
-    /// Whether a tensor holds floats, as weights do.
+    /// Returns whether a tensor is stored in a supported floating-point type.
     pub(super) fn is_float(&self, name: &str) -> bool {
         match &self.source {
             Source::Memory(_) => true,
@@ -182,11 +164,11 @@ impl Weights {
         }
     }
 
-    fn note_use(&self, name: &str) {
+    fn mark_used(&self, name: &str) {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
     }
 
-    /// Whether a tensor of this name exists.
+    /// Returns whether a tensor with this name exists.
     pub fn contains(&self, name: &str) -> bool {
         match &self.source {
             Source::Memory(tensors) => tensors.contains_key(name),
@@ -196,33 +178,34 @@ impl Weights {
         }
     }
 
-    /// Number of weights in all tensors.
+    /// Returns the number of weights in all tensors.
     pub fn parameters(&self) -> u64 {
         let of = |name: &str| self.shape(name).unwrap_or_default().into_iter().product::<usize>();
         self.names().into_iter().map(|name| of(name) as u64).sum()
     }
 
-    /// Bytes that all tensors take once they are held as `precision` says.
+    /// Returns the bytes that all tensors take when held in `precision`.
     pub fn held_bytes(&self, precision: Precision) -> u64 {
         let of = |name: &str| held_bytes(&self.shape(name).unwrap_or_default(), precision);
         self.names().into_iter().map(of).fold(0, u64::saturating_add)
     }
 
-    /// Every tensor whose name begins with `prefix`, in f32, for a model of the tensor library's.
+    /// Returns all tensors whose names begin with `prefix`, in f32. Used for models that candle
+    /// implements.
     ///
     /// # Errors
-    /// As [`Weights::get`].
-    pub fn under(&self, prefix: &str) -> Result<HashMap<String, Tensor>> {
+    /// See [`Weights::get`].
+    pub fn with_prefix(&self, prefix: &str) -> Result<HashMap<String, Tensor>> {
         let read = |name: &str| {
             let shape = self.shape(name).unwrap_or_default();
             Ok((name.to_owned(), self.get(name, &shape)?))
         };
-        // Stored tables of positions, such as `position_ids`, are whole numbers and no weights.
+        // `position_ids` are integer tables, not weights.
         let is_weight = |name: &&str| name.starts_with(prefix) && !name.ends_with("position_ids");
         self.names().into_iter().filter(is_weight).map(read).collect()
     }
 
-    /// The names there are; those of a GGUF file are its own.
+    /// Returns the names of all tensors, as the file names them.
     pub(super) fn names(&self) -> Vec<&str> {
         match &self.source {
             Source::Memory(tensors) => tensors.keys().map(String::as_str).collect(),
@@ -232,7 +215,7 @@ impl Weights {
         }
     }
 
-    /// The shape of a tensor, none if there is no such tensor.
+    /// Returns the shape of a tensor, or `None` if it does not exist.
     pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
         match &self.source {
             Source::Memory(tensors) => tensors.get(name).map(|tensor| tensor.dims().to_vec()),
@@ -242,26 +225,27 @@ impl Weights {
         }
     }
 
-    /// The tensor `name` as f32, which must have `shape`.
+    /// Returns the tensor `name` as f32. Checks that it has `shape`.
     ///
     /// # Errors
-    /// [`LmError::MissingTensor`], [`LmError::Shape`], [`LmError::Unsupported`] for a tensor of
-    /// a type that is no float, [`LmError::Damaged`] for one that holds a value that is no
-    /// number.
+    /// * [`LmError::MissingTensor`] if it does not exist.
+    /// * [`LmError::Shape`] if it has another shape.
+    /// * [`LmError::Unsupported`] if its type is not a supported float.
+    /// * [`LmError::Invalid`] if it holds a NaN or an infinity.
     pub fn get(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         Ok(self.on_host(name, shape)?.to_device(&self.device)?)
     }
 
-    /// The matrix `name`, `[outputs, inputs]`, held as this model's matrices are.
+    /// Returns the matrix `name`, `[outputs, inputs]`, held in the precision of these weights.
     ///
     /// # Errors
-    /// As [`Weights::get`].
+    /// See [`Weights::get`].
     pub(super) fn matrix(&self, name: &str, outputs: usize, inputs: usize) -> Result<Matrix> {
         if self.precision == Precision::Q8_0
             && let Source::Gguf(tensors) = &self.source
         {
             self.check_shape(name, &[outputs, inputs])?;
-            self.note_use(name);
+            self.mark_used(name);
             let held = tensors.quantised(name, outputs, inputs, &self.device)?;
             if let Some(quantised) = held {
                 return Ok(Matrix::Quantised(quantised));
@@ -271,10 +255,10 @@ impl Weights {
         self.hold(full)
     }
 
-    /// A matrix `[outputs, inputs]` on the host, held as this model's matrices are.
+    /// Converts a matrix `[outputs, inputs]` on the host to the precision of these weights.
     ///
     /// # Errors
-    /// When the conversion fails.
+    /// Returns an error if the conversion fails.
     pub(super) fn hold(&self, full: Tensor) -> Result<Matrix> {
         match self.precision {
             Precision::F32 => Ok(Matrix::Full(full.to_device(&self.device)?)),
@@ -282,11 +266,11 @@ impl Weights {
         }
     }
 
-    /// The tensor `name` as f32 on the host.
-    fn on_host(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+    /// Returns the tensor `name` as f32 on the host. Checks that it has `shape`.
+    pub(super) fn on_host(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         self.check_shape(name, shape)?;
-        self.note_use(name);
-        if self.is_hollow {
+        self.mark_used(name);
+        if self.is_check_only {
             match &self.source {
                 Source::Safetensors(files) => files.check(name)?,
                 Source::Pickled(tensors) => tensors.check(name)?,
@@ -298,7 +282,6 @@ impl Weights {
         self.read(name)
     }
 
-    /// Reads the tensor `name` as f32.
     fn read(&self, name: &str) -> Result<Tensor> {
         let tensor = match &self.source {
             Source::Memory(tensors) => tensors.get(name).cloned(),
@@ -325,53 +308,4 @@ impl Weights {
     fn missing(&self, name: &str) -> LmError {
         LmError::MissingTensor { file: self.file.clone(), tensor: name.into() }
     }
-}
-
-/// The error of a tensor that is no float.
-fn no_float(file: &Path, name: &str, dtype: &dyn std::fmt::Debug) -> LmError {
-    LmError::Unsupported {
-        file: file.to_path_buf(),
-        what: format!("tensor '{name}' of type {dtype:?}"),
-        instead: "whose weights are f32, f16 or bf16".into(),
-    }
-}
-
-/// The error of a tensor with a value that is no number.
-fn not_finite(file: &Path, name: &str) -> LmError {
-    let problem = format!(
-        "tensor '{name}' holds a value that is no number; if the file's checksum matches its \
-         repository's, the model was saved with it"
-    );
-    invalid(file, problem)
-}
-
-/// The error of a file that is cut short or altered.
-pub(super) fn damaged(file: &Path, problem: String) -> LmError {
-    LmError::Damaged { file: file.to_path_buf(), problem }
-}
-
-/// The error of a whole file whose content cannot be used.
-pub(super) fn invalid(file: &Path, problem: String) -> LmError {
-    LmError::Invalid { file: file.to_path_buf(), problem }
-}
-
-/// Reads a JSON file.
-///
-/// # Errors
-/// [`LmError::Read`], [`LmError::OtherKind`], and as [`parse_json`].
-pub(super) fn read_json(file: &Path) -> Result<serde_json::Value> {
-    parse_json(file, &read_text(file, MAX_JSON_BYTES)?)
-}
-
-/// Parses the JSON that `file` holds.
-///
-/// # Errors
-/// [`LmError::Damaged`] for one that ends too early, [`LmError::Invalid`] for one that is not JSON.
-pub(super) fn parse_json(file: &Path, text: &str) -> Result<serde_json::Value> {
-    serde_json::from_str(text).map_err(|error| {
-        if error.is_eof() {
-            return damaged(file, format!("its JSON is cut short ({error})"));
-        }
-        invalid(file, format!("is not valid JSON ({error}); correct it there"))
-    })
 }

@@ -1,12 +1,12 @@
-//! What a decoder is made of, whatever its files call it.
+//! The weights of a decoder, independent of the names in its files.
 
 use std::sync::Arc;
 
 use candle_core::Tensor;
 
-use super::Matrix;
+use super::matrix::Matrix;
 
-/// y = x Wᵀ + b, and a low-rank change of it if an adapter adds one.
+/// A linear map y = x Wᵀ + b.
 #[derive(Clone)]
 pub(in crate::lm) struct Linear {
     /// `[out, in]`
@@ -15,7 +15,7 @@ pub(in crate::lm) struct Linear {
     pub bias: Option<Tensor>,
 }
 
-/// What an adapter adds to a map: y += up (down x), the scale multiplied into `up`.
+/// The low-rank change that an adapter adds to a map: y += up (down x). `up` includes the scale.
 #[derive(Clone)]
 pub(in crate::lm) struct LowRank {
     /// `[rank, in]`
@@ -24,25 +24,25 @@ pub(in crate::lm) struct LowRank {
     pub up: Arc<Tensor>,
 }
 
-/// A norm's weight and shift, each `[width]`.
+/// Weight and bias of a norm, each `[width]`.
 #[derive(Clone)]
 pub(in crate::lm) struct Norm {
     pub weight: Tensor,
     pub bias: Option<Tensor>,
 }
 
-/// What surrounds the blocks.
-pub(in crate::lm) struct Outer {
+/// The weights outside the blocks.
+pub(in crate::lm) struct OuterWeights {
     /// `[vocab, hidden]`
     pub embedding: Matrix,
-    /// `[context, hidden]`, for learned positions.
+    /// Learned position embeddings `[context, hidden]`.
     pub positions: Option<Tensor>,
     pub norm: Norm,
-    /// `[vocab, hidden]`; none where it is the embedding, or where there is no such head.
+    /// `[vocab, hidden]`; `None` if the head is the embedding or the model has no head.
     pub head: Option<Matrix>,
 }
 
-/// One block.
+/// The weights of one block.
 pub(in crate::lm) struct BlockWeights {
     pub attention_norm: Norm,
     pub attention: AttentionWeights,
@@ -52,7 +52,7 @@ pub(in crate::lm) struct BlockWeights {
     pub mlp_output_norm: Option<Norm>,
 }
 
-/// The maps of attention.
+/// The weights of attention.
 pub(in crate::lm) struct AttentionWeights {
     pub queries: Linear,
     pub keys: Linear,
@@ -64,17 +64,17 @@ pub(in crate::lm) struct AttentionWeights {
     pub output: Linear,
 }
 
-/// The feed-forward block.
+/// The feed-forward network of a block.
 pub(in crate::lm) enum Mlp {
     /// down(activation(gate x) · up x)
     Gated(Gated),
     /// down(activation(up x))
     Plain { up: Linear, down: Linear },
-    /// Some of many gated blocks, as the router chooses for every token.
+    /// A mixture of gated networks; the router selects some of them for every token.
     Experts { router: Linear, experts: Vec<Gated> },
 }
 
-/// A gated feed-forward block.
+/// A gated feed-forward network.
 pub(in crate::lm) struct Gated {
     pub gate: Linear,
     pub up: Linear,

@@ -1,4 +1,7 @@
-//! Safetensors files: the header is read and checked at once, a tensor when it is asked for.
+//! Reads safetensors files: the header when a file is opened, each tensor when it is requested.
+//!
+//! Parses headers with the `safetensors` crate. Reads tensors itself, because the crate needs the
+//! whole file in memory or mapped, and mapping is unsafe code, which this crate forbids.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -9,17 +12,16 @@ use candle_core::{Device, Tensor};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use super::{damaged, invalid, no_float, not_finite};
-use crate::lm::error::{LmError, Result};
+use crate::lm::error::{LmError, Result, damaged, invalid, not_finite, unsupported_dtype};
 use crate::lm::file_kind::{self, FileKind, MAX_SAFETENSORS_HEADER};
 
-/// Bytes that are compared at a time.
-const PIECE: usize = 1 << 20;
+/// Bytes compared at a time.
+const CHUNK: usize = 1 << 20;
 
-/// Bytes before the header, which hold its length.
+/// Bytes before the header; they hold its length.
 const PREFIX: u64 = 8;
 
-/// The tensors of one file or of many shards.
+/// The tensors of one file or of several shards.
 pub(super) struct Files {
     shards: Vec<PathBuf>,
     entries: HashMap<String, Entry>,
@@ -29,7 +31,7 @@ struct Entry {
     shard: usize,
     dtype: Dtype,
     shape: Vec<usize>,
-    /// Bytes from the file's start.
+    /// Offset in bytes from the start of the file.
     start: u64,
     bytes: usize,
 }
@@ -38,7 +40,7 @@ impl Files {
     /// Opens the files of one model.
     ///
     /// # Errors
-    /// A sentence naming the file that is missing, cut short or not safetensors.
+    /// Returns an error that names the file that is missing, cut short or not safetensors.
     pub fn open(paths: Vec<PathBuf>) -> Result<Self> {
         let mut files = Self { shards: Vec::new(), entries: HashMap::new() };
         for path in paths {
@@ -47,20 +49,21 @@ impl Files {
         Ok(files)
     }
 
-    /// The shape of a tensor.
+    /// Returns the shape of a tensor, or `None` if it does not exist.
     pub fn shape(&self, name: &str) -> Option<&[usize]> {
         self.entries.get(name).map(|entry| entry.shape.as_slice())
     }
 
-    /// The names of all tensors.
+    /// Returns the names of all tensors.
     pub fn names(&self) -> Vec<&str> {
         self.entries.keys().map(String::as_str).collect()
     }
 
-    /// Reads a tensor as f32.
+    /// Reads a tensor as f32. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// A type that is no float, a value that is no number, a file that can no longer be read.
+    /// Returns an error if the tensor is not f32, f16 or bf16, a value is NaN or infinite, or the
+    /// file cannot be read.
     pub fn read(&self, name: &str) -> Result<Option<Tensor>> {
         let Some(entry) = self.entries.get(name) else { return Ok(None) };
         let file = &self.shards[entry.shard];
@@ -71,19 +74,19 @@ impl Files {
             handle.read_exact(data)
         };
         read(&mut data).map_err(|source| LmError::Read { file: file.clone(), source })?;
-        let values =
-            to_f32(&data, entry.dtype).ok_or_else(|| no_float(file, name, &entry.dtype))?;
+        let values = to_f32(&data, entry.dtype)
+            .ok_or_else(|| unsupported_dtype(file, name, &entry.dtype))?;
         if values.iter().any(|value| !value.is_finite()) {
             return Err(not_finite(file, name));
         }
         Ok(Some(Tensor::from_vec(values, entry.shape.as_slice(), &Device::Cpu)?))
     }
 
-    /// Whether two tensors are stored as the same bytes, compared piece by piece; none where they are
-    /// of two types.
+    /// Returns whether two tensors are stored as the same bytes. Compares them in chunks. Returns
+    /// `None` if a tensor does not exist, or if the types or lengths differ.
     ///
     /// # Errors
-    /// A file that can no longer be read.
+    /// Returns an error if a file cannot be read.
     pub fn have_same_bytes(&self, one: &str, other: &str) -> Result<Option<bool>> {
         let (Some(one), Some(other)) = (self.entries.get(one), self.entries.get(other)) else {
             return Ok(None);
@@ -102,11 +105,11 @@ impl Files {
         };
         let (mut first, mut second) = (open(one)?, open(other)?);
         let failed = |source| LmError::Read { file: self.shards[one.shard].clone(), source };
-        let mut pieces = [vec![0; PIECE], vec![0; PIECE]];
+        let mut chunks = [vec![0; CHUNK], vec![0; CHUNK]];
         let mut left = one.bytes;
         while left > 0 {
-            let length = left.min(PIECE);
-            let [a, b] = &mut pieces;
+            let length = left.min(CHUNK);
+            let [a, b] = &mut chunks;
             first.read_exact(&mut a[..length]).map_err(failed)?;
             second.read_exact(&mut b[..length]).map_err(failed)?;
             if a[..length] != b[..length] {
@@ -117,11 +120,11 @@ impl Files {
         Ok(Some(true))
     }
 
-    /// Refuses a tensor that [`Files::read`] would refuse for how it is stored.
+    /// Checks that a tensor is stored in a type that [`Files::read`] supports.
     pub fn check(&self, name: &str) -> Result<()> {
         match self.entries.get(name) {
             Some(entry) if to_f32(&[], entry.dtype).is_none() => {
-                Err(no_float(&self.shards[entry.shard], name, &entry.dtype))
+                Err(unsupported_dtype(&self.shards[entry.shard], name, &entry.dtype))
             }
             _ => Ok(()),
         }
@@ -131,7 +134,7 @@ impl Files {
         let failed = |source| LmError::Read { file: file.clone(), source };
         let mut handle = file_kind::open(&file, FileKind::Safetensors)?;
         if length_is_text(&mut handle).map_err(failed)? {
-            let problem = "is a text and no safetensors file; read what it says";
+            let problem = "is a text file, not a safetensors file; open it to see the reason";
             return Err(invalid(&file, problem.to_owned()));
         }
         let length = handle.metadata().map_err(failed)?.len();
@@ -140,10 +143,8 @@ impl Files {
                 Problem::Damaged(problem) => {
                     damaged(&file, format!("not a complete safetensors file ({problem})"))
                 }
-                Problem::Unread(problem) => {
-                    let problem =
-                        format!("its header is not one that this program reads ({problem})");
-                    invalid(&file, problem)
+                Problem::Unsupported(problem) => {
+                    invalid(&file, format!("its header is not supported ({problem})"))
                 }
             })?;
         let tensors = metadata.tensors();
@@ -166,8 +167,8 @@ impl Files {
     }
 }
 
-/// Whether the first bytes, which should be a length, are letters: a message that a server sent in
-/// place of the file.
+/// Returns whether the first bytes are text instead of a length, as in an error message that a
+/// server sent in place of the file.
 fn length_is_text(file: &mut File) -> std::io::Result<bool> {
     let mut prefix = Vec::new();
     file.by_ref().take(PREFIX).read_to_end(&mut prefix)?;
@@ -175,33 +176,35 @@ fn length_is_text(file: &mut File) -> std::io::Result<bool> {
     Ok(prefix.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()))
 }
 
-/// Why a header is not read.
+/// Why a header cannot be read.
 enum Problem {
     Damaged(String),
-    /// It is whole, but says something else than this program knows, such as a new type.
-    Unread(String),
+    /// The header is valid JSON with unknown content, such as a new type.
+    Unsupported(String),
 }
 
-/// The header, and where the data begins. Nothing is allocated that the file cannot hold.
+/// Reads the header and returns it with the offset of the data. Never allocates more than the
+/// length of the file.
 fn header(file: &mut File, length: u64) -> std::result::Result<(Metadata, u64), Problem> {
     let mut prefix = [0; PREFIX as usize];
     file.read_exact(&mut prefix).map_err(|_| Problem::Damaged("it has no header".to_owned()))?;
     let claimed = u64::from_le_bytes(prefix);
     if claimed > MAX_SAFETENSORS_HEADER.min(length.saturating_sub(PREFIX)) {
-        return Err(Problem::Damaged(format!("its header claims {claimed} bytes of {length}")));
+        let problem = format!("its header claims {claimed} bytes, but the file has {length}");
+        return Err(Problem::Damaged(problem));
     }
     let mut header = vec![0; claimed as usize];
     file.read_exact(&mut header).map_err(|error| Problem::Damaged(error.to_string()))?;
     let metadata = serde_json::from_slice(&header).map_err(|error| {
-        let is_other = error.is_data();
+        let is_valid_json = error.is_data();
         let problem = error.to_string();
-        if is_other { Problem::Unread(problem) } else { Problem::Damaged(problem) }
+        if is_valid_json { Problem::Unsupported(problem) } else { Problem::Damaged(problem) }
     })?;
     Ok((metadata, PREFIX + claimed))
 }
 
-/// Whether the tensors are as long as their shapes say and cover the data exactly, in order and
-/// without overlap.
+/// Checks that the length of every tensor matches its shape and that the tensors cover the data
+/// exactly, without gaps or overlap.
 fn check_layout(
     tensors: &HashMap<String, &TensorInfo>,
     data_bytes: u64,
@@ -213,7 +216,7 @@ fn check_layout(
         let bits = values.and_then(|values| values.checked_mul(info.dtype.bitsize()));
         let bytes = end.checked_sub(start);
         if bits.is_none() || bytes.and_then(|bytes| bytes.checked_mul(8)) != bits {
-            return Err(format!("tensor '{name}' is not as long as its shape says"));
+            return Err(format!("the length of tensor '{name}' does not match its shape"));
         }
         ranges.push((start, end));
     }
@@ -228,11 +231,11 @@ fn check_layout(
     if covered as u64 == data_bytes {
         Ok(())
     } else {
-        Err(format!("its tensors need {covered} bytes, it holds {data_bytes}"))
+        Err(format!("its tensors need {covered} bytes, but it holds {data_bytes}"))
     }
 }
 
-/// The values of float tensors as f32; none for other types.
+/// Converts values to f32. Returns `None` for types other than f32, f16 and bf16.
 fn to_f32(data: &[u8], dtype: Dtype) -> Option<Vec<f32>> {
     let half_words = |convert: fn(u16) -> f32| {
         data.chunks_exact(2).map(|b| convert(u16::from_le_bytes([b[0], b[1]]))).collect()

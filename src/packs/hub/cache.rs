@@ -2,10 +2,10 @@
 //!
 //! ```text
 //! models--owner--model/
-//!   refs/main                     the commit that a branch or tag stood for
-//!   blobs/<checksum>              contents; <checksum>.incomplete while they arrive
+//!   refs/main                     the commit of a branch or tag
+//!   blobs/<checksum>              file contents; <checksum>.incomplete during a download
 //!   snapshots/<commit>/<file>     links into blobs
-//!   .no_exist/<commit>/<file>     files that the commit is known not to have
+//!   .no_exist/<commit>/<file>     files known to be absent from the commit
 //! .locks/models--owner--model/<checksum>.lock
 //! ```
 
@@ -16,34 +16,33 @@ use std::time::Duration;
 
 use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 
-use super::checksum::is_sound;
-use super::error::Fault;
+use super::checksum::is_intact;
+use super::error::HubFailure;
 use super::need::{Need, is_index, shards};
-use crate::atomic::replace;
+use crate::atomic_file::replace;
+use crate::bounded_read::read_text;
 use crate::packs::source::{HubModel, Local};
-use crate::text::read_text;
 
-/// How often a lock that another program holds is tried.
+/// Interval between attempts to take a lock that another program holds.
 const LOCK_POLL: Duration = Duration::from_millis(50);
 
-/// One model's part of the cache.
+/// The folder of one model in the cache.
 pub(super) struct Store {
     paths: CacheRepo,
-    /// The model's folder.
     root: PathBuf,
     locks: PathBuf,
     revision: String,
 }
 
-/// Held while one file is being fetched. Dropping it lets others go on.
+/// A lock that is held during the download of one file and released on drop.
 pub(super) struct Lock {
-    /// None where the file system knows no locks.
+    /// `None` if the file system does not support locks.
     _file: Option<File>,
-    /// Whether nobody else writes the same partial file.
-    pub is_alone: bool,
+    /// Whether no other program can write to the same partial file.
+    pub is_exclusive: bool,
 }
 
-/// Whether `text` names a commit in full.
+/// Returns whether `text` is a full commit hash.
 pub(super) fn is_commit(text: &str) -> bool {
     text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
@@ -62,7 +61,7 @@ impl Store {
         }
     }
 
-    /// The commit that the revision stood for when somebody last asked.
+    /// Returns the cached commit of the revision.
     pub fn commit(&self) -> Option<String> {
         if is_commit(&self.revision) {
             return Some(self.revision.clone());
@@ -72,8 +71,8 @@ impl Store {
         is_commit(commit).then(|| commit.to_owned())
     }
 
-    /// Notes which commit the revision stands for.
-    pub fn keep_commit(&self, commit: &str) -> Result<(), Fault> {
+    /// Records the commit of the revision.
+    pub fn record_commit(&self, commit: &str) -> Result<(), HubFailure> {
         if is_commit(&self.revision) || self.commit().as_deref() == Some(commit) {
             return Ok(());
         }
@@ -81,7 +80,7 @@ impl Store {
         write(&path, commit.as_bytes())
     }
 
-    /// The files of `need` at `commit`, if all that are essential are here.
+    /// Returns the files of `need` at `commit` if all essential ones are cached.
     pub fn local(&self, commit: &str, need: &Need) -> Option<Local> {
         let snapshot = self.paths.pointer_path(commit);
         let has = |name: &str| snapshot.join(name).is_file();
@@ -96,8 +95,8 @@ impl Store {
         })
     }
 
-    /// The files of `need` at `commit` that are here, as far as they are known.
-    pub fn needed(&self, commit: &str, need: &Need) -> Vec<String> {
+    /// Returns the names of the cached files of `need` at `commit`.
+    pub fn cached_files(&self, commit: &str, need: &Need) -> Vec<String> {
         let snapshot = self.paths.pointer_path(commit);
         let has = |name: &str| snapshot.join(name).is_file();
         let mut files = need.essential(&has).unwrap_or_default();
@@ -109,25 +108,25 @@ impl Store {
         files
     }
 
-    /// Whether a file of this cache still holds what its name promises; none if its name promises
-    /// nothing, if it is no file of this cache, or if `go_on` ends the reading.
-    pub fn is_sound(&self, file: &Path, go_on: &dyn Fn() -> bool) -> Option<bool> {
+    /// Returns whether a cached file matches the checksum in its name. Returns `None` if the name
+    /// contains no checksum, if the file is outside this cache, or if `keep_reading` returns false.
+    pub fn is_intact(&self, file: &Path, keep_reading: &dyn Fn() -> bool) -> Option<bool> {
         let (real, blobs) = (file.canonicalize().ok()?, self.root.join("blobs"));
         if real.parent()? != blobs.canonicalize().ok()? {
             return None;
         }
-        is_sound(&real, go_on).ok()?
+        is_intact(&real, keep_reading).ok()?
     }
 
-    /// Whether every optional file of `need` is here or known not to exist: another tool may
-    /// have fetched the essential ones alone.
-    pub fn is_settled(&self, commit: &str, need: &Need) -> bool {
-        let (here, absent) = (self.paths.pointer_path(commit), self.absent(commit));
-        need.optional().iter().all(|f| here.join(f).is_file() || absent.join(f).is_file())
+    /// Returns whether every optional file of `need` is cached or known to be absent. Another tool
+    /// may have downloaded only the essential files.
+    pub fn knows_optional_files(&self, commit: &str, need: &Need) -> bool {
+        let (cached, absent) = (self.paths.pointer_path(commit), self.absent(commit));
+        need.optional().iter().all(|f| cached.join(f).is_file() || absent.join(f).is_file())
     }
 
-    /// Notes that `commit` has no such file.
-    pub fn keep_absent(&self, commit: &str, file: &str) -> Result<(), Fault> {
+    /// Records that `commit` does not contain `file`.
+    pub fn record_absent(&self, commit: &str, file: &str) -> Result<(), HubFailure> {
         let path = self.absent(commit).join(file);
         if path.is_file() { Ok(()) } else { write(&path, b"") }
     }
@@ -136,65 +135,67 @@ impl Store {
         self.root.join(".no_exist").join(commit)
     }
 
-    /// Where a file of a commit is found.
+    /// Returns the path of a file in the snapshot of `commit`.
     pub fn pointer(&self, commit: &str, file: &str) -> PathBuf {
         self.paths.pointer_path(commit).join(file)
     }
 
-    /// Where contents are kept.
     pub fn blob(&self, name: &str) -> PathBuf {
         self.paths.blob_path(name)
     }
 
-    /// Where contents arrive; `is_alone` as the [`Lock`] says. The name that Python's
-    /// `huggingface_hub` uses, so that either goes on with what the other began.
-    pub fn partial(&self, name: &str, is_alone: bool) -> PathBuf {
-        if is_alone {
+    /// Returns the path of the partial download of `name`. With an exclusive [`Lock`], it is the
+    /// name that Python's `huggingface_hub` uses, so each tool can resume downloads of the other.
+    pub fn partial(&self, name: &str, is_exclusive: bool) -> PathBuf {
+        if is_exclusive {
             return self.blob(&format!("{name}.incomplete"));
         }
         self.blob(&format!("{name}.{}.incomplete", std::process::id()))
     }
 
-    /// Waits until no other program fetches the same contents. `wait` is called before every
-    /// further try, and ends the waiting with an error.
+    /// Waits until no other program downloads the same contents. Calls `wait` between attempts and
+    /// returns its error.
     pub fn lock(
         &self,
         name: &str,
-        wait: &mut dyn FnMut(Duration) -> Result<(), Fault>,
-    ) -> Result<Lock, Fault> {
+        wait: &mut dyn FnMut(Duration) -> Result<(), HubFailure>,
+    ) -> Result<Lock, HubFailure> {
         let path = self.locks.join(format!("{name}.lock"));
-        let failed = |source| Fault::Disk { path: path.clone(), source };
+        let failed = |source| HubFailure::Disk { path: path.clone(), source };
         fs::create_dir_all(&self.locks).map_err(failed)?;
         let blobs = self.root.join("blobs");
-        fs::create_dir_all(&blobs).map_err(|source| Fault::Disk { path: blobs.clone(), source })?;
+        fs::create_dir_all(&blobs)
+            .map_err(|source| HubFailure::Disk { path: blobs.clone(), source })?;
         let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
         let file = file.map_err(failed)?;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Lock { _file: Some(file), is_alone: true }),
+                Ok(()) => return Ok(Lock { _file: Some(file), is_exclusive: true }),
                 Err(TryLockError::WouldBlock) => wait(LOCK_POLL)?,
-                // A file system without locks: a partial file of our own keeps us apart.
-                Err(TryLockError::Error(_)) => return Ok(Lock { _file: None, is_alone: false }),
+                // The file system does not support locks.
+                Err(TryLockError::Error(_)) => {
+                    return Ok(Lock { _file: None, is_exclusive: false });
+                }
             }
         }
     }
 
-    /// Makes `snapshots/<commit>/<file>` lead to the contents `name`.
-    pub fn link(&self, commit: &str, file: &str, name: &str) -> Result<(), Fault> {
+    /// Links `snapshots/<commit>/<file>` to the contents `name`.
+    pub fn link(&self, commit: &str, file: &str, name: &str) -> Result<(), HubFailure> {
         let pointer = self.pointer(commit, file);
-        let failed = |source| Fault::Disk { path: pointer.clone(), source };
+        let failed = |source| HubFailure::Disk { path: pointer.clone(), source };
         let folder = pointer.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder).map_err(failed)?;
         let real = |path: &Path| fs::canonicalize(path).ok();
         if real(&pointer).is_some_and(|file| Some(file) == real(&self.blob(name))) {
-            // Another program was faster, and may be reading by it.
+            // Another program created the link and may be reading through it.
             return Ok(());
         }
         if fs::symlink_metadata(&pointer).is_ok() {
-            // A link whose contents somebody deleted, or has replaced.
+            // The contents behind the link were deleted or replaced.
             fs::remove_file(&pointer).map_err(failed)?;
         }
-        // From snapshots/<commit>/ up to the model's folder, and further for files in folders.
+        // Up from snapshots/<commit>/ to the model's folder, and once more per folder in `file`.
         let ups = 2 + Path::new(file).components().count().saturating_sub(1);
         let target: PathBuf = std::iter::repeat_n("..", ups).collect();
         match link(&target.join("blobs").join(name), &self.blob(name), &pointer) {
@@ -209,8 +210,7 @@ fn link(relative: &Path, _blob: &Path, pointer: &Path) -> io::Result<()> {
     std::os::unix::fs::symlink(relative, pointer)
 }
 
-/// Without the right to make links, the contents themselves are put in their place, as other
-/// tools do.
+/// Moves the contents to the place of the link if the user may not create links, as other tools do.
 #[cfg(windows)]
 fn link(relative: &Path, blob: &Path, pointer: &Path) -> io::Result<()> {
     std::os::windows::fs::symlink_file(relative, pointer).or_else(|_| fs::rename(blob, pointer))
@@ -221,8 +221,8 @@ fn link(_relative: &Path, blob: &Path, pointer: &Path) -> io::Result<()> {
     fs::rename(blob, pointer)
 }
 
-fn write(path: &Path, content: &[u8]) -> Result<(), Fault> {
-    let failed = |source| Fault::Disk { path: path.to_owned(), source };
+fn write(path: &Path, content: &[u8]) -> Result<(), HubFailure> {
+    let failed = |source| HubFailure::Disk { path: path.to_owned(), source };
     fs::create_dir_all(path.parent().unwrap_or(path)).map_err(failed)?;
     replace(path, content).map_err(failed)
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with the hub, and what a person can do about it.
+//! Errors of the hub. Each message says what is wrong and what to do.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,127 +6,128 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::words;
+use crate::format;
 
-/// Files of a hub model that cannot be had.
+/// The failure of a hub request, with the model and the file.
 #[derive(Debug, Error)]
-#[error("{id} on the hub{}: {fault}", Place(.file.as_deref()))]
+#[error("{id} on the hub{}: {failure}", FileSuffix(.file.as_deref()))]
 pub struct HubError {
-    /// The model.
+    /// Name of the repository, such as `openai-community/gpt2`.
     pub id: String,
-    /// The file, if it is about one.
+    /// The file, if the failure concerns one.
     pub file: Option<String>,
-    /// What is wrong.
+    /// The problem and what to do.
     #[source]
-    pub fault: Fault,
+    pub failure: HubFailure,
 }
 
-struct Place<'a>(Option<&'a str>);
+struct FileSuffix<'a>(Option<&'a str>);
 
-impl fmt::Display for Place<'_> {
+impl fmt::Display for FileSuffix<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|file| write!(f, ", {file}"))
     }
 }
 
-/// One way in which a download fails. Its sentence says what is wrong and, behind a semicolon, what
-/// to do about it.
+/// The reason of a failed hub request. The message states the problem and, after a semicolon, what
+/// to do.
 #[derive(Debug, Error)]
-pub enum Fault {
-    /// The hub answered, and said no.
+pub enum HubFailure {
+    /// The server answered with an error status.
     #[error("{}", refusal(*.status, .wait.as_ref()))]
     Status {
         /// The HTTP status.
         status: u16,
-        /// How long it asked us to wait.
+        /// The wait that the server requested (`Retry-After`).
         wait: Option<Duration>,
     },
-    /// Nobody answers at that address.
+    /// No connection to the address.
     #[error("cannot be reached ({0}); check the network, or HF_ENDPOINT, and try again")]
     Unreachable(String),
     /// The connection broke.
     #[error("the connection failed ({0}); check the network and try again")]
     Network(String),
-    /// The server sends nothing.
-    #[error("the server sent nothing for {}; try again later", words::duration(.0.as_secs_f64()))]
+    /// The server sent nothing for this time.
+    #[error("the server sent nothing for {}; try again later", format::duration(.0.as_secs_f64()))]
     Stalled(Duration),
-    /// The server sends too little of what it should send at once.
+    /// A text answer was not complete within this time.
     #[error(
-        "the server did not come to an end within {}; try again later",
-        words::duration(.0.as_secs_f64())
+        "the server did not finish within {}; try again later",
+        format::duration(.0.as_secs_f64())
     )]
     Slow(Duration),
-    /// The file ended early.
-    #[error(
-        "only {held} of {size} bytes arrived; try again, the download goes on where it was cut off"
-    )]
+    /// The transfer ended early.
+    #[error("only {held} of {size} bytes arrived; try again to resume the download")]
     CutOff {
-        /// Bytes that are here.
+        /// Bytes in the partial file.
         held: u64,
-        /// Bytes of the file.
+        /// Bytes of the whole file.
         size: u64,
     },
-    /// The server sends a file of another size than the hub lists.
+    /// The size of the sent file differs from the size on the hub.
     #[error(
-        "the hub lists {listed} bytes and {sent} were announced; something between may have \
-         answered instead (a proxy, a login page): check the network and try again"
+        "the hub lists {listed} bytes but {sent} were sent; a proxy or a login page may have \
+         answered instead: check the network and try again"
     )]
     Size {
-        /// What the hub lists.
+        /// Bytes that the hub lists.
         listed: u64,
-        /// What the server announces.
+        /// Bytes that the server announced or sent.
         sent: u64,
     },
-    /// The bytes are not those of the file.
+    /// The contents do not match the checksum.
     #[error(
-        "the bytes that arrived do not match the hub's checksum and were thrown away; try again, \
-         and if it happens again use another network or HF_ENDPOINT"
+        "the downloaded bytes do not match the hub's checksum and were deleted; try again, and if \
+         it fails again use another network or HF_ENDPOINT"
     )]
     Checksum,
-    /// An answer that cannot be understood.
-    #[error("the answer cannot be used ({0}); check that HF_ENDPOINT is a hub")]
+    /// The answer is invalid.
+    #[error("the answer cannot be used ({0}); check that HF_ENDPOINT is the address of a hub")]
     Answer(String),
-    /// The repository has not what the role needs.
+    /// A file that the role needs is missing from the repository.
     #[error("{0}")]
-    Lacks(String),
-    /// The files are not here and no request may be made.
+    MissingFile(String),
+    /// The files are not cached, and requests are disabled.
     #[error(
-        "the hub may not be asked (HF_HUB_OFFLINE); unset it, or run `ivg-playground models download \
-         --pack ...` where there is a network"
+        "requests to the hub are disabled (HF_HUB_OFFLINE); unset it, or run `ivg-playground \
+         models download --pack ...` with a network connection"
     )]
     Offline,
-    /// A cached file is damaged and no request may be made.
+    /// A cached file is damaged, and requests are disabled.
     #[error(
-        "the cached file does not match its checksum, and the hub may not be asked for another \
+        "the cached file does not match its checksum, and requests to the hub are disabled \
          (HF_HUB_OFFLINE); unset it and run `ivg-playground models download --pack ...`"
     )]
     DamagedOffline,
-    /// A person stopped it.
-    #[error("the download was stopped; what has arrived is kept and the next one goes on from it")]
+    /// The user stopped the download.
+    #[error("the download was stopped; the next download resumes from the bytes that are kept")]
     Cancelled,
-    /// The cache cannot be used.
-    #[error("cannot write {}: {source}; free some space there, or set HF_HOME to another folder", .path.display())]
+    /// The cache is not writable.
+    #[error(
+        "cannot write {}: {source}; free some space there, or set HF_HOME to another folder",
+        .path.display()
+    )]
     Disk {
-        /// The file or folder.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// No place for the cache.
+    /// The home folder for the cache is unknown.
     #[error("there is no home folder for the cache; set HF_HOME to a folder")]
     NoCache,
 }
 
-impl Fault {
-    /// What is wrong, without what to do about it: its sentence up to the semicolon.
+impl HubFailure {
+    /// Returns the problem without the advice: the message up to the semicolon.
     pub(super) fn problem(&self) -> String {
         let text = self.to_string();
         text.split_once(';').map_or(text.as_str(), |(problem, _)| problem).to_owned()
     }
 
-    /// Whether another attempt may go better. `has_answered`: whether the hub has been reached
-    /// before, so that an address where nobody answers is a passing trouble.
-    pub(super) fn is_passing(&self, has_answered: bool) -> bool {
+    /// Returns whether another attempt may succeed. `has_answered` tells whether the hub was
+    /// reached before; if so, an unreachable address is a temporary failure.
+    pub(super) fn is_temporary(&self, has_answered: bool) -> bool {
         match self {
             Self::Status { status, .. } => matches!(status, 408 | 425 | 429 | 500..=599),
             Self::Network(_) | Self::Stalled(_) | Self::Slow(_) | Self::CutOff { .. } => true,
@@ -139,18 +140,20 @@ impl Fault {
 fn refusal(status: u16, wait: Option<&Duration>) -> String {
     match status {
         401 | 403 => format!(
-            "access is refused ({status}); check the model's name, and if the model is gated \
+            "access is refused ({status}); check the model's name; if the model is gated, \
              accept the model's licence on its page and store a token with `hf auth login` (or \
              set HF_TOKEN)"
         ),
         404 => "not found (404); check the model's name and revision".to_owned(),
         429 => {
             let later = wait.map_or("later".to_owned(), |wait| {
-                format!("in {}", words::duration(wait.as_secs_f64()))
+                format!("in {}", format::duration(wait.as_secs_f64()))
             });
-            format!("too many requests (429); try again {later}, a stored token raises the limit")
+            format!(
+                "too many requests (429); try again {later}, or store a token to raise the limit"
+            )
         }
-        500..=599 => format!("the server is in trouble ({status}); try again later"),
+        500..=599 => format!("the server failed ({status}); try again later"),
         _ => format!("the server answered {status}; check HF_ENDPOINT and try again"),
     }
 }

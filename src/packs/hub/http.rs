@@ -1,4 +1,4 @@
-//! Requests to the hub: redirects, refusals, waits, and an end at any moment.
+//! Requests to the hub, with redirects, error statuses, retries and cancellation.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,20 +9,20 @@ use ureq::http::{Response, Uri};
 use ureq::{Agent, Body};
 
 use super::checksum::CHUNK_BYTES;
-use super::error::Fault;
+use super::error::HubFailure;
 use super::progress::Tally;
 use super::settings::HubSettings;
 
-/// Redirects that are followed for one request.
+/// Maximum redirects of one request.
 const MAX_REDIRECTS: usize = 8;
-/// How long a stop goes unnoticed while waiting.
+/// Interval between checks for a stop while waiting.
 const STOP_POLL: Duration = Duration::from_millis(20);
-/// Longest description of a repository that is read.
+/// Maximum size of a text answer.
 const MAX_TEXT_BYTES: usize = 16 << 20;
-/// Longest that one takes to come: real ones have some hundred thousand bytes.
-const LONGEST_TEXT: Duration = Duration::from_secs(60);
+/// Time limit for a text answer. Real answers have a few hundred kilobytes.
+const MAX_TEXT_TIME: Duration = Duration::from_secs(60);
 
-/// Whether the work is to end.
+/// A flag that stops the work.
 #[derive(Default)]
 pub(super) struct Stop(AtomicBool);
 
@@ -31,14 +31,13 @@ impl Stop {
         self.0.store(true, Ordering::Relaxed);
     }
 
-    /// # Errors
-    /// [`Fault::Cancelled`] once it is raised.
-    pub fn check(&self) -> Result<(), Fault> {
-        if self.0.load(Ordering::Relaxed) { Err(Fault::Cancelled) } else { Ok(()) }
+    /// Returns [`HubFailure::Cancelled`] if the flag is set.
+    pub fn check(&self) -> Result<(), HubFailure> {
+        if self.0.load(Ordering::Relaxed) { Err(HubFailure::Cancelled) } else { Ok(()) }
     }
 
-    /// Waits, unless it is raised.
-    pub fn sleep(&self, wait: Duration) -> Result<(), Fault> {
+    /// Sleeps for `wait`, or until the flag is set.
+    pub fn sleep(&self, wait: Duration) -> Result<(), HubFailure> {
         let start = Instant::now();
         loop {
             self.check()?;
@@ -51,34 +50,34 @@ impl Stop {
     }
 }
 
-/// Makes the requests of one errand.
+/// Sends the requests of one operation.
 pub(super) struct Client<'a> {
     pub settings: &'a HubSettings,
     pub stop: &'a Stop,
-    /// What has come of it so far.
     pub tally: &'a Tally,
     agent: Agent,
+    /// Whether the hub has answered any request.
     has_answered: AtomicBool,
 }
 
-/// What asks.
+/// The part of a file that a request asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ask {
-    /// For the contents.
+pub(super) enum RequestPart {
+    /// The whole contents.
     All,
-    /// For the contents from this byte on.
+    /// The contents from this byte on.
     From(u64),
-    /// For the headers, without following the hub elsewhere.
+    /// The headers, without following redirects to other hosts.
     Head,
 }
 
-/// An agent that leaves redirects and refusals to us.
+/// Creates an agent that returns redirects and error statuses to the caller.
 pub(super) fn agent(settings: &HubSettings) -> Agent {
     Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
         .max_redirects_will_error(false)
-        // A range of compressed bytes would be no range of the file.
+        // A range of compressed bytes is not a range of the file.
         .accept_encoding("identity")
         .user_agent(concat!("ivg-playground/", env!("CARGO_PKG_VERSION")))
         .timeout_resolve(Some(settings.connect_timeout))
@@ -95,44 +94,49 @@ impl<'a> Client<'a> {
         Self { settings, stop, tally, agent, has_answered: AtomicBool::new(false) }
     }
 
-    /// One request; redirects are followed. The token goes to the hub alone, never to the host
-    /// that it sends us to.
+    /// Sends one request and follows redirects. Sends the token only to the hub, never to a host
+    /// that the hub redirects to.
     ///
     /// # Errors
-    /// A refusal, or a connection that fails.
-    pub fn request(&self, url: &str, ask: Ask) -> Result<Response<Body>, Fault> {
+    /// Fails on an error status or a failed connection.
+    pub fn request(&self, url: &str, part: RequestPart) -> Result<Response<Body>, HubFailure> {
         let mut url = parse(url)?;
         let hub = origin(&parse(&self.settings.endpoint)?);
         for _ in 0..MAX_REDIRECTS {
-            let response = self.send(&url, ask, &hub)?;
+            let response = self.send(&url, part, &hub)?;
             let status = response.status().as_u16();
             match status {
                 200..=299 => return Ok(response),
-                // Nothing of the file lies beyond what we have; the caller knows what that means.
-                416 if matches!(ask, Ask::From(_)) => return Ok(response),
+                // The range begins beyond the end of the file. The caller restarts.
+                416 if matches!(part, RequestPart::From(_)) => return Ok(response),
                 301 | 302 | 303 | 307 | 308 => {
                     let next = redirected(&url, header(&response, "location"))?;
-                    if ask == Ask::Head && origin(&next) != hub {
+                    if part == RequestPart::Head && origin(&next) != hub {
                         return Ok(response);
                     }
                     url = next;
                 }
                 _ => {
                     let wait = header(&response, "retry-after").and_then(|s| s.parse().ok());
-                    return Err(Fault::Status { status, wait: wait.map(Duration::from_secs) });
+                    return Err(HubFailure::Status { status, wait: wait.map(Duration::from_secs) });
                 }
             }
         }
-        Err(Fault::Answer("it sends us in a circle".to_owned()))
+        Err(HubFailure::Answer("too many redirects".to_owned()))
     }
 
-    fn send(&self, url: &Uri, ask: Ask, hub: &Origin) -> Result<Response<Body>, Fault> {
+    fn send(
+        &self,
+        url: &Uri,
+        part: RequestPart,
+        hub: &Origin,
+    ) -> Result<Response<Body>, HubFailure> {
         self.stop.check()?;
-        let mut request = match ask {
-            Ask::Head => self.agent.head(url),
-            Ask::All | Ask::From(_) => self.agent.get(url),
+        let mut request = match part {
+            RequestPart::Head => self.agent.head(url),
+            RequestPart::All | RequestPart::From(_) => self.agent.get(url),
         };
-        if let Ask::From(start) = ask {
+        if let RequestPart::From(start) = part {
             request = request.header("range", format!("bytes={start}-"));
         }
         if let Some(token) = &self.settings.token
@@ -141,122 +145,128 @@ impl<'a> Client<'a> {
             request = request.header("authorization", token.header());
         }
         let answer = request.call();
-        // An error after a stop is the stop's doing.
+        // After a stop, any error is a consequence of the stop.
         self.stop.check()?;
-        let response = answer.map_err(|e| self.fault(e))?;
+        let response = answer.map_err(|e| self.failure(e))?;
         self.has_answered.store(true, Ordering::Relaxed);
         Ok(response)
     }
 
-    /// The text at `url`, asked for as often as [`Client::attempt`] allows.
-    pub fn text(&self, url: &str, retries: u32) -> Result<String, Fault> {
+    /// Requests the text at `url`, with retries as in [`Client::attempt`].
+    pub fn text(&self, url: &str, retries: u32) -> Result<String, HubFailure> {
         self.attempt(retries, || {
-            let mut body = self.request(url, Ask::All)?.into_body().into_reader();
+            let mut body = self.request(url, RequestPart::All)?.into_body().into_reader();
             let (mut text, mut chunk) = (Vec::new(), vec![0; CHUNK_BYTES]);
             let start = Instant::now();
             loop {
                 let read = body.read(&mut chunk);
                 self.stop.check()?;
-                match read.map_err(|e| self.fault(ureq::Error::from(e)))? {
+                match read.map_err(|e| self.failure(ureq::Error::from(e)))? {
                     0 => break,
                     read => text.extend_from_slice(&chunk[..read]),
                 }
-                // One that sends a byte now and then would keep us for ever.
-                if start.elapsed() > LONGEST_TEXT {
-                    return Err(Fault::Slow(LONGEST_TEXT));
+                // The timeout of the agent applies to each read, so limit the total time.
+                if start.elapsed() > MAX_TEXT_TIME {
+                    return Err(HubFailure::Slow(MAX_TEXT_TIME));
                 }
                 if text.len() > MAX_TEXT_BYTES {
-                    return Err(Fault::Answer("it does not come to an end".to_owned()));
+                    return Err(HubFailure::Answer("too long".to_owned()));
                 }
             }
-            String::from_utf8(text).map_err(|_| Fault::Answer("it is no text".to_owned()))
+            String::from_utf8(text).map_err(|_| HubFailure::Answer("not UTF-8 text".to_owned()))
         })
     }
 
-    /// Does `work` until it succeeds or fails for good.
+    /// Calls `work` until it succeeds, fails permanently, or has been retried `retries` times.
     pub fn attempt<T>(
         &self,
         retries: u32,
-        mut work: impl FnMut() -> Result<T, Fault>,
-    ) -> Result<T, Fault> {
+        mut work: impl FnMut() -> Result<T, HubFailure>,
+    ) -> Result<T, HubFailure> {
         let mut failures = 0;
         loop {
             match work() {
                 Ok(done) => return Ok(done),
-                Err(fault) => self.wait_after(fault, failures, retries)?,
+                Err(failure) => self.wait_after(failure, failures, retries)?,
             }
             failures += 1;
         }
     }
 
-    /// Waits before another attempt, `failures` having failed before this one: twice as long
-    /// every time, or as long as the server asks.
+    /// Waits before another attempt. The wait doubles with each of the earlier `failures`, and is
+    /// at least as long as the server requests.
     ///
     /// # Errors
-    /// The fault itself, if another attempt is no use.
-    pub fn wait_after(&self, fault: Fault, failures: u32, retries: u32) -> Result<(), Fault> {
-        if failures >= retries || !fault.is_passing(self.has_answered.load(Ordering::Relaxed)) {
-            return Err(fault);
+    /// Returns the failure itself if it is permanent, if no retries are left, or if the requested
+    /// wait is too long.
+    pub fn wait_after(
+        &self,
+        failure: HubFailure,
+        failures: u32,
+        retries: u32,
+    ) -> Result<(), HubFailure> {
+        if failures >= retries || !failure.is_temporary(self.has_answered.load(Ordering::Relaxed)) {
+            return Err(failure);
         }
         let doubled = self.settings.first_wait.saturating_mul(2u32.saturating_pow(failures));
         let mut wait = doubled.min(self.settings.longest_wait);
-        if let Fault::Status { wait: Some(asked), .. } = &fault {
-            if *asked > self.settings.longest_asked_wait {
-                return Err(fault);
+        if let HubFailure::Status { wait: Some(requested), .. } = &failure {
+            if *requested > self.settings.max_retry_after {
+                return Err(failure);
             }
-            wait = wait.max(*asked);
+            wait = wait.max(*requested);
         }
-        tracing::info!(%fault, ?wait, "trying again");
-        self.tally.pause(fault.problem(), wait);
+        tracing::info!(%failure, ?wait, "trying again");
+        self.tally.pause(failure.problem(), wait);
         let slept = self.stop.sleep(wait);
-        self.tally.go_on();
+        self.tally.resume();
         slept
     }
 
-    fn fault(&self, error: ureq::Error) -> Fault {
+    fn failure(&self, error: ureq::Error) -> HubFailure {
         match error {
-            ureq::Error::HostNotFound => Fault::Unreachable("no such host".to_owned()),
-            ureq::Error::ConnectionFailed => Fault::Unreachable("no connection".to_owned()),
+            ureq::Error::HostNotFound => HubFailure::Unreachable("no such host".to_owned()),
+            ureq::Error::ConnectionFailed => HubFailure::Unreachable("no connection".to_owned()),
             ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => {
-                Fault::Unreachable("no answer".to_owned())
+                HubFailure::Unreachable("no answer".to_owned())
             }
-            ureq::Error::Timeout(_) => Fault::Stalled(self.settings.stall_timeout),
-            ureq::Error::BadUri(uri) => Fault::Unreachable(format!("'{uri}' is no address")),
+            ureq::Error::Timeout(_) => HubFailure::Stalled(self.settings.stall_timeout),
+            ureq::Error::BadUri(uri) => invalid_address(&uri),
             ureq::Error::Io(e) => match e.kind() {
                 io::ErrorKind::ConnectionRefused
                 | io::ErrorKind::HostUnreachable
                 | io::ErrorKind::NetworkUnreachable
-                | io::ErrorKind::AddrNotAvailable => Fault::Unreachable(e.to_string()),
+                | io::ErrorKind::AddrNotAvailable => HubFailure::Unreachable(e.to_string()),
                 _ => self.broken(e.to_string()),
             },
             other => self.broken(other.to_string()),
         }
     }
 
-    /// A connection that fails. Before the hub has answered at all, more attempts would only keep
-    /// a person waiting for what they can mend: a certificate, a proxy, an address.
-    fn broken(&self, problem: String) -> Fault {
+    /// Returns the failure of a broken connection. Before the first answer it is permanent, because
+    /// the user must fix the cause: a certificate, a proxy or the address.
+    fn broken(&self, problem: String) -> HubFailure {
         if self.has_answered.load(Ordering::Relaxed) {
-            Fault::Network(problem)
+            HubFailure::Network(problem)
         } else {
-            Fault::Unreachable(problem)
+            HubFailure::Unreachable(problem)
         }
     }
 
-    /// What a failed read of a body means.
-    pub fn read_fault(&self, error: io::Error, held: u64, size: u64) -> Fault {
-        // ureq's own errors come wrapped.
+    /// Converts an error that occurred while reading a body.
+    pub fn read_fault(&self, error: io::Error, held: u64, size: u64) -> HubFailure {
+        // Unwraps the errors of ureq.
         match ureq::Error::from(error) {
-            ureq::Error::Timeout(_) => Fault::Stalled(self.settings.stall_timeout),
+            ureq::Error::Timeout(_) => HubFailure::Stalled(self.settings.stall_timeout),
             error => {
-                tracing::info!(%error, held, size, "a transfer was cut off");
-                Fault::CutOff { held, size }
+                tracing::info!(%error, held, size, "transfer ended early");
+                HubFailure::CutOff { held, size }
             }
         }
     }
 }
 
-/// A header as text.
+/// Returns a header if it is text.
 pub(super) fn header<'r>(response: &'r Response<Body>, name: &str) -> Option<&'r str> {
     response.headers().get(name)?.to_str().ok()
 }
@@ -271,16 +281,20 @@ fn origin(url: &Uri) -> Origin {
     (scheme, host, port)
 }
 
-fn parse(url: &str) -> Result<Uri, Fault> {
-    let bad = || Fault::Unreachable(format!("'{url}' is no address"));
-    let uri: Uri = url.parse().map_err(|_| bad())?;
+fn parse(url: &str) -> Result<Uri, HubFailure> {
+    let uri: Uri = url.parse().map_err(|_| invalid_address(url))?;
     let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-    if is_web && uri.host().is_some() { Ok(uri) } else { Err(bad()) }
+    if is_web && uri.host().is_some() { Ok(uri) } else { Err(invalid_address(url)) }
 }
 
-/// Where a redirect leads.
-fn redirected(from: &Uri, location: Option<&str>) -> Result<Uri, Fault> {
-    let location = location.ok_or_else(|| Fault::Answer("a redirect to nowhere".to_owned()))?;
+fn invalid_address(url: &str) -> HubFailure {
+    HubFailure::Unreachable(format!("'{url}' is not a valid address"))
+}
+
+/// Returns the target of a redirect. Rejects a redirect from https to http.
+fn redirected(from: &Uri, location: Option<&str>) -> Result<Uri, HubFailure> {
+    let location =
+        location.ok_or_else(|| HubFailure::Answer("a redirect without an address".to_owned()))?;
     let (scheme, authority) = (from.scheme_str(), from.authority());
     let (scheme, authority) = (scheme.unwrap_or_default(), authority.map_or("", |a| a.as_str()));
     let to = if location.starts_with("//") {
@@ -291,12 +305,12 @@ fn redirected(from: &Uri, location: Option<&str>) -> Result<Uri, Fault> {
         parse(location)?
     };
     if scheme == "https" && to.scheme_str() == Some("http") {
-        return Err(Fault::Answer("a redirect from https to http".to_owned()));
+        return Err(HubFailure::Answer("a redirect from https to http".to_owned()));
     }
     Ok(to)
 }
 
-/// `path` as it stands in a URL.
+/// Percent-encodes `path` for a URL, except for slashes.
 pub(super) fn escaped(path: &str) -> String {
     let mut text = String::with_capacity(path.len());
     for byte in path.bytes() {
@@ -320,27 +334,27 @@ mod tests {
     }
 
     #[test]
-    fn redirects_lead_where_browsers_go() {
+    fn resolves_redirects_as_browsers_do() {
         let from = "https://hub.co/a/b?x=1";
         assert_eq!(to(from, "/c?y=2").as_deref(), Ok("https://hub.co/c?y=2"));
         assert_eq!(to(from, "//cdn.co/c").as_deref(), Ok("https://cdn.co/c"));
         assert_eq!(to(from, "https://cdn.co:1/c").as_deref(), Ok("https://cdn.co:1/c"));
         assert!(to(from, "http://hub.co/c").expect_err("refused").contains("https to http"));
-        assert!(to(from, "ftp://hub.co/c").expect_err("refused").contains("no address"));
+        assert!(to(from, "ftp://hub.co/c").expect_err("refused").contains("not a valid address"));
     }
 
     #[test]
-    fn an_origin_is_scheme_host_and_port() {
+    fn an_origin_consists_of_scheme_host_and_port() {
         let of = |url: &str| origin(&url.parse().expect("an address"));
         assert_eq!(of("https://Hub.co/a"), of("https://hub.co:443/b"));
         assert_ne!(of("https://hub.co"), of("http://hub.co"));
         assert_ne!(of("http://hub.co"), of("http://hub.co:81"));
-        // What stands before the @ is no host.
+        // The text before the @ is not the host.
         assert_ne!(of("https://hub.co"), of("https://hub.co@evil.co/"));
     }
 
     #[test]
-    fn names_are_escaped_and_stay_paths() {
+    fn escapes_names_but_keeps_slashes() {
         assert_eq!(escaped("q8/a b#c?.gguf"), "q8/a%20b%23c%3F.gguf");
     }
 }

@@ -1,4 +1,4 @@
-//! What a repository holds, as the hub lists it.
+//! The files of a repository, as the hub lists them.
 
 use std::collections::HashMap;
 
@@ -6,8 +6,8 @@ use serde::Deserialize;
 
 use super::cache::is_commit;
 use super::checksum::Checksum;
-use super::error::Fault;
-use super::http::{Ask, Client, escaped, header};
+use super::error::HubFailure;
+use super::http::{Client, RequestPart, escaped, header};
 use super::need::Need;
 use crate::packs::source::HubModel;
 
@@ -19,7 +19,7 @@ pub(super) struct Listing {
     siblings: Vec<Sibling>,
     #[serde(default)]
     tags: Vec<String>,
-    /// `false`, or how access is granted.
+    /// `false`, or the way access is granted.
     #[serde(default)]
     gated: serde_json::Value,
     safetensors: Option<Parameters>,
@@ -35,7 +35,7 @@ struct Sibling {
     lfs: Option<Large>,
 }
 
-/// A file that git holds elsewhere.
+/// A file in Git LFS.
 #[derive(Debug, Deserialize)]
 struct Large {
     sha256: Option<String>,
@@ -47,35 +47,39 @@ struct Parameters {
     total: Option<u64>,
 }
 
-/// One file to fetch.
+/// One file to download.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Item {
-    /// Its path in the repository.
+    /// Path in the repository.
     pub file: String,
-    /// What its contents are called in the cache.
+    /// Name of the blob in the cache.
     pub name: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
     pub checksum: Option<Checksum>,
     pub url: String,
 }
 
 impl Listing {
-    /// Asks the hub.
-    pub fn ask(client: &Client<'_>, model: &HubModel, retries: u32) -> Result<Self, Fault> {
+    /// Requests the list of files from the hub.
+    pub fn request(
+        client: &Client<'_>,
+        model: &HubModel,
+        retries: u32,
+    ) -> Result<Self, HubFailure> {
         let revision = escaped(&model.revision).replace('/', "%2F");
         let HubModel { id, .. } = model;
         let endpoint = &client.settings.endpoint;
         let url = format!("{endpoint}/api/models/{id}/revision/{revision}?blobs=true");
         let text = client.text(&url, retries)?;
         let listing: Self = serde_json::from_str(&text)
-            .map_err(|e| Fault::Answer(format!("the list of files: {e}")))?;
-        // The commit becomes a folder's name.
+            .map_err(|e| HubFailure::Answer(format!("the list of files: {e}")))?;
+        // The commit becomes a folder name, so it must not contain other characters.
         if !is_commit(&listing.sha) {
-            return Err(Fault::Answer("the list of files names no commit".to_owned()));
+            return Err(HubFailure::Answer("the list of files names no commit".to_owned()));
         }
         if is_commit(&model.revision) && !listing.sha.eq_ignore_ascii_case(&model.revision) {
-            return Err(Fault::Answer("the list of files is of another commit".to_owned()));
+            return Err(HubFailure::Answer("the list of files is for another commit".to_owned()));
         }
         Ok(listing)
     }
@@ -100,34 +104,34 @@ impl Listing {
         self.safetensors.as_ref().or(self.gguf.as_ref())?.total
     }
 
-    /// The files that `need` cannot do without, the index standing for its shards.
-    pub fn essential(&self, need: &Need) -> Result<Vec<String>, Fault> {
-        need.essential(&|name| self.has(name)).map_err(|missing| self.lacks(need, &missing))
+    /// Returns the required files, see [`Need::essential`].
+    pub fn essential(&self, need: &Need) -> Result<Vec<String>, HubFailure> {
+        need.essential(&|name| self.has(name)).map_err(|missing| self.missing_file(need, &missing))
     }
 
-    pub fn lacks(&self, need: &Need, missing: &str) -> Fault {
+    pub fn missing_file(&self, need: &Need, missing: &str) -> HubFailure {
         let names: Vec<&str> = self.siblings.iter().map(|s| s.rfilename.as_str()).collect();
-        Fault::Lacks(need.advice(missing, &names))
+        HubFailure::MissingFile(need.advice(missing, &names))
     }
 
-    /// Size, name and checksum of `file`, from the list or, where that is bare, from the file's
-    /// own headers.
+    /// Returns name, size and checksum of `file`. Requests its headers if the list does not contain
+    /// them.
     pub fn item(
         &self,
         client: &Client<'_>,
         model: &HubModel,
         file: &str,
         retries: u32,
-    ) -> Result<Item, Fault> {
+    ) -> Result<Item, HubFailure> {
         let endpoint = &client.settings.endpoint;
-        // By the commit and not by the branch: what is resumed later is of the same commit.
+        // Names the commit instead of the branch, so that a resumed download is of the same commit.
         let url = format!("{endpoint}/{}/resolve/{}/{}", model.id, self.sha, escaped(file));
         let listed: HashMap<&str, &Sibling> =
             self.siblings.iter().map(|s| (s.rfilename.as_str(), s)).collect();
-        let found = listed.get(file).and_then(|sibling| sibling.contents());
-        let (name, size) = match found {
-            Some(found) => found,
-            None => client.attempt(retries, || headers(client, &url))?,
+        let listed = listed.get(file).and_then(|sibling| sibling.name_and_size());
+        let (name, size) = match listed {
+            Some(listed) => listed,
+            None => client.attempt(retries, || request_name_and_size(client, &url))?,
         };
         let checksum = Checksum::of_name(&name);
         Ok(Item { file: file.to_owned(), name, size, checksum, url })
@@ -135,8 +139,8 @@ impl Listing {
 }
 
 impl Sibling {
-    /// What the contents are called, and their size.
-    fn contents(&self) -> Option<(String, u64)> {
+    /// Returns the blob name and the size, if the list contains both.
+    fn name_and_size(&self) -> Option<(String, u64)> {
         let large = self.lfs.as_ref();
         let name = match large {
             Some(large) => large.sha256.clone()?,
@@ -148,21 +152,21 @@ impl Sibling {
     }
 }
 
-/// What the contents at `url` are called, and their size.
-fn headers(client: &Client<'_>, url: &str) -> Result<(String, u64), Fault> {
-    let response = client.request(url, Ask::Head)?;
+/// Requests the blob name and the size of the file at `url`.
+fn request_name_and_size(client: &Client<'_>, url: &str) -> Result<(String, u64), HubFailure> {
+    let response = client.request(url, RequestPart::Head)?;
     let first = |names: [&str; 2]| names.into_iter().find_map(|name| header(&response, name));
     let name = first(["x-linked-etag", "etag"]).unwrap_or_default();
     let name = name.trim_start_matches("W/").trim_matches('"');
-    // It becomes a file's name.
+    // The etag becomes a file name.
     let is_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     if name.is_empty() || name.starts_with('.') || !name.chars().all(is_name) {
-        return Err(Fault::Answer("a file without a usable etag".to_owned()));
+        return Err(HubFailure::Answer("a file without a usable etag".to_owned()));
     }
-    // The length of a redirect is its own.
-    let own = (!response.status().is_redirection()).then_some("content-length");
-    let size = first(["x-linked-size", own.unwrap_or("x-linked-size")]);
+    // The content-length of a redirect is not that of the file.
+    let length = (!response.status().is_redirection()).then_some("content-length");
+    let size = first(["x-linked-size", length.unwrap_or("x-linked-size")]);
     let size = size.and_then(|size| size.parse().ok());
-    let size = size.ok_or_else(|| Fault::Answer("a file without a size".to_owned()))?;
+    let size = size.ok_or_else(|| HubFailure::Answer("a file without a size".to_owned()))?;
     Ok((name.to_owned(), size))
 }

@@ -1,8 +1,8 @@
-//! Models from the Hugging Face hub, in the cache that other tools share. What is cached is used
-//! without a request; what is not is fetched whole, verified and at one commit.
+//! Downloads models from the Hugging Face hub into the cache that other tools share. Cached files
+//! are used without a request. Missing files are downloaded at one commit and verified.
 //!
-//! Layout and names of the cache are hf-hub's. The transfer is our own: that crate takes a body
-//! that ends early for whole, and cannot be stopped.
+//! The `hf-hub` crate provides the cache layout and the repo types. The transfer is hand-written;
+//! `transfer.rs` says why.
 
 mod cache;
 mod checksum;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
-pub use error::{Fault, HubError};
+pub use error::{HubError, HubFailure};
 pub use need::Need;
 pub use progress::{Pause, Progress};
 pub use settings::{HubSettings, Token};
@@ -34,81 +34,80 @@ use self::progress::{Meter, Tally};
 use self::transfer::Transfer;
 use super::source::{HubModel, Local};
 
-/// How often a person's wish to stop is looked for, and progress reported.
+/// Interval between checks for cancellation and progress reports.
 const POLL: Duration = Duration::from_millis(50);
 
-/// The hub, and the cache of what came from it.
+/// The hub and its cache on this machine.
 #[derive(Debug, Clone, Default)]
 pub struct Hub {
     settings: HubSettings,
 }
 
-/// What a role wants from the hub.
+/// The files that a role needs from the hub.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Order {
-    /// The role, for whoever watches.
+    /// The role, shown in the progress.
     pub role: &'static str,
-    /// The model.
+    /// The repository and its revision.
     pub model: HubModel,
-    /// Which of its files.
+    /// The required files of the model.
     pub need: Need,
 }
 
 impl Order {
-    /// Whether another is for the same files, whatever role wants them.
-    pub fn asks_the_same(&self, other: &Self) -> bool {
+    /// Returns whether both orders need the same files, for any role.
+    pub fn has_same_files(&self, other: &Self) -> bool {
         self.model == other.model && self.need == other.need
     }
 }
 
-/// How a download is watched.
+/// The callbacks of a download.
 pub struct Watch<'a> {
-    /// Asked all the while; true ends the download, within a fraction of a second.
+    /// Polled during the download. The download stops within a fraction of a second after it
+    /// returns true.
     pub cancelled: &'a dyn Fn() -> bool,
-    /// Hears how far it is, some twenty times a second.
+    /// Called with the progress about twenty times per second.
     pub progress: &'a mut dyn FnMut(&Progress),
 }
 
-/// What the hub says of a model.
+/// Information from the hub about a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inquiry {
-    /// Bytes that a download would fetch: those of the files that are not here, without what an
-    /// earlier download has left of them.
+pub struct ModelInfo {
+    /// Bytes left to download: the size of the missing files minus their partial downloads.
     pub missing_bytes: u64,
-    /// Bytes of all the files that are needed.
+    /// Bytes of all required files.
     pub total_bytes: u64,
-    /// Number of weights, where the hub knows it.
+    /// Number of weights, if the hub reports it.
     pub parameters: Option<u64>,
-    /// Licence, where the model's card names one.
+    /// Licence, if the model card names one.
     pub licence: Option<String>,
-    /// Whether access must be asked for.
+    /// Whether the user must request access.
     pub is_gated: bool,
 }
 
-/// How the files of one order are that lie in the cache.
+/// The result of checking the cached files of one order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Review {
-    /// How many match their checksum.
-    pub sound: usize,
-    /// Those that do not. Files that promise nothing are in neither.
+    /// Number of files that match their checksum.
+    pub intact: usize,
+    /// Files that do not match their checksum. Files without a checksum are not counted.
     pub damaged: Vec<Damaged>,
 }
 
-/// A file of the cache that is no longer what came from the hub.
+/// A cached file that does not match its checksum.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Damaged {
-    /// Its name in the model.
+    /// Its path in the repository.
     pub name: String,
-    /// Bytes that it has now.
+    /// Its current size in bytes.
     pub bytes: u64,
 }
 
-/// The files of one order at one commit.
+/// The required files of one order at one commit.
 struct Plan<'a> {
     order: &'a Order,
     store: Store,
     listing: Listing,
-    /// All that are needed.
     items: Vec<Item>,
 }
 
@@ -116,83 +115,88 @@ impl Plan<'_> {
     fn missing(&self) -> impl Iterator<Item = &Item> {
         let commit = self.listing.commit();
         self.items.iter().filter(|item| {
-            let there = std::fs::metadata(self.store.pointer(commit, &item.file));
-            !there.is_ok_and(|there| there.len() == item.size)
+            let metadata = std::fs::metadata(self.store.pointer(commit, &item.file));
+            !metadata.is_ok_and(|metadata| metadata.len() == item.size)
         })
     }
 
-    /// Bytes of a missing file that have not arrived yet.
-    fn left_bytes(&self, item: &Item) -> u64 {
-        let arrived = std::fs::metadata(self.store.partial(&item.name, true));
-        item.size.saturating_sub(arrived.map_or(0, |arrived| arrived.len()))
+    /// Returns the bytes of a missing file that are not in its partial download.
+    fn remaining_bytes(&self, item: &Item) -> u64 {
+        let partial = std::fs::metadata(self.store.partial(&item.name, true));
+        item.size.saturating_sub(partial.map_or(0, |partial| partial.len()))
     }
 }
 
 impl Hub {
-    /// A hub with settings of one's own.
+    /// Creates a hub with `settings`.
     pub fn new(settings: HubSettings) -> Self {
         Self { settings }
     }
 
-    /// The hub and cache that the environment names, see [`HubSettings::from_env`].
+    /// Creates a hub with the settings of the environment, see [`HubSettings::from_env`].
     pub fn from_env() -> Self {
         Self::new(HubSettings::from_env())
     }
 
-    /// Where the order's files are, if all that are essential are cached. Makes no request.
+    /// Returns the order's files if all essential ones are cached. Makes no request.
     pub fn cached(&self, order: &Order) -> Option<Local> {
         let store = self.store(&order.model).ok()?;
         store.local(&store.commit()?, &order.need)
     }
 
-    /// As [`Hub::cached`], if moreover it is known which of the optional files exist.
-    fn settled(&self, order: &Order) -> Option<Local> {
+    /// Returns the order's files if all essential ones are cached and it is known which optional
+    /// files exist. Makes no request.
+    fn fully_cached(&self, order: &Order) -> Option<Local> {
         let store = self.store(&order.model).ok()?;
         let commit = store.commit()?;
-        store.local(&commit, &order.need).filter(|_| store.is_settled(&commit, &order.need))
+        let local = store.local(&commit, &order.need)?;
+        store.knows_optional_files(&commit, &order.need).then_some(local)
     }
 
-    /// Where the files of every order are, downloaded first where they are not cached. Without
-    /// `update`, a cached branch stays at the commit that it was cached at, and no request is made.
+    /// Returns the files of every order, after downloading the missing ones. Without `update`, a
+    /// cached branch stays at its cached commit, and no request is made for it.
     ///
     /// # Errors
-    /// The first model or file that cannot be had. What has arrived by then is kept.
+    /// Names the first model or file that cannot be downloaded. Bytes that arrived before are kept.
     pub fn fetch(
         &self,
         orders: &[Order],
         update: bool,
         watch: &mut Watch<'_>,
     ) -> Result<Vec<Local>, HubError> {
-        let mut wanted = distinct(orders);
-        wanted.retain(|order| update || self.settled(order).is_none());
+        let mut pending = distinct(orders);
+        pending.retain(|order| update || self.fully_cached(order).is_none());
         if self.settings.is_offline {
-            // What another tool has cached serves as it is.
-            wanted.retain(|order| update || self.cached(order).is_none());
-            if let Some(order) = wanted.first() {
-                return Err(failed(order, None)(Fault::Offline));
+            // The essential files suffice, such as those cached by another tool.
+            pending.retain(|order| update || self.cached(order).is_none());
+            if let Some(order) = pending.first() {
+                return Err(failed(order, None)(HubFailure::Offline));
             }
         }
-        if !wanted.is_empty() {
-            self.supervised(watch, |client| fetch_all(self, client, &wanted, update))?;
+        if !pending.is_empty() {
+            self.supervised(watch, |client| fetch_all(self, client, &pending, update))?;
         }
         let found = orders.iter().map(|order| {
-            let lost = || Fault::Lacks("what was downloaded is gone again; try again".to_owned());
+            let lost = || {
+                HubFailure::MissingFile("the downloaded files were removed; try again".to_owned())
+            };
             self.cached(order).ok_or_else(|| failed(order, None)(lost()))
         });
         found.collect()
     }
 
-    /// Reads what is cached of an order over. Makes no request; `cancelled` ends the reading.
+    /// Checks the cached files of an order against their checksums. Makes no request. The reading
+    /// stops when `cancelled` returns true.
     pub fn review(&self, order: &Order, cancelled: &dyn Fn() -> bool) -> Review {
         let mut review = Review::default();
         let Ok(store) = self.store(&order.model) else { return review };
         let Some(commit) = store.commit() else { return review };
-        for name in store.needed(&commit, &order.need) {
+        for name in store.cached_files(&commit, &order.need) {
             let file = store.pointer(&commit, &name);
-            match store.is_sound(&file, &|| !cancelled()) {
-                Some(true) => review.sound += 1,
+            match store.is_intact(&file, &|| !cancelled()) {
+                Some(true) => review.intact += 1,
                 Some(false) => {
-                    let bytes = file.metadata().map_or(0, |there| there.len());
+                    let bytes = file.metadata().map_or(0, |metadata| metadata.len());
                     review.damaged.push(Damaged { name, bytes });
                 }
                 None => {}
@@ -201,44 +205,44 @@ impl Hub {
         review
     }
 
-    /// Whether a cached file of the orders is damaged, as [`Hub::review`] reads it.
+    /// Returns whether a cached file of the orders is damaged, see [`Hub::review`].
     pub fn is_damaged(&self, orders: &[Order], cancelled: &dyn Fn() -> bool) -> bool {
         let mut orders = distinct(orders).into_iter();
         orders.any(|order| !self.review(order, cancelled).damaged.is_empty())
     }
 
-    /// Reads what is cached of the orders over, and replaces what no longer matches its checksum.
-    /// Nothing is taken away before its replacement is here; without a damaged file no request is
-    /// made.
+    /// Checks the cached files of the orders and replaces those that do not match their checksum.
+    /// Removes a damaged file only after its replacement is downloaded. Makes no request if no file
+    /// is damaged.
     ///
     /// # Errors
-    /// A damaged file whose replacement cannot be had, or may not be asked for.
-    pub fn mend(&self, orders: &[Order], watch: &mut Watch<'_>) -> Result<(), HubError> {
+    /// Fails if the replacement of a damaged file cannot be downloaded.
+    pub fn repair(&self, orders: &[Order], watch: &mut Watch<'_>) -> Result<(), HubError> {
         self.supervised(watch, |client| {
-            distinct(orders).into_iter().try_for_each(|order| mend(self, client, order))
+            distinct(orders).into_iter().try_for_each(|order| repair(self, client, order))
         })
     }
 
-    /// Asks the hub about a model that is not cached, without downloading it; again after a passing
-    /// trouble if it is `patient`.
+    /// Queries the hub about a model without downloading it. With `should_retry`, retries after a
+    /// temporary failure.
     ///
     /// # Errors
-    /// As [`Hub::fetch`].
-    pub fn inquire(
+    /// See [`Hub::fetch`].
+    pub fn model_info(
         &self,
         order: &Order,
-        patient: bool,
+        should_retry: bool,
         cancelled: &dyn Fn() -> bool,
-    ) -> Result<Inquiry, HubError> {
+    ) -> Result<ModelInfo, HubError> {
         if self.settings.is_offline {
-            return Err(failed(order, None)(Fault::Offline));
+            return Err(failed(order, None)(HubFailure::Offline));
         }
         let mut watch = Watch { cancelled, progress: &mut |_| {} };
         self.supervised(&mut watch, |client| {
-            let retries = if patient { self.settings.retries } else { 0 };
+            let retries = if should_retry { self.settings.retries } else { 0 };
             let plan = self.plan(client, order, retries)?;
-            Ok(Inquiry {
-                missing_bytes: plan.missing().map(|item| plan.left_bytes(item)).sum(),
+            Ok(ModelInfo {
+                missing_bytes: plan.missing().map(|item| plan.remaining_bytes(item)).sum(),
                 total_bytes: plan.items.iter().map(|item| item.size).sum(),
                 parameters: plan.listing.parameters(),
                 licence: plan.listing.licence(),
@@ -247,13 +251,12 @@ impl Hub {
         })
     }
 
-    fn store(&self, model: &HubModel) -> Result<Store, Fault> {
-        let cache = self.settings.cache.as_deref().ok_or(Fault::NoCache)?;
+    fn store(&self, model: &HubModel) -> Result<Store, HubFailure> {
+        let cache = self.settings.cache.as_deref().ok_or(HubFailure::NoCache)?;
         Ok(Store::new(cache, model))
     }
 
-    /// Does the network's work on a thread of its own, so that a person is heard while a server
-    /// is not.
+    /// Runs `work` on another thread, so that it can be cancelled while a server does not respond.
     fn supervised<T: Send>(
         &self,
         watch: &mut Watch<'_>,
@@ -265,7 +268,7 @@ impl Hub {
         thread::scope(|scope| {
             let (working, ended) = bounded::<()>(0);
             let worker = scope.spawn(move || {
-                // Dropped when the work is done, or has panicked.
+                // Dropped when the work ends or panics.
                 let _working = working;
                 work(client)
             });
@@ -281,7 +284,7 @@ impl Hub {
                 }
                 if (watch.cancelled)() {
                     stop.raise();
-                    // Wakes a read that waits for the server.
+                    // Interrupts a read that waits for the server.
                     agent.take().into_iter().for_each(ureq::Agent::shutdown);
                 }
             }
@@ -289,8 +292,8 @@ impl Hub {
         })
     }
 
-    /// Asks which files the order needs, and fetches the index of sharded weights: without it,
-    /// they are not known.
+    /// Lists the files of the order. Downloads the index of sharded weights, because it contains
+    /// the names of the shards.
     fn plan<'o>(
         &self,
         client: &Client<'_>,
@@ -299,19 +302,19 @@ impl Hub {
     ) -> Result<Plan<'o>, HubError> {
         let Order { role, model, need } = order;
         let store = self.store(model).map_err(failed(order, None))?;
-        let listing = Listing::ask(client, model, retries).map_err(failed(order, None))?;
+        let listing = Listing::request(client, model, retries).map_err(failed(order, None))?;
         let mut files = listing.essential(need).map_err(failed(order, None))?;
         if let Some(index) = files.iter().find(|file| is_index(file)).cloned() {
-            let failed = |fault| failed(order, Some(&index))(fault);
+            let failed = |failure| failed(order, Some(&index))(failure);
             let item = listing.item(client, model, &index, retries).map_err(failed)?;
             client.tally.expect(item.size);
             client.tally.begin(role, &index);
             let commit = listing.commit();
             Transfer { client, store: &store, commit, item: &item }.run().map_err(failed)?;
             let names = shards(&store.pointer(commit, &index));
-            let names = names.map_err(|reason| failed(Fault::Answer(reason)))?;
+            let names = names.map_err(|reason| failed(HubFailure::Answer(reason)))?;
             if let Some(missing) = names.iter().find(|name| !listing.has(name)) {
-                return Err(failed(listing.lacks(need, missing)));
+                return Err(failed(listing.missing_file(need, missing)));
             }
             files.extend(names);
         }
@@ -324,19 +327,19 @@ impl Hub {
     }
 }
 
-/// Each model and what is needed of it once: two roles may be one model.
+/// Returns the orders without duplicates. Two roles may use the same model.
 fn distinct(orders: &[Order]) -> Vec<&Order> {
     let mut found: Vec<&Order> = Vec::new();
     for order in orders {
-        if !found.iter().any(|other| other.asks_the_same(order)) {
+        if !found.iter().any(|other| other.has_same_files(order)) {
             found.push(order);
         }
     }
     found
 }
 
-/// Plans every order, so that what is missing in the last is said before the first is downloaded;
-/// then downloads.
+/// Plans every order, then downloads. A file that is missing from any repository is reported before
+/// the first download.
 fn fetch_all(
     hub: &Hub,
     client: &Client<'_>,
@@ -346,12 +349,12 @@ fn fetch_all(
     let mut plans = Vec::new();
     for order in orders {
         let is_usable = !update && hub.cached(order).is_some();
-        // For the optional files alone nobody should have to wait.
+        // Optional files alone do not justify the wait of retries.
         let retries = if is_usable { 0 } else { hub.settings.retries };
         match hub.plan(client, order, retries) {
             Ok(plan) => plans.push(plan),
-            Err(e) if is_usable && !matches!(e.fault, Fault::Cancelled) => {
-                tracing::info!(error = %e, "using what is cached");
+            Err(e) if is_usable && !matches!(e.failure, HubFailure::Cancelled) => {
+                tracing::info!(error = %e, "using the cached files");
             }
             Err(e) => return Err(e),
         }
@@ -365,20 +368,20 @@ fn fetch_all(
 }
 
 /// Replaces the damaged files of one order, at the commit that is cached.
-fn mend(hub: &Hub, client: &Client<'_>, order: &Order) -> Result<(), HubError> {
+fn repair(hub: &Hub, client: &Client<'_>, order: &Order) -> Result<(), HubError> {
     let damaged = hub.review(order, &|| client.stop.check().is_err()).damaged;
     client.stop.check().map_err(failed(order, None))?;
     let Some(first) = damaged.first() else { return Ok(()) };
     if hub.settings.is_offline {
-        return Err(failed(order, Some(&first.name))(Fault::DamagedOffline));
+        return Err(failed(order, Some(&first.name))(HubFailure::DamagedOffline));
     }
     let store = hub.store(&order.model).map_err(failed(order, None))?;
     let Some(commit) = store.commit() else { return Ok(()) };
     let model = HubModel { revision: commit.clone(), ..order.model.clone() };
     let retries = hub.settings.retries;
-    let listing = Listing::ask(client, &model, retries).map_err(failed(order, None))?;
+    let listing = Listing::request(client, &model, retries).map_err(failed(order, None))?;
     for Damaged { name, .. } in damaged {
-        let failed = |fault| failed(order, Some(&name))(fault);
+        let failed = |failure| failed(order, Some(&name))(failure);
         let item = listing.item(client, &model, &name, retries).map_err(failed)?;
         client.tally.expect(item.size);
         client.tally.begin(order.role, &name);
@@ -396,14 +399,17 @@ fn download(client: &Client<'_>, plan: &Plan<'_>) -> Result<(), HubError> {
         let transfer = Transfer { client, store, commit, item };
         transfer.run().map_err(failed(order, Some(&item.file)))?;
     }
-    let keep = |fault| failed(order, None)(fault);
+    let no_file = |failure| failed(order, None)(failure);
     for file in order.need.optional().iter().filter(|file| !listing.has(file)) {
-        store.keep_absent(commit, file).map_err(keep)?;
+        store.record_absent(commit, file).map_err(no_file)?;
     }
-    // Last: the commit that was cached before stays in use until the new one is whole.
-    store.keep_commit(commit).map_err(keep)
+    // Last, so that the previous commit stays in use until the new one is complete.
+    store.record_commit(commit).map_err(no_file)
 }
 
-fn failed<'a>(order: &'a Order, file: Option<&'a str>) -> impl Fn(Fault) -> HubError + Copy + 'a {
-    move |fault| HubError { id: order.model.id.clone(), file: file.map(str::to_owned), fault }
+fn failed<'a>(
+    order: &'a Order,
+    file: Option<&'a str>,
+) -> impl Fn(HubFailure) -> HubError + Copy + 'a {
+    move |failure| HubError { id: order.model.id.clone(), file: file.map(str::to_owned), failure }
 }

@@ -2,32 +2,32 @@
 
 use std::path::Path;
 
+use crate::bounded_read::read_text;
 use crate::lm::split_parts;
-use crate::text::read_text;
 
 /// The weights in one file.
 const WEIGHTS: &str = "model.safetensors";
-/// The same in the form of older models.
+/// The weights of older models in one file.
 const PICKLED: &str = "pytorch_model.bin";
-/// An adapter's weights, and the same in the form of PEFT before 0.7.
+/// The weights of an adapter, and those of PEFT before 0.7.
 const ADAPTER: [&str; 2] = ["adapter_model.safetensors", "adapter_model.bin"];
-/// The tokenizer in one file, and in the form of older models.
+/// The tokenizer in one file, and the two files of older models.
 const TOKENIZER: &str = "tokenizer.json";
 const TOKENIZER_PARTS: [&str; 2] = ["vocab.json", "merges.txt"];
-/// The lists of the files over which weights are spread.
+/// The indexes of sharded weights.
 const INDEX: &str = "model.safetensors.index.json";
 const PICKLED_INDEX: &str = "pytorch_model.bin.index.json";
-/// Longest list of shards that is read: a real one has some hundred kilobytes.
+/// Maximum size of an index. Real indexes have a few hundred kilobytes.
 const MAX_INDEX_BYTES: u64 = 64 << 20;
 
-/// What a role needs of a repository.
+/// The kind of files that a role needs from a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
-    /// A language or value model: configuration, tokenizer, safetensors.
+    /// A language or value model: configuration, tokenizer and weights.
     Model,
-    /// One `.gguf` file, which holds everything; a part of a split file stands for all parts.
+    /// A `.gguf` file, which contains the whole model. One part of a split file means all parts.
     Gguf(String),
-    /// A value head alone, for another role's model: safetensors.
+    /// Only a value head, for the model of another role.
     Head,
     /// A PEFT LoRA adapter.
     Adapter,
@@ -36,11 +36,11 @@ pub enum Need {
 }
 
 impl Need {
-    /// The files without which it does not work, of those that are there. Where the weights are
-    /// spread over several files, their index stands for them: see [`shards`].
+    /// Returns the required files. `has` tells whether a file exists. For sharded weights, returns
+    /// the index instead of the shards, see [`shards`].
     ///
     /// # Errors
-    /// The first one that is missing.
+    /// Returns the name of the first missing file.
     pub(super) fn essential(&self, has: &dyn Fn(&str) -> bool) -> Result<Vec<String>, String> {
         let fixed: &[&str] = match self {
             Self::Model if !has(TOKENIZER) && TOKENIZER_PARTS.iter().all(|part| has(part)) => {
@@ -55,7 +55,7 @@ impl Need {
             return Err((*missing).to_owned());
         }
         let mut files: Vec<String> = fixed.iter().map(|name| (*name).to_owned()).collect();
-        let forms: &[&str] = match self {
+        let weights: &[&str] = match self {
             Self::Gguf(file) => {
                 let parts = split_parts(Path::new(file));
                 let parts = parts.iter().filter_map(|part| part.to_str()).map(str::to_owned);
@@ -69,12 +69,12 @@ impl Need {
             Self::Adapter => &ADAPTER,
             Self::Model | Self::Judge => &[WEIGHTS, INDEX, PICKLED, PICKLED_INDEX],
         };
-        let weights = forms.iter().copied().find(|name| has(name));
-        files.push(weights.ok_or(forms[0])?.to_owned());
+        let found = weights.iter().copied().find(|name| has(name));
+        files.push(found.ok_or(weights[0])?.to_owned());
         Ok(files)
     }
 
-    /// The files that are taken along if they are there.
+    /// Returns the files that are also downloaded if they exist.
     pub(super) fn optional(&self) -> &'static [&'static str] {
         match self {
             Self::Model => &[
@@ -89,21 +89,21 @@ impl Need {
         }
     }
 
-    /// What to do where `missing` is not among the `names` of a repository.
+    /// Returns the error message about a repository with the files `names` but without `missing`.
     pub(super) fn advice(&self, missing: &str, names: &[&str]) -> String {
         let ggufs: Vec<&str> = names.iter().copied().filter(|n| n.ends_with(".gguf")).collect();
-        let has_end = |end: &str| names.iter().any(|name| name.ends_with(end));
+        let has_suffix = |suffix: &str| names.iter().any(|name| name.ends_with(suffix));
         let advice = if !ggufs.is_empty() {
             format!("name one of its files with file: {}", ggufs.join(", "))
-        } else if missing == TOKENIZER && has_end("tokenizer.model") {
-            "it has a SentencePiece model alone, which is not read; choose a repository with \
+        } else if missing == TOKENIZER && has_suffix("tokenizer.model") {
+            "it has only a SentencePiece model, which is not supported; choose a repository with \
              tokenizer.json, or a GGUF file"
                 .to_owned()
         } else if missing == WEIGHTS
-            && [".h5", ".msgpack", ".pth", ".onnx"].into_iter().any(has_end)
+            && [".h5", ".msgpack", ".pth", ".onnx"].into_iter().any(has_suffix)
         {
-            "its weights are in a form that is not read; choose a repository with safetensors, or a \
-             GGUF file"
+            "the format of its weights is not supported; choose a repository with safetensors, or \
+             a GGUF file"
                 .to_owned()
         } else {
             "check the model's name and revision".to_owned()
@@ -112,15 +112,15 @@ impl Need {
     }
 }
 
-/// Whether `file` is the list of the shards.
+/// Returns whether `file` is an index of sharded weights.
 pub(super) fn is_index(file: &str) -> bool {
     [INDEX, PICKLED_INDEX].contains(&file)
 }
 
-/// The files that an index lists, each once, in order.
+/// Returns the names of the shards in an index, sorted and without duplicates.
 ///
 /// # Errors
-/// What is wrong with the index.
+/// Returns the problem of the index.
 pub(super) fn shards(index: &Path) -> Result<Vec<String>, String> {
     let text = read_text(index, MAX_INDEX_BYTES).map_err(|e| e.to_string())?;
     let json: serde_json::Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
@@ -130,11 +130,11 @@ pub(super) fn shards(index: &Path) -> Result<Vec<String>, String> {
         map.values().filter_map(|name| name.as_str()).map(str::to_owned).collect();
     names.sort();
     names.dedup();
-    // An index comes from the network: it may not name files outside its folder.
+    // An index comes from the network, so it must not name files outside its folder.
     let is_weights = |name: &str| name.ends_with(".safetensors") || name.ends_with(".bin");
     let is_bad = |name: &&String| name.contains(['/', '\\']) || !is_weights(name);
     if let Some(bad) = names.iter().find(is_bad) {
-        return Err(format!("'{bad}' is no file of weights beside it"));
+        return Err(format!("'{bad}' in the index is not a file of weights beside it"));
     }
     if names.is_empty() { Err("weight_map names no file".to_owned()) } else { Ok(names) }
 }

@@ -1,67 +1,67 @@
-//! How far a download is.
+//! The progress of a download.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::words;
+use crate::format;
 
-/// How far a download is.
+/// The progress of a download.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Progress {
-    /// The role whose files arrive now.
+    /// The role of the current file.
     pub role: &'static str,
-    /// The file that arrives now; empty before the first.
+    /// The current file; empty before the first one.
     pub file: String,
-    /// Bytes that are here, of all files to be downloaded.
+    /// Bytes on this machine, over all files of the download.
     pub done_bytes: u64,
-    /// Bytes of all files to be downloaded.
+    /// Bytes of all files of the download.
     pub total_bytes: u64,
-    /// Speed over the last seconds; none before it is known.
+    /// Speed over the last seconds, or `None` before it is known.
     pub bytes_per_s: Option<f64>,
-    /// Time left at that speed.
+    /// Time left at that speed, in seconds.
     pub seconds_left: Option<f64>,
-    /// Whether nothing has come for some seconds.
+    /// Whether no bytes have arrived for some seconds.
     pub is_silent: bool,
-    /// Why nothing is asked for at the moment.
+    /// The wait before the next attempt, if the last one failed.
     pub pause: Option<Pause>,
 }
 
 /// A wait before another attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pause {
-    /// What went wrong with the last one, in words.
+    /// Description of the failure.
     pub problem: String,
-    /// Until the next.
+    /// Seconds until the next attempt.
     pub seconds_left: f64,
 }
 
 impl Progress {
-    /// The share that is here, 0 to 1.
+    /// Returns the fraction done, 0 to 1.
     pub fn share(&self) -> f32 {
         (self.done_bytes as f64 / self.total_bytes.max(1) as f64).clamp(0.0, 1.0) as f32
     }
 
-    /// What arrives, and how much of it is here.
+    /// Returns the current model and the bytes done.
     pub fn amount(&self) -> String {
         if self.file.is_empty() {
             return "asking the hub".to_owned();
         }
-        let (done, total) = (words::bytes(self.done_bytes), words::bytes(self.total_bytes));
+        let (done, total) = (format::bytes(self.done_bytes), format::bytes(self.total_bytes));
         format!("{} model · {done} of {total}", self.role)
     }
 
-    /// Speed and time left as far as they are known, or why nothing is asked for; may be empty.
+    /// Returns speed and time left if known, or the reason of a wait. May be empty.
     pub fn pace(&self) -> String {
         if let Some(Pause { problem, seconds_left }) = &self.pause {
-            return format!("trying again in {}: {problem}", words::duration(*seconds_left));
+            return format!("trying again in {}: {problem}", format::duration(*seconds_left));
         }
         if self.is_silent {
             return "waiting for the server".to_owned();
         }
-        let speed = self.bytes_per_s.map(|speed| format!("{}/s", words::bytes(speed as u64)));
-        let left = self.seconds_left.map(|left| format!("{} left", words::duration(left)));
+        let speed = self.bytes_per_s.map(|speed| format!("{}/s", format::bytes(speed as u64)));
+        let left = self.seconds_left.map(|left| format!("{} left", format::duration(left)));
         speed.into_iter().chain(left).collect::<Vec<_>>().join(" · ")
     }
 }
@@ -74,7 +74,7 @@ impl fmt::Display for Progress {
     }
 }
 
-/// What the transfer has done so far; it writes, whoever waits for it reads.
+/// Counters of a download. The transfer writes them; the waiting thread reads them.
 #[derive(Default)]
 pub(super) struct Tally(Mutex<State>);
 
@@ -84,15 +84,15 @@ struct State {
     file: String,
     done: u64,
     total: u64,
-    /// Bytes that came over the network, whether or not they were of use.
+    /// Bytes received over the network, including discarded ones.
     arrived: u64,
-    /// What went wrong, and when the next attempt is.
+    /// The problem, and the time of the next attempt.
     pause: Option<(String, Instant)>,
 }
 
 impl Tally {
     fn state(&self) -> MutexGuard<'_, State> {
-        // Plain numbers: they are what they are, even if a thread died with them in hand.
+        // The counters stay valid even if a thread panics while it holds the lock.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -106,60 +106,59 @@ impl Tally {
         state.file = file.to_owned();
     }
 
-    /// Nothing is asked for until `wait` is over.
     pub fn pause(&self, problem: String, wait: Duration) {
         self.state().pause = Some((problem, Instant::now() + wait));
     }
 
-    /// A pause is over.
-    pub fn go_on(&self) {
+    pub fn resume(&self) {
         self.state().pause = None;
     }
 
-    /// Bytes that were here already.
+    /// Adds bytes that were already on this machine.
     pub fn found(&self, bytes: u64) {
         self.state().done += bytes;
     }
 
+    /// Adds bytes received over the network.
     pub fn arrived(&self, bytes: u64) {
         let mut state = self.state();
         state.done += bytes;
         state.arrived += bytes;
     }
 
-    /// Bytes that turned out to be of no use.
-    pub fn lost(&self, bytes: u64) {
+    /// Subtracts discarded bytes.
+    pub fn discarded(&self, bytes: u64) {
         let mut state = self.state();
         state.done = state.done.saturating_sub(bytes);
     }
 }
 
-/// How far back a speed looks: long enough to be steady, short enough to notice a change.
+/// Time span of a speed: long enough to be steady, short enough to show a change.
 const WINDOW: Duration = Duration::from_secs(5);
-/// A speed over less time than this says nothing.
-const LEAST: Duration = Duration::from_secs(1);
+/// Minimum time span of a speed.
+const MIN_SPAN: Duration = Duration::from_secs(1);
 
-/// Turns a tally into progress.
+/// Computes the progress from a tally.
 pub(super) struct Meter {
     samples: VecDeque<(Instant, u64)>,
-    /// Whether anything was reported: what was said of a pause must be taken back.
-    has_read: bool,
+    /// Whether a progress was returned. If it had a pause, the end of the pause must be reported.
+    has_reported: bool,
 }
 
 impl Meter {
     pub fn new() -> Self {
-        Self { samples: VecDeque::new(), has_read: false }
+        Self { samples: VecDeque::new(), has_reported: false }
     }
 
-    /// The progress now; none before the first file has begun or the first pause.
+    /// Returns the progress at `now`, or `None` before the first file or pause.
     pub fn read(&mut self, tally: &Tally, now: Instant) -> Option<Progress> {
         let state = tally.state().clone();
-        if state.file.is_empty() && state.pause.is_none() && !self.has_read {
+        if state.file.is_empty() && state.pause.is_none() && !self.has_reported {
             return None;
         }
-        self.has_read = true;
+        self.has_reported = true;
         if state.pause.is_some() {
-            // A wait is no slow network.
+            // A wait must not lower the speed.
             self.samples.clear();
         }
         self.samples.push_back((now, state.arrived));
@@ -169,14 +168,14 @@ impl Meter {
         let (start, before) = self.samples[0];
         let elapsed = now.duration_since(start);
         let speed = (state.arrived - before) as f64 / elapsed.as_secs_f64();
-        let bytes_per_s = (elapsed >= LEAST && speed > 0.0).then_some(speed);
+        let bytes_per_s = (elapsed >= MIN_SPAN && speed > 0.0).then_some(speed);
         Some(Progress {
             role: state.role,
             file: state.file,
             done_bytes: state.done,
             total_bytes: state.total,
             bytes_per_s,
-            is_silent: elapsed + LEAST >= WINDOW && speed == 0.0,
+            is_silent: elapsed + MIN_SPAN >= WINDOW && speed == 0.0,
             seconds_left: bytes_per_s.map(|s| state.total.saturating_sub(state.done) as f64 / s),
             pause: state.pause.map(|(problem, end)| Pause {
                 problem,
@@ -191,12 +190,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_speed_is_of_what_arrives_and_the_time_left_of_what_is_missing() {
+    fn speed_counts_arriving_bytes_and_time_left_counts_missing_bytes() {
         let (tally, mut meter, start) = (Tally::default(), Meter::new(), Instant::now());
         assert_eq!(meter.read(&tally, start), None);
         tally.expect(1_000);
         tally.begin("base", "model.safetensors");
-        // Half of it was here: that is no speed.
+        // Bytes that were already here do not count as speed.
         tally.found(500);
         let first = meter.read(&tally, start).expect("begun");
         assert_eq!((first.done_bytes, first.bytes_per_s), (500, None));
@@ -204,19 +203,18 @@ mod tests {
         let second = meter.read(&tally, start + Duration::from_secs(1)).expect("begun");
         assert_eq!((second.bytes_per_s, second.seconds_left), (Some(100.0), Some(4.0)));
         assert!((second.share() - 0.6).abs() < 1e-6);
-        let words = "base model · 600 B of 1.0 kB · 100 B/s · 4 s left";
-        assert_eq!(second.to_string(), words);
+        assert_eq!(second.to_string(), "base model · 600 B of 1.0 kB · 100 B/s · 4 s left");
     }
 
     #[test]
-    fn a_pause_says_why_and_how_long() {
+    fn a_pause_shows_its_reason_and_duration() {
         let (tally, mut meter) = (Tally::default(), Meter::new());
         tally.pause("too many requests (429)".to_owned(), Duration::from_secs(7));
         let now = Instant::now();
         let paused = meter.read(&tally, now + Duration::from_secs(3)).expect("a pause");
-        let words = "asking the hub · trying again in 4 s: too many requests (429)";
-        assert_eq!(paused.to_string(), words);
-        tally.go_on();
+        let expected = "asking the hub · trying again in 4 s: too many requests (429)";
+        assert_eq!(paused.to_string(), expected);
+        tally.resume();
         let after = meter.read(&tally, now).expect("it is over");
         assert_eq!(after.to_string(), "asking the hub");
         tally.expect(10);
@@ -224,12 +222,13 @@ mod tests {
         tally.arrived(5);
         tally.pause("the connection failed (reset)".to_owned(), Duration::ZERO);
         let paused = meter.read(&tally, Instant::now()).expect("begun");
-        let words = "base model · 5 B of 10 B · trying again in 0 s: the connection failed (reset)";
-        assert_eq!(paused.to_string(), words);
+        let expected =
+            "base model · 5 B of 10 B · trying again in 0 s: the connection failed (reset)";
+        assert_eq!(paused.to_string(), expected);
     }
 
     #[test]
-    fn a_server_that_sends_nothing_is_waited_for() {
+    fn shows_that_the_server_sends_nothing() {
         let (tally, mut meter, start) = (Tally::default(), Meter::new(), Instant::now());
         tally.expect(1_000);
         tally.begin("base", "a");
@@ -246,21 +245,21 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_is_no_slow_network() {
+    fn a_pause_does_not_lower_the_speed() {
         let (tally, mut meter, start) = (Tally::default(), Meter::new(), Instant::now());
         tally.expect(1_000);
         tally.begin("base", "a");
         meter.read(&tally, start);
         tally.pause("too many requests (429)".to_owned(), Duration::from_secs(3));
         meter.read(&tally, start + Duration::from_secs(3));
-        tally.go_on();
+        tally.resume();
         tally.arrived(100);
         let read = meter.read(&tally, start + Duration::from_secs(4)).expect("begun");
         assert_eq!(read.bytes_per_s, Some(100.0));
     }
 
     #[test]
-    fn a_speed_forgets_what_was_long_ago() {
+    fn the_speed_covers_only_the_last_seconds() {
         let (tally, mut meter, start) = (Tally::default(), Meter::new(), Instant::now());
         tally.expect(1_000_000);
         tally.begin("base", "a");

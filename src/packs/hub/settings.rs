@@ -1,4 +1,4 @@
-//! Where the hub is, where its files are kept, and how patient we are with it.
+//! Settings of the hub: address, cache, token, timeouts and retries.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -7,37 +7,37 @@ use std::time::Duration;
 
 use crate::packs::source::expanded;
 
-/// Everything about the hub that a person or a test may choose.
+/// Settings of the hub.
 #[derive(Debug, Clone)]
 pub struct HubSettings {
-    /// Where the hub answers, without a slash at the end.
+    /// Address of the hub, without a trailing slash.
     pub endpoint: String,
-    /// The cache that other tools share; none where no home folder is known.
+    /// Folder of the cache that other tools share, or `None` if the home folder is unknown.
     pub cache: Option<PathBuf>,
-    /// What opens gated models.
+    /// Access token for gated models.
     pub token: Option<Token>,
-    /// Make no request, whatever is missing.
+    /// Whether requests are disabled.
     pub is_offline: bool,
-    /// How long a connection may take.
+    /// Maximum time to connect.
     pub connect_timeout: Duration,
-    /// How long a server may send nothing.
+    /// Maximum time without data from the server.
     pub stall_timeout: Duration,
-    /// Attempts after one that failed and brought nothing new.
+    /// Maximum number of retries after attempts without new data.
     pub retries: u32,
-    /// The wait before the first of them; doubled for every further one.
+    /// Wait before the first retry. It doubles for each further retry.
     pub first_wait: Duration,
-    /// The longest of these waits.
+    /// Maximum wait before a retry.
     pub longest_wait: Duration,
-    /// The longest wait that a server may ask for (`Retry-After`) before we give up.
-    pub longest_asked_wait: Duration,
+    /// Maximum wait that a server may request (`Retry-After`). A longer one ends the download.
+    pub max_retry_after: Duration,
 }
 
-/// A token, which no message and no log shows.
+/// An access token. Its `Debug` output hides the text.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// A token; none of an empty text, or one that cannot stand in a header.
+    /// Creates a token from trimmed text. Returns `None` if it is empty or not allowed in a header.
     pub fn new(text: &str) -> Option<Self> {
         let text = text.trim();
         let is_sendable = !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
@@ -56,7 +56,7 @@ impl fmt::Debug for Token {
 }
 
 impl Default for HubSettings {
-    /// The public hub, no cache and no token.
+    /// Returns the settings of the public hub, without a cache or a token.
     fn default() -> Self {
         Self {
             endpoint: "https://huggingface.co".to_owned(),
@@ -68,24 +68,24 @@ impl Default for HubSettings {
             retries: 5,
             first_wait: Duration::from_secs(1),
             longest_wait: Duration::from_secs(30),
-            longest_asked_wait: Duration::from_secs(300),
+            max_retry_after: Duration::from_secs(300),
         }
     }
 }
 
 impl HubSettings {
-    /// What the environment says, as other tools of the hub read it: `HF_ENDPOINT`; `HF_HUB_CACHE`,
-    /// `HF_HOME` or `XDG_CACHE_HOME` for the cache; `HF_TOKEN`, or the token that
-    /// `hf auth login` stored; `HF_HUB_OFFLINE`. Their older names, which huggingface_hub still
-    /// reads where the newer ones are unset, are `HUGGINGFACE_HUB_CACHE`, `HUGGING_FACE_HUB_TOKEN`
-    /// and `TRANSFORMERS_OFFLINE`.
+    /// Reads the settings from the environment, as other tools of the hub do: `HF_ENDPOINT`;
+    /// `HF_HUB_CACHE`, `HF_HOME` or `XDG_CACHE_HOME` for the cache; `HF_TOKEN`, or else the token
+    /// that `hf auth login` stores; `HF_HUB_OFFLINE`. Like `huggingface_hub`, also reads the older
+    /// names `HUGGINGFACE_HUB_CACHE`, `HUGGING_FACE_HUB_TOKEN` and `TRANSFORMERS_OFFLINE` if the
+    /// newer ones are unset.
     pub fn from_env() -> Self {
         Self::from_vars(&|name| std::env::var_os(name).filter(|value| !value.is_empty()))
     }
 
     fn from_vars(var: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Self {
         let text = |name: &str| var(name).and_then(|value| value.into_string().ok());
-        let folder = |name: &str| var(name).map(|value| home(&value));
+        let folder = |name: &str| var(name).map(|value| expanded_folder(&value));
         let hf_home = folder("HF_HOME")
             .or_else(|| Some(folder("XDG_CACHE_HOME")?.join("huggingface")))
             .or_else(|| Some(std::env::home_dir()?.join(".cache/huggingface")));
@@ -112,8 +112,8 @@ impl HubSettings {
     }
 }
 
-/// A folder named in the environment, with the home folder for `~`.
-fn home(value: &OsStr) -> PathBuf {
+/// Returns a folder from the environment, with a leading `~` replaced by the home folder.
+fn expanded_folder(value: &OsStr) -> PathBuf {
     let path = Path::new(value);
     expanded(path).unwrap_or_else(|_| path.to_owned())
 }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_cache_is_the_one_other_tools_use() {
+    fn uses_the_cache_folder_of_other_tools() {
         let cache = |vars: &[(&str, &str)]| settings(vars).cache.expect("a cache");
         assert_eq!(cache(&[("HF_HOME", "/a")]), Path::new("/a/hub"));
         assert_eq!(cache(&[("HF_HOME", "/a"), ("HF_HUB_CACHE", "/b")]), Path::new("/b"));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_and_never_shown() {
+    fn finds_the_token_and_hides_it_in_debug_output() {
         let dir = tempfile::tempdir().expect("a folder");
         std::fs::write(dir.path().join("token"), "hf_stored\n").expect("written");
         let home = dir.path().to_str().expect("a path");
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn the_endpoint_and_offline_use_can_be_set() {
+    fn reads_endpoint_and_offline_mode() {
         let some = settings(&[("HF_ENDPOINT", "http://mirror/"), ("HF_HUB_OFFLINE", "1")]);
         assert_eq!((some.endpoint.as_str(), some.is_offline), ("http://mirror", true));
         assert!(settings(&[("TRANSFORMERS_OFFLINE", "1")]).is_offline);

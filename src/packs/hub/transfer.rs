@@ -1,4 +1,7 @@
-//! One file from the hub into the cache: resumed, verified, and only then given its name.
+//! Downloads one file from the hub into the cache: resumes, verifies, then renames it.
+//!
+//! The transfer is hand-written although the `hf-hub` crate provides the cache layout and repo
+//! types: that crate accepts a body that ends early as complete, and cannot be cancelled.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,15 +13,15 @@ use ureq::http::Response;
 
 use super::cache::Store;
 use super::checksum::CHUNK_BYTES;
-use super::error::Fault;
-use super::http::{Ask, Client, header};
+use super::error::HubFailure;
+use super::http::{Client, RequestPart, header};
 use super::listing::Item;
 
-/// New bytes after which a transfer that broke has earned all its attempts again: a large file
-/// on a poor line may break more often than `retries`.
+/// New bytes after which the count of failed attempts restarts. A large file on a poor connection
+/// may break more often than `retries`.
 const PROGRESS_BYTES: u64 = 1 << 20;
 
-/// Fetches one file of a commit.
+/// Downloads one file of a commit.
 pub(super) struct Transfer<'a> {
     pub client: &'a Client<'a>,
     pub store: &'a Store,
@@ -26,75 +29,76 @@ pub(super) struct Transfer<'a> {
     pub item: &'a Item,
 }
 
-/// A partial file and what its contents sum to so far.
+/// A partial file and the hash of its contents.
 struct Partial {
     path: PathBuf,
     file: File,
+    /// Bytes in the file.
     held: u64,
-    sum: Option<Context>,
+    hash: Option<Context>,
 }
 
-/// Why a transfer must begin again from nothing.
-enum Doubt {
-    /// What was there is not a beginning of the file.
+/// The reason of an incomplete transfer.
+enum Incomplete {
+    /// The partial file does not match the beginning of the file. The transfer must restart.
     Restart,
-    Fault(Fault),
+    Failed(HubFailure),
 }
 
-impl From<Fault> for Doubt {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
+impl From<HubFailure> for Incomplete {
+    fn from(failure: HubFailure) -> Self {
+        Self::Failed(failure)
     }
 }
 
 impl Transfer<'_> {
-    /// Makes the file be there, whole. Two programs at once fetch it once: the second waits, and
-    /// finds it.
-    pub fn run(&self) -> Result<(), Fault> {
+    /// Downloads the file unless it is cached, and links it into the snapshot. If two programs need
+    /// the same file, the second waits for the download of the first.
+    pub fn run(&self) -> Result<(), HubFailure> {
         let Item { file, name, size, .. } = self.item;
         let stop = self.client.stop;
         let lock = self.store.lock(name, &mut |wait| stop.sleep(wait))?;
         let blob = self.store.blob(name);
-        if fs::metadata(&blob).is_ok_and(|there| there.is_file() && there.len() == *size) {
+        if fs::metadata(&blob).is_ok_and(|blob| blob.is_file() && blob.len() == *size) {
             self.client.tally.found(*size);
         } else {
-            self.fetch(&self.store.partial(name, lock.is_alone), &blob)?;
+            self.fetch(&self.store.partial(name, lock.is_exclusive), &blob)?;
         }
         self.store.link(self.commit, file, name)
     }
 
-    /// Puts the file anew where a damaged one lies, if it is still damaged once nobody else
-    /// fetches it.
-    pub fn replace(&self) -> Result<(), Fault> {
+    /// Downloads a damaged file again, unless another program has replaced it meanwhile.
+    pub fn replace(&self) -> Result<(), HubFailure> {
         let name = &self.item.name;
         let stop = self.client.stop;
         let lock = self.store.lock(name, &mut |wait| stop.sleep(wait))?;
-        let (blob, go_on) = (self.store.blob(name), || stop.check().is_ok());
-        if self.store.is_sound(&blob, &go_on) == Some(true) {
+        let (blob, keep_reading) = (self.store.blob(name), || stop.check().is_ok());
+        if self.store.is_intact(&blob, &keep_reading) == Some(true) {
             self.client.tally.found(self.item.size);
         } else {
-            self.fetch(&self.store.partial(name, lock.is_alone), &blob)?;
+            self.fetch(&self.store.partial(name, lock.is_exclusive), &blob)?;
         }
         self.store.link(self.commit, &self.item.file, name)
     }
 
-    fn fetch(&self, partial: &Path, blob: &Path) -> Result<(), Fault> {
-        let mut was_resumed = fs::metadata(partial).is_ok_and(|there| there.len() > 0);
+    fn fetch(&self, partial: &Path, blob: &Path) -> Result<(), HubFailure> {
+        let mut was_resumed = fs::metadata(partial).is_ok_and(|partial| partial.len() > 0);
         loop {
             match self.fill(partial) {
                 Ok(()) => break,
-                // What an earlier download left may have been wrong; this time there is none.
-                Err(Doubt::Restart) if was_resumed => was_resumed = false,
-                Err(Doubt::Restart) => return Err(Fault::Checksum),
-                Err(Doubt::Fault(fault)) => return Err(fault),
+                // The partial file of an earlier download may have been wrong: start once more
+                // without it.
+                Err(Incomplete::Restart) if was_resumed => was_resumed = false,
+                Err(Incomplete::Restart) => return Err(HubFailure::Checksum),
+                Err(Incomplete::Failed(failure)) => return Err(failure),
             }
         }
         fs::rename(partial, blob).map_err(|source| disk(blob, source))
     }
 
-    /// Fills the partial file up and verifies it. Afterwards it is whole, or a beginning of the
-    /// file, or gone.
-    fn fill(&self, path: &Path) -> Result<(), Doubt> {
+    /// Completes the partial file and verifies it. On an error, the partial file is a beginning of
+    /// the file, or it is deleted.
+    fn fill(&self, path: &Path) -> Result<(), Incomplete> {
         let Item { size, checksum, .. } = self.item;
         let mut partial = self.open(path)?;
         self.client.tally.found(partial.held);
@@ -103,27 +107,27 @@ impl Transfer<'_> {
             let before = partial.held;
             match self.receive(&mut partial) {
                 Ok(()) => {}
-                Err(Doubt::Restart) => return Err(self.discard(&partial)),
-                Err(Doubt::Fault(fault)) => {
+                Err(Incomplete::Restart) => return Err(self.discard(&partial)),
+                Err(Incomplete::Failed(failure)) => {
                     if partial.held.saturating_sub(before) >= PROGRESS_BYTES {
                         failures = 0;
                     }
-                    self.client.wait_after(fault, failures, self.client.settings.retries)?;
+                    self.client.wait_after(failure, failures, self.client.settings.retries)?;
                     failures += 1;
                 }
             }
         }
-        if let (Some(checksum), Some(sum)) = (checksum, partial.sum.take())
-            && !checksum.is_met(sum)
+        if let (Some(checksum), Some(hash)) = (checksum, partial.hash.take())
+            && !checksum.matches(hash)
         {
             return Err(self.discard(&partial));
         }
-        // On the disk before it gets its name: a power cut must not leave half a file under it.
+        // Sync before the rename, so that a power failure leaves no incomplete file under the name.
         partial.file.sync_all().map_err(|source| disk(path, source).into())
     }
 
-    /// The partial file, at its end, with what it holds summed up.
-    fn open(&self, path: &Path) -> Result<Partial, Fault> {
+    /// Opens the partial file, hashes its contents, and moves to its end.
+    fn open(&self, path: &Path) -> Result<Partial, HubFailure> {
         let failed = |source| disk(path, source);
         let mut options = OpenOptions::new();
         let options = options.create(true).truncate(false).read(true).write(true);
@@ -133,41 +137,42 @@ impl Transfer<'_> {
             file.set_len(0).map_err(failed)?;
             held = 0;
         }
-        let mut sum = self.item.checksum.as_ref().map(|c| c.begin(self.item.size));
-        if let Some(sum) = &mut sum {
+        let mut hash = self.item.checksum.as_ref().map(|c| c.begin(self.item.size));
+        if let Some(hash) = &mut hash {
             let mut chunk = vec![0; CHUNK_BYTES];
             let mut left = held;
             while left > 0 {
                 self.client.stop.check()?;
-                let most = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-                file.read_exact(&mut chunk[..most]).map_err(failed)?;
-                sum.update(&chunk[..most]);
-                left -= most as u64;
+                let length = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                file.read_exact(&mut chunk[..length]).map_err(failed)?;
+                hash.update(&chunk[..length]);
+                left -= length as u64;
             }
         }
         file.seek(SeekFrom::Start(held)).map_err(failed)?;
-        Ok(Partial { path: path.to_owned(), file, held, sum })
+        Ok(Partial { path: path.to_owned(), file, held, hash })
     }
 
-    /// Throws away what is held.
-    fn discard(&self, partial: &Partial) -> Doubt {
-        self.client.tally.lost(partial.held);
+    /// Deletes the partial file.
+    fn discard(&self, partial: &Partial) -> Incomplete {
+        self.client.tally.discarded(partial.held);
         match fs::remove_file(&partial.path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => disk(&partial.path, e).into(),
-            _ => Doubt::Restart,
+            _ => Incomplete::Restart,
         }
     }
 
-    /// One request for what is missing. What arrives is kept, however it ends.
-    fn receive(&self, partial: &mut Partial) -> Result<(), Doubt> {
+    /// Requests the missing bytes once. The bytes that arrive before a failure are kept.
+    fn receive(&self, partial: &mut Partial) -> Result<(), Incomplete> {
         let size = self.item.size;
-        let ask = if partial.held == 0 { Ask::All } else { Ask::From(partial.held) };
-        let response = self.client.request(&self.item.url, ask)?;
+        let part =
+            if partial.held == 0 { RequestPart::All } else { RequestPart::From(partial.held) };
+        let response = self.client.request(&self.item.url, part)?;
         match response.status().as_u16() {
             206 => check_range(&response, partial.held, size)?,
-            416 => return Err(Doubt::Restart),
+            416 => return Err(Incomplete::Restart),
             _ => {
-                // The whole file, whatever we asked for.
+                // The server ignored the range and sends the whole file.
                 check_length(&response, partial.held, size)?;
                 self.rewind(partial)?;
             }
@@ -179,7 +184,7 @@ impl Transfer<'_> {
             self.client.stop.check()?;
             let read = match read {
                 Ok(0) if partial.held < size => {
-                    return Err(Fault::CutOff { held: partial.held, size }.into());
+                    return Err(HubFailure::CutOff { held: partial.held, size }.into());
                 }
                 Ok(0) => return Ok(()),
                 Ok(read) => read,
@@ -189,56 +194,60 @@ impl Transfer<'_> {
             let sent = partial.held + read as u64;
             if sent > size {
                 self.rewind(partial)?;
-                return Err(Fault::Size { listed: size, sent }.into());
+                return Err(HubFailure::Size { listed: size, sent }.into());
             }
             partial.file.write_all(&chunk[..read]).map_err(|e| disk(&partial.path, e))?;
-            if let Some(sum) = &mut partial.sum {
-                sum.update(&chunk[..read]);
+            if let Some(hash) = &mut partial.hash {
+                hash.update(&chunk[..read]);
             }
             partial.held = sent;
             self.client.tally.arrived(read as u64);
         }
     }
 
-    /// Forgets what is held, for a server that sends the whole file again.
-    fn rewind(&self, partial: &mut Partial) -> Result<(), Fault> {
+    /// Empties the partial file, because the server sends the whole file again.
+    fn rewind(&self, partial: &mut Partial) -> Result<(), HubFailure> {
         if partial.held == 0 {
             return Ok(());
         }
-        self.client.tally.lost(partial.held);
+        self.client.tally.discarded(partial.held);
         let emptied = partial.file.set_len(0).and_then(|()| partial.file.rewind());
         emptied.map_err(|source| disk(&partial.path, source))?;
-        partial.sum = self.item.checksum.as_ref().map(|c| c.begin(self.item.size));
+        partial.hash = self.item.checksum.as_ref().map(|c| c.begin(self.item.size));
         partial.held = 0;
         Ok(())
     }
 }
 
-/// Whether the part that comes begins where ours ends, and is of a file of the same size.
-fn check_range(response: &Response<Body>, held: u64, size: u64) -> Result<(), Doubt> {
+/// Checks that the sent part begins at byte `held` of a file of `size` bytes.
+fn check_range(response: &Response<Body>, held: u64, size: u64) -> Result<(), Incomplete> {
     let range = header(response, "content-range").and_then(|range| {
         let (part, whole) = range.strip_prefix("bytes ")?.split_once('/')?;
         let start: u64 = part.split_once('-')?.0.parse().ok()?;
         Some((start, whole.parse().ok()))
     });
     match range {
-        Some((_, Some(sent))) if sent != size => Err(Fault::Size { listed: size, sent }.into()),
+        Some((_, Some(sent))) if sent != size => {
+            Err(HubFailure::Size { listed: size, sent }.into())
+        }
         Some((start, _)) if start == held => Ok(()),
-        _ => Err(Fault::Answer("another part of the file than was asked for".to_owned()).into()),
+        _ => Err(HubFailure::Answer("not the requested part of the file".to_owned()).into()),
     }
 }
 
-/// Whether a whole file that comes may be ours. What is `held` is only given up for an answer that
-/// says so: a login page in between must not cost gigabytes.
-fn check_length(response: &Response<Body>, held: u64, size: u64) -> Result<(), Fault> {
+/// Checks that the sent body can be the whole file of `size` bytes. If `held` bytes are already
+/// here, requires a matching Content-Length: a login page must not replace them.
+fn check_length(response: &Response<Body>, held: u64, size: u64) -> Result<(), HubFailure> {
     let sent = header(response, "content-length").and_then(|length| length.parse().ok());
     match sent {
-        Some(sent) if sent != size => Err(Fault::Size { listed: size, sent }),
-        None if held > 0 => Err(Fault::Answer("a page instead of the rest of the file".to_owned())),
+        Some(sent) if sent != size => Err(HubFailure::Size { listed: size, sent }),
+        None if held > 0 => {
+            Err(HubFailure::Answer("a page instead of the rest of the file".to_owned()))
+        }
         _ => Ok(()),
     }
 }
 
-fn disk(path: &Path, source: io::Error) -> Fault {
-    Fault::Disk { path: path.to_owned(), source }
+fn disk(path: &Path, source: io::Error) -> HubFailure {
+    HubFailure::Disk { path: path.to_owned(), source }
 }

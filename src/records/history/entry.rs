@@ -1,41 +1,41 @@
-//! What the history knows of a run without reading all of it.
+//! Entries of the history: the summary of a run that the list shows.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::guidance::labels::{settings_line, titles_of};
 use crate::guidance::settings::Arm;
 use crate::guidance::trace::{ArmTrace, Trace};
 use crate::records::escape::one_line;
-use crate::words::{settings_line, titles_of};
 
-/// Characters of a name that are kept.
+/// Maximum length of a name.
 const NAME_CHARS: usize = 120;
-/// Characters of a prompt that are kept in an entry; the run has all of it.
+/// Maximum length of the prompt in an entry. The run itself has the whole prompt.
 const PROMPT_CHARS: usize = 2000;
-/// Characters of a column's text that are kept in an entry.
+/// Maximum length of a column's text in an entry.
 const EXCERPT_CHARS: usize = 200;
-/// Characters of a prompt that stand for a name.
+/// Maximum length of a title taken from the prompt.
 const TITLE_CHARS: usize = 60;
-/// The last moment that an id can write, in the year 2286.
-const MOST_MS: u64 = 9_999_999_999_999;
+/// The latest time that fits the 13 digits of an id, in the year 2286.
+const MAX_UNIX_MS: u64 = 9_999_999_999_999;
 
-/// The name of a run in the history: sorts by time, and is the same for the same run at the same
-/// moment.
+/// Identifies a run in the history: its time in milliseconds and a checksum of its content. Ids
+/// sort by time. The same run at the same time always has the same id.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct EntryId(String);
 
 impl EntryId {
     pub(super) fn new(unix_ms: u64, checksum: u32) -> Self {
-        Self(format!("{:013}-{checksum:08x}", unix_ms.min(MOST_MS)))
+        Self(format!("{:013}-{checksum:08x}", unix_ms.min(MAX_UNIX_MS)))
     }
 }
 
 impl TryFrom<String> for EntryId {
     type Error = String;
 
-    /// Refuses whatever is no id: ids become names of files.
+    /// Rejects text that is not an id, because ids become file names.
     fn try_from(text: String) -> Result<Self, String> {
         let is_id = text.len() == 22
             && text.bytes().enumerate().all(|(i, b)| match i {
@@ -62,15 +62,15 @@ impl fmt::Display for EntryId {
 /// A run in the history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// Its id.
+    /// Identifies the run and names its file.
     pub id: EntryId,
-    /// When it was kept, in milliseconds since 1970.
+    /// When it was added, in milliseconds since 1970.
     pub unix_ms: u64,
-    /// The name a person gave it.
+    /// The name given by the user.
     pub name: Option<String>,
-    /// Whether it stays until a person deletes it.
+    /// Whether the run is kept until the user deletes it.
     pub pinned: bool,
-    /// The beginning of the prompt.
+    /// The start of the prompt.
     pub prompt: String,
     /// Name of the model pack.
     pub pack: String,
@@ -81,15 +81,15 @@ pub struct Entry {
 /// One column of a run in the history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ColumnSummary {
-    /// The arm.
+    /// The arm that the column decoded with.
     pub arm: Arm,
-    /// What it is called.
+    /// The title of the column.
     pub title: String,
-    /// What it decoded with.
+    /// The settings it decoded with, as text.
     pub settings_line: String,
-    /// The beginning of its text, on one line.
+    /// The start of its text, on one line.
     pub excerpt: String,
-    /// Gold reward; none without a judge.
+    /// Gold reward; `None` without a judge.
     pub gold_reward: Option<f32>,
 }
 
@@ -113,21 +113,20 @@ impl Entry {
         self.name = (!name.is_empty()).then_some(name);
     }
 
-    /// Its name, or the beginning of its prompt.
+    /// Returns the name of the run, or the start of its prompt.
     pub fn title(&self) -> String {
         self.name.clone().unwrap_or_else(|| one_line(&self.prompt, TITLE_CHARS))
     }
 
-    /// Everything that a search looks at.
-    fn words(&self) -> String {
-        let mut words = format!("{}\n{}\n", self.name.as_deref().unwrap_or_default(), self.prompt);
+    fn searchable_text(&self) -> String {
+        let mut text = format!("{}\n{}\n", self.name.as_deref().unwrap_or_default(), self.prompt);
         for column in &self.columns {
             for part in [&column.title, &column.settings_line, &column.excerpt] {
-                words.push_str(part);
-                words.push('\n');
+                text.push_str(part);
+                text.push('\n');
             }
         }
-        folded(&words)
+        folded(&text)
     }
 }
 
@@ -141,16 +140,16 @@ fn summary(arm: &ArmTrace, title: String) -> ColumnSummary {
     }
 }
 
-/// The entries in which every word of `text` occurs: in name, prompt, or a column's title,
-/// settings or beginning. Upper and lower case are one, and so are minus and hyphen.
-pub fn search<'a>(entries: &'a [Entry], text: &str) -> Vec<&'a Entry> {
-    let text = folded(text);
-    let wanted: Vec<&str> = text.split_whitespace().collect();
-    let fits = |entry: &&Entry| {
-        let words = entry.words();
-        wanted.iter().all(|word| words.contains(word))
+/// Returns the entries that contain every word of `query` in the name, the prompt, or a column's
+/// title, settings or excerpt. Ignores case, and treats the minus sign (U+2212) as a hyphen.
+pub fn search<'a>(entries: &'a [Entry], query: &str) -> Vec<&'a Entry> {
+    let query = folded(query);
+    let words: Vec<&str> = query.split_whitespace().collect();
+    let matches = |entry: &&Entry| {
+        let text = entry.searchable_text();
+        words.iter().all(|word| text.contains(word))
     };
-    entries.iter().filter(fits).collect()
+    entries.iter().filter(matches).collect()
 }
 
 fn folded(text: &str) -> String {

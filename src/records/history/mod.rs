@@ -1,7 +1,7 @@
-//! The runs of the past: a folder with a file a run.
+//! The history of past runs: a folder with one file per run.
 //!
-//! The first line of a file says what the run was, the second is the run. A list reads first
-//! lines only. The folder alone holds the truth, so two programs may use one folder at a time.
+//! The first line of a file describes the run, the second line is the run. Listing reads only the
+//! first lines. All state is in the folder, so several programs may use one folder at a time.
 
 mod entry;
 mod file;
@@ -12,54 +12,54 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use entry::{ColumnSummary, Entry, EntryId, search};
-use file::{Content, Fault, Head, damaged_name, read_head};
+use file::{Content, EntryFault, Head, damaged_name, read_head};
 
 use super::RecordError;
 use super::atomic::{PART, write_whole};
 use super::trace_file::{self, parse, to_line};
 use crate::guidance::trace::Trace;
 
-/// Runs that are kept without being pinned.
-pub const MOST_ENTRIES: usize = 200;
-/// Bytes that they may take together.
-pub const MOST_BYTES: u64 = 256 << 20;
-/// An unfinished file of this age will not be finished.
+/// Maximum number of runs that are not pinned.
+pub const MAX_ENTRIES: usize = 200;
+/// Maximum total size of the runs that are not pinned, in bytes.
+pub const MAX_BYTES: u64 = 256 << 20;
+/// Age from which an unfinished file is deleted.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 
-/// The folder of past runs.
+/// A folder of past runs.
 #[derive(Debug)]
 pub struct History {
     folder: PathBuf,
     deleted: Option<Deleted>,
 }
 
-/// The file that was deleted last.
+/// Content of the file that was deleted last.
 #[derive(Debug)]
 struct Deleted {
     id: EntryId,
     bytes: Vec<u8>,
 }
 
-/// What the folder holds.
+/// The content of the folder.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Listing {
     /// Pinned runs, then the others, each newest first.
     pub entries: Vec<Entry>,
-    /// One sentence about files that cannot be shown.
+    /// One sentence about files that cannot be listed, if any.
     pub notice: Option<String>,
 }
 
-/// Now, as the history counts time.
+/// Returns the current time in milliseconds since 1970.
 pub fn now_unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis().try_into().unwrap_or(u64::MAX)
 }
 
 impl History {
-    /// Opens `folder`, making it if need be.
+    /// Opens `folder` and creates it if necessary. Deletes stale unfinished files.
     ///
     /// # Errors
-    /// [`RecordError::Write`] if it is no folder and cannot become one.
+    /// [`RecordError::Write`] if the folder does not exist and cannot be created.
     pub fn open(folder: &Path) -> Result<Self, RecordError> {
         let failed = |source| RecordError::Write { path: folder.to_owned(), source };
         fs::create_dir_all(folder).map_err(failed)?;
@@ -67,43 +67,43 @@ impl History {
         Ok(Self { folder: folder.to_owned(), deleted: None })
     }
 
-    /// What the folder holds now. Damaged files are set aside under another name, once.
+    /// Lists the runs in the folder. Renames damaged files, so that each is reported only once.
     ///
     /// # Errors
-    /// [`RecordError::Read`] if the folder cannot be read at all.
+    /// [`RecordError::Read`] if the folder cannot be read.
     pub fn list(&self) -> Result<Listing, RecordError> {
-        let Scan { heads, newer, mut troubles } = self.scan()?;
+        let Scan { heads, newer, mut problems } = self.scan()?;
         let mut entries: Vec<Entry> = heads.into_iter().map(|head| head.entry).collect();
         entries.sort_by(|a, b| (b.pinned, &b.id).cmp(&(a.pinned, &a.id)));
         match newer {
             0 => {}
-            1 => troubles.push("1 run is of a newer version of this program".to_owned()),
-            n => troubles.push(format!("{n} runs are of a newer version of this program")),
+            1 => problems.push("1 run was written by a newer version of this program".to_owned()),
+            n => problems.push(format!("{n} runs were written by a newer version of this program")),
         }
-        let notice = (!troubles.is_empty()).then(|| {
-            let rest = troubles.len().saturating_sub(3);
+        let notice = (!problems.is_empty()).then(|| {
+            let rest = problems.len().saturating_sub(3);
             let more = if rest > 0 { format!("; and {rest} more") } else { String::new() };
-            troubles.truncate(3);
-            format!("Some of the history cannot be shown: {}{more}.", troubles.join("; "))
+            problems.truncate(3);
+            format!("Some past runs cannot be shown: {}{more}.", problems.join("; "))
         });
         Ok(Listing { entries, notice })
     }
 
-    /// Keeps a run, and lets the oldest go where there are too many.
+    /// Adds a run, and deletes the oldest unpinned runs beyond the limits.
     ///
     /// # Errors
-    /// [`RecordError::Write`], [`RecordError::Unsound`], [`RecordError::TooLong`]; nothing has
-    /// changed then.
+    /// [`RecordError::Write`], [`RecordError::Inconsistent`] or [`RecordError::TooLong`]. In each
+    /// case the history is unchanged.
     pub fn add(&mut self, trace: &Trace, unix_ms: u64) -> Result<Entry, RecordError> {
         let line = to_line(trace)?;
         let checksum = crc32fast::hash(line.as_bytes());
         let mut id = EntryId::new(unix_ms, checksum);
-        for other in 1.. {
+        for attempt in 1.. {
             match read_head(&self.path(&id), &id) {
-                // Another program has kept the very same.
-                Ok(head) if head.is_of(line.as_bytes()) => return Ok(head.entry),
-                Err(Fault::Gone) => break,
-                _ => id = EntryId::new(unix_ms, checksum.wrapping_add(other)),
+                // Another program has added the same run.
+                Ok(head) if head.matches(line.as_bytes()) => return Ok(head.entry),
+                Err(EntryFault::Gone) => break,
+                _ => id = EntryId::new(unix_ms, checksum.wrapping_add(attempt)),
             }
         }
         let entry = Entry::of(trace, id, unix_ms);
@@ -116,37 +116,37 @@ impl History {
     /// Reads a run.
     ///
     /// # Errors
-    /// [`RecordError::Gone`], [`RecordError::Damaged`] (the file is set aside),
-    /// [`RecordError::Newer`], [`RecordError::Read`].
+    /// [`RecordError::Gone`], [`RecordError::Damaged`] (the file has been renamed),
+    /// [`RecordError::Newer`] or [`RecordError::Read`].
     pub fn load(&self, id: &EntryId) -> Result<Trace, RecordError> {
         let (content, bytes) = self.content(id)?;
         parse(&self.path(id), content.trace(&bytes))
     }
 
-    /// Names a run; an empty name takes its name away.
+    /// Sets the name of a run; an empty name removes it.
     ///
     /// # Errors
-    /// As [`History::load`], and [`RecordError::Write`].
+    /// See [`History::load`]. Also [`RecordError::Write`].
     pub fn rename(&mut self, id: &EntryId, name: &str) -> Result<(), RecordError> {
         self.change(id, |entry| entry.rename(name))
     }
 
-    /// Pins a run, or lets it go with the others in time.
+    /// Pins or unpins a run. A pinned run is kept until the user deletes it.
     ///
     /// # Errors
-    /// As [`History::rename`].
+    /// See [`History::rename`].
     pub fn set_pinned(&mut self, id: &EntryId, pinned: bool) -> Result<(), RecordError> {
         self.change(id, |entry| entry.pinned = pinned)?;
         self.prune(id);
         Ok(())
     }
 
-    /// Deletes a run and gives its title. Until another is deleted, or the history is closed,
-    /// [`History::undo_delete`] brings it back.
+    /// Deletes a run and returns its title. [`History::undo_delete`] can restore it until another
+    /// run is deleted or the history is dropped.
     ///
     /// # Errors
-    /// [`RecordError::Gone`], [`RecordError::Read`], [`RecordError::Write`]; it is still there
-    /// then, if it was.
+    /// [`RecordError::Gone`], [`RecordError::Read`] or [`RecordError::Write`]. No file is deleted
+    /// in that case.
     pub fn delete(&mut self, id: &EntryId) -> Result<String, RecordError> {
         let path = self.path(id);
         let title = read_head(&path, id).map_or_else(|_| id.to_string(), |h| h.entry.title());
@@ -159,10 +159,11 @@ impl History {
         Ok(title)
     }
 
-    /// Brings the run back that was deleted last.
+    /// Restores the run that was deleted last.
     ///
     /// # Errors
-    /// [`RecordError::NothingDeleted`], [`RecordError::Write`] (it may be tried again).
+    /// [`RecordError::NothingDeleted`] or [`RecordError::Write`]. After the latter you may try
+    /// again.
     pub fn undo_delete(&mut self) -> Result<EntryId, RecordError> {
         let deleted = self.deleted.take().ok_or(RecordError::NothingDeleted)?;
         if let Err(e) = write_whole(&self.path(&deleted.id), &deleted.bytes) {
@@ -173,7 +174,7 @@ impl History {
         Ok(deleted.id)
     }
 
-    /// Whether [`History::undo_delete`] has something to bring back.
+    /// Returns whether [`History::undo_delete`] has a run to restore.
     pub fn can_undo(&self) -> bool {
         self.deleted.is_some()
     }
@@ -183,8 +184,8 @@ impl History {
     }
 
     fn read(&self, id: &EntryId) -> Result<Vec<u8>, RecordError> {
-        let most = trace_file::MAX_BYTES + file::HEAD_BYTES as u64 + 1;
-        match trace_file::read_bytes(&self.path(id), most) {
+        let max_bytes = trace_file::MAX_BYTES + file::HEAD_BYTES as u64 + 1;
+        match trace_file::read_bytes(&self.path(id), max_bytes) {
             Err(RecordError::Read { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 Err(RecordError::Gone)
             }
@@ -192,18 +193,18 @@ impl History {
         }
     }
 
-    /// The whole file, checked against its own first line.
+    /// Reads a file and checks it against its first line. Renames a damaged file.
     fn content(&self, id: &EntryId) -> Result<(Content, Vec<u8>), RecordError> {
         let bytes = self.read(id)?;
         let path = self.path(id);
         match Content::of(&bytes, id) {
             Ok(content) => Ok((content, bytes)),
-            Err(Fault::Newer(program)) => Err(RecordError::Newer { path, program }),
+            Err(EntryFault::Newer(program)) => Err(RecordError::Newer { path, program }),
             Err(fault) => {
                 let reason = fault.to_string();
-                let aside = set_aside(&path)
+                let renamed_to = rename_damaged(&path)
                     .map_err(|source| RecordError::Write { path: path.clone(), source })?;
-                Err(RecordError::Damaged { reason, aside })
+                Err(RecordError::Damaged { reason, renamed_to })
             }
         }
     }
@@ -219,17 +220,17 @@ impl History {
         write_whole(&self.path(id), &Head::new(entry, line).to_bytes(line)?)
     }
 
-    /// Lets the oldest unpinned runs go, but never `newest`. What cannot be removed is tried
-    /// again the next time: a list that is too long is no reason to trouble anybody.
+    /// Deletes the oldest unpinned runs beyond the limits, but never `newest`. Failures are only
+    /// logged, because the next call tries again.
     fn prune(&self, newest: &EntryId) {
         let Ok(Scan { heads, .. }) = self.scan() else { return };
         let unpinned = heads.iter().filter(|head| !head.entry.pinned);
-        let sizes = unpinned.map(|head| (head.entry.id.clone(), head.bytes())).collect();
+        let sizes = unpinned.map(|head| (head.entry.id.clone(), head.trace_bytes())).collect();
         for id in surplus(sizes, newest) {
             let path = self.path(&id);
             match fs::remove_file(&path) {
                 Err(e) if e.kind() != ErrorKind::NotFound => {
-                    tracing::warn!(file = %path.display(), error = %e, "an old run stays");
+                    tracing::warn!(file = %path.display(), error = %e, "cannot delete an old run");
                 }
                 _ => {}
             }
@@ -245,41 +246,47 @@ impl History {
             match read_head(&path, &id) {
                 Ok(head) => scan.heads.push(head),
                 // Deleted by another program while this one was reading the folder.
-                Err(Fault::Gone) => {}
-                Err(Fault::Newer(_)) => scan.newer += 1,
-                Err(Fault::Unreadable(e)) => {
-                    scan.troubles.push(format!("{id} cannot be read ({e})"))
+                Err(EntryFault::Gone) => {}
+                Err(EntryFault::Newer(_)) => scan.newer += 1,
+                Err(EntryFault::Unreadable(e)) => {
+                    scan.problems.push(format!("{id} cannot be read ({e})"))
                 }
-                Err(fault @ Fault::Damaged(_)) => scan.troubles.push(match set_aside(&path) {
-                    Ok(aside) => {
-                        format!("{id} is damaged ({fault}) and was set aside as {}", name(&aside))
-                    }
-                    Err(e) => format!("{id} is damaged ({fault}) and cannot be moved ({e})"),
-                }),
+                Err(fault @ EntryFault::Damaged(_)) => {
+                    scan.problems.push(match rename_damaged(&path) {
+                        Ok(renamed_to) => {
+                            format!(
+                                "{id} is damaged ({fault}) and was renamed to {}",
+                                name(&renamed_to)
+                            )
+                        }
+                        Err(e) => format!("{id} is damaged ({fault}) and cannot be renamed ({e})"),
+                    })
+                }
             }
         }
         Ok(scan)
     }
 }
 
-/// The oldest of these runs that are one too many, or too large together; never `newest`.
+/// Returns the oldest runs beyond the limits of number and total size, but never `newest`.
 fn surplus(mut sizes: Vec<(EntryId, u64)>, newest: &EntryId) -> Vec<EntryId> {
     sizes.sort_by(|a, b| b.0.cmp(&a.0));
     let (mut count, mut bytes) = (0, 0u64);
     sizes.retain(|(id, size)| {
         count += 1;
         bytes = bytes.saturating_add(*size);
-        (count > MOST_ENTRIES || bytes > MOST_BYTES) && id != newest
+        (count > MAX_ENTRIES || bytes > MAX_BYTES) && id != newest
     });
     sizes.into_iter().map(|(id, _)| id).collect()
 }
 
-/// Everything in the folder.
+/// The files of the folder.
 #[derive(Default)]
 struct Scan {
     heads: Vec<Head>,
+    /// Number of files with a newer format.
     newer: usize,
-    troubles: Vec<String>,
+    problems: Vec<String>,
 }
 
 fn name(path: &Path) -> String {
@@ -292,11 +299,11 @@ fn id_of(path: &Path) -> Option<EntryId> {
     EntryId::try_from(stem.to_owned()).ok()
 }
 
-/// Moves a damaged file out of the list: nothing that somebody may still save is deleted.
-fn set_aside(path: &Path) -> std::io::Result<PathBuf> {
-    let aside = damaged_name(path);
-    fs::rename(path, &aside)?;
-    Ok(aside)
+/// Renames a damaged file, so that it is no longer listed but can still be recovered.
+fn rename_damaged(path: &Path) -> std::io::Result<PathBuf> {
+    let renamed_to = damaged_name(path);
+    fs::rename(path, &renamed_to)?;
+    Ok(renamed_to)
 }
 
 fn remove_stale_parts(folder: &Path) {
@@ -305,7 +312,7 @@ fn remove_stale_parts(folder: &Path) {
         let name = name.to_string_lossy();
         let age = found.metadata().and_then(|m| m.modified()).ok().and_then(|t| t.elapsed().ok());
         if name.starts_with(".ivg-") && name.ends_with(PART) && age.is_some_and(|age| age > STALE) {
-            // It is only in the way of nobody.
+            // A file that cannot be deleted does no harm.
             let _ = fs::remove_file(found.path());
         }
     }
@@ -316,13 +323,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_go_when_there_are_too_many_or_too_large() {
+    fn the_surplus_is_the_oldest_runs_beyond_the_limits() {
         let id = |t: u64| EntryId::new(t, 0);
         let runs = |size: u64| (0..210).map(|t| (id(t), size)).collect::<Vec<_>>();
         assert_eq!(surplus(runs(1), &id(209)).len(), 10);
         assert_eq!(surplus(runs(1), &id(209)).last(), Some(&id(0)));
         assert_eq!(surplus(runs(1), &id(0)).len(), 9);
-        // Four of 64 MiB fill it.
+        // Four runs of 64 MiB fill the limit.
         assert_eq!(surplus(runs(64 << 20), &id(209))[0], id(205));
         assert!(surplus(vec![(id(1), u64::MAX)], &id(1)).is_empty());
     }

@@ -1,1 +1,1 @@
-"""The parts of the generator in `../corpus.py`."""
+"""The modules of `../corpus.py`."""

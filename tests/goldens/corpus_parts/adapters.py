@@ -1,6 +1,6 @@
 """Group F: adapters as PEFT writes them.
 
-`peft_configs.json` holds what save_pretrained of older versions writes for this LoraConfig: r=2, lora_alpha=6,
+`peft_configs.json` has the output of save_pretrained in older versions for this LoraConfig: r=2, lora_alpha=6,
 target_modules=["q_proj", "v_proj"], lora_dropout=0.05, task_type="CAUSAL_LM", inference_mode=True.
 """
 
@@ -34,7 +34,7 @@ def adapters(corpus):
 
 
 def write_adapter(sample, folder, seed, dtype=torch.float16, **changes):
-    """A LoRA with random halves on the model in `m`; gives the model with it."""
+    """Writes a LoRA adapter with random matrices for the model in `m`. Returns the adapted model."""
     options = {**dict(r=2, lora_alpha=6, target_modules=["q_proj", "v_proj"], task_type="CAUSAL_LM"), **changes}
     adapted = peft.get_peft_model(models.load(folder / "m"), peft.LoraConfig(**options)).eval()
     torch.manual_seed(seed)
@@ -43,7 +43,7 @@ def write_adapter(sample, folder, seed, dtype=torch.float16, **changes):
             if "lora_" in name and "magnitude" not in name:
                 parameter.copy_((torch.randn(parameter.shape) * 0.4).to(dtype).float())
     adapted.base_model.model.generation_config = None
-    # PEFT asks the base's repository whether its vocabulary was changed; there is none to ask.
+    # Otherwise PEFT would check the base's repository, which does not exist, for a changed vocabulary.
     adapted.save_pretrained(folder / "a", save_embedding_layers=False)
     (folder / "a/README.md").unlink(missing_ok=True)
     settle(folder / "a")
@@ -53,7 +53,7 @@ def write_adapter(sample, folder, seed, dtype=torch.float16, **changes):
 
 
 def settle(folder):
-    """adapter_config.json in an order that does not change from run to run, and without this machine's paths."""
+    """Rewrites adapter_config.json in a fixed order and without the paths of this machine."""
     written = read_json(folder / "adapter_config.json")
     written["base_model_name_or_path"] = "o/m"
     written["target_modules"] = sorted(written["target_modules"])
@@ -67,7 +67,7 @@ def rewrite(weights, folder, dtype=torch.float16):
 
 
 def adapted_case(corpus, name, about, sample, change=lambda folder: None, **options):
-    """A case whose tuned text is sure and another than the base's."""
+    """Adds a case whose tuned text differs from the base's, with sufficient margins at every step."""
     for seed in range(1000):
         folder = corpus.start(name, **ROLES)
         sample.write(folder / "m")
@@ -85,7 +85,7 @@ def adapted_case(corpus, name, about, sample, change=lambda folder: None, **opti
 
 
 def otherwise_scaled(tuned, sample):
-    """What the adapter says where alpha / r and alpha / root of r are mistaken for one another."""
+    """Returns the ids of the tuned model if alpha / r is confused with alpha / sqrt(r)."""
     for module in tuned.modules():
         if isinstance(module, peft.tuners.lora.LoraLayer):
             scale = module.scaling["default"]
@@ -95,15 +95,15 @@ def otherwise_scaled(tuned, sample):
 
 def forms(corpus, sample):
     adapted_case(corpus, "adapter-newest", f"An adapter as PEFT {peft.__version__} writes it, on queries and values.", sample)
-    adapted_case(corpus, "adapter-all-maps", "An adapter on all seven maps.", sample, target_modules=ALL)
+    adapted_case(corpus, "adapter-all-maps", "An adapter on all seven matrices.", sample, target_modules=ALL)
     adapted_case(corpus, "adapter-f32", "An adapter in f32, as trainers save it beside an f16 base.", sample, dtype=torch.float32)
     adapted_case(
-        corpus, "adapter-rslora", "A rank-stabilised adapter: the scale is alpha over the root of r.", sample, use_rslora=True
+        corpus, "adapter-rslora", "A rank-stabilised adapter: the scale is alpha over the square root of r.", sample, use_rslora=True
     )
     adapted_case(
         corpus,
         "adapter-init-variants",
-        "init_lora_weights gaussian says only how training began.",
+        "init_lora_weights gaussian, which only affects the start of training.",
         sample,
         init_lora_weights="gaussian",
     )
@@ -148,7 +148,7 @@ def copies(corpus, sample):
     write_adapter(sample, folder, 0)
     with_copies(lambda table: table * 1.5)(folder / "a")
     corpus.fault(
-        name, "A copy of the embedding beside the adapter that was trained on: another table than the base's.", ["is not the model's own"]
+        name, "A copy of the embedding beside the adapter that was trained further and differs from the base's.", ["is not the model's own"]
     )
 
 
@@ -160,10 +160,10 @@ def refused(corpus, sample):
         corpus.fault(name, about, says)
         return folder
 
-    case("adapter-dora", "DoRA: a magnitude a row beside the two halves.", ["dora"], use_dora=True)
-    # Set by hand: to train such an adapter takes a base that is no longer this one.
+    case("adapter-dora", "DoRA: one magnitude per row besides the two matrices.", ["dora"], use_dora=True)
+    # The field is edited by hand, because training such an adapter would change the base.
     for kind in ["pissa", "pissa_niter_16", "olora"]:
-        about = f"init_lora_weights {kind}, not converted: the base has to be changed before the adapter fits."
+        about = f"init_lora_weights {kind}, not converted: the base must be changed before the adapter can be used."
         folder = case(f"adapter-{kind}", about, [kind])
         written = read_json(folder / "a/adapter_config.json")
         written["init_lora_weights"] = kind
@@ -175,7 +175,7 @@ def gpt2(corpus):
     adapted_case(
         corpus,
         "adapter-gpt2",
-        "An adapter on GPT-2's transposed maps, fan_in_fan_out.",
+        "An adapter on GPT-2's transposed matrices, fan_in_fan_out.",
         sample,
         target_modules=["c_attn", "c_proj", "c_fc"],
         fan_in_fan_out=True,

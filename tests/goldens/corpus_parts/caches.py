@@ -1,4 +1,4 @@
-"""Group G: folders of the hub's cache, as people copy them from a file manager."""
+"""Group G: folders of the hub's cache, as users copy them with a file manager."""
 
 from .sample import Sample
 
@@ -7,7 +7,7 @@ BASE = '{ path = "models--o--m" }'
 
 
 def caches(corpus):
-    """Small real files stand for the links that the cache keeps in snapshots."""
+    """Writes small files in place of the links that the cache has in snapshots."""
     sample = Sample()
 
     def write(name, commits, main=None):
@@ -29,4 +29,4 @@ def caches(corpus):
     write("cache-folder-two-snapshots", COMMITS, COMMITS[1])
     expect("cache-folder-two-snapshots", "Two snapshots, refs/main names one of them.")
     write("cache-folder-undecided", COMMITS)
-    corpus.fault("cache-folder-undecided", "Two snapshots and no refs/main: nothing says which is meant.", ["snapshots"])
+    corpus.fault("cache-folder-undecided", "Two snapshots and no refs/main, so it is not clear which one is meant.", ["snapshots"])

@@ -1,4 +1,4 @@
-"""Group A: config.json and generation_config.json by family, age and habit."""
+"""Group A: config.json and generation_config.json by model family, age and writer."""
 
 import copy
 import json
@@ -29,7 +29,7 @@ def configs(corpus):
 
 
 def write_case(corpus, name, about, sample, change=lambda config: None, check="ok", says=(), ends=None):
-    """The sample with an edited config.json; `change` edits it or gives another."""
+    """Adds the sample with a changed config.json. `change` edits it in place or returns another."""
     folder = corpus.start(name, base=BASE)
     sample.write(folder / "m")
     written = read_json(folder / "m/config.json")
@@ -47,7 +47,7 @@ def write_case(corpus, name, about, sample, change=lambda config: None, check="o
 
 
 def everywhere(model):
-    """The model without windows."""
+    """Returns the model without sliding windows."""
     return reconfigured(model, layer_types=model.config.num_hidden_layers * ["full_attention"])
 
 
@@ -100,7 +100,7 @@ def families(corpus):
 
 
 def end_tokens(corpus):
-    """Which tokens end a text: config.json and generation_config.json together."""
+    """The end tokens of config.json and generation_config.json."""
     vocabulary = byte_level(((END, True), ("<|im_end|>", True)))
     first, second = vocabulary.id(END), vocabulary.id("<|im_end|>")
     prompt_ids = vocabulary.tokenizer.encode(models.PROMPT).ids
@@ -148,7 +148,7 @@ def end_tokens(corpus):
     )
     case(
         "generation-config-without",
-        "generation_config.json without eos_token_id: config.json has it, though generate of transformers alone would talk on.",
+        "generation_config.json without eos_token_id: the one in config.json is used, although transformers' own generate would not stop there.",
         second,
         {},
         [second],
@@ -161,7 +161,7 @@ def shapes(corpus):
     sample = Sample(num_key_value_heads=2)
 
     def first(written):
-        # As the first conversions of LLaMA, by transformers 4.27: no key heads, no rope_theta, no head_dim.
+        # Like the first LLaMA conversions by transformers 4.27, without key heads, rope_theta and head_dim.
         kept = [
             "hidden_act",
             "hidden_size",
@@ -198,7 +198,7 @@ def shapes(corpus):
     write_case(
         corpus,
         "config-llama-first",
-        "The first of all: max_sequence_length in place of max_position_embeddings, whose default is 2048.",
+        "The first config.json of LLaMA: max_sequence_length instead of max_position_embeddings, whose default is 2048.",
         sample,
         without_length,
     )
@@ -246,8 +246,8 @@ def with_embedding_as_head(model):
 
 
 def heads(corpus):
-    """tie_word_embeddings is true, yet the file has a head of its own: transformers 5 then does not tie; a
-    merged adapter that trained the head leaves such folders."""
+    """tie_word_embeddings is true, but the file has a separate head. transformers 5 does not tie them in that
+    case. Merging an adapter that trained the head produces such folders."""
     sample = Sample(tie_word_embeddings=False, differs=[with_embedding_as_head])
     write_case(
         corpus,
@@ -311,7 +311,7 @@ def rotations(corpus):
     case("base", "A rope_theta of 500.", {**PLAIN, "rope_theta": 500.0}, {"rope_theta": 500.0})
 
     sample = Sample()
-    # Llama's own code in transformers 5.24 does not look at it with plain rotation.
+    # The Llama code in transformers 5.24 ignores this field if the RoPE type is default.
     write_case(
         corpus,
         "config-rope-partial",

@@ -44,16 +44,16 @@ def write_case(corpus, name, about, file, sample, base=BASE, as_name="m.gguf", *
 
 
 def families(corpus):
-    """One file of each architecture, as the converter writes it from f16 weights."""
+    """One file per architecture, as the converter writes it from f16 weights."""
     pieces = sentence_pieces()
     gemma = sentence_pieces(GEMMA, "<bos>", spaces=["▁▁", "▁▁▁"], ends=["<end_of_turn>"])
     bytes_ = byte_level()
-    # A file does not say which layers have a window: five of six have one.
+    # The file does not say which layers have a window. In Gemma 3, five of six have one.
     window = dict(num_hidden_layers=6, layer_types=5 * ["sliding_attention"] + ["full_attention"])
     for name, about, vocabulary, options, pre in [
         ("llama", "A Llama with a byte-level tokenizer", bytes_, {}, "gpt-2"),
         ("llama-pieces", "A Llama with SentencePiece's tokenizer, BOS by add_bos_token", pieces, {"end": "</s>"}, None),
-        ("llama-untied", "A Llama whose head is a tensor of its own", bytes_, {"tie_word_embeddings": False}, "gpt-2"),
+        ("llama-untied", "A Llama whose head is a separate tensor", bytes_, {"tie_word_embeddings": False}, "gpt-2"),
         ("qwen2", "A Qwen 2 with biases on queries, keys and values", bytes_, {"family": "qwen2"}, "qwen2"),
         ("qwen3", "A Qwen 3 with normed queries and keys", bytes_, {"family": "qwen3"}, "qwen2"),
         ("gemma3", "A Gemma 3 of six layers, windows on five", gemma, {"family": "gemma3_text", "end": "<eos>", **window}, None),
@@ -111,7 +111,7 @@ def forms_of_the_file(corpus, sample):
     ]:
         folder = corpus.start(name, base=BASE)
         (folder / "m.gguf").write_bytes(data + bytes(256))
-        corpus.fault(name, f"{about} Only its beginning is real.", ["older"])
+        corpus.fault(name, f"{about} Only the header is real.", ["older"])
 
 
 def splits(corpus):
@@ -133,7 +133,7 @@ def splits(corpus):
     name = "gguf-split-part-missing"
     folder, _ = write(name)
     (folder / "m-00002-of-00003.gguf").unlink()
-    corpus.fault(name, f"{about}, the second not there.", ["m-00002-of-00003.gguf"])
+    corpus.fault(name, f"{about}, with the second part missing.", ["m-00002-of-00003.gguf"])
     name = "gguf-split-second-part-named"
     folder, file = write(name)
     pack = (folder / "pack.toml").read_text()
@@ -142,7 +142,7 @@ def splits(corpus):
 
 
 def searched(name, about, corpus, blocks_of, **sizes):
-    """A Llama whose ffn_down is of one type; its text is another where ffn_down is left out."""
+    """Adds a Llama whose ffn_down has one type. Its text differs from that without ffn_down."""
     vocabulary = byte_level()
     prompt_ids = vocabulary.tokenizer.encode(models.PROMPT).ids
     made = config("llama", len(vocabulary), eos_token_id=vocabulary.id(END), **sizes)
@@ -160,7 +160,7 @@ def searched(name, about, corpus, blocks_of, **sizes):
 
 
 def floats_and_legacy(corpus):
-    """Types that gguf-py makes: all matrices, the embedding too."""
+    """Types that gguf-py writes, for all matrices including the embedding."""
     for kind in [KINDS.F32, KINDS.BF16, KINDS.Q4_0, KINDS.Q4_1, KINDS.Q5_0, KINDS.Q5_1, KINDS.Q8_0]:
         sizes = {} if kind in [KINDS.F32, KINDS.BF16] else dict(hidden_size=32, intermediate_size=32, head_dim=16)
         searched(
@@ -173,7 +173,7 @@ def floats_and_legacy(corpus):
 
 
 def k_quants(corpus):
-    """Types that gguf-py only reads: ffn_down in random blocks, the rest in f16."""
+    """Types that gguf-py only reads. ffn_down has random blocks, the other tensors are f16."""
     for kind in [KINDS.Q2_K, KINDS.Q3_K, KINDS.Q4_K, KINDS.Q5_K, KINDS.Q6_K, KINDS.IQ4_NL, KINDS.IQ4_XS]:
         length = 32 if kind == KINDS.IQ4_NL else 256
 
@@ -191,7 +191,7 @@ def k_quants(corpus):
 
 
 def small_gguf(vocabulary=None, **options):
-    """A file for cases that are never run."""
+    """Returns a file for cases that do not generate."""
     vocabulary = vocabulary or byte_level()
     made = config("llama", len(vocabulary), **options.pop("sizes", {}))
     return Gguf(build(made, 0, vocabulary), vocabulary, **{"eos": END, **options})
@@ -204,7 +204,7 @@ def unread_types(corpus):
         file.put("blk.0.ffn_down.weight", random_bytes(KINDS[kind], 8, 256, 0), KINDS[kind])
         folder = corpus.start(name, base=BASE)
         file.write(folder / "m.gguf")
-        corpus.fault(name, f"ffn_down in {kind}, which is not read.", [kind])
+        corpus.fault(name, f"ffn_down in {kind}, which is not supported.", [kind])
 
 
 def rotations(corpus):
@@ -239,7 +239,7 @@ def rotations(corpus):
     )
     stretched(
         "gguf-rope-none",
-        "rope.scaling.type none: the factor does not count.",
+        "rope.scaling.type none: the factor is ignored.",
         plain,
         linear,
         lambda file: (scaling(file), file.set("{}.rope.scaling.type", "none")),
@@ -255,7 +255,7 @@ def rotations(corpus):
     }
     stretched(
         "gguf-rope_freqs",
-        "Llama 3.1's rope_freqs.weight, one divisor a frequency.",
+        "Llama 3.1's rope_freqs.weight, one divisor per frequency.",
         llama_3,
         plain,
         lambda file: file.put("rope_freqs.weight", divisors(llama_3, 4), KINDS.F32),
@@ -271,7 +271,7 @@ def rotations(corpus):
 
 
 def divisors(rope, size):
-    """What the converter writes into rope_freqs.weight (LlamaModel.generate_extra_tensors)."""
+    """Returns the rope_freqs.weight of the converter (LlamaModel.generate_extra_tensors)."""
     frequencies = 1.0 / rope["rope_theta"] ** (torch.arange(0, size, 2, dtype=torch.float32) / size)
     low, high = rope["low_freq_factor"], rope["high_freq_factor"]
     found = []
@@ -289,7 +289,7 @@ def head_counts(corpus):
     file.set("{}.attention.head_count_kv", [1, 1], array, whole)
     file.set("{}.attention.head_count", [2, 2], array, whole)
     file.set("{}.feed_forward_length", [16, 16], array, whole)
-    write_case(corpus, "gguf-head-counts-equal", "Head counts and widths as lists, one number a layer, all alike.", file, sample)
+    write_case(corpus, "gguf-head-counts-equal", "Head counts and widths as lists with one number per layer, all equal.", file, sample)
 
     file = small_gguf(sizes={"num_hidden_layers": 2})
     file.set("{}.attention.head_count_kv", [1, 2], array, whole)
@@ -310,7 +310,7 @@ def biases(corpus):
     write_case(
         corpus,
         "gguf-llama-biases",
-        "A Llama with biases on all maps (Bielik, Granite code), q and k in interleaved order.",
+        "A Llama with biases on all matrices (Bielik, Granite code), q and k in interleaved order.",
         file,
         sample,
     )
@@ -319,10 +319,10 @@ def biases(corpus):
 def experts(corpus):
     sample = Sample(family="mixtral")
     for name, about, merged in [
-        ("gguf-mixtral", "A Mixtral, its experts in one tensor a map.", True),
+        ("gguf-mixtral", "A Mixtral, with its experts in one tensor per matrix.", True),
         (
             "gguf-mixtral-before-april-2024",
-            "A Mixtral with one tensor an expert, as before April 2024; llama.cpp of 2026 no longer reads it.",
+            "A Mixtral with one tensor per expert, as before April 2024; llama.cpp of 2026 no longer reads it.",
             False,
         ),
     ]:
@@ -367,13 +367,13 @@ def begins(corpus, sample):
     file.write(folder / "m.gguf")
     corpus.fault(
         "gguf-byte-level-without-pre",
-        "A byte-level file before May 2024: nothing says how texts are split.",
+        "A byte-level file from before May 2024: no key says how text is split.",
         ["tokenizer.ggml.pre"],
     )
 
 
 def ends_by_name(corpus):
-    """Files whose eos is the end of the text while turns end with a token that only its name gives away."""
+    """Files whose eos ends the text, while a turn ends with a token that is known only by its name."""
     for name, family, pre, eos, end in [
         ("eot_id", "llama", "llama-bpe", "<|end_of_text|>", "<|eot_id|>"),
         ("im_end", "qwen2", "qwen2", "<|endoftext|>", "<|im_end|>"),
@@ -388,7 +388,7 @@ def ends_by_name(corpus):
         ends = [vocabulary.id(eos), vocabulary.id(end)]
         prompt_ids = vocabulary.tokenizer.encode(models.PROMPT).ids
         model = find(lambda seed: build(made, seed, vocabulary, ends[1:]), prompt_ids, vocabulary.readable, ends, stops=True)
-        # It would talk on: the end is not the last thing it says.
+        # Without the token that ends the turn, the response would be longer.
         assert len(greedy(model, prompt_ids, ends[:1])[0]) > len(greedy(model, prompt_ids, ends)[0])
         file = Gguf(model, vocabulary, pre=pre, eos=eos, bos="<bos>" if family == "gemma3_text" else None)
         folder = corpus.start(f"gguf-ends-by-name-{name}", base=BASE)
@@ -404,7 +404,7 @@ def ends_by_name(corpus):
 
 
 def vocabularies(corpus, sample):
-    # llama.cpp then takes token 11 of such vocabularies for the end, as Falcon has it; no text here holds it.
+    # In this case llama.cpp uses token 11 as the end token, which is Falcon's. No text here contains it.
     plain = byte_level((("<note>", False),))
     plain.readable.remove(11)
     own = Sample(plain, end=None)
@@ -427,7 +427,7 @@ def vocabularies(corpus, sample):
     write_case(
         corpus,
         "gguf-padded-vocabulary",
-        "The vocabulary filled up to the rows of the embedding with UNUSED [PAD265]...",
+        "The vocabulary padded to the rows of the embedding with UNUSED [PAD265]...",
         file,
         own,
     )
@@ -438,7 +438,7 @@ def vocabularies(corpus, sample):
     write_case(
         corpus,
         "gguf-more-rows-than-tokens",
-        "An embedding of more rows than there are tokens; llama.cpp refuses it, Python libraries do not.",
+        "An embedding with more rows than tokens; llama.cpp rejects it, Python libraries do not.",
         file,
         sample,
     )

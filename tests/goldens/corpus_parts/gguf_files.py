@@ -1,4 +1,4 @@
-"""Writes GGUF files as llama.cpp's converter does, with what each case changes."""
+"""Writes GGUF files as llama.cpp's converter does, with the changes of each case."""
 
 import gguf
 import numpy
@@ -34,7 +34,7 @@ ARCHITECTURES = {"gemma3_text": "gemma3", "mixtral": "llama", "mistral": "llama"
 
 
 class Gguf:
-    """A file about to be written: its entries and tensors may be changed before `write`."""
+    """A GGUF file. Its entries and tensors can be changed before `write`."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class Gguf:
         self.add_tensors(models.tensors_of(model))
 
     def set(self, key, value, kind=None, sub_type=None):
-        """Sets an entry; `{}` in the key stands for the architecture."""
+        """Sets an entry. `{}` in the key is replaced by the architecture."""
         key = key.format(self.architecture)
         kind = kind or gguf.GGUFValueType.get_type(value)
         self.writer.kv_data[0].pop(key, None)
@@ -104,7 +104,7 @@ class Gguf:
         for token in document["added_tokens"]:
             types[token["id"]] = TYPES["control" if token["special"] else "user"]
             if not token["special"]:
-                # The converter writes the spaces of such tokens as they are.
+                # The converter writes spaces in such tokens without ▁.
                 tokens[token["id"]] = token["content"].replace("▁", " ")
         if pieces:
             types[tokens.index("<unk>")] = TYPES["unknown"]
@@ -112,7 +112,7 @@ class Gguf:
             types[tokens.index(token)] = TYPES[kind]
         writer.add_tokenizer_model("llama" if pieces else "gpt2")
         if pieces:
-            # SentencePiece: the n-th merged piece has the score -n, single characters come last.
+            # In SentencePiece, the n-th merged piece has the score -n. Single characters come last.
             first = vocabulary.tokens.index("▁t")
             scores = [-1000.0 if kind != TYPES["normal"] else float(first - index) for index, kind in enumerate(types)]
             scores = [0.0 if types[index] in [2, 3, 6] else score for index, score in enumerate(scores)]
@@ -158,13 +158,14 @@ class Gguf:
         return f"blk.{layer}.{parts[part]}.{ending}"
 
     def heads(self, name):
-        """Heads whose rows the file keeps interleaved: queries and keys of the architecture llama."""
+        """Returns the number of heads of a tensor whose rows are interleaved in the file: queries and keys of the
+        architecture llama. Returns None for other tensors."""
         if self.architecture != "llama":
             return None
         return {"attn_q": self.config.num_attention_heads, "attn_k": self.config.num_key_value_heads}.get(name.split(".")[-2])
 
     def add_tensor(self, name, original, array):
-        """Adds one tensor and keeps what a reader will have of it in `held`."""
+        """Adds a tensor, and stores in `held` the values that a reader will get."""
         if name.endswith("norm.weight") and self.architecture == "gemma3":
             array = array + 1
         heads = self.heads(name)
@@ -196,16 +197,16 @@ class Gguf:
         self.writer.close()
 
     def model(self):
-        """What a reader has: the same configuration with the tensors that the file holds."""
+        """Returns the model that a reader gets: the same configuration with the tensors in the file."""
         return models.with_tensors(self.config, self.held)
 
 
 def order(name):
-    """Experts in the order of their numbers."""
+    """Returns a sort key that orders experts by number."""
     return [int(part) if part.isdigit() else part for part in name.replace("lm_head", "model.lm_head").split(".")]
 
 
-# Where the scales of a block are: bytes of d, bytes of dmin where there is one.
+# Offsets of the scales in a block: d, and dmin if the type has one.
 SCALES = {
     KINDS.Q2_K: (80, 82),
     KINDS.Q3_K: (108, None),
@@ -218,8 +219,8 @@ SCALES = {
 
 
 def random_blocks(kind, rows, length, spread, seed):
-    """Random blocks whose scales give values of deviation `spread` about 0: gguf-py reads these types and
-    does not make them."""
+    """Returns random blocks whose values have mean 0 and standard deviation `spread`. gguf-py reads these types
+    but does not write them."""
     size, width = gguf.GGML_QUANT_SIZES[kind]
     count = rows * length // size
     random = numpy.random.default_rng(seed)
@@ -245,6 +246,6 @@ def random_blocks(kind, rows, length, spread, seed):
 
 
 def random_bytes(kind, rows, length, seed):
-    """Blocks of any content, for types that are not read."""
+    """Returns blocks with random bytes, for types that are not read."""
     size, width = gguf.GGML_QUANT_SIZES[kind]
     return numpy.random.default_rng(seed).integers(0, 256, (rows, length // size * width), dtype=numpy.uint8)

@@ -1,4 +1,4 @@
-"""Tiny seeded models, greedy decoding, and the search for a seed whose greedy text is sure."""
+"""Tiny random models, greedy decoding, and the search for a seed whose greedy text has sufficient margins."""
 
 import copy
 import os
@@ -34,7 +34,7 @@ logging.set_verbosity_error()
 
 PROMPT = "Hi there"
 COUNT = 8
-# The best logit is ahead of the second by more than this at every step.
+# Minimum difference between the best and the second best logit at every step.
 MARGIN = 0.05
 
 SIZES = dict(
@@ -62,7 +62,7 @@ FAMILIES = {
     "gemma3_text": (Gemma3TextConfig, Gemma3ForCausalLM),
 }
 
-# The same at twice the width.
+# Sizes of a model of twice the width.
 WIDE = dict(hidden_size=16, intermediate_size=32, head_dim=8)
 
 OF_FAMILY = {
@@ -77,7 +77,7 @@ OF_FAMILY = {
 
 def config(family, vocab_size, **changes):
     sizes = {} if family == "gpt2" else SIZES
-    # Qwen 2 has no head_dim of its own.
+    # Qwen 2 has no head_dim field.
     sizes = {key: value for key, value in sizes.items() if (family, key) != ("qwen2", "head_dim")}
     changes = {key: value for key, value in changes.items() if (family, key) != ("qwen2", "head_dim")}
     made = FAMILIES[family][0](**{**sizes, **OF_FAMILY.get(family, {}), "vocab_size": vocab_size, **changes})
@@ -86,19 +86,19 @@ def config(family, vocab_size, **changes):
 
 
 def build(made, seed, vocabulary, ends=(), dtype=torch.float16):
-    """A model whose weights are large enough to show, rounded to `dtype`. Tokens that are neither readable
-    nor `ends` have small rows, so that no response holds them."""
+    """Returns a random model whose parts all affect the text, with weights rounded to `dtype`. Tokens that are
+    neither readable nor in `ends` have small rows, so that no response contains them."""
     model = FAMILIES[made.model_type][1](made).eval()
     model.config._attn_implementation = "eager"
     torch.manual_seed(seed)
-    # Gemma 3 keeps its norms less one.
+    # Gemma 3 stores its norm weights minus one.
     gemma = made.model_type == "gemma3_text"
     one = 0 if gemma else 1
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape)
             if "norm" in name or "ln_" in name:
-                # Gemma's outputs are normed: without more weight the embedding drowns them.
+                # Gemma normalises the outputs of its blocks. Without larger weights, the embedding would dominate.
                 more = 4 if gemma and "post_" in name else 0
                 parameter.copy_((one + more if name.endswith("weight") else 0) + 0.3 * noise)
             elif name.endswith("bias"):
@@ -115,7 +115,7 @@ def build(made, seed, vocabulary, ends=(), dtype=torch.float16):
 
 
 def greedy(model, prompt_ids, ends=(), count=COUNT):
-    """Greedy ids up to an end token, the smallest margin on the way, and the end token if one came."""
+    """Returns the greedy ids up to an end token, the smallest margin, and the end token if one is reached."""
     ids, margin = [], float("inf")
     for _ in range(count):
         with torch.no_grad():
@@ -128,10 +128,11 @@ def greedy(model, prompt_ids, ends=(), count=COUNT):
 
 
 def find(make, prompt_ids, readable, ends=(), stops=False, contains=(), differs=()):
-    """The model of the first seed whose greedy text is sure and has at least four different tokens.
+    """Returns the model of the first seed whose greedy text has sufficient margins and at least four different
+    tokens.
 
-    With `stops` the text ends in one of `ends` after two to six tokens; it holds the ids in `contains`; and
-    every model that `differs` makes, a wrong reading of the same file, gives another text.
+    With `stops`, the text instead ends with one of `ends` after two to six tokens. The text contains the ids in
+    `contains`. Each function in `differs` models a wrong reading of the file, which must generate another text.
     """
     for seed in range(600):
         model = make(seed)
@@ -147,14 +148,14 @@ def find(make, prompt_ids, readable, ends=(), stops=False, contains=(), differs=
 
 
 def tensors_of(model):
-    """The tensors under the names of `save_pretrained`."""
+    """Returns the tensors by their names in `save_pretrained`."""
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
         return load_file(Path(folder) / "model.safetensors")
 
 
 def with_tensors(made, tensors):
-    """A model of this configuration and these tensors, loaded as transformers loads a folder."""
+    """Returns a model with this configuration and these tensors, loaded as transformers loads a folder."""
     with tempfile.TemporaryDirectory() as folder:
         made.save_pretrained(folder)
         save_file(
@@ -166,7 +167,7 @@ def with_tensors(made, tensors):
 
 
 def reconfigured(model, **changes):
-    """The same weights under another configuration."""
+    """Returns the model with the same weights and a changed configuration."""
     made = copy.deepcopy(model.config)
     for key, value in changes.items():
         setattr(made, key, value)
@@ -174,7 +175,7 @@ def reconfigured(model, **changes):
 
 
 def without(model, part):
-    """The same model with the weights zeroed whose names hold `part`."""
+    """Returns the model with zeros for all weights whose name contains `part`."""
     other = copy.deepcopy(model)
     with torch.no_grad():
         found = [parameter.zero_() for name, parameter in other.named_parameters() if part in name]
@@ -183,11 +184,11 @@ def without(model, part):
 
 
 def load(folder):
-    """A folder as transformers loads it, computed in f32."""
+    """Loads a folder with transformers in f32."""
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
 
 
 def save(model, folder, dtype=torch.float16):
-    """What `save_pretrained` writes, without generation_config.json."""
+    """Writes the output of `save_pretrained` without generation_config.json."""
     copy.deepcopy(model).to(dtype).save_pretrained(folder)
     (Path(folder) / "generation_config.json").unlink(missing_ok=True)

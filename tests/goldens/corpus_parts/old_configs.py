@@ -1,9 +1,9 @@
-"""Makes `old_configs.json`: config.json as older versions of transformers write it. For each version:
+"""Creates `old_configs.json`: config.json as older versions of transformers write it. For each version, run:
 
     pip install transformers==4.40.2      (and 4.57.3)
     python tests/goldens/corpus_parts/old_configs.py
 
-The sizes are those of `models.py`; `configs.py` checks that both mean the same model.
+The sizes are those of `models.py`. `configs.py` checks that both describe the same model.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Group E: a base and a pair of guides whose vocabularies are the same, written otherwise."""
+"""Group E: a base and a pair of guides with the same vocabulary in different file formats."""
 
 from . import models
 from .gguf_files import Gguf
@@ -13,7 +13,7 @@ GGUF = '{ path = "m.gguf", precision = "f32" }'
 
 
 def guides(folder, vocabulary, tuned_vocabulary=None, end=END, family="llama", **sizes):
-    """A pair of half the base's width."""
+    """Writes a pair with half the width of the base."""
     for seed, role in enumerate(["untuned", "tuned"]):
         made = config(family, len(vocabulary), eos_token_id=vocabulary.id(end), **sizes)
         models.save(build(made, seed, vocabulary), folder / role)
@@ -28,7 +28,7 @@ def pairs(corpus):
 
 
 def qwen(corpus):
-    """A Qwen GGUF beside safetensors guides."""
+    """A Qwen GGUF file as base of safetensors guides."""
 
     def qwen_2(extra):
         made = byte_level(extra, pre_tokenizer=split_by(QWEN_2))
@@ -44,7 +44,7 @@ def qwen(corpus):
     unused = {pad: "unused" for pad, _ in pads}
     for name, about, vocabulary, kinds in [
         ("pair-gguf-flags", "The converter marks ordinary added tokens <|...|> as CONTROL.", ordinary, flags),
-        ("pair-gguf-pads", "The converter fills the vocabulary up with UNUSED [PAD267]...", padded, unused),
+        ("pair-gguf-pads", "The converter pads the vocabulary with UNUSED [PAD267]...", padded, unused),
         ("pair-gguf-flags-and-pads", "Both, as every Qwen GGUF has it.", padded, {**flags, **unused}),
     ]:
         sample = Sample(vocabulary, family="qwen2", **WIDE)
@@ -73,7 +73,7 @@ def gemma(corpus):
     guides(folder, vocabulary, end="<eos>", family="gemma3_text", num_hidden_layers=1, layer_types=["sliding_attention"])
     corpus.expect(
         "pair-gguf-runs-of-spaces",
-        'A Gemma 3 GGUF as base of safetensors guides: runs of spaces are "  " in the one and "▁▁" in the other.',
+        'A Gemma 3 GGUF as base of safetensors guides: runs of spaces are "  " in one and "▁▁" in the other.',
         file.model(),
         vocabulary,
         ends=sample.ends,
@@ -120,7 +120,7 @@ def another_vocabulary(corpus):
 
     folder = corpus.start("pair-another-vocabulary", base='{ path = "untuned" }', **ROLES)
     guides(folder, vocabulary, vocabulary.changed(renamed))
-    # The words of the check are its own; the token's number is in them.
+    # The output of the check must contain the id of the token.
     corpus.fault(
         "pair-another-vocabulary", "A pair whose vocabularies differ in one token in the middle.", [str(vocabulary.id("in"))]
     )

@@ -8,14 +8,14 @@ from .models import COUNT, PROMPT
 
 
 class Corpus:
-    """The folder of the corpus and the cases so far."""
+    """The folder of the corpus and the cases written so far."""
 
     def __init__(self, root):
         self.root = root
         self.cases = {}
 
     def start(self, name, **roles):
-        """A fresh folder for a case with its `pack.toml`; roles are written as TOML: base='{ path = "m" }'."""
+        """Creates an empty folder for a case, with its `pack.toml`. Roles are TOML: base='{ path = "m" }'."""
         folder = self.root / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -25,12 +25,12 @@ class Corpus:
         return folder
 
     def fault(self, name, about, says):
-        """A case that the check must call a fault in a sentence with these words."""
+        """Adds a case for which the check must report a fault with these words."""
         self.add(name, about, "fault", says)
 
     def expect(self, name, about, model, vocabulary, check="ok", says=(), prompt_ids=None, ends=(), **more):
-        """A case that generates: what `model`, loaded from the case's files, says greedily. `prompt_ids` are
-        all ids that the model reads, BOS included; `ids` leave the end token out."""
+        """Adds a case with the greedy response of `model`, which is loaded from the case's files. `prompt_ids`
+        are all ids that the model reads, including BOS. `ids` exclude the end token."""
         if prompt_ids is None:
             prompt_ids = vocabulary.tokenizer.encode(PROMPT).ids
         ids, margin, end = models.greedy(model, prompt_ids, ends, COUNT)
@@ -66,8 +66,8 @@ def write_tokenizer(vocabulary, folder):
 
 
 def write_tokenizer_config(folder):
-    """The least that says that tokenizer.json is all there is: without it transformers 4 takes a Llama's for one
-    that begins with <s>, and adds that token."""
+    """Writes a minimal tokenizer_config.json. Without it, transformers 4 assumes that a Llama's tokenizer begins
+    with <s>, and adds that token."""
     write_json({"model_max_length": 64, "tokenizer_class": "PreTrainedTokenizerFast"}, folder / "tokenizer_config.json")
 
 

@@ -1,4 +1,4 @@
-"""A model with its tokenizer that a group writes in many forms."""
+"""A model with its tokenizer, which a group of cases writes in several file formats."""
 
 import torch
 
@@ -7,12 +7,13 @@ from .models import PROMPT, build, config, find
 from .record import write_tokenizer, write_tokenizer_config
 from .vocabularies import byte_level
 
-# Parts that must show in the greedy text.
+# Parts of the model that must affect the greedy text.
 PARTS = {"gpt2": ("c_attn", "mlp.c_proj", "wpe"), "mixtral": ("o_proj", "experts")}
 
 
 class Sample:
-    """A model, its vocabulary, the prompt's ids and the end token, which the greedy text does not reach."""
+    """A model, its vocabulary, the ids of the prompt and the end token. The greedy text does not reach the end
+    token."""
 
     def __init__(
         self,
@@ -41,7 +42,7 @@ class Sample:
         )
 
     def write(self, folder, dtype=torch.float16):
-        """Model and tokenizer as transformers 5 writes them."""
+        """Writes model and tokenizer as transformers 5 does."""
         models.save(self.model, folder, dtype)
         write_tokenizer(self.vocabulary, folder)
         write_tokenizer_config(folder)

@@ -1,4 +1,4 @@
-"""Group H: byte order marks, line ends, and the places a chat template may be in."""
+"""Group H: byte order marks, line ends, and the files that can contain a chat template."""
 
 import json
 
@@ -44,9 +44,9 @@ def marks(corpus):
         sample.write(folder / "m")
         model = models.load(folder / "m")
         (folder / "m" / file).write_bytes(BOM + (folder / "m" / file).read_bytes())
-        # Python refuses it; what is meant is plain.
+        # transformers rejects the file, but its content is clear.
         corpus.expect(
-            name, f"{file} saved with a byte order mark, which transformers refuses.", model, sample.vocabulary, ends=sample.ends
+            name, f"{file} saved with a byte order mark, which transformers rejects.", model, sample.vocabulary, ends=sample.ends
         )
 
 
@@ -89,7 +89,7 @@ def templates(corpus):
     )
     case(
         "chat-template-both",
-        "chat_template.jinja beside another template in tokenizer_config.json: the file counts.",
+        "chat_template.jinja beside another template in tokenizer_config.json: the .jinja file has priority.",
         {"chat_template": WRONG},
         {"chat_template.jinja": TEMPLATE},
     )
@@ -107,7 +107,7 @@ def templates(corpus):
     )
     case(
         "chat-template-with-mark",
-        "chat_template.jinja with a byte order mark, which is no part of the prompt.",
+        "chat_template.jinja with a byte order mark, which is not part of the prompt.",
         {},
         {"chat_template.jinja": BOM + TEMPLATE.encode()},
         reads=False,

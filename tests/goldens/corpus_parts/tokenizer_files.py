@@ -1,4 +1,4 @@
-"""Group C: tokenizer.json by age and kind, and the files that stand in its place."""
+"""Group C: tokenizer.json by age and kind, and the files that replace it."""
 
 import json
 
@@ -21,7 +21,7 @@ def tokenizer_files(corpus):
 
 
 def write_case(corpus, name, about, sample, vocabulary, after=lambda folder: None, **more):
-    """The sample's model beside another document of the same vocabulary."""
+    """Adds the sample's model with another tokenizer.json of the same vocabulary."""
     folder = corpus.start(name, base='{ path = "m" }')
     models.save(sample.model, folder / "m")
     write_tokenizer(vocabulary, folder / "m")
@@ -39,7 +39,7 @@ def byte_level_by_age(corpus):
         write_case(corpus, name, about, sample, sample.vocabulary.changed(change))
 
     def before_0_9(document):
-        # As openai-community/gpt2 still has it.
+        # openai-community/gpt2 still has this format.
         model = document["model"]
         for key in ["type", "byte_fallback", "ignore_merges"]:
             del model[key]
@@ -100,7 +100,7 @@ def byte_level_by_age(corpus):
     models.save(sample.model, folder / "m")
     write_tokenizer(sample.vocabulary.changed(cut_and_padded), folder / "m")
     write_tokenizer_config(folder / "m")
-    # transformers cuts and pads only where the caller says so.
+    # transformers truncates and pads only if the caller asks for it.
     corpus.expect(
         "tokenizer-cut-and-padded",
         "tokenizer.json saved while truncation and padding were on; neither may apply.",
@@ -213,8 +213,8 @@ def runs_of_spaces(corpus):
 
 
 def config_says_bos(corpus):
-    """As DeepSeek's distilled Llama and Qwen models: transformers 4 (tried: 4.57.3) puts BOS before the prompt,
-    transformers 5 does not. The expected ids are those of transformers 4."""
+    """DeepSeek's distilled Llama and Qwen models have such files. transformers 4 (tested with 4.57.3) adds BOS
+    before the prompt, transformers 5 does not. The expected ids are those of transformers 4."""
     extra = (("<s>", True), ("</s>", True))
     with_bos, without = byte_level(extra, bos="<s>"), byte_level(extra)
     sample = Sample(with_bos, end="</s>")
@@ -258,7 +258,7 @@ def config_says_bos(corpus):
     write_case(
         corpus,
         "tokenizer-config-add_bos_token-false",
-        "tokenizer_config.json says add_bos_token false and names a BOS, as Qwen's do: nothing is put before the prompt.",
+        "tokenizer_config.json says add_bos_token false and names a BOS, as Qwen's do: no token is added before the prompt.",
         sample,
         without,
         off,
@@ -266,7 +266,7 @@ def config_says_bos(corpus):
 
 
 def config_adds_tokens(corpus):
-    """As models tuned with older tools: tokens in added_tokens_decoder that tokenizer.json does not list;
+    """Models tuned with older tools have tokens in added_tokens_decoder that tokenizer.json does not list.
     transformers adds them when it loads the tokenizer."""
     vocabulary = byte_level((("<|endoftext|>", True), ("<|im_start|>", True), ("<|im_end|>", True)))
     sample = Sample(vocabulary, end="<|im_end|>")
@@ -304,7 +304,7 @@ def tokenizer_model_alone(corpus):
     folder = corpus.start("tokenizer-model-alone", base='{ path = "m" }')
     small(folder / "m")
     (folder / "m/tokenizer.json").unlink()
-    # The first piece of a SentencePiece model, which is a protocol buffer.
+    # The first piece of a SentencePiece model, in the protocol buffer format.
     (folder / "m/tokenizer.model").write_bytes(b"\n\x0e\n\x05<unk>\x15\x00\x00\x00\x00\x18\x02")
     corpus.fault(
         "tokenizer-model-alone",

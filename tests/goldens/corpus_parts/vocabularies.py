@@ -1,5 +1,5 @@
-"""Small vocabularies: a byte-level BPE as GPT-2, Llama 3 and Qwen have it, and a SentencePiece-like
-BPE as Llama 2 and Gemma have it. Each knows its `tokenizer.json` and which ids make readable text."""
+"""Small vocabularies: a byte-level BPE like those of GPT-2, Llama 3 and Qwen, and a SentencePiece-like BPE like
+those of Llama 2 and Gemma. Each has its `tokenizer.json` and the ids that form readable text."""
 
 import copy
 import json
@@ -7,10 +7,10 @@ import json
 from tokenizers import Tokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-# "i Ġ" never applies where the text is split before its spaces, and comes first where it is not.
+# "i Ġ" applies only if the text is not split before its spaces, and is then the first merge.
 MERGES = ["i Ġ", "Ġ t", "h e", "Ġt he", "r e", "H i", "i n", "e r"]
 LETTERS = "abcdefghijklmnopqrstuvwxyzHTA.,"
-# Pieces that are made by merging, best first, then single characters.
+# Pieces created by merges, best first. Single characters follow them.
 PIECES = ["▁t", "he", "▁the", "re", "Hi", "▁Hi", "in"]
 SP_LETTERS = "▁abdehinorstH."
 
@@ -22,7 +22,7 @@ QWEN_2 = LLAMA_3.replace("{1,3}", "")
 
 
 def split_by(pattern):
-    """A pre-tokenizer that splits as Llama 3 and Qwen 2 do, each by its pattern."""
+    """Returns a pre-tokenizer that splits by a pattern, like those of Llama 3 and Qwen 2."""
     return {
         "type": "Sequence",
         "pretokenizers": [
@@ -45,7 +45,7 @@ def added(index, content, special):
 
 
 class Vocabulary:
-    """Tokens in the order of their ids, the `tokenizer.json`, and the ids that a response may have."""
+    """Tokens in the order of their ids, the `tokenizer.json`, and the ids allowed in a response."""
 
     def __init__(self, tokens, document, readable):
         self.tokens = tokens
@@ -63,7 +63,7 @@ class Vocabulary:
         return Tokenizer.from_str(json.dumps(self.document))
 
     def text_after(self, prompt_ids, ids):
-        """What the ids add to the text of the prompt; special tokens add nothing."""
+        """Returns the text that `ids` add after the prompt. Special tokens add nothing."""
         tokenizer = self.tokenizer
         before = tokenizer.decode(prompt_ids, skip_special_tokens=True)
         whole = tokenizer.decode(prompt_ids + ids, skip_special_tokens=True)
@@ -71,14 +71,14 @@ class Vocabulary:
         return whole[len(before) :]
 
     def changed(self, change):
-        """A copy whose document `change` has edited, of the same tokens."""
+        """Returns a copy with the same tokens, whose document is edited by `change`."""
         document = copy.deepcopy(self.document)
         document = change(document) or document
         return Vocabulary(self.tokens, document, self.readable)
 
 
 def byte_level(extra=(("<|endoftext|>", True),), bos=None, pre_tokenizer=None):
-    """A byte-level BPE. `extra` are (content, special) of added tokens; `bos` begins every text."""
+    """Returns a byte-level BPE. `extra` are (content, special) of added tokens. `bos` begins every text."""
     alphabet = list(bytes_to_unicode().values())
     tokens = alphabet + [merge.replace(" ", "") for merge in MERGES]
     vocab = {token: index for index, token in enumerate(tokens)}
@@ -120,7 +120,7 @@ def byte_level(extra=(("<|endoftext|>", True),), bos=None, pre_tokenizer=None):
 
 
 def begins_with(token, index):
-    """A post-processor that puts one token before a text, as Llama's."""
+    """Returns a post-processor that adds a token before every text, like Llama's."""
     return {
         "type": "TemplateProcessing",
         "single": [{"SpecialToken": {"id": token, "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
@@ -139,8 +139,9 @@ GEMMA = ("<pad>", "<eos>", "<bos>", "<unk>", "<mask>")
 
 
 def sentence_pieces(first=LLAMA_2, bos="<s>", spaces=(), ends=()):
-    """A SentencePiece-like BPE in the newest form of Llama 2's file: a normaliser puts ▁ before a text
-    and for every space. `spaces` are runs of ▁ as ordinary added tokens, `ends` more special tokens."""
+    """Returns a SentencePiece-like BPE in the newest format of Llama 2's file: a normaliser adds ▁ before a text
+    and replaces every space with ▁. `spaces` are runs of ▁ as ordinary added tokens. `ends` are more special
+    tokens."""
     tokens = list(first) + [f"<0x{byte:02X}>" for byte in range(256)] + PIECES + list(SP_LETTERS)
     vocab = {token: index for index, token in enumerate(tokens)}
     added_tokens = [added(index, token, token != "<mask>") for index, token in enumerate(first)]
@@ -153,7 +154,7 @@ def sentence_pieces(first=LLAMA_2, bos="<s>", spaces=(), ends=()):
     decoders = [{"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"}, {"type": "Fuse"}]
     pre_tokenizer = None
     if "<mask>" in first:
-        # Gemma puts no space before a text.
+        # Gemma adds no space before a text.
         normalizer = replace
         pre_tokenizer = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
     else:
@@ -185,7 +186,7 @@ def sentence_pieces(first=LLAMA_2, bos="<s>", spaces=(), ends=()):
 
 
 def piece_merges(vocab):
-    """The merges that make every piece, in the order of transformers' converter of SentencePiece files."""
+    """Returns the merges that create the pieces, in the order of transformers' SentencePiece converter."""
     merges = []
     for piece in PIECES:
         own = [(piece[:cut], piece[cut:]) for cut in range(1, len(piece))]

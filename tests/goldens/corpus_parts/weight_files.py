@@ -1,4 +1,4 @@
-"""Group B: the files that hold weights."""
+"""Group B: weight files."""
 
 import collections
 import pickle
@@ -14,7 +14,7 @@ from .record import write_json, write_tokenizer
 from .sample import Sample
 from .vocabularies import byte_level
 
-# Of TypedStorage, which the form before 1.6 needs.
+# The format before PyTorch 1.6 needs TypedStorage, which is deprecated.
 warnings.filterwarnings("ignore", message="TypedStorage is deprecated")
 
 SHARD = 3000
@@ -132,15 +132,15 @@ def transposed(state):
 
 
 def save_before_1_6(state, file):
-    """As torch.serialization._legacy_save, but storages are counted where it writes their addresses, which
-    differ from run to run."""
+    """Works like torch.serialization._legacy_save, but numbers the storages instead of writing their addresses,
+    which differ between runs."""
     storages = {}
 
     class Pickler(pickle.Pickler):
         def persistent_id(self, value):
             if not isinstance(value, torch.storage.TypedStorage):
                 return None
-            # Of the length that addresses have.
+            # The number has as many digits as an address.
             key = str(94000000000000 + 64 * len(storages))
             known = {held.data_ptr(): name for name, held in storages.items()}
             key = known.get(value.data_ptr(), key)
@@ -209,7 +209,7 @@ def gpt2_buffers(corpus):
     sample.write(folder / "m")
     state = load_file(folder / "m/model.safetensors")
     (folder / "m/model.safetensors").unlink()
-    # As transformers 4.27 to 4.30 keep GPT-2's masks; the oldest files have them as uint8.
+    # transformers 4.27 to 4.30 store GPT-2's masks like this. The oldest files store them as uint8.
     state["transformer.h.0.attn.bias"] = torch.ones(64, 64, dtype=torch.bool).tril()[None, None]
     state["transformer.h.0.attn.masked_bias"] = torch.tensor(-10000.0)
     torch.save(state, folder / "m/pytorch_model.bin")
@@ -238,7 +238,7 @@ def gpt2_buffers(corpus):
 
 
 def small(folder):
-    """A model and its tokenizer, for cases that are never run."""
+    """Writes a model and its tokenizer, for cases that do not generate."""
     vocabulary = byte_level()
     models.save(build(config("llama", len(vocabulary)), 0, vocabulary), folder)
     write_tokenizer(vocabulary, folder)
@@ -252,7 +252,7 @@ def pointers(corpus):
         if file == "pytorch_model.bin":
             (folder / "m/model.safetensors").unlink()
         (folder / "m" / file).write_text(POINTER.format(size=548105171))
-        corpus.fault(name, f"A repository cloned without git-lfs: {file} is the text that stands for the real file.", ["Git LFS"])
+        corpus.fault(name, f"A repository cloned without git-lfs: {file} is a Git LFS pointer instead of the real file.", ["Git LFS"])
     name = "lfs-pointer-gguf"
     folder = corpus.start(name, base='{ path = "m.gguf" }')
     (folder / "m.gguf").write_text(POINTER.format(size=98123456))
@@ -277,7 +277,7 @@ def wrong_kinds(corpus, sample):
     name = "bin-named-safetensors"
     folder = corpus.start(name, base='{ path = "m" }')
     small(folder / "m")
-    # The file is read where it lies: it must be gone before another takes its name.
+    # The tensors are memory-mapped, so the file must be deleted before another is written under its name.
     state = load_file(folder / "m/model.safetensors")
     (folder / "m/model.safetensors").unlink()
     torch.save(state, folder / "m/model.safetensors")

@@ -1,9 +1,9 @@
-"""Shared by every step: the model, the optimiser, the data windows and the sampler.
+"""Code shared by all steps: the model, the optimiser, the data windows and the sampler.
 
-The model is a Llama-shaped decoder whose weights are bf16 working copies; the optimiser
-keeps float32 masters and rewrites the copies once a step. Normalisation, softmax and
+The model is a decoder with the Llama architecture. Its weights are bf16 copies; the optimiser
+keeps float32 masters and updates the copies in every step. Normalisation, softmax and
 loss are computed in float32. Matrices that share an input are stored fused (qkv and
-gate_up); `to_hugging_face` takes them apart.
+gate_up); `to_hugging_face` splits them.
 """
 
 import dataclasses
@@ -51,20 +51,20 @@ def rms_norm(x, weight, eps):
 
 
 def rope_tables(shape, device):
-    """cos and sin, each [max_positions, HEAD_DIM / 2], float32."""
+    """Returns cos and sin, each [max_positions, HEAD_DIM / 2], float32."""
     inverse = shape.rope_theta ** (-torch.arange(0, HEAD_DIM, 2, device=device).float() / HEAD_DIM)
     angles = torch.outer(torch.arange(shape.max_positions, device=device).float(), inverse)
     return angles.cos(), angles.sin()
 
 
 def rotate(x, cos, sin):
-    """Rotary embedding of x [batch, time, heads, HEAD_DIM] (halves convention of Llama)."""
+    """Applies the rotary embedding to x [batch, time, heads, HEAD_DIM] (Llama's halves)."""
     a, b = x.float().chunk(2, dim=-1)
     return torch.cat((a * cos - b * sin, b * cos + a * sin), dim=-1).to(x.dtype)
 
 
 class Block(nn.Module):
-    fused = None  # the compiled forward, once compile_hot_paths has made it
+    fused = None  # the compiled forward pass, set by compile_hot_paths
 
     def __init__(self, shape):
         super().__init__()
@@ -78,8 +78,8 @@ class Block(nn.Module):
         self.down = nn.Parameter(torch.empty(h, i))
 
     def forward(self, x, cos, sin, mask, past=None):
-        """x [batch, time, hidden]; cos and sin [batch or 1, time, 1, 32]; mask is added to
-        the scores. Returns the new x and the keys and values including `past`."""
+        """Runs the block on x [batch, time, hidden]. cos and sin are [batch or 1, time, 1, 32];
+        mask is added to the scores. Returns the new x, and keys and values including `past`."""
         s = self.shape
         batch, time, _ = x.shape
         qkv = F.linear(rms_norm(x, self.norm1, s.rms_eps), self.qkv).view(batch, time, -1, HEAD_DIM)
@@ -95,7 +95,8 @@ class Block(nn.Module):
 
 
 def grouped_attention(q, k, v, mask):
-    """q [batch, time, heads, d]; k and v [batch, kv_heads, keys, d]; mask [.., time, keys]."""
+    """Grouped-query attention of q [batch, time, heads, d], k and v [batch, kv_heads, keys, d],
+    mask [.., time, keys]. Returns [batch, time, heads * d]."""
     batch, time, heads, d = q.shape
     kv_heads, keys = k.shape[1], k.shape[2]
     group = heads // kv_heads
@@ -108,7 +109,7 @@ def grouped_attention(q, k, v, mask):
 
 
 class Model(nn.Module):
-    """A language model, or with `head` a scalar model: `score` reads the last hidden state."""
+    """A language model, or with `head` a scalar model whose `score` reads the last hidden state."""
 
     def __init__(self, shape, head=False, seed=0):
         super().__init__()
@@ -128,7 +129,8 @@ class Model(nn.Module):
                     p.data.mul_(1 / math.sqrt(2 * self.shape.layers))
 
     def forward(self, ids, positions=None, mask=None, past=None):
-        """Final hidden states [batch, time, hidden] of ids [batch, time], and the new cache."""
+        """Returns the final hidden states [batch, time, hidden] of ids [batch, time], and the new
+        cache."""
         time = ids.shape[1]
         cos, sin = self.tables(ids.device)
         if positions is None:
@@ -150,12 +152,13 @@ class Model(nn.Module):
         return self._tables
 
     def values(self, ids):
-        """The scalar at every position, [batch, time], float32."""
+        """Returns the scalar at every position, [batch, time], float32."""
         return F.linear(self(ids)[0].float(), self.score.float())[..., 0]
 
 
 class FusedCrossEntropy(torch.autograd.Function):
-    """Mean cross entropy of hidden @ embed.T, chunk by chunk; gradients made on the way."""
+    """Mean cross entropy of hidden @ embed.T, chunk by chunk. Computes the gradients in the
+    forward pass."""
 
     @staticmethod
     def forward(ctx, hidden, embed, targets, chunk):
@@ -178,7 +181,8 @@ class FusedCrossEntropy(torch.autograd.Function):
 
 
 def cross_entropy_chunk(logits, targets, scale):
-    """Loss (times scale) of logits [n, vocab] and its gradient, in the dtype of the logits."""
+    """Returns the loss (times scale) of logits [n, vocab], and its gradient in the dtype of the
+    logits."""
     wide = logits.float()
     log_probs = wide - torch.logsumexp(wide, -1, keepdim=True)
     loss = -log_probs.gather(1, targets[:, None]).sum() * scale
@@ -188,16 +192,16 @@ def cross_entropy_chunk(logits, targets, scale):
 
 
 def language_loss(model, ids, chunk=1024):
-    """Mean next-token loss in nats of ids [batch, time + 1]."""
+    """Returns the mean next-token loss of ids [batch, time + 1], in nats."""
     hidden, _ = model(ids[:, :-1])
     return FusedCrossEntropy.apply(
         hidden.reshape(-1, hidden.shape[-1]), model.embed, ids[:, 1:].reshape(-1), chunk)
 
 
 def compile_hot_paths():
-    """Fuse the blocks and the loss with torch.compile: about four times faster on a CPU.
+    """Compiles the blocks and the loss with torch.compile: about four times faster on a CPU.
 
-    Only training passes use it; sampling, whose shapes change at every step, stays eager.
+    Only training passes use the compiled code. Sampling stays eager: its shapes change every step.
     """
     global cross_entropy_chunk
     Block.fused = torch.compile(Block.forward, dynamic=False)
@@ -208,7 +212,7 @@ def compile_hot_paths():
 
 
 def orthogonalise(matrix, steps=5):
-    """The nearest semi-orthogonal matrix, roughly: Newton-Schulz in bf16 (Muon, Jordan 2024)."""
+    """Approximates the nearest semi-orthogonal matrix (Newton-Schulz in bf16; Muon, Jordan 2024)."""
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrix.bfloat16()
     tall = x.shape[0] > x.shape[1]
@@ -221,9 +225,9 @@ def orthogonalise(matrix, steps=5):
 
 
 class Optimiser:
-    """float32 masters of a bf16 model: Muon for the block matrices, AdamW for the rest.
+    """Optimises a bf16 model with float32 masters: Muon for the block matrices, AdamW for the rest.
 
-    With muon_lr = 0 everything is AdamW.
+    With muon_lr = 0, AdamW optimises all weights.
     """
 
     def __init__(self, model, adam_lr, muon_lr, weight_decay=0.0, betas=(0.9, 0.95), momentum=0.95):
@@ -263,7 +267,7 @@ class Optimiser:
             target.sub_(orthogonalise(part), alpha=lr * gain)
 
     def rows_of_parts(self, name):
-        """Rows of the separate matrices inside a fused one."""
+        """Returns the row counts of the matrices inside a fused matrix."""
         s, rows = self.model.shape, self.masters[name].shape[0]
         if name.endswith("qkv"):
             return [s.heads * HEAD_DIM, s.kv_heads * HEAD_DIM, s.kv_heads * HEAD_DIM]
@@ -297,14 +301,14 @@ def load_weights(model, weights):
 
 
 def load_model(path, size, head=False, device="cpu"):
-    """A bf16 model from a checkpoint; a head that is not in the checkpoint stays zero."""
+    """Loads a bf16 model from a checkpoint. A head that the checkpoint does not have stays zero."""
     model = Model(SHAPES[size], head=head).to(device).bfloat16()
     load_weights(model, torch.load(path, map_location=device)["masters"])
     return model
 
 
 def from_hugging_face(folder):
-    """The weights of one of the pack's folders under the names of `Model` (see step 6)."""
+    """Loads the weights of a folder of the pack under the names of `Model` (see step 6)."""
     stored = load_file(folder / "model.safetensors")
     weights = {"embed": stored["model.embed_tokens.weight"], "norm": stored["model.norm.weight"]}
     if "score.weight" in stored:
@@ -329,7 +333,7 @@ def save_atomically(data, path):
 
 
 def trapezoid(step, total, warm_up, decay):
-    """Warm up, stay, then fall linearly to zero over the last `decay` steps."""
+    """Learning rate factor: warm-up, constant, linear decay to zero in the last `decay` steps."""
     return min(1.0, (step + 1) / warm_up, max(0.0, (total - step) / decay))
 
 
@@ -339,9 +343,9 @@ def trapezoid(step, total, warm_up, decay):
 class Windows:
     """Endless batches [rows, length + 1] of packed documents.
 
-    Each window begins at a document's start, or (at most every second one) with the rest
-    of a document that an earlier window cut off; it is filled up with fresh documents.
-    With `plain`, only the half of the documents that a bigram model predicts best is read.
+    A window begins at the start of a document or, if an earlier window cut off a document, with
+    probability 0.5 with the rest of that document. It is filled up with new documents. With
+    `plain`, only the half of the documents that a bigram model predicts best is read.
     """
 
     def __init__(self, work, seed, plain=False):
@@ -378,10 +382,11 @@ class Windows:
 
 
 def bigram_nats(tokens, starts):
-    """Mean nats a token of every document under a bigram model of all of them, [documents].
+    """Returns the mean nats per token of every document under a bigram model of all documents,
+    [documents].
 
-    A low mean tells plain reviews, of common words in common turns, from lists of names and
-    from jokes that a small model cannot follow. One eighth of the weight is the unigram's.
+    Plain reviews with common words and phrases have a low mean. Lists of names, and jokes that a
+    small model cannot learn, have a high mean. The unigram model has a weight of one eighth.
     """
     ids = tokens.astype(np.int64)
     vocab = int(ids.max()) + 1
@@ -395,7 +400,7 @@ def bigram_nats(tokens, starts):
 
 
 def held_back_windows(work, rows, length):
-    """The first `rows` windows of the packed held-back reviews, [rows, length + 1]."""
+    """Returns the first `rows` windows of the packed held-back reviews, [rows, length + 1]."""
     reviews = json.loads((work / "heldback.json").read_text())
     order = np.random.default_rng(0).permutation(len(reviews))
     joined = np.concatenate([np.array([END_OF_TEXT] + reviews[i]["ids"]) for i in order[: rows * 4]])
@@ -403,7 +408,7 @@ def held_back_windows(work, rows, length):
 
 
 def start(seed, threads):
-    """Seed everything; returns the device."""
+    """Sets the seed and the number of threads. Returns the device."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     return "cuda" if torch.cuda.is_available() else "cpu"
@@ -413,8 +418,8 @@ def start(seed, threads):
 
 
 def draw(probabilities, generator):
-    """One class of each row, [rows, 1], by inverting the cumulative sum (on a CPU many
-    times faster than torch.multinomial, which draws a number for every class)."""
+    """Draws one class per row, [rows, 1], by inverting the cumulative sum. On a CPU this is many
+    times faster than torch.multinomial, which draws a number for every class."""
     sums = probabilities.cumsum(-1)
     uniform = torch.rand(len(sums), 1, generator=generator, device=sums.device) * sums[:, -1:]
     return torch.searchsorted(sums, uniform, right=True).clamp(max=sums.shape[1] - 1)
@@ -422,10 +427,10 @@ def draw(probabilities, generator):
 
 @torch.no_grad()
 def sample(model, prompts, new_tokens, temperature, generator, guide=None):
-    """Continue prompts [rows, time]; returns responses [rows, new_tokens].
+    """Continues prompts [rows, time]. Returns responses [rows, new_tokens].
 
-    `guide` = (tuned, untuned, beta) samples from z + beta (z_tuned - z_untuned) instead.
-    After its end of text a row is filled with END_OF_TEXT.
+    With `guide` = (tuned, untuned, beta), samples from z + beta (z_tuned - z_untuned).
+    Rows that have ended are filled with END_OF_TEXT.
     """
     models = [model] + ([guide[0], guide[1]] if guide else [])
     factors = [1.0] + ([guide[2], -guide[2]] if guide else [])
@@ -449,24 +454,24 @@ def sample(model, prompts, new_tokens, temperature, generator, guide=None):
 
 
 def padded(ids, width):
-    """ids with END_OF_TEXT appended up to a fixed width, so that only one shape is compiled."""
+    """Pads ids with END_OF_TEXT to a fixed width, so that only one shape is compiled."""
     return F.pad(ids, (0, max(0, width - ids.shape[1])), value=END_OF_TEXT)
 
 
 def response_lengths(responses):
-    """Tokens up to and including the first end of text, [rows]."""
+    """Returns the number of tokens up to and including the first end of text, [rows]."""
     is_end = (responses == END_OF_TEXT).long()
     return torch.where(is_end.any(1), is_end.argmax(1) + 1, responses.shape[1])
 
 
 def text_lengths(responses):
-    """Tokens before the first end of text, [rows]."""
+    """Returns the number of tokens before the first end of text, [rows]."""
     return (responses != END_OF_TEXT).long().cumprod(1).sum(1)
 
 
 @torch.no_grad()
 def read_last(scalar_model, prompts, responses, fraction=1.0, rows=256):
-    """The scalar at the last text token (or at a fraction of the response), float32 [rows]."""
+    """Returns the scalar at the last text token or at a fraction of the response, float32 [rows]."""
     ids = torch.cat((prompts, responses), 1)
     at = prompts.shape[1] - 1 + (text_lengths(responses) * fraction).long()
     values = torch.cat([scalar_model.values(part) for part in ids.split(rows)])
@@ -474,7 +479,8 @@ def read_last(scalar_model, prompts, responses, fraction=1.0, rows=256):
 
 
 def prompts_of(reviews, size, count, random, device):
-    """BOS and the first `size` tokens of `count` random reviews, [count, size + 1]."""
+    """Returns END_OF_TEXT and the first `size` tokens of `count` random reviews,
+    [count, size + 1]."""
     long_enough = [r["ids"] for r in reviews if len(r["ids"]) >= size + 8]
     chosen = random.choice(len(long_enough), count, replace=count > len(long_enough))
     return torch.tensor([[END_OF_TEXT] + long_enough[i][:size] for i in chosen], device=device)

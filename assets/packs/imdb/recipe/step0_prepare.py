@@ -1,13 +1,13 @@
-"""Step 0: clean the reviews, split them, train the tokenizer and write token arrays.
+"""Step 0: clean and split the reviews, train the tokenizer and write token arrays.
 
-Reads `imdb_train.jsonl.gz` (labelled) and `imdb_unsup.jsonl.gz` (unlabelled); each
-line is {"id", "text", ...}, labelled lines also carry "label" (0 negative, 1 positive).
+Reads `imdb_train.jsonl.gz` (labelled) and `imdb_unsup.jsonl.gz` (unlabelled). Each line is
+{"id", "text", ...}. Labelled lines also have "label" (0 negative, 1 positive).
 
-The last 2,000 labelled reviews of each label, in file order, are held back: nothing is
-ever trained on them. Reviews whose cleaned text equals a held-back one are dropped.
+The last 2,000 labelled reviews of each label, in file order, are held back; no model is
+trained on them. Reviews whose cleaned text equals a held-back one are dropped.
 
-Writes into the work directory: tokenizer.json, lm_tokens.npy (uint16, every document is
-its tokens preceded by token 0), lm_starts.npy, labelled.json and heldback.json.
+Writes to the work directory: tokenizer.json, lm_tokens.npy (uint16; every document is its
+tokens preceded by token 0), lm_starts.npy, labelled.json and heldback.json.
 """
 
 import argparse
@@ -26,7 +26,7 @@ HELD_BACK_PER_LABEL = 2000
 
 
 def clean(text):
-    """Turn the HTML-flavoured review into plain text."""
+    """Converts a review with HTML markup to plain text."""
     text = re.sub(r"(?:\s*<br\s*/?>\s*)+", "\n", text, flags=re.IGNORECASE)
     text = html.unescape(text)
     text = re.sub(r"</?[a-zA-Z][^<>]*>", "", text)
@@ -44,7 +44,7 @@ def read_reviews(path):
 
 
 def split_labelled(rows):
-    """Hold back the last reviews of each label; return (kept, held back)."""
+    """Holds back the last reviews of each label. Returns (kept, held back)."""
     held = set()
     for label in (0, 1):
         of_label = [i for i, r in enumerate(rows) if r["label"] == label]
@@ -56,7 +56,7 @@ def split_labelled(rows):
 
 
 def train_tokenizer(texts):
-    """A byte-level BPE of exactly VOCAB_SIZE entries with END_OF_TEXT at id 0."""
+    """Trains a byte-level BPE of exactly VOCAB_SIZE entries with END_OF_TEXT at id 0."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()

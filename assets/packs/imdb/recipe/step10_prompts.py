@@ -1,7 +1,8 @@
-"""Step 10: the held-out prompts of `ivg-playground eval`.
+"""Step 10: write the held-out prompts of `ivg-playground eval`.
 
-The first 4 to 8 tokens of held-back reviews, cut where a word ends; half from negative and
-half from positive reviews, no two alike. Writes eval_prompts.txt, one prompt a line.
+A prompt is the first 4 to 8 tokens of a held-back review, cut at the end of a word. Half of the
+prompts come from negative, half from positive reviews, without duplicates. Writes
+eval_prompts.txt, one prompt per line.
 """
 
 import argparse
@@ -15,12 +16,13 @@ SHORTEST, LONGEST = 4, 8
 
 
 def prompt_of(tokenizer, ids, length):
-    """The first words within `length` tokens; none if fewer than SHORTEST tokens are left."""
+    """Returns the first words within `length` tokens, or None if fewer than SHORTEST tokens
+    remain."""
     pieces = [tokenizer.decode([i]) for i in ids[: length + 1]]
     while length >= SHORTEST and not pieces[length].startswith(" "):
         length -= 1
     text = tokenizer.decode(ids[:length])
-    # What is typed must be read as what was cut, and fit one line.
+    # The text must fit in one line and be tokenized to the same ids again.
     is_sound = length >= SHORTEST and "\n" not in text and tokenizer.encode(text).ids == ids[:length]
     return text if is_sound else None
 

@@ -1,9 +1,9 @@
-"""Step 11: how well the value model foresees what the gold judge will say.
+"""Step 11: measure how well the value model predicts the gold reward.
 
-Samples 50-token responses to held-back prompts from `base`, alone and guided at every token,
-and reports Spearman's rank correlation between V, read at a quarter, half and the end of the
+Samples 50-token responses to held-back prompts from `base`, alone and guided at every token.
+Reports Spearman's rank correlation between V, read at a quarter, half and the end of the
 response, and the gold reward of the finished text. Reads PACK (base, untuned, tuned, value,
-judge) and the held-back reviews in WORK; writes value_vs_gold.json.
+judge) and the held-back reviews in WORK. Writes value_vs_gold.json.
 """
 
 import argparse
@@ -30,7 +30,7 @@ def pack_model(folder, size, head=False):
 
 
 class Judge:
-    """The gold reward of texts, by the judge in `folder`."""
+    """The judge in `folder`; returns the gold reward of texts."""
 
     def __init__(self, folder):
         self.bias = json.loads((folder / "config.json").read_text())["bias"]
@@ -46,7 +46,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=pathlib.Path, required=True)
     parser.add_argument("--pack", type=pathlib.Path, required=True)
-    parser.add_argument("--batches", type=int, default=8, help="of 128 responses, for each source")
+    parser.add_argument("--batches", type=int, default=8, help="batches of 128 responses per source")
     parser.add_argument("--temperature", type=float, default=0.7)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--threads", type=int, default=1)

@@ -1,14 +1,14 @@
-"""Step 12: which β, how much data and how many steps make the best pair? A small sweep of step 4.
+"""Step 12: sweep the DPO β, the amount of data and the number of steps of step 4.
 
-Every run trains `tuned` anew and stops to be measured at quarters of its way. What is measured is
-what the pair is for: `base` of the pack, guided at every token at four strengths, continues
-held-back prompts (none of those of `eval`), and the gold judge reads the texts. A pair is the
-better, the more gold reward it buys at one price: of every checkpoint the gold reward at
-PRICE nats of KL(guided || base) a response is read off its curve (linear between strengths). Of
-those whose texts stay within 1.1 times the base's own perplexity at that place, the highest is
-chosen. A strength that costs more than PRICE already at its weakest is read off the line down
-to the base, which underrates it; one seed a run, so small differences mean nothing. Writes
-dpo_sweep.json.
+Every run trains `tuned` from `untuned` and is measured after each quarter of its steps. For a
+measurement, `base` of the pack is guided at every token at four strengths and continues held-back
+prompts (none of those of `eval`), and the gold judge scores the texts. A pair is better if it
+reaches a higher gold reward at the same cost: the gold reward at PRICE nats of KL(guided || base)
+per response is interpolated linearly between the strengths. Among the checkpoints whose
+perplexity at that point is at most 1.1 times the base's own, the one with the highest gold reward
+is chosen. If the weakest strength of a checkpoint already costs more than PRICE, its gold reward
+is interpolated on the line down to the base, which underrates it. Every run has one seed, so
+small differences are not significant. Writes dpo_sweep.json.
 """
 
 import argparse
@@ -28,12 +28,12 @@ PRICE = 3.0
 STRENGTHS = (0.5, 1.0, 1.5, 2.0)
 TEMPERATURE = 0.7
 TOKENS = 50
-# (β, pairs): data at one β, β at one size of data.
+# (β, pairs): varies the data at one β, and β at one amount of data.
 RUNS = ((0.3, 10240), (0.1, 10240), (1.0, 10240), (0.3, 5120), (0.3, 20480))
 
 
 class Bench:
-    """The prompts, the base and the judge that every checkpoint is measured with."""
+    """The prompts, the base and the judge that measure every checkpoint."""
 
     def __init__(self, work, pack, count):
         self.base = pack_model(pack / "base", "base")
@@ -48,7 +48,7 @@ class Bench:
 
     @torch.no_grad()
     def measure(self, tuned, strength):
-        """Mean gold reward, KL a response and perplexity under the base."""
+        """Returns mean gold reward, KL per response and perplexity under the base."""
         guide = (tuned, self.untuned, strength) if strength else None
         generator = torch.Generator().manual_seed(12)
         responses = common.sample(self.base, self.prompts, TOKENS, TEMPERATURE, generator, guide)
@@ -65,7 +65,8 @@ class Bench:
                 "perplexity": round(float(np.exp(nats / tokens)), 2)}
 
     def distances(self, prompts, responses, tuned, strength):
-        """Summed KL(guided || base), summed -log p of the base, and tokens of the responses."""
+        """Returns the sum of KL(guided || base), the sum of -log p of the base, and the number of
+        tokens."""
         ids, begin = torch.cat((prompts, responses[:, :-1]), 1), prompts.shape[1] - 1
         logits = lambda m: F.linear(m(ids)[0][:, begin:], m.embed).float()
         z = logits(self.base)
@@ -80,15 +81,16 @@ class Bench:
 
 
 def gold_at(points, price):
-    """Gold reward and perplexity where the curve through (0, base) and the strengths costs `price`
-    nats; those of the last point if it costs less."""
+    """Returns gold reward and perplexity where the curve through (0, base) and the strengths costs
+    `price` nats, or those of the last point if it costs less."""
     kl = [p["kl_nats"] for p in points]
     read = lambda name: float(np.interp(price, kl, [p[name] for p in points]))
     return read("gold"), read("perplexity")
 
 
 def run(bench, work, base_point, beta, pairs, args):
-    """One run's checkpoints, measured; the weights of each are kept in the work directory."""
+    """Trains one run and measures its checkpoints. Saves the weights of each in the work
+    directory."""
     random = np.random.default_rng(args.seed)
     untuned = common.load_model(work / "untuned.pt", "guide")
     model = common.load_model(work / "untuned.pt", "guide")

@@ -1,8 +1,8 @@
-"""Step 13: how many of the base's texts in an `eval` hold markup or repeat themselves.
+"""Step 13: count the texts of the base in an `eval` that contain markup or repeat themselves.
 
     python step13_loops.py DIR/texts.jsonl
 
-A text repeats itself if more than two of its runs of four words stood in it before.
+A text repeats itself if more than two of its sequences of four words occurred in it before.
 """
 
 import json

@@ -1,11 +1,11 @@
 """Step 1: train a language model on the reviews (`--size base` or `--size guide`).
 
-Muon + AdamW, trapezoid learning rate. The first part runs on short windows, the rest on
-windows of 512 tokens; the tokens a step are the same. While it runs, a file named
-`decay_now.<name>` in the work directory starts the final decay at once; the step numbers
-that were really run are in `<name>.json` afterwards. A run that was stopped goes on from
-its last checkpoint. On a CPU two processes of one thread are faster than two threads:
-`torchrun --standalone --nproc-per-node 2 step1_train_lm.py ...` shares each step's windows.
+Uses Muon and AdamW with a trapezoid learning rate. The first part runs on short windows, the
+rest on windows of 512 tokens, with the same number of tokens per step. During the run, a file named
+`decay_now.<name>` in the work directory starts the final decay at once. `<name>.json` records the
+number of steps actually run. A stopped run continues from its last checkpoint. On a CPU, two
+processes with one thread each are faster than two threads:
+`torchrun --standalone --nproc-per-node 2 step1_train_lm.py ...` splits the windows of each step.
 """
 
 import argparse
@@ -24,10 +24,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=pathlib.Path, required=True)
     parser.add_argument("--size", choices=common.SHAPES, required=True)
-    parser.add_argument("--name", help="of the checkpoint; the size when left out")
-    parser.add_argument("--init", type=pathlib.Path, help="a folder of the pack to go on from; random weights when left out")
+    parser.add_argument("--name", help="name of the checkpoint (default: the size)")
+    parser.add_argument("--init", type=pathlib.Path, help="folder of the pack with the initial weights (default: random weights)")
     parser.add_argument("--steps", type=int, required=True)
-    parser.add_argument("--long-from", type=int, required=True, help="step at which windows become 512 long")
+    parser.add_argument("--long-from", type=int, required=True, help="step from which windows have 512 tokens")
     parser.add_argument("--plain-from", type=int, help="step from which only plain reviews are read (`common.bigram_nats`)")
     parser.add_argument("--decay-steps", type=int, required=True)
     parser.add_argument("--warm-up", type=int, default=60)
@@ -41,7 +41,7 @@ def main():
 
 
 def join_workers():
-    """(rank, workers) of this process; (0, 1) when it was not started by torchrun."""
+    """Returns (rank, workers) of this process, or (0, 1) if it was not started by torchrun."""
     if "WORLD_SIZE" not in os.environ:
         return 0, 1
     torch.distributed.init_process_group("gloo")
@@ -116,7 +116,7 @@ def report(args, name, model, optimiser, held, total, length):
 
 
 def held_loss_without_graph(model, held):
-    """The loss on joined pairs of windows, so that no new shape is compiled."""
+    """Returns the loss on joined pairs of windows, so that no new shape is compiled."""
     pairs = torch.cat((held[0::2, :-1], held[1::2]), dim=1)
     return common.language_loss(model, pairs).item()
 

@@ -1,9 +1,9 @@
-"""Step 2: the reward model that labels the preferences.
+"""Step 2: train the reward model that labels the preferences.
 
-The trunk of `untuned` with a scalar head: the log-odds of a positive review, read at any
-token. It sees crops of 128 tokens (half of them from the start of the review) of the
-even-indexed labelled reviews and learns the label at every token from the 8th on.
-A few tokens of each crop are replaced at random, which keeps it from memorising.
+The model is the trunk of `untuned` with a scalar head for the log-odds of a positive review at any
+token. It is trained on crops of 128 tokens (half of them from the start of the review) of the
+even-indexed labelled reviews, with the label as target at every token from the 8th on.
+Some tokens of each crop are replaced at random to prevent memorisation.
 """
 
 import argparse
@@ -20,7 +20,8 @@ CROP, FIRST_READ = 128, 8
 
 
 def crops(reviews, random, device):
-    """ids [rows, CROP] starting with END_OF_TEXT, mask of real tokens, labels [rows]."""
+    """Returns ids [rows, CROP] starting with END_OF_TEXT, the mask of real tokens, and labels
+    [rows]."""
     ids = np.zeros((len(reviews), CROP), np.int64)
     real = np.zeros((len(reviews), CROP), bool)
     for row, review in enumerate(reviews):
@@ -35,7 +36,7 @@ def crops(reviews, random, device):
 
 @torch.no_grad()
 def accuracies(model, reviews, device):
-    """Share of right labels from the first 16, 32, 64 and 127 tokens of held-back reviews."""
+    """Returns the accuracy on the first 16, 32, 64 and 127 tokens of held-back reviews."""
     right = {16: 0, 32: 0, 64: 0, 127: 0}
     for begin in range(0, len(reviews), 64):
         part = reviews[begin : begin + 64]

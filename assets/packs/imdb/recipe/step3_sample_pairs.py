@@ -1,9 +1,9 @@
-"""Step 3: preference pairs.
+"""Step 3: sample preference pairs.
 
-Prompts are END_OF_TEXT and the first 4 to 8 tokens of labelled reviews; `untuned` writes
-two continuations of each; the reward model scores them and the preferred one is drawn
-from Bradley-Terry, P(a over b) = sigmoid(r_a - r_b). Writes pairs.pt: a list of groups,
-one a batch, with prompts [n, time], chosen and rejected [n, 50].
+Prompts are END_OF_TEXT and the first 4 to 8 tokens of labelled reviews. `untuned` writes two
+continuations of each. The reward model scores them, and the preferred one is drawn from the
+Bradley-Terry model, P(a over b) = sigmoid(r_a - r_b). Writes pairs.pt: a list of groups, one per
+batch, with prompts [n, time], chosen and rejected [n, 50].
 """
 
 import argparse
@@ -20,7 +20,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=pathlib.Path, required=True)
     parser.add_argument("--pairs", type=int, default=10240)
-    parser.add_argument("--rows", type=int, default=256, help="pairs in a batch")
+    parser.add_argument("--rows", type=int, default=256, help="pairs per batch")
     parser.add_argument("--tokens", type=int, default=50)
     parser.add_argument("--temperature", type=float, default=1.0)
     parser.add_argument("--seed", type=int, default=4)

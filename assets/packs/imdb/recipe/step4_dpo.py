@@ -1,7 +1,7 @@
-"""Step 4: `tuned` = `untuned` after direct preference optimisation on the pairs of step 3.
+"""Step 4: train `tuned` from `untuned` by direct preference optimisation on the pairs of step 3.
 
-Reports, on samples from held-back prompts: the mean reward, the share above zero, and the
-mean of log pi_tuned - log pi_untuned over the response (an estimate of the KL divergence).
+Reports, on samples from held-back prompts, the mean reward, the share above zero, and the mean
+of log pi_tuned - log pi_untuned over the response (an estimate of the KL divergence).
 """
 
 import argparse
@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 import common
 
-WIDTH = 58  # of the longest prompt and its response
+WIDTH = 58  # tokens of the longest prompt with its response
 
 
 def token_log_probs(hidden, embed, targets):
@@ -23,7 +23,7 @@ def token_log_probs(hidden, embed, targets):
 
 
 def response_log_probs(model, prompts, responses):
-    """Summed log probability of each response, its end of text included, [rows]."""
+    """Returns the log probability of each response including its end of text, [rows]."""
     begin, count = prompts.shape[1] - 1, responses.shape[1]
     ids = common.padded(torch.cat((prompts, responses[:, :-1]), 1), WIDTH)
     hidden = model(ids)[0][:, begin : begin + count]
@@ -33,7 +33,7 @@ def response_log_probs(model, prompts, responses):
 
 
 def minibatches(groups, untuned, rows):
-    """Split the groups and add the reference log probability gaps."""
+    """Splits the groups and adds the log probability gaps of the reference model."""
     parts = []
     for group in groups:
         for p, c, r in zip(*(group[k].split(rows) for k in ("prompts", "chosen", "rejected"))):
@@ -46,7 +46,7 @@ def minibatches(groups, untuned, rows):
 
 @torch.no_grad()
 def check(model, untuned, reward, held, device, count=256, tokens=50):
-    """Mean reward, share positive and KL estimate of samples at temperature 1."""
+    """Returns mean reward, share positive and KL estimate of samples at temperature 1."""
     random, generator = np.random.default_rng(9), torch.Generator(device).manual_seed(9)
     prompts = common.prompts_of(held, 6, count, random, device)
     responses = common.sample(model, prompts, tokens, 1.0, generator)
@@ -58,7 +58,8 @@ def check(model, untuned, reward, held, device, count=256, tokens=50):
 
 
 def train(model, parts, beta, lr, steps, random, on_step):
-    """DPO on minibatches in random order; on_step(steps done, mean loss, share right, optimiser)."""
+    """Runs DPO on minibatches in random order. Calls on_step(steps done, mean loss, share right,
+    optimiser)."""
     optimiser = common.Optimiser(model, lr, muon_lr=0, weight_decay=0.05, betas=(0.9, 0.98))
     order, log, right = [], [], []
     for step in range(steps):
@@ -87,7 +88,7 @@ def main():
     parser.add_argument("--beta", type=float, default=0.3)
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--epochs", type=float, default=1)
-    parser.add_argument("--rows", type=int, default=64, help="pairs a step")
+    parser.add_argument("--rows", type=int, default=64, help="pairs per step")
     parser.add_argument("--seed", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Step 5: the value model, FUDGE style: 1/2 sum_t (V(x, y<=t) - r(x, y))^2.
+"""Step 5: train the value model as in FUDGE: 1/2 sum_t (V(x, y<=t) - r(x, y))^2.
 
-The trunk of `untuned` with a scalar head, on 64-token responses of `base`, `untuned`,
-`tuned` and token-guided `base`, half at temperature 0.7 and half at 1.0; r is the reward
-model on prompt and response. Reports Spearman's rank correlation of V at half of the
-response and at its end with r, on held-back prompts.
+The model is the trunk of `untuned` with a scalar head. It is trained on 64-token responses of
+`base`, `untuned`, `tuned` and token-guided `base`, half at temperature 0.7 and half at 1.0.
+r is the reward model on prompt and response. Reports Spearman's rank correlation of V with r at a
+quarter, half and the end of the response, on held-back prompts.
 """
 
 import argparse
@@ -16,11 +16,11 @@ import torch
 import common
 
 TOKENS = 64
-WIDTH = 73  # of the longest prompt and its response
+WIDTH = 73  # tokens of the longest prompt with its response
 
 
 def responses_of(models, reviews, batches, rows, random, generator, device):
-    """Groups of (source, prompts, responses); the sources take turns."""
+    """Yields groups of (source, prompts, responses), alternating between the sources."""
     base, untuned, tuned = models["base"], models["untuned"], models["tuned"]
     sources = (("base", base, None), ("untuned", untuned, None), ("tuned", tuned, None),
                ("guided", base, (tuned, untuned, 1.0)))
@@ -41,7 +41,8 @@ def spearman(a, b):
 
 
 def correlations(model, groups):
-    """Spearman of V with the final reward at a quarter, half and the end, by source."""
+    """Returns Spearman's correlation of V with the final reward at a quarter, half and the end,
+    by source."""
     result = {}
     for source in ("base", "untuned", "tuned", "guided"):
         of_source = [g for g in groups if g[0] == source]
@@ -60,7 +61,7 @@ def minibatches(groups, rows):
 
 
 def prefix_loss(model, prompts, responses, rewards):
-    """Mean over the text tokens of the responses of 1/2 (V - r)^2."""
+    """Returns the mean of 1/2 (V - r)^2 over the text tokens of the responses."""
     ids = common.padded(torch.cat((prompts, responses), 1), WIDTH)
     values = model.values(ids)[:, prompts.shape[1] : prompts.shape[1] + TOKENS]
     inside = torch.arange(TOKENS, device=values.device)[None] < common.text_lengths(responses)[:, None]
@@ -70,7 +71,7 @@ def prefix_loss(model, prompts, responses, rewards):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", type=pathlib.Path, required=True)
-    parser.add_argument("--batches", type=int, default=64, help="of 256 responses")
+    parser.add_argument("--batches", type=int, default=64, help="batches of 256 responses")
     parser.add_argument("--epochs", type=float, default=2)
     parser.add_argument("--rows", type=int, default=128)
     parser.add_argument("--lr", type=float, default=4e-4)

@@ -1,8 +1,8 @@
 """Step 6: write the four models as Hugging Face folders and check them.
 
-Each folder gets config.json, model.safetensors (bf16), tokenizer.json,
-tokenizer_config.json and generation_config.json, and is then loaded with `transformers`;
-its logits (or its value) must agree with the training code's on a text of the held-back set.
+Each folder contains config.json, model.safetensors (bf16), tokenizer.json, tokenizer_config.json
+and, for language models, generation_config.json. It is then loaded with `transformers`, and its
+logits (or its value) must match those of the training code on a held-back text.
 """
 
 import argparse
@@ -19,7 +19,7 @@ ROLES = {"base": "base", "untuned": "guide", "tuned": "guide", "value": "guide"}
 
 
 def to_hugging_face(model):
-    """The model's weights under their Llama names; embeddings are stored once."""
+    """Returns the weights of the model under their Llama names. Tied embeddings are stored once."""
     s, d = model.shape, common.HEAD_DIM
     weights = {"model.embed_tokens.weight": model.embed, "model.norm.weight": model.norm}
     for i, block in enumerate(model.blocks):
@@ -57,7 +57,7 @@ def configuration(shape, is_value):
 
 
 def write_tokenizer(source, target):
-    """The tokenizer, with the token that every document was preceded by put before a text."""
+    """Writes the tokenizer with a post-processor that puts <|endoftext|> before every text."""
     data = json.loads(source.read_text(encoding="utf-8"))
     begin, text = {"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}
     data["post_processor"] = {
@@ -89,7 +89,8 @@ def write_folder(model, folder, tokenizer_path):
 
 @torch.no_grad()
 def largest_difference(model, folder, ids):
-    """Between transformers and the training code, both in float32, on ids [1, time]."""
+    """Returns the largest difference between transformers and the training code, both in float32,
+    on ids [1, time]."""
     model = model.float()
     if model.score is not None:
         loaded = LlamaForSequenceClassification.from_pretrained(folder, dtype=torch.float32)

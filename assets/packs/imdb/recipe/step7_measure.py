@@ -1,9 +1,9 @@
 """Step 7: measure the finished models on the held-back reviews; writes results.json.
 
-Perplexity and bits per byte are over whole reviews, each alone after END_OF_TEXT, cut at
-1,024 tokens, the closing end of text counted. Rewards are those of the reward model that
-labelled the preferences, on 50-token samples of held-back prompts (6 tokens): they tell how
-far the guidance moves the text, not how good an independent judge would find it.
+Perplexity and bits per byte are computed over whole reviews, each after END_OF_TEXT and cut at
+1,024 tokens, including the final end of text. Rewards are those of the reward model that
+labelled the preferences, on 50-token samples from held-back prompts (6 tokens). They show how far
+guidance moves the text, not how an independent judge would score it.
 """
 
 import argparse
@@ -41,7 +41,7 @@ def language_measures(model, reviews, tokenizer, device):
 
 
 def distinct_bigrams(responses):
-    """Share of different bigrams among all bigrams of all texts."""
+    """Returns the share of distinct bigrams among all bigrams of all texts."""
     pairs = [(a, b) for row in responses.tolist() for a, b in zip(row, row[1:]) if a and b]
     return len(set(pairs)) / max(1, len(pairs))
 

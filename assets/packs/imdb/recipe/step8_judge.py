@@ -1,16 +1,18 @@
-"""Step 8: the gold judge, a linear classifier over hashed word n-grams.
+"""Step 8: train the gold judge, a linear classifier over hashed word n-grams.
 
-It is of another family than the guides, and learns from the odd-indexed labelled reviews,
-whose labels nothing else has seen. A teacher is trained on those; its opinions of the
-unlabelled reviews, and random crops of everything, train the judge, which so learns to read
-short texts as well as whole reviews (self-training). Both start from naive Bayes log-count
-ratios (Wang and Manning, ACL 2012). A scale and an offset are fitted on a fifth of the
-labelled reviews that a first judge has not seen (Platt, 1999), and folded into the weights.
+The judge has another architecture than the guides. It is trained on the odd-indexed labelled
+reviews, whose labels no other model uses. A teacher is trained on these reviews first. The judge
+is trained on them, on the teacher's predictions for the unlabelled reviews, and on random crops
+of all reviews, so that it can score short texts as well as whole reviews (self-training). The
+features of teacher and judge are scaled by naive Bayes log-count ratios (Wang and Manning, ACL
+2012). A scale and an offset are fitted on a fifth of the labelled reviews with a first judge that was not trained on
+them (Platt, 1999), and merged into the weights.
 
     gold reward = log p(positive) - log p(negative) = bias + sum_{b in B} w_b / |B|^p
 
-with B the set of distinct buckets of the text. Everything is defined on bytes; the
-program's `src/judge.rs` reads the same. Writes PACK/judge and judge_results.json.
+B is the set of distinct buckets of the text. All steps are defined on bytes; the program's
+`src/judge/ngrams.rs` splits and hashes texts in the same way. Writes PACK/judge and
+judge_results.json.
 """
 
 import argparse
@@ -33,7 +35,7 @@ NGRAMS, BUCKETS, LENGTH_POWER = 2, 1 << 18, 0.4
 CROP_WORDS = (30, 130)
 UNLABELLED_WEIGHT, CROP_WEIGHT = 0.5, 0.5
 TEACHER_PENALTY, JUDGE_PENALTY = 0.02, 0.06
-SHARPENING = 1.1  # of the teacher's log-odds: it is a little too careful
+SHARPENING = 1.1  # factor on the teacher's log-odds, which are slightly underconfident
 FNV_START, FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
 
 
@@ -41,7 +43,7 @@ FNV_START, FNV_PRIME = 0xCBF29CE484222325, 0x100000001B3
 
 
 def words(text):
-    """Lower-case words and marks, as bytes; `bytes.lower` changes A to Z alone."""
+    """Returns lower-case words and punctuation marks as bytes. `bytes.lower` changes only A to Z."""
     return WORD.findall(text.replace("\u2019", "'").encode("utf-8").lower())
 
 
@@ -56,13 +58,13 @@ def bucket(state):
 
 
 class Hasher:
-    """Buckets of texts; words and pairs that come again are not hashed again."""
+    """Computes the buckets of texts. Caches the hashes of words and pairs."""
 
     def __init__(self):
         self.states, self.pairs = {}, {}
 
     def of_text(self, text):
-        """(buckets of single words, buckets of pairs), one a place: [n] and [n - 1]."""
+        """Returns (buckets of single words [n], buckets of pairs [n - 1]) in text order."""
         tokens = words(text)
         for word in tokens:
             if word not in self.states:
@@ -75,27 +77,28 @@ class Hasher:
 
 
 def distinct(text, begin=0, end=None):
-    """The distinct buckets of the words `begin` to `end` of a hashed text."""
+    """Returns the distinct buckets of the words `begin` to `end` of a hashed text."""
     end = len(text[0]) if end is None else end
     return np.unique(np.concatenate((text[0][begin:end], text[1][begin : max(begin, end - 1)])))
 
 
 def matrix(sets):
-    """Rows of ones, [texts, BUCKETS]."""
+    """Returns a sparse matrix with ones at the buckets of each text, [texts, BUCKETS]."""
     ends = np.cumsum([0] + [len(s) for s in sets])
     ones = np.ones(ends[-1], np.float32)
     return scipy.sparse.csr_matrix((ones, np.concatenate(sets), ends), shape=(len(sets), BUCKETS))
 
 
 def scaled(x):
-    """Each row divided by |B|^p."""
+    """Divides each row by |B|^p."""
     sizes = np.diff(x.indptr)
     factors = np.maximum(sizes, 1) ** -LENGTH_POWER
     return scipy.sparse.csr_matrix((np.repeat(factors, sizes).astype(np.float32), x.indices, x.indptr), shape=x.shape)
 
 
 def crops(texts, count, random):
-    """`count` crops of every text, half of them from its beginning, and whose they are."""
+    """Returns `count` crops of every text, half of them from its beginning, and the index of the
+    text of each."""
     sets, owners = [], np.arange(len(texts)).repeat(count)
     for owner in owners:
         size = len(texts[owner][0])
@@ -109,13 +112,13 @@ def crops(texts, count, random):
 
 
 def log_count_ratios(x, targets, weights):
-    """log p(bucket | positive) - log p(bucket | negative), add-one smoothed, [BUCKETS]."""
+    """Returns log p(bucket | positive) - log p(bucket | negative), add-one smoothed, [BUCKETS]."""
     positive, negative = x.T @ (targets * weights) + 1, x.T @ ((1 - targets) * weights) + 1
     return np.log(positive / positive.sum()) - np.log(negative / negative.sum())
 
 
 def fit(x, targets, weights, ratios, penalty, iterations):
-    """Weighted logistic regression on features multiplied by `ratios`; returns (w, bias)."""
+    """Fits a weighted logistic regression on features multiplied by `ratios`. Returns (w, bias)."""
     ratios, transposed = ratios.astype(np.float32), x.T.tocsr()
 
     def loss(theta):
@@ -131,7 +134,7 @@ def fit(x, targets, weights, ratios, penalty, iterations):
 
 
 def train(labelled, labels, unlabelled, random):
-    """(w, bias) of a judge trained on hashed texts."""
+    """Trains a judge on hashed texts. Returns (w, bias)."""
     whole, others = matrix([distinct(t) for t in labelled]), matrix([distinct(t) for t in unlabelled])
     ones = np.ones(len(labels))
     w, b = fit(scaled(whole), labels, ones, log_count_ratios(whole, labels, ones), TEACHER_PENALTY, 30)
@@ -149,13 +152,13 @@ def train(labelled, labels, unlabelled, random):
 
 
 def calibration(log_odds, labels):
-    """(scale, offset) that make the log-odds most likely."""
+    """Returns the maximum likelihood (scale, offset) of the log-odds."""
     loss = lambda q: np.mean(np.logaddexp(0, q[0] * log_odds + q[1]) - labels * (q[0] * log_odds + q[1]))
     return minimize(loss, [1.0, 0.0], method="BFGS").x
 
 
 def beginning(text):
-    """About the length of what is judged in the end: prompt and 50 tokens."""
+    """Returns the buckets of the first 50 words, about the length of a prompt with 50 tokens."""
     return distinct(text, 0, 50)
 
 
@@ -163,7 +166,8 @@ def beginning(text):
 
 
 def calibration_error(log_odds, labels, bins=15):
-    """Expected calibration error of p(positive): 15 bins of equal width (Guo et al., 2017)."""
+    """Returns the expected calibration error of p(positive) over bins of equal width (Guo et al.,
+    2017)."""
     p = expit(log_odds)
     bin_of = np.minimum((p * bins).astype(int), bins - 1)
     return sum(abs((p - labels)[bin_of == i].sum()) for i in range(bins)) / len(p)
@@ -177,7 +181,7 @@ def measured(log_odds, labels):
 
 
 def judged(buckets, w, bias):
-    """Log-odds of one set of buckets in double precision, as the program computes them."""
+    """Returns the log-odds of a set of buckets in double precision, as the program computes them."""
     return bias + w[buckets].astype(np.float64).sum() / max(1, len(buckets)) ** LENGTH_POWER
 
 
@@ -208,7 +212,7 @@ def main():
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--work", type=pathlib.Path, required=True)
     parser.add_argument("--pack", type=pathlib.Path, required=True)
-    parser.add_argument("--golden", type=pathlib.Path, help="write cases for the program's test here")
+    parser.add_argument("--golden", type=pathlib.Path, help="file for the golden cases of the program's test")
     parser.add_argument("--seed", type=int, default=8)
     args = parser.parse_args()
     random = np.random.default_rng(args.seed)

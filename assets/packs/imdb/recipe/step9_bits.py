@@ -1,8 +1,8 @@
-"""Step 9: bits per byte of the base and of another language model, on the same text.
+"""Step 9: measure bits per byte of the base and of another language model on the same text.
 
-The text is the first 2,000 bytes of held-back reviews, each review alone after the model's
-end-of-text token. The other model is a GGUF file with a byte-level BPE of the GPT-2 kind
-that splits digits, as SmolLM2's does: `transformers` would guess the splitting wrongly.
+The text is the first 2,000 bytes of held-back reviews, each review after the model's end-of-text
+token. The other model is a GGUF file with a GPT-2 byte-level BPE that splits digits, such as
+SmolLM2's. The tokenizer is built here because `transformers` would infer the wrong pre-tokenizer.
 Writes bits_results.json.
 """
 
@@ -23,7 +23,7 @@ BYTES = 2000
 
 
 def texts_of(work, count):
-    """The first BYTES bytes of `count` held-back reviews, cut between characters."""
+    """Returns the first BYTES bytes of `count` held-back reviews, cut at a character boundary."""
     held = json.loads((work / "heldback.json").read_text())
     tokenizer = Tokenizer.from_file(str(work / "tokenizer.json"))
     order = np.random.default_rng(7).permutation(len(held))[:count]
@@ -32,7 +32,7 @@ def texts_of(work, count):
 
 
 def gguf_tokenizer(file):
-    """The BPE that a GGUF file holds, and its end-of-text id."""
+    """Returns the BPE tokenizer of a GGUF file, and its end-of-text id."""
     fields = GGUFReader(file).fields
     strings = lambda name: fields[name].contents()
     vocab = {token: i for i, token in enumerate(strings("tokenizer.ggml.tokens"))}
@@ -47,7 +47,7 @@ def gguf_tokenizer(file):
 
 @torch.no_grad()
 def bits_per_byte(model, tokenizer, end_of_text, texts):
-    """-log2 p(text) over all texts, a byte. The end of the text is not counted."""
+    """Returns -log2 p(text) per byte over all texts, without the end of the text."""
     nats = size = tokens = 0
     for text in texts:
         ids = tokenizer.encode(text, add_special_tokens=False).ids

@@ -1,4 +1,5 @@
-"""Shared by every step: the model, its prompts, the sampler, and reading what was sampled."""
+"""Code shared by all steps: the model, its prompts, the sampler and the log probabilities of
+responses."""
 
 import argparse
 import gzip
@@ -15,10 +16,10 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 from transformers.cache_utils import DynamicCache
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "imdb" / "recipe"))
-import step0_prepare as imdb  # noqa: E402  the same cleaning and the same split of the reviews
+import step0_prepare as imdb  # noqa: E402  the same cleaning and split of the reviews
 
-TOKENS = 64  # of a response
-RANK = 8  # of every adapter
+TOKENS = 64  # maximum length of a response
+RANK = 8  # LoRA rank of all adapters
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 TEMPLATE = (
     "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
@@ -28,7 +29,7 @@ TEMPLATE = (
 
 
 def arguments(about, data):
-    """The parser of a step: what every one of them is told; `data` for those that read reviews."""
+    """Returns a parser with the arguments of all steps. `data` adds the folder of the reviews."""
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     if data:
         parser.add_argument("--data", type=pathlib.Path, required=True)
@@ -38,7 +39,7 @@ def arguments(about, data):
 
 
 def load(source):
-    """(model in bf16, tokenizer) of a GGUF file or a Hugging Face folder."""
+    """Loads (model in bf16, tokenizer) from a GGUF file or a Hugging Face folder."""
     source = pathlib.Path(source)
     place, options = source, {}
     if source.suffix == ".gguf":
@@ -53,13 +54,13 @@ def load(source):
 
 
 def reviews(data):
-    """(kept, held back) labelled reviews, as the recipe of the IMDB pack splits them."""
+    """Returns (kept, held back) labelled reviews, split as in the recipe of the IMDB pack."""
     rows = list(imdb.read_reviews(pathlib.Path(data) / "imdb_train.jsonl.gz"))
     return imdb.split_labelled(rows)
 
 
 def openings(rows, count, shortest, longest, random):
-    """The first words of `count` reviews chosen at random, cut where a word ends."""
+    """Returns the first words of `count` random reviews, cut at the end of a word."""
     found = []
     while len(found) < count:
         words = re.findall(r" ?\S+", rows[int(random.integers(len(rows)))]["text"].split("\n")[0])
@@ -70,12 +71,12 @@ def openings(rows, count, shortest, longest, random):
 
 
 def prompt_ids(tokenizer, prompts):
-    """Token ids of the filled template, a list a prompt."""
+    """Returns the token ids of the filled template, one list per prompt."""
     return tokenizer([TEMPLATE.replace("{prompt}", p) for p in prompts], add_special_tokens=False).input_ids
 
 
 def draw(logits, temperature, generator):
-    """One token of each row by inverting the cumulative sum, [rows, 1]."""
+    """Draws one token per row, [rows, 1], by inverting the cumulative sum."""
     sums = torch.softmax(logits.float() / temperature, -1).cumsum_(-1)
     uniform = torch.rand(len(sums), 1, generator=generator) * sums[:, -1:]
     return torch.searchsorted(sums, uniform, right=True).clamp_(max=sums.shape[1] - 1)
@@ -83,8 +84,8 @@ def draw(logits, temperature, generator):
 
 @torch.no_grad()
 def sample(models, tokenizer, prompts, temperature, generator, tokens=TOKENS):
-    """Continue `prompts`; the logits are the sum of factor * logits over `models`, a list of
-    (factor, model). Returns lists of ids, the end of turn (or of text) left out."""
+    """Continues `prompts`. The logits are the sum of factor * logits over `models`, a list of
+    (factor, model). Returns lists of ids without the end of turn (or of text)."""
     left = tokenizer.pad([{"input_ids": ids} for ids in prompt_ids(tokenizer, prompts)],
                          padding_side="left", return_tensors="pt")
     ids, mask = left.input_ids, left.attention_mask
@@ -109,7 +110,8 @@ def sample(models, tokenizer, prompts, temperature, generator, tokens=TOKENS):
 
 
 def batch(tokenizer, rows, width):
-    """ids [rows, width], padded on the right: what comes before does not see it."""
+    """Returns ids [rows, width], padded on the right, where a causal model does not attend to the
+    padding."""
     ids = torch.full((len(rows), width), tokenizer.pad_token_id)
     for row, tokens in enumerate(rows):
         ids[row, : len(tokens)] = torch.tensor(tokens)
@@ -117,24 +119,26 @@ def batch(tokenizer, rows, width):
 
 
 def trunk(model):
-    """The decoder under a language model's output layer, with the adapter if there is one."""
+    """Returns the decoder below the output layer of a language model, with the adapter if
+    present."""
     return (model.get_base_model() if hasattr(model, "get_base_model") else model).model
 
 
 def with_adapter(model):
-    """The model with a fresh adapter (in float32) on every map of its blocks; it alone learns."""
+    """Adds a new adapter (in float32) to every linear layer of the blocks. Only the adapter is
+    trainable."""
     config = peft.LoraConfig(r=RANK, lora_alpha=2 * RANK, target_modules=TARGETS, task_type="CAUSAL_LM")
     return peft.get_peft_model(model, config)
 
 
 def put_adapter(model, folder):
-    """The model with an adapter that was saved."""
+    """Adds a saved adapter to the model."""
     return peft.PeftModel.from_pretrained(model, folder).eval()
 
 
 def compiled(model):
-    """The trunk as a function of ids [rows, width] to hidden states [rows, width, hidden]; its
-    blocks are compiled once for every width."""
+    """Returns the trunk as a function from ids [rows, width] to hidden states [rows, width,
+    hidden]. Its blocks are compiled once per width."""
     inside = trunk(model)
     for block in inside.layers:
         block.compile(dynamic=False)
@@ -142,9 +146,9 @@ def compiled(model):
 
 
 def response_log_probs(states, weight, tokenizer, prompts, responses, width):
-    """log p of each response and its end of turn (if it ended early), summed, [rows].
+    """Returns log p of each response including its end of turn (if it ended early), [rows].
 
-    `states` gives hidden states of ids, `weight` [vocabulary, hidden] is the output layer.
+    `states` maps ids to hidden states; `weight` [vocabulary, hidden] is the output layer.
     """
     whole = [p + closed(tokenizer, r) for p, r in zip(prompts, responses)]
     ids = batch(tokenizer, whole, width)
@@ -162,7 +166,7 @@ def closed(tokenizer, response):
 
 
 def trapezoid(step, total, warm_up, decay):
-    """Warm up, stay, then fall linearly to zero over the last `decay` steps."""
+    """Learning rate factor: warm-up, constant, linear decay to zero in the last `decay` steps."""
     return min(1.0, (step + 1) / warm_up, max(0.0, (total - step) / decay))
 
 

@@ -1,9 +1,9 @@
-"""Step 1: the reward model that labels the preferences and teaches the value head.
+"""Step 1: train the reward model that labels the preferences and is the target of the value head.
 
-SmolLM2 with an adapter and a scalar head: the log-odds of a positive review, read at any
-token. It sees crops of 64 tokens (half of them from the start) of the even-indexed labelled
-reviews, as plain text, and learns the label at every token from the 8th on. The other half of
-the labelled reviews is the gold judge's alone (step 8 of the IMDB pack's recipe).
+The model is SmolLM2 with an adapter and a scalar head for the log-odds of a positive review at any
+token. It is trained on crops of 64 tokens (half of them from the start) of the even-indexed
+labelled reviews as plain text, with the label as target at every token from the 8th on. The other
+half of the labelled reviews is used only by the gold judge (step 8 of the IMDB pack's recipe).
 Writes WORK/reward/ and reward.json.
 """
 
@@ -18,7 +18,7 @@ CROP, FIRST_READ = 64, 8
 
 
 def crops(tokenizer, rows, random):
-    """ids [rows, CROP], mask of the tokens that are read, labels [rows]."""
+    """Returns ids [rows, CROP], the mask of the tokens in the loss, and labels [rows]."""
     parts = []
     for row in rows:
         text = row["text"][:4000]
@@ -34,7 +34,7 @@ def crops(tokenizer, rows, random):
 
 @torch.no_grad()
 def accuracies(states, head, tokenizer, rows):
-    """Share of right labels from the first 16, 32 and 64 tokens of held-back reviews."""
+    """Returns the accuracy on the first 16, 32 and 64 tokens of held-back reviews."""
     right, labels = {16: [], 32: [], 64: []}, []
     for begin in range(0, len(rows) - 63, 64):
         part = rows[begin : begin + 64]

@@ -1,9 +1,9 @@
-"""Step 2: samples, and preference pairs of them.
+"""Step 2: sample responses and form preference pairs.
 
-Prompts are the first 3 to 8 words of kept reviews in the template; SmolLM2 writes four
-continuations of each; the reward model reads opening and continuation as plain text. The best and
-the worst of the four are a pair. Writes WORK/samples.jsonl.gz (prompt, response, reward) and
-WORK/pairs.jsonl.gz (prompt, chosen, rejected); responses are token ids.
+Prompts are the first 3 to 8 words of kept reviews in the template. SmolLM2 writes four
+continuations of each. The reward model reads opening and continuation as plain text. The best and
+the worst of the four form a pair. Writes WORK/samples.jsonl.gz (prompt, response, reward) and
+WORK/pairs.jsonl.gz (prompt, chosen, rejected). Responses are token ids.
 """
 
 
@@ -14,7 +14,7 @@ import common
 
 
 class Reward:
-    """The reward model of step 1: log-odds of a positive review, of texts."""
+    """The reward model of step 1. Returns the log-odds of a positive review for each text."""
 
     def __init__(self, work, source):
         model, self.tokenizer = common.load(source)
@@ -37,7 +37,7 @@ class Reward:
 def main():
     parser = common.arguments(__doc__, data=True)
     parser.add_argument("--prompts", type=int, default=1280)
-    parser.add_argument("--rows", type=int, default=32, help="prompts in a batch")
+    parser.add_argument("--rows", type=int, default=32, help="prompts per batch")
     parser.add_argument("--temperature", type=float, default=0.8)
     parser.add_argument("--seed", type=int, default=2)
     args = parser.parse_args()

@@ -1,8 +1,8 @@
-"""Step 3: the adapter of `tuned`, by direct preference optimisation on the pairs of step 2.
+"""Step 3: train the adapter of `tuned` by direct preference optimisation on the pairs of step 2.
 
     loss = -log sigmoid(beta (log pi(c)/pi_0(c) - log pi(r)/pi_0(r)))
 
-(Rafailov et al. 2023), pi_0 being SmolLM2 without the adapter. Writes WORK/tuned/ and dpo.json.
+(Rafailov et al. 2023). pi_0 is SmolLM2 without the adapter. Writes WORK/tuned/ and dpo.json.
 """
 
 
@@ -12,14 +12,14 @@ import torch.nn.functional as F
 
 import common
 
-WIDTH = 128  # of the longest prompt and its response
+WIDTH = 128  # maximum tokens of a prompt with its response
 
 
 def main():
     parser = common.arguments(__doc__, data=False)
     parser.add_argument("--beta", type=float, default=0.5)
     parser.add_argument("--lr", type=float, default=3e-4)
-    parser.add_argument("--rows", type=int, default=8, help="pairs in a step")
+    parser.add_argument("--rows", type=int, default=8, help="pairs per step")
     parser.add_argument("--seed", type=int, default=3)
     args = parser.parse_args()
     torch.manual_seed(args.seed)

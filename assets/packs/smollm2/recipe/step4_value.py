@@ -1,11 +1,12 @@
-"""Step 4: the value head, by prefix regression on the states of SmolLM2 itself (the trunk stays).
+"""Step 4: train the value head by prefix regression on the hidden states of the unchanged SmolLM2.
 
     loss = 1/2 sum_t (V(x, y<=t) - r(x, y))^2,   V(x, y<=t) = w h_t + b
 
-h_t being the last hidden state after y_t. It learns from the samples of step 2 and as many prompts
-again, a sample each, of the tuned model: what guided rows look like. Fitted by ridge regression, in
-closed form; the penalty is chosen on a tenth of the prompts. Reports Spearman's rank correlation of
-V with the final reward on those prompts. Writes WORK/value.safetensors and value.json.
+h_t is the last hidden state after y_t. The training data are the samples of step 2 and one sample
+of the tuned model for each of as many new prompts, because guided responses resemble those. The
+head is fitted by ridge regression in closed form. The penalty is chosen on a tenth of the
+prompts. Reports Spearman's rank correlation of V with the final reward on those prompts. Writes
+WORK/value.safetensors and value.json.
 """
 
 
@@ -20,7 +21,7 @@ WIDTH = 128
 
 
 def sampled(args, tokenizer, reward):
-    """Samples of the tuned model on fresh openings, as step 2 writes them."""
+    """Samples from the tuned model on new openings. Returns the format of step 2."""
     random, generator = np.random.default_rng(args.seed), torch.Generator().manual_seed(args.seed)
     kept, _ = common.reviews(args.data)
     tuned = common.put_adapter(common.load(args.model)[0], args.work / "tuned")
@@ -42,7 +43,7 @@ def praise(samples):
 
 @torch.no_grad()
 def states_of(states, tokenizer, samples):
-    """The hidden states over each response, a float tensor [tokens, hidden] a sample."""
+    """Returns the hidden states over each response, one float tensor [tokens, hidden] per sample."""
     found = []
     for begin in range(0, len(samples), 64):
         part = samples[begin : begin + 64]
@@ -55,7 +56,7 @@ def states_of(states, tokenizer, samples):
 
 
 def moments(states, samples):
-    """Gram matrix and right-hand side of the regression with a constant column, float64."""
+    """Returns Gram matrix and right-hand side of the regression with a constant column, float64."""
     width = states[0].shape[1] + 1
     gram, right = torch.zeros(width, width, dtype=torch.float64), torch.zeros(width, dtype=torch.float64)
     for h, s in zip(states, samples):
@@ -71,7 +72,8 @@ def spearman(a, b):
 
 
 def correlations(solution, states, samples):
-    """Of V at a quarter, half and the end of the response with the reward."""
+    """Returns the correlation of V with the reward at a quarter, half and the end of the
+    response."""
     long = [(h, s["reward"]) for h, s in zip(states, samples) if len(h) >= 16]
     result = {"responses": len(long)}
     for name, share in (("quarter", 0.25), ("half", 0.5), ("end", 1.0)):

@@ -1,7 +1,7 @@
 """Step 5: write the adapter and the value head into the pack, and check them.
 
-The adapter is stored in bf16, in the files that PEFT writes, and read back: the log probabilities of some
-responses must be what they were, but for the rounding. The head is copied as it is.
+The adapter is stored in bf16 in the file format of PEFT and read back. The log probabilities of
+some responses must stay the same except for rounding. The head is copied unchanged.
 """
 
 import json
@@ -31,7 +31,7 @@ def log_probs(source, adapter, samples):
 def write_adapter(source, target):
     target.mkdir(parents=True, exist_ok=True)
     config = json.loads((source / "adapter_config.json").read_text())
-    # Where it was made is nobody's business, and not where it will be used.
+    # Replaces the local path of the model by its name on the hub.
     config["base_model_name_or_path"] = "HuggingFaceTB/SmolLM2-135M-Instruct"
     config["inference_mode"] = True
     config["target_modules"] = sorted(config["target_modules"])
@@ -53,7 +53,7 @@ def main():
     before = log_probs(args.model, args.work / "tuned", samples)
     after = log_probs(args.model, args.pack / "tuned", samples)
     print(f"adapter: {count} weights, log probabilities differ by {(before - after).abs().max():.3f} at most")
-    assert (before - after).abs().max() < 2.0, "the adapter is not what it was"
+    assert (before - after).abs().max() < 2.0, "the stored adapter differs from the trained one"
     for name in ("reward", "dpo", "value"):
         shutil.copyfile(args.work / f"{name}.json", args.pack / "recipe" / f"{name}_results.json")
 

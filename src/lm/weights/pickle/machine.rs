@@ -1,25 +1,21 @@
-//! The part of Python's pickle language that `torch.save` writes. Nothing is imported and no code
-//! runs: a call of a class is kept as a call. Nodes lie in one list and refer to each other by
-//! number, so that no file can make more of them than it has instructions, or nest them too deep to
-//! be dropped.
-//!
-//! candle's reader copies what a file refers to twice, prints what it skips and does not read the
-//! form before PyTorch 1.6.
+//! Reads the part of Python's pickle language that `torch.save` writes. Never imports a module or
+//! runs code: a call is stored as a node. All nodes lie in one list and refer to each other by
+//! index, so a file cannot create more nodes than it has instructions, or nest them too deep to be
+//! dropped. The parent module says why candle's reader is not used.
 
 use std::collections::HashMap;
 use std::io::BufRead;
 
-/// Most nodes a pickle may have: one of 10,000 tensors has about 200,000.
+/// Maximum nodes of a pickle. A pickle with 10,000 tensors has about 200,000 nodes.
 const MAX_NODES: usize = 1 << 20;
-/// Longest text or bytes, in bytes.
+/// Maximum length of a string, in bytes.
 const MAX_TEXT: u64 = 1 << 20;
 
-/// Why a PyTorch file is not read.
+/// Why a PyTorch file cannot be read.
 pub(super) enum Problem {
-    /// It is cut short or altered.
+    /// The file is cut short or altered.
     Damaged(String),
-    /// It is whole, but of a form that is not read: what it is, and what completes "choose a
-    /// model".
+    /// The file is in an unsupported form. The second text completes "choose a model …".
     Unsupported(String, &'static str),
 }
 
@@ -35,7 +31,7 @@ impl From<&str> for Problem {
     }
 }
 
-/// A node by its number.
+/// Index of a node.
 pub(super) type Id = u32;
 
 /// A Python object.
@@ -47,43 +43,40 @@ pub(super) enum Node {
     Float,
     Text(String),
     Bytes,
-    /// Module and name, parted by a space.
+    /// Module and name, separated by a space.
     Class(String),
     Tuple(Vec<Id>),
     List(Vec<Id>),
     Dict(Vec<(Id, Id)>),
-    /// What a class makes of its arguments.
+    /// A call of a class or function.
     Call {
         callable: Id,
         args: Id,
     },
-    /// What the archive keeps beside the pickle.
+    /// A reference to an object outside the pickle, such as a storage, by its persistent id.
     Persistent(Id),
 }
 
-/// One unpickled object, with all that it refers to.
+/// An unpickled object and all objects that it refers to.
 pub(super) struct Pickle {
     nodes: Vec<Node>,
     root: Id,
 }
 
 impl Pickle {
-    /// The object itself.
     pub fn root(&self) -> &Node {
         self.node(self.root)
     }
 
-    /// A node of it.
     pub fn node(&self, id: Id) -> &Node {
         self.nodes.get(id as usize).unwrap_or(&Node::None)
     }
 
-    /// All nodes, in the order of their making.
+    /// Returns all nodes in the order of creation.
     pub fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    /// A whole number.
     pub fn int(&self, id: Id) -> Option<i64> {
         match self.node(id) {
             Node::Int(n) => Some(*n),
@@ -91,7 +84,6 @@ impl Pickle {
         }
     }
 
-    /// A text.
     pub fn text(&self, id: Id) -> Option<&str> {
         match self.node(id) {
             Node::Text(text) => Some(text),
@@ -99,7 +91,7 @@ impl Pickle {
         }
     }
 
-    /// The items of a tuple or list.
+    /// Returns the items of a tuple or list.
     pub fn items(&self, id: Id) -> Option<&[Id]> {
         match self.node(id) {
             Node::Tuple(items) | Node::List(items) => Some(items),
@@ -107,17 +99,17 @@ impl Pickle {
         }
     }
 
-    /// The sizes in a tuple or list, such as those of a shape.
+    /// Returns the items of a tuple or list of sizes, such as a shape.
     pub fn sizes(&self, id: Id) -> Option<Vec<usize>> {
         let size = |id: &Id| self.int(*id).and_then(|n| usize::try_from(n).ok());
         self.items(id)?.iter().map(size).collect()
     }
 }
 
-/// Reads one pickle, up to its end, and nothing behind it.
+/// Reads one pickle and stops at its end.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns the reason why the pickle cannot be read.
 pub(super) fn read(input: &mut impl BufRead) -> Result<Pickle, Problem> {
     let mut machine = Machine {
         input,
@@ -135,32 +127,37 @@ struct Machine<'a, R> {
     input: &'a mut R,
     nodes: Vec<Node>,
     stack: Vec<Id>,
-    /// Heights of the stack at which a list of items begins.
+    /// Heights of the stack at the open marks.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
 }
 
 impl<R: BufRead> Machine<'_, R> {
-    /// Does one instruction; whether it was the last.
+    fn mark(&mut self) -> Result<(), Problem> {
+        if self.marks.len() >= MAX_NODES {
+            return Err(too_many());
+        }
+        self.marks.push(self.stack.len());
+        Ok(())
+    }
+
+    fn duplicate(&mut self) -> Result<(), Problem> {
+        let top = self.top()?;
+        self.push_id(top)
+    }
+
+    /// Executes one instruction. Returns whether it was the last.
     fn step(&mut self) -> Result<bool, Problem> {
         let [code] = self.array()?;
         match code {
             b'.' => return Ok(true),
-            // Protocol and frame: their numbers say nothing that is needed.
+            // Protocol version and frame length are not needed.
             0x80 => drop(self.array::<1>()?),
             0x95 => drop(self.array::<8>()?),
-            b'(' => {
-                if self.marks.len() >= MAX_NODES {
-                    return Err(too_many());
-                }
-                self.marks.push(self.stack.len());
-            }
+            b'(' => self.mark()?,
             b'0' => drop(self.pop()?),
             b'1' => drop(self.pop_marked()?),
-            b'2' => {
-                let top = self.top()?;
-                self.push_id(top)?;
-            }
+            b'2' => self.duplicate()?,
             b'q' | b'r' | 0x94 => self.put(code)?,
             b'h' | b'j' => self.get(code)?,
             b'N' => self.push(Node::None)?,
@@ -190,10 +187,10 @@ impl<R: BufRead> Machine<'_, R> {
                 self.call(callable, args)?;
             }
             0x92 => {
-                let (_named, args, callable) = (self.pop()?, self.pop()?, self.pop()?);
+                let (_kwargs, args, callable) = (self.pop()?, self.pop()?, self.pop()?);
                 self.call(callable, args)?;
             }
-            // Attributes of an object, such as the versions of a state dict's modules.
+            // Attributes of an object, such as a state dict's module versions, are not needed.
             b'b' => drop(self.pop()?),
             b'Q' => {
                 let id = self.pop()?;
@@ -224,9 +221,9 @@ impl<R: BufRead> Machine<'_, R> {
         self.stack.last().copied().ok_or_else(|| "its pickle pops from an empty stack".into())
     }
 
-    /// What was made since the last mark.
+    /// Pops the items above the last mark.
     fn pop_marked(&mut self) -> Result<Vec<Id>, Problem> {
-        let mark = self.marks.pop().ok_or("its pickle lacks a mark")?;
+        let mark = self.marks.pop().ok_or("its pickle has no mark")?;
         if mark > self.stack.len() {
             return Err("its pickle pops from an empty stack".into());
         }
@@ -275,7 +272,7 @@ impl<R: BufRead> Machine<'_, R> {
                     _ => u64::from(u32::from_le_bytes(self.array()?)),
                 };
                 let bytes = self.bytes(length)?;
-                // Longer numbers, such as the magic number of the old form, are not needed.
+                // Longer numbers, such as the old format's magic number, are not needed in full.
                 let sign = if bytes.last().is_some_and(|b| b & 0x80 != 0) { 0xFF } else { 0 };
                 let mut all = [sign; 8];
                 let kept = bytes.len().min(8);
@@ -296,7 +293,8 @@ impl<R: BufRead> Machine<'_, R> {
         if matches!(code, b'B' | b'C') {
             return self.push(Node::Bytes);
         }
-        let text = String::from_utf8(bytes).map_err(|_| "its pickle has a text not in UTF-8")?;
+        let text =
+            String::from_utf8(bytes).map_err(|_| "its pickle has a string that is not UTF-8")?;
         self.push(Node::Text(text))
     }
 
@@ -308,7 +306,7 @@ impl<R: BufRead> Machine<'_, R> {
             let (name, module) = (self.pop()?, self.pop()?);
             let text = |id: Id| match self.nodes.get(id as usize) {
                 Some(Node::Text(text)) => Ok(text.clone()),
-                _ => Err("its pickle names a class with something other than a text"),
+                _ => Err("its pickle names a class by something other than a string"),
             };
             format!("{} {}", text(module)?, text(name)?)
         };
@@ -333,7 +331,7 @@ impl<R: BufRead> Machine<'_, R> {
     fn append(&mut self, code: u8) -> Result<(), Problem> {
         let items = if code == b'a' { vec![self.pop()?] } else { self.pop_marked()? };
         let list = self.top()?;
-        // Items of an object that is not a list itself are not needed.
+        // Items of an object that is not a plain list are not needed.
         if let Some(Node::List(list)) = self.nodes.get_mut(list as usize) {
             list.extend(items);
         }
@@ -364,7 +362,7 @@ impl<R: BufRead> Machine<'_, R> {
         self.push(node)
     }
 
-    /// A dictionary of the pairs that its arguments list: none but in files of Python 2.
+    /// Creates a dictionary from the pairs in `args`. Only files of Python 2 have such pairs.
     fn dict(&self, args: Id) -> Node {
         let items = |id: Id| match self.nodes.get(id as usize) {
             Some(Node::Tuple(items) | Node::List(items)) => items.as_slice(),
@@ -386,14 +384,14 @@ impl<R: BufRead> Machine<'_, R> {
 
     fn bytes(&mut self, length: u64) -> Result<Vec<u8>, Problem> {
         if length > MAX_TEXT {
-            return Err(format!("its pickle has a text of {length} bytes").into());
+            return Err(format!("its pickle has a string of {length} bytes").into());
         }
         let mut bytes = vec![0; length as usize];
         self.input.read_exact(&mut bytes).map_err(|_| "its pickle is cut short")?;
         Ok(bytes)
     }
 
-    /// A line without its end.
+    /// Reads a line and removes its line end.
     fn line(&mut self) -> Result<String, Problem> {
         let mut line = Vec::new();
         let mut limited = std::io::Read::take(&mut *self.input, 1000);
@@ -401,7 +399,7 @@ impl<R: BufRead> Machine<'_, R> {
         if line.pop() != Some(b'\n') {
             return Err("its pickle is cut short".into());
         }
-        String::from_utf8(line).map_err(|_| "its pickle has a text not in UTF-8".into())
+        String::from_utf8(line).map_err(|_| "its pickle has a string that is not UTF-8".into())
     }
 }
 
@@ -422,8 +420,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nested_and_repeated_objects_take_no_more_than_their_instructions() {
-        // A tuple in a tuple, 100,000 deep; then one that holds itself twice, again and again.
+    fn creates_no_more_nodes_than_a_pickle_has_instructions() {
+        // Tuples nested 100,000 deep; then 1,000 tuples that each hold the one before twice.
         let deep = [b")".to_vec(), vec![0x85; 100_000], b".".to_vec()].concat();
         assert!(read(&mut deep.as_slice()).is_ok());
         let twice = [b")".to_vec(), b"q\0h\0\x86".repeat(1000), b".".to_vec()].concat();
@@ -431,11 +429,11 @@ mod tests {
     }
 
     #[test]
-    fn bad_pickles_are_refused() {
+    fn rejects_invalid_pickles() {
         let cases: [(&[u8], &str); 7] = [
             (b"", "cut short"),
             (b".", "empty stack"),
-            (b"t.", "lacks a mark"),
+            (b"t.", "has no mark"),
             (b"X\xff\xff\xff\x7f", "bytes"),
             (b"h\0.", "unset memo"),
             (b"}(N u.", "the instruction 32"),

@@ -1,7 +1,13 @@
-//! `pytorch_model.bin`, the form of older models: tensors that a pickle lists. No code in it runs.
+//! Reads `pytorch_model.bin`, the format of older models: a pickle that lists tensors. No code in
+//! the pickle runs.
+//!
+//! candle's reader clones an object at every reference, so a small file can use unbounded memory.
+//! It does not read strided views or the format before PyTorch 1.6, and prints the objects it
+//! skips.
 
-mod archive;
 mod machine;
+mod storage;
+mod zip_archive;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,111 +16,45 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use self::archive::Archive;
 use self::machine::{Id, Node, Pickle, Problem};
-use super::{damaged, invalid, no_float, not_finite};
-use crate::lm::error::{LmError, Result};
+use self::storage::{Dtype, Storage};
+use self::zip_archive::Archive;
+use crate::lm::error::{LmError, Result, damaged, invalid, not_finite, unsupported_dtype};
 use crate::lm::file_kind::{self, FileKind};
 
-/// The tensors of one file or of many shards.
+/// The tensors of one file or of several shards.
 pub(super) struct Pickled {
     files: Vec<PathBuf>,
     tensors: HashMap<String, Entry>,
 }
 
-/// A tensor: a view of a storage.
+/// A tensor, which is a view of a storage.
 struct Entry {
-    /// Which of the files holds it.
+    /// Index of the file that holds it.
     file: usize,
     dtype: Dtype,
     shape: Vec<usize>,
-    /// Elements from one index to the next, a dimension each.
+    /// Elements between neighbouring indices, one number per dimension.
     strides: Vec<usize>,
-    /// The view's first byte in the file.
+    /// Offset in bytes of the view's first element in the file.
     start: u64,
-    /// Elements from its first to its last, both included.
+    /// Number of elements from the first to the last of the view, both included.
     span: usize,
-}
-
-/// Types of elements, by the names of PyTorch's storages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Dtype {
-    F32,
-    F16,
-    Bf16,
-    F64,
-    I64,
-    I32,
-    I16,
-    I8,
-    U8,
-    Bool,
-}
-
-/// A storage as a pickle refers to it.
-struct Storage<'a> {
-    dtype: Dtype,
-    key: &'a str,
-    /// Whether it is a part of another storage, as very old files have it.
-    is_view: bool,
-}
-
-impl Dtype {
-    fn of_storage(class: &str) -> Option<Self> {
-        Some(match class.rsplit(['.', ' ']).next()? {
-            "FloatStorage" => Self::F32,
-            "HalfStorage" => Self::F16,
-            "BFloat16Storage" => Self::Bf16,
-            "DoubleStorage" => Self::F64,
-            "LongStorage" => Self::I64,
-            "IntStorage" => Self::I32,
-            "ShortStorage" => Self::I16,
-            "CharStorage" => Self::I8,
-            "ByteStorage" => Self::U8,
-            "BoolStorage" => Self::Bool,
-            _ => return None,
-        })
-    }
-
-    fn bytes(self) -> usize {
-        match self {
-            Self::F64 | Self::I64 => 8,
-            Self::F32 | Self::I32 => 4,
-            Self::F16 | Self::Bf16 | Self::I16 => 2,
-            Self::I8 | Self::U8 | Self::Bool => 1,
-        }
-    }
-
-    fn is_weight(self) -> bool {
-        matches!(self, Self::F32 | Self::F16 | Self::Bf16)
-    }
-}
-
-impl<'a> Storage<'a> {
-    /// The storage of a persistent id: `("storage", class, key, device, elements, …)`.
-    fn of(pickle: &'a Pickle, id: Id) -> Option<Self> {
-        let [kind, class, key, rest @ ..] = pickle.items(id)? else { return None };
-        let Node::Class(class) = pickle.node(*class) else { return None };
-        let is_storage = pickle.text(*kind) == Some("storage");
-        let dtype = Dtype::of_storage(class).filter(|_| is_storage)?;
-        let is_view = rest.get(2).is_some_and(|view| *pickle.node(*view) != Node::None);
-        Some(Self { dtype, key: pickle.text(*key)?, is_view })
-    }
 }
 
 impl Pickled {
     /// Opens the files of one model.
     ///
     /// # Errors
-    /// A sentence naming the file when it is missing, cut short, or of another kind.
+    /// Returns an error that names the file if it is missing, cut short or of another kind.
     pub fn open(files: Vec<PathBuf>) -> Result<Self> {
         let mut tensors = HashMap::new();
         for (index, file) in files.iter().enumerate() {
             let archive = read_archive(file)?;
-            let length = std::fs::metadata(file).map_or(0, |there| there.len());
+            let length = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
             let Node::Dict(entries) = archive.pickle.root() else {
-                let problem = "holds a Python object and no state dict; save the model's weights \
-                               with model.save_pretrained(FOLDER)";
+                let problem = "holds a Python object that is not a state dict; save the model's \
+                               weights with model.save_pretrained(FOLDER)";
                 return Err(invalid(file, problem.to_owned()));
             };
             for (name, value) in entries {
@@ -123,7 +63,7 @@ impl Pickled {
                     .map_err(|problem| damaged(file, format!("tensor '{name}' {problem}")))?;
                 if let (None, Some(class)) = (&entry, foreign_call(&archive.pickle, *value)) {
                     let problem = format!(
-                        "'{name}' is a call of '{class}', which is not made; take the model's \
+                        "'{name}' calls '{class}', which is not allowed; take the model's \
                          safetensors"
                     );
                     return Err(invalid(file, problem));
@@ -132,37 +72,38 @@ impl Pickled {
             }
         }
         if let (true, [file, ..]) = (tensors.is_empty(), files.as_slice()) {
-            let problem = "holds no tensors by their names; save the model's weights with \
+            let problem = "holds no named tensors; save the model's weights with \
                            model.save_pretrained(FOLDER)";
             return Err(invalid(file, problem.to_owned()));
         }
         Ok(Self { files, tensors })
     }
 
-    /// The names of all tensors.
+    /// Returns the names of all tensors.
     pub fn names(&self) -> Vec<&str> {
         self.tensors.keys().map(String::as_str).collect()
     }
 
-    /// The shape of a tensor.
+    /// Returns the shape of a tensor, or `None` if it does not exist.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
         self.tensors.get(name).map(|entry| entry.shape.clone())
     }
 
-    /// Refuses a tensor that [`Pickled::read`] would refuse for how it is stored.
+    /// Checks that a tensor is stored in a type that [`Pickled::read`] supports.
     pub fn check(&self, name: &str) -> Result<()> {
         match self.tensors.get(name) {
             Some(entry) if !entry.dtype.is_weight() => {
-                Err(no_float(&self.files[entry.file], name, &format!("{:?}", entry.dtype)))
+                Err(unsupported_dtype(&self.files[entry.file], name, &format!("{:?}", entry.dtype)))
             }
             _ => Ok(()),
         }
     }
 
-    /// Reads a tensor as f32.
+    /// Reads a tensor as f32. Returns `None` if it does not exist.
     ///
     /// # Errors
-    /// A type that is no float, a value that is no number, a file that can no longer be read.
+    /// Returns an error if the tensor is not f32, f16 or bf16, a value is NaN or infinite, or the
+    /// file cannot be read.
     pub fn read(&self, name: &str) -> Result<Option<Tensor>> {
         self.check(name)?;
         let Some(entry) = self.tensors.get(name) else { return Ok(None) };
@@ -192,7 +133,7 @@ impl Entry {
         })
     }
 
-    /// The values of the view, its last index fastest.
+    /// Returns the values of the view in row-major order.
     fn in_order(&self, span: Vec<f32>) -> Vec<f32> {
         if span.is_empty() || self.is_contiguous() {
             return span;
@@ -203,7 +144,7 @@ impl Entry {
         let mut offset = 0;
         while values.len() < count {
             values.push(span[offset]);
-            // The next index, as a counter goes on.
+            // Increment the index like a counter, last dimension first.
             for (dim, (at, size)) in index.iter_mut().zip(&self.shape).enumerate().rev() {
                 *at += 1;
                 offset += self.strides[dim];
@@ -220,29 +161,32 @@ impl Entry {
 
 fn read_archive(file: &Path) -> Result<Archive> {
     let archive = match file_kind::of(file) {
-        FileKind::Pickle => archive::read_bare(file_kind::open(file, FileKind::Pickle)?),
+        FileKind::Pickle => zip_archive::read_bare(file_kind::open(file, FileKind::Pickle)?),
         FileKind::Other => {
-            // Opening it says why it cannot be read, where it cannot.
+            // `open` returns the reason if the file cannot be read.
             file_kind::open(file, FileKind::Zip)?;
-            let problem = "is not a file that torch.save writes; take the model's safetensors";
+            let problem = "was not written by torch.save; take the model's safetensors";
             return Err(invalid(file, problem.to_owned()));
         }
-        _ => archive::read_zip(file_kind::open(file, FileKind::Zip)?),
+        _ => zip_archive::read_zip(file_kind::open(file, FileKind::Zip)?),
     };
     archive.map_err(|problem| match problem {
         Problem::Damaged(problem) => {
             damaged(file, format!("not a complete PyTorch file ({problem})"))
         }
-        Problem::Unsupported(what, instead) => {
-            LmError::Unsupported { file: file.to_path_buf(), what, instead: instead.into() }
-        }
+        Problem::Unsupported(what, instead) => LmError::Unsupported {
+            file: file.to_path_buf(),
+            feature: what,
+            instead: instead.into(),
+        },
     })
 }
 
-/// The tensor that a node stands for; none for another object.
+/// Returns the tensor that a node describes, or `None` for other objects. `file` is the index of
+/// the file, `length` its bytes.
 ///
 /// # Errors
-/// A tensor that does not lie inside its storage.
+/// Returns the reason if the tensor is invalid or does not lie inside its storage.
 fn entry(
     archive: &Archive,
     node: Id,
@@ -253,9 +197,10 @@ fn entry(
     let Some(args) = tensor_args(pickle, node) else { return Ok(None) };
     let [storage, offset, shape, strides, ..] = args else { return Ok(None) };
     let Node::Persistent(id) = pickle.node(*storage) else { return Ok(None) };
-    let Some(Storage { dtype, key, is_view }) = Storage::of(pickle, *id) else { return Ok(None) };
+    let Some(storage) = Storage::parse(pickle, *id) else { return Ok(None) };
+    let Storage { dtype, key, is_view } = storage;
     if is_view {
-        return Err("is a view in a form that is not read".to_owned());
+        return Err("uses a part of another storage, which is not supported".to_owned());
     }
     let (shape, strides) = (pickle.sizes(*shape), pickle.sizes(*strides));
     let offset = pickle.int(*offset).and_then(|offset| u64::try_from(offset).ok());
@@ -265,7 +210,7 @@ fn entry(
     let outside = || "does not lie inside the file".to_owned();
     let (start, bytes) = *archive.storages.get(key).ok_or_else(outside)?;
     let values = shape.iter().try_fold(1_usize, |n, &size| n.checked_mul(size));
-    // A view that repeats its values may not stand for more than there is.
+    // A view may repeat values; limit its size to that of the file.
     let all = values.and_then(|n| n.checked_mul(dtype.bytes())).ok_or_else(outside)? as u64;
     if shape.len() != strides.len() || all > length {
         return Err(outside());
@@ -287,7 +232,7 @@ fn entry(
     }
 }
 
-/// The function that a node calls, if it is none of PyTorch's or of what a state dict may hold.
+/// Returns the function that a node calls, if it is outside the modules that state dicts use.
 fn foreign_call(pickle: &Pickle, node: Id) -> Option<&str> {
     let Node::Call { callable, .. } = pickle.node(node) else { return None };
     let Node::Class(class) = pickle.node(*callable) else { return None };
@@ -297,8 +242,8 @@ fn foreign_call(pickle: &Pickle, node: Id) -> Option<&str> {
     (!is_usual).then_some(class.as_str())
 }
 
-/// The arguments of the call that rebuilds a tensor: storage, offset, shape, strides. A parameter
-/// and a subclass of tensors wrap such a call.
+/// Returns the arguments of the call that rebuilds a tensor: storage, offset, shape, strides.
+/// Parameters and tensor subclasses wrap such a call.
 fn tensor_args(pickle: &Pickle, node: Id) -> Option<&[Id]> {
     let Node::Call { callable, args } = pickle.node(node) else { return None };
     let (Node::Class(class), args) = (pickle.node(*callable), pickle.items(*args)?) else {
@@ -315,7 +260,7 @@ fn tensor_args(pickle: &Pickle, node: Id) -> Option<&[Id]> {
     }
 }
 
-/// The values of a storage of floats.
+/// Converts the bytes of a float storage to f32.
 fn to_f32(data: &[u8], dtype: Dtype) -> Vec<f32> {
     let halves = |convert: fn(u16) -> f32| {
         let (words, _) = data.as_chunks::<2>();
@@ -333,7 +278,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn views_are_read_in_the_order_of_their_indices() {
+    fn reads_strided_views_in_row_major_order() {
         let view = |shape: &[usize], strides: &[usize], span: usize| {
             let (shape, strides) = (shape.to_vec(), strides.to_vec());
             let entry = Entry { file: 0, dtype: Dtype::F32, shape, strides, start: 0, span };
@@ -347,15 +292,15 @@ mod tests {
         assert!(view(&[1 << 40, 0], &[5, 1], 0).is_empty());
     }
 
-    /// A file of the old form whose object is `tensor`, with a storage of four floats.
-    fn old_form(tensor: &str) -> Result<Pickled> {
+    /// Opens a file in the format before PyTorch 1.6: `tensor` and a storage of four floats.
+    fn open_old_format(tensor: &str) -> Result<Pickled> {
         let number = "\u{80}\u{2}K\0.";
         let keys = "\u{80}\u{2}](X\u{1}\0\0\0\u{30}e.";
-        old_form_of(&[number, number, number, tensor, keys])
+        open_pickles(&[number, number, number, tensor, keys])
     }
 
-    /// A file of these pickles, a byte a character, and that storage.
-    fn old_form_of(parts: &[&str]) -> Result<Pickled> {
+    /// Opens a file of these pickles (one byte per character) and a storage of four floats.
+    fn open_pickles(parts: &[&str]) -> Result<Pickled> {
         let dir = tempfile::tempdir().map_err(candle_core::Error::wrap)?;
         let file = dir.path().join("pytorch_model.bin");
         let mut bytes: Vec<u8> =
@@ -364,14 +309,14 @@ mod tests {
         (0..4).for_each(|value| bytes.extend((value as f32).to_le_bytes()));
         std::fs::write(&file, bytes).map_err(candle_core::Error::wrap)?;
         let pickled = Pickled::open(vec![file])?;
-        // Read while the folder is there.
+        // The folder is deleted when this function returns, so the tensor is read here.
         let read = pickled.read("a")?;
         assert_eq!(read.map(|tensor| tensor.dims().to_vec()), pickled.shape("a"));
         Ok(pickled)
     }
 
     #[test]
-    fn tensors_outside_their_file_and_other_calls_are_refused() {
+    fn rejects_tensors_outside_the_file_and_foreign_calls() {
         let storage =
             "((X\u{7}\0\0\0storagectorch\nFloatStorage\nX\u{1}\0\0\0\u{30}X\u{3}\0\0\0cpuK\u{4}NtQ";
         let tensor = |view: &str| {
@@ -380,21 +325,21 @@ mod tests {
             )
         };
         // Offset, shape, strides.
-        assert!(old_form(&tensor("K\0K\u{2}K\u{2}\u{86}K\u{1}K\u{2}\u{86}")).is_ok());
-        assert!(old_form(&tensor("K\u{1}K\u{3}\u{85}K\u{1}\u{85}")).is_ok());
+        assert!(open_old_format(&tensor("K\0K\u{2}K\u{2}\u{86}K\u{1}K\u{2}\u{86}")).is_ok());
+        assert!(open_old_format(&tensor("K\u{1}K\u{3}\u{85}K\u{1}\u{85}")).is_ok());
         for outside in [
             "K\u{2}K\u{3}\u{85}K\u{1}\u{85}",
             "K\0K\u{2}K\u{2}\u{86}K\u{ff}K\u{1}\u{86}",
             "K\0J\u{ff}\u{ff}\u{ff}\u{7f}\u{85}K\0\u{85}",
         ] {
-            let message = old_form(&tensor(outside)).err().map(|error| error.to_string());
+            let message = open_old_format(&tensor(outside)).err().map(|error| error.to_string());
             assert!(message.as_ref().is_some_and(|m| m.contains("inside the file")), "{message:?}");
         }
         let bare = "\u{80}\u{2}}.";
-        let message = old_form_of(&[bare]).err().map(|error| error.to_string());
+        let message = open_pickles(&[bare]).err().map(|error| error.to_string());
         assert!(message.as_ref().is_some_and(|m| m.contains("did not write")), "{message:?}");
         let call = "\u{80}\u{2}}X\u{1}\0\0\0acposix\nsystem\nX\u{2}\0\0\0ls\u{85}Rs.";
-        let message = old_form(call).err().map(|error| error.to_string());
+        let message = open_old_format(call).err().map(|error| error.to_string());
         assert!(message.as_ref().is_some_and(|m| m.contains("'posix system'")), "{message:?}");
     }
 }

@@ -1,0 +1,264 @@
+//! Renders `screenshots/` from real runs on the bundled pack:
+//!
+//! ```console
+//! cargo run --release --example screenshots [NAME ...]
+//! ```
+//!
+//! The program finds widgets by their accessible labels and renders them with a software adapter.
+//! Texts, values and plots are the same in every run; speeds and times are not.
+
+#[path = "../tests/graphics/mod.rs"]
+mod graphics;
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use eframe::egui::{Role, Vec2, vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use graphics::Painter;
+use ivg_playground::app::state::preferences::Preferences;
+use ivg_playground::app::state::session::Phase;
+use ivg_playground::app::{App, Options, Theme};
+use ivg_playground::guidance::settings::Settings;
+use ivg_playground::packs::PackSource;
+use ivg_playground::packs::hub::Hub;
+use ivg_playground::worker;
+
+const PICTURES: [(&str, fn()); 10] = [
+    ("hero", hero),
+    ("dark", dark),
+    ("tokens", tokens),
+    ("tree", tree),
+    ("sweep", sweep),
+    ("present", present),
+    ("history", history),
+    ("four_columns", four_columns),
+    ("models", models),
+    ("error", error),
+];
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).collect();
+    for (name, render) in PICTURES {
+        if wanted.is_empty() || wanted.iter().any(|w| w == name) {
+            println!("{name}");
+            render();
+        }
+    }
+}
+
+const PROMPT: &str = "After the first ten minutes";
+/// A seed with which the unguided and the guided text differ clearly.
+const SEED: u64 = 6;
+/// The default size of the window.
+const WINDOW_SIZE: Vec2 = Vec2::new(1440.0, 900.0);
+/// Time limit of one wait. A sweep takes the longest.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// A window with the real worker.
+struct Studio {
+    window: Harness<'static, App>,
+}
+
+impl Studio {
+    /// Opens a window and waits until the bundled pack is loaded.
+    fn open(theme: Theme) -> Self {
+        let mut studio = Self::enter(options(theme), WINDOW_SIZE);
+        studio.until("the pack", |window| window.state().session().pack.is_some());
+        studio
+    }
+
+    fn enter(options: Options, size: Vec2) -> Self {
+        let painter = Painter::new().expect("a software adapter; install mesa-vulkan-drivers");
+        let link = worker::spawn(Hub::default(), || {}).expect("a thread");
+        let window = Harness::builder()
+            .with_size(size)
+            .with_max_steps(20)
+            .renderer(painter)
+            .build_eframe(|cc| App::new(&cc.egui_ctx, link, options, Preferences::default()));
+        Self { window }
+    }
+
+    /// Waits until a condition holds that depends on the worker.
+    fn until(&mut self, what: &str, exists: impl Fn(&Harness<'static, App>) -> bool) {
+        let started = Instant::now();
+        while !exists(&self.window) {
+            assert!(started.elapsed() < TIMEOUT, "timed out waiting for {what}");
+            self.window.step();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.settle();
+    }
+
+    /// Draws frames until the layout is stable: scroll bars, tooltips and plot axes need several
+    /// frames.
+    fn settle(&mut self) {
+        for _ in 0..12 {
+            self.window.step();
+        }
+    }
+
+    fn click(&mut self, name: &str) {
+        self.window.get_by_label(name).click();
+        self.settle();
+        self.window.remove_cursor();
+        self.settle();
+    }
+
+    fn type_prompt(&mut self, prompt: &str) {
+        let edit = self.window.get_by_role(Role::MultilineTextInput);
+        edit.focus();
+        edit.type_text(prompt);
+        self.settle();
+    }
+
+    /// Presses Generate and waits until the run has finished.
+    fn generate(&mut self) {
+        self.click("Generate");
+        self.until("the run", |window| {
+            let run = window.state().session().run.as_ref();
+            run.is_some_and(|run| run.phase == Phase::Finished)
+        });
+        // Removes the text cursor from the picture.
+        self.window.ctx.memory_mut(|m| m.stop_text_input());
+        self.settle();
+    }
+
+    fn save(&mut self, name: &str) {
+        let image = self.window.render().expect("a picture");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots");
+        let file = BufWriter::new(File::create(folder.join(name)).expect("a file"));
+        let mut encoder = png::Encoder::new(file, image.width(), image.height());
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_compression(png::Compression::High);
+        let rgb: Vec<u8> =
+            image.pixels().flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+        let mut writer = encoder.write_header().expect("a header");
+        writer.write_image_data(&rgb).expect("the pixels");
+        writer.finish().expect("a whole file");
+    }
+}
+
+fn options(theme: Theme) -> Options {
+    let settings = Some(Settings { seed: SEED, ..Settings::default() });
+    Options { theme: Some(theme), settings, ..Options::new(PackSource::default()) }
+}
+
+/// Returns a window with a finished run of [`PROMPT`].
+fn finished(theme: Theme) -> Studio {
+    let mut studio = Studio::open(theme);
+    studio.type_prompt(PROMPT);
+    studio.generate();
+    studio
+}
+
+fn hero() {
+    finished(Theme::Light).save("hero.png");
+}
+
+fn dark() {
+    finished(Theme::Dark).save("dark.png");
+}
+
+/// Tokens coloured by advantage, with the tooltip of a token of high advantage.
+fn tokens() {
+    let mut studio = finished(Theme::Light);
+    studio.click("Colour tokens by: Advantage");
+    let run = studio.window.state().session().run.as_ref().expect("a run");
+    let guided = &run.arms.last().expect("a column").report;
+    // Near the top, so that the tooltip does not cover the text around the token.
+    let near = guided.tokens.iter().filter(|t| t.end < guided.text.len() / 3);
+    let wanted =
+        near.max_by(|a, b| a.advantage.unwrap_or(0.0).total_cmp(&b.advantage.unwrap_or(0.0)));
+    let wanted = wanted.expect("a token");
+    let (card, words) = (format!("token {}", wanted.id), format!("{PROMPT}{}", guided.text));
+    let place = studio.window.get_by_label(&words).rect();
+    let lines = (0..).map(|i| place.top() + 10.0 + 8.0 * i as f32);
+    let mut points = lines.take_while(|y| *y < place.bottom()).flat_map(|y| {
+        let across = (0..).map(move |i| vec2(place.left() + 3.0 + 8.0 * i as f32, y));
+        across.take_while(move |at| at.x < place.right())
+    });
+    let found = points.find(|at| {
+        studio.window.hover_at(at.to_pos2());
+        studio.settle();
+        studio.window.query_by_label(&card).is_some()
+    });
+    let edge = found.unwrap_or_else(|| panic!("the pointer did not find {card}"));
+    // Moves the pointer from the edge of the word into it.
+    studio.window.hover_at((edge + vec2(10.0, 4.0)).to_pos2());
+    studio.settle();
+    assert!(studio.window.query_by_label(&card).is_some(), "the word is too short");
+    studio.save("tokens.png");
+}
+
+fn tree() {
+    let mut studio = finished(Theme::Light);
+    studio.click("Lower panel: Tree");
+    studio.save("tree.png");
+}
+
+/// A finished sweep of [`PROMPT`].
+fn sweep() {
+    let mut studio = finished(Theme::Light);
+    studio.click("Lower panel: Sweep");
+    studio.click("Run the sweep");
+    studio.until("the sweep", |window| window.query_by_label("Run again").is_some());
+    studio.save("sweep.png");
+}
+
+fn present() {
+    let prompt = Some(PROMPT.to_owned());
+    let options = Options { present: true, prompt, ..options(Theme::Light) };
+    // The presentation is enlarged 1.4 times, so the picture has 1280 by 720 pixels.
+    let mut studio = Studio::enter(options, vec2(1280.0, 720.0) / 1.4);
+    studio.until("the pack", |window| window.state().session().pack.is_some());
+    studio.generate();
+    studio.save("present.png");
+}
+
+/// The history in the sidebar, with one run for each example prompt.
+fn history() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = Options { folder: Some(folder.path().to_owned()), ..options(Theme::Light) };
+    let mut studio = Studio::enter(options, WINDOW_SIZE);
+    studio.until("the pack", |window| window.state().session().pack.is_some());
+    let examples = studio.window.state().session().pack.as_ref().expect("a pack").examples.clone();
+    for example in &examples {
+        studio.click(&format!("Example: {example}"));
+        studio.generate();
+    }
+    studio.click("Sidebar: History");
+    let first = format!("Run: {}", examples[0]);
+    studio.until("the history", |window| window.query_by_label(&first).is_some());
+    studio.save("history.png");
+}
+
+fn four_columns() {
+    let mut studio = Studio::open(Theme::Light);
+    studio.click("Add column");
+    studio.click("Add column");
+    studio.type_prompt(PROMPT);
+    studio.generate();
+    studio.save("four-columns.png");
+}
+
+/// The list of packs in the sidebar.
+fn models() {
+    let mut studio = finished(Theme::Light);
+    studio.click("Sidebar: Models");
+    studio.until("the packs", |window| window.query_by_label("in use").is_some());
+    studio.save("models.png");
+}
+
+/// The error for a folder that contains no pack.
+fn error() {
+    let pack = PackSource::Folder(PathBuf::from("my-pack"));
+    let options = Options { theme: Some(Theme::Light), ..Options::new(pack) };
+    let mut studio = Studio::enter(options, WINDOW_SIZE);
+    studio.until("the error", |window| window.state().session().error.is_some());
+    studio.save("error.png");
+}

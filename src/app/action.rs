@@ -1,0 +1,100 @@
+//! Actions that panels and keys request from the window.
+
+use eframe::egui::{Key, KeyboardShortcut, Modifiers};
+
+use super::dialogs::path_dialog::Purpose;
+use super::state::coloring::Coloring;
+use super::widgets::Edit;
+use crate::lab::sweep::SweepAxis;
+use crate::records::history::EntryId;
+use crate::records::record_writer::Command;
+use crate::worker::protocol::{DeviceChoice, PackSource};
+
+/// The shortcut that starts a run.
+pub const GENERATE: KeyboardShortcut = KeyboardShortcut::new(Modifiers::COMMAND, Key::Enter);
+
+/// An action that the user requested in a panel or by a key. The window carries it out.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Action {
+    /// Start a run.
+    Generate,
+    /// Start a run that continues this text: a prompt followed by a beam.
+    Continue(String),
+    /// Stop the run.
+    Stop,
+    /// Do the first of these that applies: close what is open, stop the run, end the presentation.
+    Escape,
+    /// Columns were added, removed or changed.
+    ColumnsChanged,
+    /// Start a sweep.
+    RunSweep,
+    /// Use the setting of a sweep point.
+    Adopt {
+        /// The swept setting.
+        axis: SweepAxis,
+        /// Its new value.
+        value: f32,
+    },
+    /// A setting was edited.
+    Edited(Edit),
+    /// Draw a new random seed.
+    NewSeed,
+    /// Focus the prompt box.
+    FocusPrompt,
+    /// Turn Live on or off: run again whenever a setting has changed.
+    ToggleLive,
+    /// Colour tokens by this measure.
+    Color(Coloring),
+    /// Switch the sidebar between settings and history.
+    ToggleHistory,
+    /// Switch the sidebar between settings and models.
+    ToggleModels,
+    /// Act on packs.
+    Pack(PackAction),
+    /// Read a past run and use it.
+    Recall(EntryId, RecallMode),
+    /// Send a command to the record writer.
+    File(Command),
+    /// Open the dialog that asks for a path.
+    AskForPath(Purpose),
+    /// Copy the run to the clipboard as Markdown.
+    CopyMarkdown,
+    /// Start or end the presentation.
+    Present,
+    /// Show or hide the list of shortcuts.
+    Help,
+    /// Close the error bar.
+    DismissError,
+}
+
+/// An action on packs that the user requested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PackAction {
+    /// Refresh the list. Asks the hub for the sizes of files that are not downloaded.
+    Refresh,
+    /// Load a pack whose files are all on this machine.
+    Load(PackSource),
+    /// Download a pack, then load it.
+    Download(PackSource),
+    /// Stop the download, or the request for its size.
+    StopDownload,
+    /// Remove an added pack from the list. Deletes no files.
+    Forget(PackSource),
+    /// Compare a pack's downloaded files with their checksums.
+    Verify(PackSource),
+    /// Open the form for a new pack.
+    New,
+    /// Compute on this device from now on.
+    UseDevice(DeviceChoice),
+}
+
+/// How a past run is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecallMode {
+    /// Shows the run with its prompt and settings.
+    Shown,
+    /// Adds its columns beside the run shown.
+    Beside,
+    /// Uses only its settings and columns for the next run.
+    Settings,
+}

@@ -1,0 +1,80 @@
+//! Saves and opens files, and copies reports.
+
+use std::path::PathBuf;
+
+use eframe::egui::Context;
+
+use crate::app::App;
+use crate::app::dialogs::path_dialog::Purpose;
+use crate::app::history::state::HistoryOutcome;
+use crate::records::record_writer::Command;
+use crate::records::report::markdown::markdown;
+use crate::worker::pack_service::MANIFEST;
+
+/// The error if no file can be written or opened.
+pub(super) const NO_FOLDER: &str = "This system has no folder for application data.";
+
+impl App {
+    /// Copies the run as Markdown.
+    pub(super) fn copy_markdown(&mut self, ctx: &Context) {
+        if let Some(trace) = self.trace() {
+            ctx.copy_text(markdown(trace));
+            self.notice(ctx, "Copied as Markdown".into(), false);
+        }
+    }
+
+    /// Uses the path that the user chose.
+    pub(super) fn use_path(&mut self, ctx: &Context, purpose: Purpose, path: PathBuf) {
+        let trace = self.trace().cloned().map(Box::new);
+        let command = match (purpose, trace) {
+            (Purpose::AddPack, _) => return self.add_pack(ctx, path),
+            // The form's own dialog handles it.
+            (Purpose::SavePack, _) => return,
+            (Purpose::Open, _) => Command::Open { path },
+            (Purpose::Screenshot, _) => {
+                self.screenshots.request(ctx, path);
+                return;
+            }
+            (Purpose::Report, Some(trace)) => Command::ExportHtml { path, trace },
+            (Purpose::Trace, Some(trace)) => Command::ExportJson { path, trace },
+            (Purpose::Report | Purpose::Trace, None) => return,
+        };
+        let sent = self.history.send(command);
+        self.report(sent);
+    }
+
+    /// Handles events of the record writer, finished screenshots and dropped files.
+    pub(in crate::app) fn receive_from_disk(&mut self, ctx: &Context) {
+        let now = ctx.input(|i| i.time);
+        self.session.notice = self.session.notice.take().filter(|n| n.until > now);
+        for (path, png) in self.screenshots.taken() {
+            let command = png.map(|bytes| Command::ExportBytes { path, bytes });
+            let sent = command.and_then(|command| self.history.send(command));
+            self.report(sent);
+        }
+        let dropped: Vec<_> = ctx.input(|i| i.raw.dropped_files.clone());
+        for file in dropped {
+            self.open_dropped(ctx, file.path().to_owned());
+        }
+        for outcome in self.history.receive() {
+            match outcome {
+                HistoryOutcome::Run(trace, mode, name) => self.recall(*trace, mode, name),
+                HistoryOutcome::Notice { words, undo } => self.notice(ctx, words, undo),
+                HistoryOutcome::Error(message) => self.report(Err(message)),
+            }
+        }
+    }
+
+    fn open_dropped(&mut self, ctx: &Context, path: PathBuf) {
+        // A path without an extension is assumed to be a folder. Checking the disk would block the
+        // frame.
+        if path.extension().is_none() || path.ends_with(MANIFEST) {
+            return self.add_pack(ctx, path);
+        }
+        let sent = match self.history.is_open() {
+            true => self.history.send(Command::Open { path }),
+            false => Err(NO_FOLDER.into()),
+        };
+        self.report(sent);
+    }
+}

@@ -1,0 +1,132 @@
+//! Opens and draws the modal dialogs, and carries out their results.
+
+use std::path::PathBuf;
+
+use eframe::egui::{Context, Ui};
+
+use super::files::NO_FOLDER;
+use crate::app::App;
+use crate::app::dialogs::download_dialog;
+use crate::app::dialogs::path_dialog::{self, PathDialog, Purpose};
+use crate::app::layout::top_bar::export_disabled_reason;
+use crate::app::modal::Modal;
+use crate::app::models::pack_form::{self, PackForm};
+use crate::records::record_writer::suggested_name;
+use crate::worker::protocol::PackSource;
+
+impl App {
+    /// Returns whether a modal dialog is open or opens in the next frame.
+    pub(super) fn has_modal(&self) -> bool {
+        self.modal.is_some() || self.models.jobs.confirming().is_some()
+    }
+
+    /// Draws the modal dialog.
+    pub(in crate::app) fn show_modal(&mut self, ui: &Ui) {
+        if self.modal.is_none() {
+            // This download needs a confirmation. It waits while another dialog is open.
+            self.modal = self.models.jobs.confirming().cloned().map(Modal::ConfirmDownload);
+        }
+        self.modal = match self.modal.take() {
+            None => None,
+            Some(Modal::Path(dialog)) => self.show_path_dialog(ui, dialog),
+            Some(Modal::PackForm(form)) => self.show_pack_form(ui, form),
+            Some(Modal::SavePack(form, dialog)) => self.show_save_dialog(ui, form, dialog),
+            Some(Modal::ConfirmDownload(source)) => self.show_confirmation(ui, source),
+        };
+    }
+
+    /// Opens the dialog that asks for a path, or reports why nothing can be saved or opened.
+    pub(super) fn ask_for_path(&mut self, purpose: Purpose) {
+        let needs_run = matches!(purpose, Purpose::Report | Purpose::Trace);
+        if let Some(reason) = export_disabled_reason(&self.session).filter(|_| needs_run) {
+            return self.report(Err(format!("{reason} Nothing can be saved.")));
+        }
+        let is_pack = matches!(purpose, Purpose::AddPack | Purpose::SavePack);
+        if !is_pack && !self.history.is_open() {
+            return self.report(Err(NO_FOLDER.into()));
+        }
+        let name = match self.session.run.as_ref().and_then(|run| run.trace.as_deref()) {
+            Some(trace) if !is_pack => suggested_name(trace, purpose.extension()),
+            _ => String::new(),
+        };
+        self.modal = Some(Modal::Path(PathDialog::new(purpose, &name)));
+    }
+
+    /// Opens the form for a new pack. Restores what the user typed before closing it.
+    pub(super) fn open_pack_form(&mut self) {
+        let empty = || PackForm::new(self.preferences.settings.clone());
+        let mut form = self.models.draft.take().unwrap_or_else(empty);
+        form.open(&self.preferences.settings);
+        self.path_probe.refresh();
+        self.modal = Some(Modal::PackForm(Box::new(form)));
+    }
+
+    /// Closes the pack form after its pack was saved.
+    pub(super) fn pack_was_saved(&mut self) {
+        self.modal.take_if(|modal| matches!(modal, Modal::PackForm(_) | Modal::SavePack(..)));
+    }
+
+    fn show_path_dialog(&mut self, ui: &Ui, mut dialog: PathDialog) -> Option<Modal> {
+        match dialog.show(ui, &mut self.path_probe) {
+            None => return Some(Modal::Path(dialog)),
+            Some(path_dialog::Decision::Cancel) => {}
+            Some(path_dialog::Decision::Path(path)) => {
+                self.use_path(ui.ctx(), dialog.purpose, path);
+            }
+        }
+        None
+    }
+
+    fn show_pack_form(&mut self, ui: &Ui, mut form: Box<PackForm>) -> Option<Modal> {
+        match form.show(ui, &mut self.path_probe) {
+            None => Some(Modal::PackForm(form)),
+            Some(pack_form::Decision::Save) => {
+                let dialog = PathDialog::new(Purpose::SavePack, &form.folder_name());
+                Some(Modal::SavePack(form, dialog))
+            }
+            Some(pack_form::Decision::Close) => {
+                self.models.draft = Some(*form).filter(|form| !form.is_untouched());
+                None
+            }
+        }
+    }
+
+    fn show_save_dialog(
+        &mut self,
+        ui: &Ui,
+        form: Box<PackForm>,
+        mut dialog: PathDialog,
+    ) -> Option<Modal> {
+        match dialog.show(ui, &mut self.path_probe) {
+            None => return Some(Modal::SavePack(form, dialog)),
+            Some(path_dialog::Decision::Cancel) => {}
+            Some(path_dialog::Decision::Path(folder)) => self.save_pack(ui.ctx(), &form, folder),
+        }
+        // The form stays open until the pack is saved.
+        Some(Modal::PackForm(form))
+    }
+
+    fn save_pack(&mut self, ctx: &Context, form: &PackForm, folder: PathBuf) {
+        let sent = self.models.save(ctx, form, folder);
+        self.report(sent);
+    }
+
+    fn show_confirmation(&mut self, ui: &Ui, source: PackSource) -> Option<Modal> {
+        let free = self.models.free_memory_bytes;
+        let answer = match self.models.survey(&source) {
+            // Cancels if the pack was removed from the list, which ends the job.
+            Some(survey) if self.models.jobs.confirming() == Some(&source) => {
+                download_dialog::show(ui, survey, free)
+            }
+            _ => Some(false),
+        };
+        let Some(is_accepted) = answer else { return Some(Modal::ConfirmDownload(source)) };
+        self.models.jobs.answered();
+        if is_accepted {
+            self.models.download(ui.ctx(), source);
+        } else {
+            self.generate_when_ready = false;
+        }
+        None
+    }
+}

@@ -1,0 +1,101 @@
+//! The keyboard shortcuts: one table for handling the keys and for the help window.
+
+use eframe::egui::{Grid, Key, KeyboardShortcut, Modifiers, RichText, Ui, Window, vec2};
+
+use crate::app::action::{Action, GENERATE};
+use crate::app::dialogs::path_dialog::Purpose;
+use crate::app::state::coloring::Coloring;
+use crate::app::theme::{Palette, text};
+
+/// A key combination and its action.
+pub struct Shortcut {
+    keys: KeyboardShortcut,
+    action: Action,
+    words: &'static str,
+}
+
+const fn plain(key: Key) -> KeyboardShortcut {
+    KeyboardShortcut::new(Modifiers::NONE, key)
+}
+
+const fn command(key: Key) -> KeyboardShortcut {
+    KeyboardShortcut::new(Modifiers::COMMAND, key)
+}
+
+const fn shortcut(keys: KeyboardShortcut, action: Action, words: &'static str) -> Shortcut {
+    Shortcut { keys, action, words }
+}
+
+/// Every shortcut of the window, in the order in which the help lists them.
+pub static SHORTCUTS: [Shortcut; 16] = [
+    shortcut(GENERATE, Action::Generate, "Generate"),
+    shortcut(plain(Key::Escape), Action::Escape, "Close what is open; stop the run"),
+    shortcut(command(Key::L), Action::FocusPrompt, "Go to the prompt"),
+    shortcut(command(Key::D), Action::NewSeed, "Draw another seed"),
+    shortcut(command(Key::R), Action::ToggleLive, "Switch Live on or off"),
+    shortcut(command(Key::Num1), Action::Color(Coloring::Plain), "Plain text"),
+    shortcut(command(Key::Num2), Action::Color(Coloring::Advantage), "Colour by advantage"),
+    shortcut(command(Key::Num3), Action::Color(Coloring::Kl), "Colour by KL"),
+    shortcut(command(Key::Num4), Action::Color(Coloring::Probability), "Colour by probability"),
+    shortcut(command(Key::Num5), Action::Color(Coloring::Changes), "Mark changed words"),
+    shortcut(command(Key::H), Action::ToggleHistory, "Show or hide the history"),
+    shortcut(command(Key::M), Action::ToggleModels, "Show or hide the models"),
+    shortcut(command(Key::O), Action::AskForPath(Purpose::Open), "Open a trace"),
+    shortcut(command(Key::S), Action::AskForPath(Purpose::Trace), "Save the trace"),
+    shortcut(plain(Key::F11), Action::Present, "Start or end the presentation"),
+    shortcut(plain(Key::F1), Action::Help, "Show or hide this list"),
+];
+
+/// Keys that egui handles.
+const EGUI_KEYS: [(&str, &str); 4] = [
+    ("Tab, Shift+Tab", "Next control, previous control"),
+    ("Arrow keys", "Change the focused setting"),
+    ("Ctrl + and −, Ctrl 0", "Zoom in, zoom out, reset zoom"),
+    ("Ctrl+C", "Copy the selected text"),
+];
+
+/// Returns the actions whose keys were pressed. Must be called before the panels are drawn, because
+/// the prompt box would insert a new line for Ctrl+Enter. Unless `handles_escape` is set, Escape is
+/// left to menus and text boxes.
+pub fn pressed(ui: &Ui, handles_escape: bool) -> Vec<Action> {
+    let is_pressed = |s: &&Shortcut| {
+        (handles_escape || s.action != Action::Escape)
+            && ui.input_mut(|i| i.consume_shortcut(&s.keys))
+    };
+    SHORTCUTS.iter().filter(is_pressed).map(|s| s.action.clone()).collect()
+}
+
+/// Draws the help window, which lists the keys.
+pub fn help(ui: &Ui, open: &mut bool) {
+    let window = Window::new("Keyboard shortcuts").open(open).resizable(false).collapsible(false);
+    window.default_pos(ui.ctx().content_rect().center() - vec2(200.0, 220.0)).show(
+        ui.ctx(),
+        |ui| {
+            let weak = Palette::of(ui).weak;
+            ui.spacing_mut().interact_size.y = 18.0;
+            Grid::new("keys").num_columns(2).spacing([24.0, 4.0]).show(ui, |ui| {
+                let shortcuts =
+                    SHORTCUTS.iter().map(|s| (ui.ctx().format_shortcut(&s.keys), s.words));
+                let shortcuts: Vec<_> = shortcuts.collect();
+                let egui_keys = EGUI_KEYS.map(|(keys, words)| (keys.to_owned(), words));
+                for (keys, words) in shortcuts.into_iter().chain(egui_keys) {
+                    ui.label(RichText::new(keys).font(text::group()));
+                    ui.label(RichText::new(words).color(weak));
+                    ui.end_row();
+                }
+            });
+        },
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_has_one_action() {
+        for (i, a) in SHORTCUTS.iter().enumerate() {
+            assert!(SHORTCUTS[..i].iter().all(|b| b.keys != a.keys), "{}", a.words);
+        }
+    }
+}

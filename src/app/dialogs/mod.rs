@@ -1,0 +1,4 @@
+//! Modal dialogs.
+
+pub mod download_dialog;
+pub mod path_dialog;

@@ -1,0 +1,135 @@
+//! The bar at the top: the title, the pack, Live, opening and saving files, presentation mode, the
+//! theme and help.
+
+use eframe::egui::{Align, Button, Frame, Label, Layout, Margin, Panel, Popup, RichText, Ui};
+
+use crate::app::action::Action;
+use crate::app::dialogs::path_dialog::Purpose;
+use crate::app::state::preferences::Preferences;
+use crate::app::state::session::{Loading, Session};
+use crate::app::theme::{Palette, Theme, space, text};
+use crate::app::widgets::{chip, menu, pill, segmented, switch};
+use crate::worker::protocol::PackInfo;
+
+pub struct TopBar<'a> {
+    pub session: &'a Session,
+    /// The progress of loading a pack.
+    pub loading: Option<&'a Loading>,
+    /// Contains the theme and the Live switch.
+    pub preferences: &'a mut Preferences,
+}
+
+impl TopBar<'_> {
+    /// Draws the bar.
+    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        let p = Palette::of(ui);
+        let margin = Margin::symmetric(space::L as i8, 0);
+        let frame = Frame::new().fill(p.surface).inner_margin(margin);
+        let panel = Panel::top("top bar").exact_size(space::TOP_BAR).frame(frame);
+        panel.show(ui, |ui| {
+            ui.horizontal_centered(|ui| {
+                ui.spacing_mut().item_spacing.x = space::M;
+                ui.add(Label::new(RichText::new("IVG Playground").font(text::title())));
+                self.pack(ui);
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    self.controls(ui, actions);
+                });
+            });
+        });
+    }
+
+    fn pack(&self, ui: &mut Ui) {
+        let name = match (&self.session.pack, self.loading) {
+            (Some(pack), _) => pack.name.as_str(),
+            (None, Some(_)) => "loading…",
+            (None, None) => "no models",
+        };
+        let pill = pill(ui, name);
+        if let Some(pack) = &self.session.pack {
+            pill.on_hover_ui(|ui| pack_tooltip(ui, pack));
+        }
+    }
+
+    /// Draws the controls, from right to left.
+    fn controls(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        ui.spacing_mut().item_spacing.x = space::S;
+        let help = chip(ui, "?", false).on_hover_text("Keyboard shortcuts. F1");
+        if help.accessible_name("Help").clicked() {
+            actions.push(Action::Help);
+        }
+        // A narrow or enlarged window has no room for the theme.
+        let is_wide = ui.ctx().content_rect().width() > 860.0;
+        let themes = [
+            (Theme::System, "System", "Follows the system theme.", None),
+            (Theme::Light, "Light", "Dark text on light.", None),
+            (Theme::Dark, "Dark", "Light text on dark.", None),
+        ];
+        if is_wide {
+            segmented(ui, "Theme", &themes, &mut self.preferences.theme);
+        }
+        let present = chip(ui, "Present", false);
+        if present.on_hover_text("Shows only the responses and the plot, enlarged. F11").clicked() {
+            actions.push(Action::Present);
+        }
+        export_menu(ui, self.session, actions);
+        let open = chip(ui, "Open", false).on_hover_text("Opens a saved trace. Ctrl+O");
+        if open.clicked() {
+            actions.push(Action::AskForPath(Purpose::Open));
+        }
+        ui.add_space(space::XS);
+        switch(ui, &mut self.preferences.live, "Live").on_hover_text(
+            "Runs again with the same seed when you release a slider or enter a number.",
+        );
+    }
+}
+
+/// Returns the reason the run shown cannot be saved, or `None` if it can.
+pub(in crate::app) fn export_disabled_reason(session: &Session) -> Option<&'static str> {
+    match &session.run {
+        None => Some("There is no run yet."),
+        Some(run) if run.is_active() => Some("The run has not ended yet."),
+        Some(run) if run.trace.is_none() => Some("Two runs side by side cannot be saved as one."),
+        Some(_) => None,
+    }
+}
+
+/// Draws the Export button and its menu.
+fn export_menu(ui: &mut Ui, session: &Session, actions: &mut Vec<Action>) {
+    let button = chip(ui, "Export", false);
+    let button = button.on_hover_text("Saves or copies the run shown.");
+    let reason = export_disabled_reason(session);
+    Popup::menu(&button).show(|ui| {
+        menu(ui, 230.0);
+        let mut entry = |words: &str, hint: &str, reason: Option<&str>, action: Action| {
+            let button = ui.add_enabled(reason.is_none(), Button::new(words));
+            let button = button.on_hover_text(hint);
+            if let Some(reason) = reason {
+                button.on_disabled_hover_text(reason);
+            } else if button.clicked() {
+                actions.push(action);
+            }
+        };
+        let report = "One HTML file for any browser: responses, metrics, plot and settings.";
+        entry("Report (HTML)", report, reason, Action::AskForPath(Purpose::Report));
+        let trace = "All data of the run. This program can open it again. Ctrl+S";
+        entry("Trace (JSON)", trace, reason, Action::AskForPath(Purpose::Trace));
+        let screenshot = "An image of the window as it looks now.";
+        entry("Screenshot (PNG)", screenshot, None, Action::AskForPath(Purpose::Screenshot));
+        let markdown = "Copies the responses and metrics to the clipboard.";
+        entry("Copy as Markdown", markdown, reason, Action::CopyMarkdown);
+    });
+}
+
+fn pack_tooltip(ui: &mut Ui, pack: &PackInfo) {
+    if !pack.description.is_empty() {
+        ui.label(&pack.description);
+    }
+    let weak = Palette::of(ui).weak;
+    for role in &pack.roles {
+        let millions = role.parameters as f64 / 1e6;
+        let line = format!("{}: {millions:.1} million parameters", role.role);
+        ui.label(RichText::new(line).font(text::small()).color(weak));
+    }
+    let line = format!("Context: {} tokens", pack.context_tokens);
+    ui.label(RichText::new(line).font(text::small()).color(weak));
+}

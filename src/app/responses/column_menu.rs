@@ -1,0 +1,207 @@
+//! The name of a column, and its menu: the choice of arm, pinning and removal.
+
+use eframe::egui::{Button, Popup, RichText, Ui};
+
+use crate::app::state::availability::arm_disabled_reason;
+use crate::app::state::columns::ColumnView;
+use crate::app::theme::{Palette, text};
+use crate::app::widgets::{choice, menu};
+use crate::guidance::labels;
+use crate::guidance::settings::{Arm, Column, Settings, limits};
+use crate::worker::protocol::PackInfo;
+
+/// A change to the columns. The numbers are column indices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ColumnEdit {
+    /// Decodes the column with this arm.
+    Arm(usize, Arm),
+    /// Pins the current settings to the column.
+    Pin(usize),
+    /// Decodes the column with the settings of the sidebar again.
+    Follow(usize),
+    /// Removes the column.
+    Remove(usize),
+    /// Adds a column with this arm on the right.
+    Add(Arm),
+}
+
+impl ColumnEdit {
+    /// Applies the edit. `applied` holds the settings that each column decodes with now.
+    pub fn apply(self, columns: &mut Vec<Column>, applied: &[Settings], chosen: &Settings) {
+        match self {
+            ColumnEdit::Arm(i, arm) => {
+                if let Some(column) = columns.get_mut(i) {
+                    column.arm = arm;
+                }
+            }
+            ColumnEdit::Pin(i) => {
+                // Pins the chosen settings, because the applied ones of a base column always have
+                // W = K = 1. A column from a trace has only its applied settings.
+                if let Some(column) = columns.get_mut(i) {
+                    let is_current = column.arm.apply(chosen) == applied[i];
+                    let own = if is_current { chosen } else { &applied[i] };
+                    column.pinned = Some(own.clone());
+                }
+            }
+            ColumnEdit::Follow(i) => {
+                if let Some(column) = columns.get_mut(i) {
+                    column.pinned = None;
+                }
+            }
+            ColumnEdit::Remove(i) => {
+                if columns.len() > *limits::COLUMNS.start() && i < columns.len() {
+                    columns.remove(i);
+                }
+            }
+            ColumnEdit::Add(arm) => {
+                if columns.len() < *limits::COLUMNS.end() {
+                    columns.push(arm.into());
+                }
+            }
+        }
+    }
+}
+
+/// Returns the arm for the next column: the first one that the pack can decode and that no column
+/// has yet. Token and chunk guidance alone come right after IVG, because they show what each of
+/// the two contributes.
+///
+/// # Errors
+/// Returns the reason as a sentence if there are four columns already, or if the pack has no guide.
+pub fn next_arm(
+    columns: &[Column],
+    chosen: &Settings,
+    pack: Option<&PackInfo>,
+) -> Result<Arm, &'static str> {
+    if columns.len() >= *limits::COLUMNS.end() {
+        return Err("At most four columns.");
+    }
+    let arms = [Arm::Ivg, Arm::Token, Arm::Chunk, Arm::BestOfN, Arm::Base];
+    let mut possible =
+        arms.into_iter().filter(|arm| arm_disabled_reason(*arm, chosen, pack).is_none());
+    let missing = |arm: &Arm| columns.iter().all(|c| c.arm != *arm);
+    // An arm may be used twice, because a column can be pinned to other settings.
+    let repeated = possible.clone().find(|arm| *arm != Arm::Base);
+    possible.find(missing).or(repeated).ok_or("This pack has no guide for the base model.")
+}
+
+fn description(arm: Arm) -> &'static str {
+    match arm {
+        Arm::Base => "The base model alone.",
+        Arm::BestOfN => {
+            "Samples W·K responses of the base model and shows the one with the highest value."
+        }
+        Arm::Token => "Token guidance β, without a search.",
+        Arm::Chunk => "Search over chunks, without token guidance.",
+        Arm::Ivg => "Integrated Value Guidance: token guidance β and a search over chunks.",
+    }
+}
+
+/// The name of a column as a button that opens its menu.
+pub struct ColumnMenu<'a> {
+    pub column_view: &'a ColumnView<'a>,
+    /// The settings of the sidebar.
+    pub settings: &'a Settings,
+    /// Decides which arms are available.
+    pub pack: Option<&'a PackInfo>,
+    pub is_only_column: bool,
+}
+
+impl ColumnMenu<'_> {
+    /// Draws the button and returns the edit chosen in the menu.
+    pub fn show(self, ui: &mut Ui) -> Option<ColumnEdit> {
+        let p = Palette::of(ui);
+        let color = p.column(self.column_view.index);
+        let words = RichText::new(&self.column_view.title).font(text::heading()).color(color);
+        let button = Button::new(words).frame_when_inactive(false);
+        let response = ui.add(button).on_hover_text("Choose how this column decodes.");
+        let name = format!("Column {}: {}", self.column_view.index + 1, self.column_view.title);
+        let response = response.accessible_name(name);
+        let mut edit = None;
+        Popup::menu(&response).show(|ui| {
+            menu(ui, 230.0);
+            edit = self.entries(ui);
+        });
+        edit
+    }
+
+    fn entries(&self, ui: &mut Ui) -> Option<ColumnEdit> {
+        let (i, column) = (self.column_view.index, self.column_view.spec);
+        let mut edit = None;
+        for arm in Arm::ALL {
+            let name = labels::title(arm, &arm.apply(&column.chosen(self.settings)));
+            let reason = arm_disabled_reason(arm, &column.chosen(self.settings), self.pack);
+            let entry = choice(ui, column.arm == arm, &name);
+            let response = ui.add_enabled(reason.is_none(), entry);
+            let response = response.on_hover_text(description(arm));
+            if let Some(reason) = reason {
+                response.on_disabled_hover_text(reason);
+            } else if response.clicked() {
+                edit = Some(ColumnEdit::Arm(i, arm));
+            }
+        }
+        ui.separator();
+        if column.pinned.is_some() {
+            let follow = ui.button("Follow the sliders");
+            if follow.on_hover_text("Uses the settings of the sidebar again.").clicked() {
+                edit = Some(ColumnEdit::Follow(i));
+            }
+        } else {
+            let pin = ui.button("Pin these settings");
+            let hint = "Keeps the current settings in this column when you move the sliders. Seed \
+                        and length are still shared.";
+            if pin.on_hover_text(hint).clicked() {
+                edit = Some(ColumnEdit::Pin(i));
+            }
+        }
+        let remove = ui.add_enabled(!self.is_only_column, Button::new("Remove this column"));
+        if remove.on_disabled_hover_text("The last column cannot be removed.").clicked() {
+            edit = Some(ColumnEdit::Remove(i));
+        }
+        edit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn edited(edit: ColumnEdit, columns: &[Column]) -> Vec<Column> {
+        let chosen = Settings::default();
+        let mut columns = columns.to_vec();
+        let applied: Vec<_> = columns.iter().map(|c| c.applied(&chosen)).collect();
+        edit.apply(&mut columns, &applied, &chosen);
+        columns
+    }
+
+    #[test]
+    fn adds_up_to_four_columns_and_keeps_the_last() {
+        let mut columns: Vec<Column> = vec![Arm::Base.into(), Arm::Ivg.into()];
+        let chosen = Settings::default();
+        for expected in [Arm::Token, Arm::Chunk] {
+            let arm = next_arm(&columns, &chosen, None);
+            assert_eq!(arm, Ok(expected));
+            columns = edited(ColumnEdit::Add(expected), &columns);
+        }
+        assert!(next_arm(&columns, &chosen, None).is_err_and(|why| why.contains("four")));
+        assert_eq!(
+            edited(ColumnEdit::Add(Arm::Ivg), &columns),
+            columns,
+            "a fifth column is not added"
+        );
+        for _ in 0..5 {
+            columns = edited(ColumnEdit::Remove(0), &columns);
+        }
+        assert_eq!(columns, [Arm::Chunk.into()]);
+    }
+
+    #[test]
+    fn a_pinned_column_keeps_the_chosen_settings_for_every_arm() {
+        let chosen = Settings::default();
+        let pinned = edited(ColumnEdit::Pin(0), &[Arm::Base.into()]);
+        assert_eq!(pinned[0].pinned.as_ref(), Some(&chosen));
+        let guided = edited(ColumnEdit::Arm(0, Arm::Ivg), &pinned);
+        assert_eq!(guided[0].applied(&Settings { beta: -2.0, ..chosen.clone() }), chosen);
+        assert_eq!(edited(ColumnEdit::Follow(0), &guided), [Arm::Ivg.into()]);
+    }
+}

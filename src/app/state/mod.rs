@@ -1,0 +1,10 @@
+//! Plain data that the panels draw and edit.
+
+pub mod availability;
+pub mod coloring;
+pub mod columns;
+pub mod preferences;
+pub mod presentation;
+pub mod presets;
+pub mod selection;
+pub mod session;

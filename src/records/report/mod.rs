@@ -1,0 +1,11 @@
+//! Reports of a run.
+//!
+//! * [`metrics`] and [`value_plot`] compute the content. The window, the reports and the command
+//!   line all use them.
+//! * [`html`] and [`markdown`] format a report.
+
+pub mod html;
+pub mod markdown;
+pub mod metrics;
+mod svg;
+pub mod value_plot;

@@ -1,0 +1,72 @@
+//! The presentation mode.
+
+use eframe::egui::{Key, Modifiers, vec2};
+use egui_kittest::kittest::Queryable;
+use ivg_playground::guidance::trace::StopReason;
+
+use crate::harness::Bench;
+
+fn press(bench: &mut Bench, key: Key) {
+    bench.window.key_press_modifiers(Modifiers::NONE, key);
+    bench.window.run();
+}
+
+#[test]
+fn presentation_mode_hides_the_settings_and_has_its_own_zoom() {
+    let (mut bench, run, request) = Bench::running();
+    bench.engine.done(run, &request, &[" a", " b"], StopReason::MaxTokens);
+    bench.window.run();
+    assert!(bench.shows("Token guidance β") && bench.shows("Guided Tokens: 2"));
+    press(&mut bench, Key::F11);
+    assert!(!bench.shows("Token guidance β") && !bench.shows("Guided Tokens: 2"));
+    assert!(bench.shows("This movie was b") && bench.shows("Prompt") && bench.shows("Generate"));
+    assert_eq!(bench.window.ctx.zoom_factor(), 1.4);
+    bench.window.ctx.set_zoom_factor(2.0);
+    bench.window.run();
+    press(&mut bench, Key::F11);
+    assert!(bench.shows("Token guidance β"));
+    assert_eq!(bench.window.ctx.zoom_factor(), 1.0);
+    bench.click("Present");
+    assert_eq!(bench.window.ctx.zoom_factor(), 2.0, "the last zoom of the presentation");
+    bench.click("Leave");
+    assert!(bench.shows("Token guidance β"));
+}
+
+#[test]
+fn runs_can_be_started_and_stopped_in_presentation_mode() {
+    let mut bench = Bench::ready();
+    press(&mut bench, Key::F11);
+    bench.click("Generate");
+    let (run, request) = bench.engine.generate();
+    assert_eq!(request.prompt, "This movie was");
+    bench.click("Stop");
+    bench.expect_stop(run);
+}
+
+/// The colour scale is in the bar. At the size of a projector, six lines of text and all metrics
+/// are visible with and without colours.
+#[test]
+fn the_colour_scale_takes_no_space_from_the_texts() {
+    let text =
+        " the words of a text that fills some six lines, and no more than these six".repeat(2);
+    let (mut bench, run, request) = Bench::running();
+    bench.engine.done(run, &request, &[&text, &text], StopReason::MaxTokens);
+    bench.window.set_size(vec2(1280.0, 720.0));
+    bench.window.run();
+    press(&mut bench, Key::F11);
+    bench.window.run();
+    let place = |bench: &Bench| {
+        let mut texts = bench.window.query_all_by_label_contains("This movie was the words");
+        texts.next().expect("a text").rect()
+    };
+    let plain = place(&bench);
+    press(&mut bench, Key::F11);
+    bench.click("Colour tokens by: Advantage");
+    press(&mut bench, Key::F11);
+    bench.window.run();
+    assert!(bench.shows("Colours: advantage, −1 to +1 nat"));
+    assert_eq!(place(&bench), plain);
+    let heading = bench.window.get_by_label("Column 1: Unguided").rect();
+    let metrics = bench.window.get_by_label_contains("Unguided Gold").rect();
+    assert!(plain.top() > heading.bottom() && plain.bottom() < metrics.top(), "{plain:?}");
+}

@@ -1,0 +1,138 @@
+//! Sweeps in the window: starting, stopping, and using a result.
+
+use eframe::egui::{Key, Modifiers};
+use egui_kittest::kittest::Queryable;
+use ivg_playground::app::state::session::Phase;
+use ivg_playground::guidance::settings::Settings;
+use ivg_playground::guidance::trace::StopReason;
+use ivg_playground::lab::sweep::SweepAxis;
+use ivg_playground::worker::protocol::{Command, Event, RunId, SweepRequest};
+
+use crate::engine::sample;
+use crate::harness::Bench;
+
+fn started(bench: &Bench) -> (RunId, SweepRequest) {
+    match bench.engine.command() {
+        Command::Sweep(run, plan) => (run, *plan),
+        other => panic!("expected Sweep, got {other:?}"),
+    }
+}
+
+/// Opens a window in which a sweep runs.
+fn running() -> (Bench, RunId) {
+    let mut bench = Bench::ready();
+    bench.click("Lower panel: Sweep");
+    bench.click("Run the sweep");
+    let (run, _) = started(&bench);
+    (bench, run)
+}
+
+/// Sends every point of the β curve.
+fn fill(bench: &mut Bench, run: RunId) {
+    for setting in SweepAxis::Beta.values(&Settings::default()) {
+        let sample = Box::new(sample(SweepAxis::Beta, setting));
+        bench.engine.send(Event::SweepPoint { run, sample });
+    }
+    bench.window.run();
+}
+
+const ROW: &str = "β 0.5: gold +1.00, KL ≤ 16.2";
+
+#[test]
+fn a_sweep_uses_the_prompt_and_the_settings_and_shows_its_points() {
+    let mut bench = Bench::ready();
+    bench.enter("Seed", "5");
+    bench.click("Lower panel: Sweep");
+    bench.click("Run the sweep");
+    let (run, plan) = started(&bench);
+    assert_eq!(plan.prompt, "This movie was");
+    assert_eq!(plan.settings, *bench.settings());
+    assert_eq!(plan.axes, SweepAxis::ALL);
+    assert!(bench.shows("0 of 84") && !bench.shows(ROW));
+    fill(&mut bench, run);
+    assert!(bench.shows(ROW));
+    bench.engine.send(Event::SweepDone { run, stopped: false });
+    bench.window.run();
+    assert!(bench.shows("Run again"));
+    // The points are kept while another tab is shown.
+    bench.click("Lower panel: Values");
+    assert!(!bench.shows(ROW));
+    bench.click("Lower panel: Sweep");
+    assert!(bench.shows(ROW));
+}
+
+#[test]
+fn clicking_a_row_applies_its_setting_and_runs_it_in_live_mode() {
+    let (mut bench, run) = running();
+    fill(&mut bench, run);
+    bench.engine.send(Event::SweepDone { run, stopped: false });
+    bench.window.run();
+    bench.click(ROW);
+    assert_eq!(bench.settings().beta, 0.5);
+    bench.expect_silence();
+    bench.finish(&[" a", " b"]);
+    bench.click("Live");
+    bench.click("β −1: gold −2.00, KL ≤ 19.2");
+    let (_, request) = bench.engine.generate();
+    assert_eq!(request.settings.beta, -1.0);
+}
+
+#[test]
+fn a_new_run_stops_the_sweep() {
+    let (mut bench, sweep) = running();
+    fill(&mut bench, sweep);
+    bench.click("Generate");
+    let (run, _) = bench.engine.generate();
+    assert!(bench.engine.is_stopped(sweep) && !bench.engine.is_stopped(run));
+    bench.engine.send(Event::SweepDone { run: sweep, stopped: true });
+    bench.engine.send(Event::Started { run });
+    bench.window.run();
+    assert!(bench.shows("stopped early") && bench.shows(ROW), "its points stay");
+    assert_eq!(bench.phase(), Some(Phase::Generating));
+}
+
+#[test]
+fn a_new_sweep_stops_the_run() {
+    let (mut bench, run, request) = Bench::running();
+    bench.click("Lower panel: Sweep");
+    bench.click("Run the sweep");
+    let (sweep, _) = started(&bench);
+    assert!(bench.engine.is_stopped(run) && !bench.engine.is_stopped(sweep));
+    assert_eq!(bench.phase(), Some(Phase::Stopping));
+    bench.engine.done(run, &request, &[" a", " b"], StopReason::Stopped);
+    bench.window.run();
+    assert_eq!(bench.phase(), Some(Phase::Stopped));
+    assert!(bench.shows("This movie was b") && bench.shows("0 of 84"));
+}
+
+#[test]
+fn escape_and_the_stop_button_of_the_panel_stop_the_sweep() {
+    let (mut bench, sweep) = running();
+    bench.key(Modifiers::NONE, Key::Escape);
+    bench.expect_stop(sweep);
+    assert!(bench.engine.is_stopped(sweep));
+    bench.engine.send(Event::SweepDone { run: sweep, stopped: true });
+    bench.window.run();
+    assert!(bench.shows("stopped early"));
+    bench.key(Modifiers::NONE, Key::Escape);
+    bench.expect_silence();
+    bench.click("Run again");
+    let (sweep, _) = started(&bench);
+    // The button on the right is that of the sweep. The one in the sidebar stops runs.
+    let stop = bench
+        .window
+        .get_all_by_label("Stop")
+        .max_by(|a, b| a.rect().left().total_cmp(&b.rect().left()));
+    stop.expect("a button").click();
+    bench.window.run();
+    bench.expect_stop(sweep);
+}
+
+#[test]
+fn a_failed_sweep_shows_the_error_and_keeps_its_points() {
+    let (mut bench, run) = running();
+    fill(&mut bench, run);
+    bench.engine.send(Event::SweepFailed { run, message: "out of memory".into() });
+    bench.window.run();
+    assert!(bench.shows("Out of memory.") && bench.shows(ROW));
+}
