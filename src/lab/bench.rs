@@ -18,7 +18,7 @@ const PROMPT_TOKENS: usize = 128;
 /// Tokens decoded per row in one measurement.
 const DECODE_TOKENS: usize = 32;
 
-/// An error of a benchmark.
+/// An error that ends a benchmark.
 #[derive(Debug, Error)]
 pub enum BenchError {
     /// The pack failed to load.

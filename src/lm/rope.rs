@@ -36,8 +36,9 @@ impl RotaryFrequencies {
         Some(Self { frequencies, layers, half: config.head_size / 2 })
     }
 
-    /// Returns the cosines and sines of N positions, one [`RotaryAngles`] per frequency set. They are
-    /// computed on each call: a few hundred values, instead of a table as long as the context.
+    /// Returns the cosines and sines of N positions, one [`RotaryAngles`] per frequency set.
+    /// Computes them on each call: this takes a few hundred values, and a table would be as long as
+    /// the context.
     pub fn turns(&self, positions: &[usize]) -> Vec<RotaryAngles> {
         let turns = |frequencies: &Vec<f32>| {
             let angles = positions

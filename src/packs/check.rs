@@ -45,8 +45,9 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Checks everything that loading checks except the values of the weights, and the checksums of
-/// downloaded files. Makes no request. The reading of files stops when `cancelled` returns true.
+/// Runs the checks of loading, except those of the weights' values, and compares downloaded files
+/// with their checksums. Makes no request. The reading of files stops when `cancelled` returns
+/// true.
 pub fn check(source: &PackSource, hub: &Hub, cancelled: &dyn Fn() -> bool) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     match source.open() {

@@ -121,7 +121,7 @@ impl Preferences {
         }
     }
 
-    /// Adds the folder of a pack to the list, unless it is on it.
+    /// Adds the folder of a pack to the list, unless the list already contains it.
     pub fn add_pack(&mut self, folder: &Path) {
         if !self.added_packs.iter().any(|added| added == folder) {
             self.added_packs.push(folder.to_owned());

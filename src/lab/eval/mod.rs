@@ -35,7 +35,7 @@ pub fn read_prompts(file: &Path) -> std::io::Result<String> {
     read_all(File::open(file)?, MAX_PROMPTS_BYTES)
 }
 
-/// An error of an eval.
+/// An error that prevents or ends an eval.
 #[derive(Debug, Error)]
 pub enum EvalError {
     /// The folder already holds results of the same plan.

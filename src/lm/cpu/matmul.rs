@@ -22,7 +22,7 @@ pub(super) use unrolled;
 /// Outputs per panel: one AVX register or two NEON registers.
 pub(super) const LANES: usize = 8;
 
-/// Whether the target has 32 vector registers instead of 16, which fit twice as many sums.
+/// Whether the target has 32 vector registers instead of 16, so that twice as many sums fit.
 const HAS_32_REGISTERS: bool = cfg!(any(target_feature = "avx512vl", target_arch = "aarch64"));
 
 /// Minimum multiplications for which a product uses more than one thread.

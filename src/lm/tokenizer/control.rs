@@ -47,8 +47,8 @@ impl Controls {
         let mut parts: Vec<(Range<usize>, bool)> = Vec::new();
         let mut done = 0;
         for Found { control, imitates_before } in self.find(prompt) {
-            // The text between two control tokens contains no other one. If a part of it imitates
-            // one, all of it is encoded as plain text. Everything else stays in one part.
+            // If any part of the text between two control tokens imitates one, all of that text is
+            // encoded as plain text. Everything else stays in one part.
             if imitates_before && control.start > done {
                 parts.push((done..control.start, false));
                 done = control.start;

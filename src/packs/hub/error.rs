@@ -29,7 +29,7 @@ impl fmt::Display for FileSuffix<'_> {
     }
 }
 
-/// The reason of a failed hub request. The message states the problem and, after a semicolon, what
+/// The reason why a hub request failed. The message states the problem and, after a semicolon, what
 /// to do.
 #[derive(Debug, Error)]
 pub enum HubFailure {

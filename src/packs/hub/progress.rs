@@ -52,7 +52,7 @@ impl Progress {
         format!("{} model · {done} of {total}", self.role)
     }
 
-    /// Returns speed and time left if known, or the reason of a wait. May be empty.
+    /// Returns speed and time left if known, or the reason for a wait. May be empty.
     pub fn pace(&self) -> String {
         if let Some(Pause { problem, seconds_left }) = &self.pause {
             return format!("trying again in {}: {problem}", format::duration(*seconds_left));

@@ -38,7 +38,7 @@ struct Partial {
     hash: Option<Context>,
 }
 
-/// The reason of an incomplete transfer.
+/// The reason why a transfer is incomplete.
 enum Incomplete {
     /// The partial file does not match the beginning of the file. The transfer must restart.
     Restart,
