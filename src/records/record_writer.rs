@@ -260,8 +260,8 @@ impl Writer {
 /// seed and the extension.
 pub fn suggested_name(trace: &Trace, extension: &str) -> String {
     let mut name = String::from("ivg");
-    let mut words = trace.prompt.split(|c: char| !c.is_ascii_alphanumeric());
-    for word in words.by_ref().filter(|w| !w.is_empty()).take(6) {
+    let words = trace.prompt.split(|c: char| !c.is_ascii_alphanumeric());
+    for word in words.filter(|word| !word.is_empty()).take(6) {
         if name.len() + word.len() > 48 {
             break;
         }
