@@ -19,41 +19,41 @@ const BLOCKED_POLL: Duration = Duration::from_millis(20);
 
 /// Name and limits of an actor.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Name of the thread.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
     /// Capacity of the command queue.
-    pub commands: usize,
+    pub(crate) commands: usize,
     /// Capacity of the event queue.
-    pub events: usize,
+    pub(crate) events: usize,
     /// How long dropping the handle waits for the thread to finish.
-    pub drop_timeout: Duration,
+    pub(crate) drop_timeout: Duration,
 }
 
 /// Cancels numbered jobs. Cancelling one also cancels all with a lower number.
 #[derive(Debug, Clone, Default)]
-pub struct CancelToken(Arc<AtomicU64>);
+pub(crate) struct CancelToken(Arc<AtomicU64>);
 
 impl CancelToken {
     /// Cancels every job up to and including `number`.
-    pub fn cancel(&self, number: u64) {
+    pub(crate) fn cancel(&self, number: u64) {
         self.0.fetch_max(number, Ordering::Relaxed);
     }
 
     /// Returns whether job `number` was cancelled or the handle was dropped.
-    pub fn is_cancelled(&self, number: u64) -> bool {
+    pub(crate) fn is_cancelled(&self, number: u64) -> bool {
         self.0.load(Ordering::Relaxed) >= number
     }
 
     /// Returns whether the handle was dropped.
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.is_cancelled(u64::MAX)
     }
 }
 
 /// The reason why a command was not accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum SendError {
+pub(crate) enum SendError {
     /// The command queue is full.
     Full,
     /// The thread has ended.
@@ -62,7 +62,7 @@ pub enum SendError {
 
 /// The owner's end of an actor. Dropping it cancels all jobs and ends the thread.
 #[derive(Debug)]
-pub struct Handle<C, E> {
+pub(crate) struct Handle<C, E> {
     // `commands` and `events` are `Some` until the handle is dropped.
     commands: Option<Sender<C>>,
     events: Option<Receiver<E>>,
@@ -76,7 +76,7 @@ impl<C, E> Handle<C, E> {
     ///
     /// # Errors
     /// [`SendError`] if the queue is full or the thread has ended.
-    pub fn send(&self, command: C) -> Result<(), SendError> {
+    pub(crate) fn send(&self, command: C) -> Result<(), SendError> {
         let commands = self.commands.as_ref().ok_or(SendError::Ended)?;
         commands.try_send(command).map_err(|error| match error {
             TrySendError::Full(_) => SendError::Full,
@@ -85,18 +85,18 @@ impl<C, E> Handle<C, E> {
     }
 
     /// Returns the events that have arrived since the last call.
-    pub fn drain(&self) -> impl Iterator<Item = E> + '_ {
+    pub(crate) fn drain(&self) -> impl Iterator<Item = E> + '_ {
         self.events.iter().flat_map(Receiver::try_iter)
     }
 
     /// Waits for the next event. Returns `None` once the thread has ended.
-    pub fn wait(&self) -> Option<E> {
+    pub(crate) fn wait(&self) -> Option<E> {
         self.events.as_ref()?.recv().ok()
     }
 
     /// Cancels every job up to and including `number`. Takes effect at once, even while commands
     /// are waiting.
-    pub fn cancel(&self, number: u64) {
+    pub(crate) fn cancel(&self, number: u64) {
         self.cancel.cancel(number);
     }
 }
@@ -159,13 +159,13 @@ impl<C, E> Mailbox<C, E> {
     }
 
     /// Returns whether the handle was dropped.
-    pub fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.cancel.is_closed()
     }
 }
 
 /// Creates both ends without starting a thread. `wake` is called after every event.
-pub fn channel<C, E>(
+pub(crate) fn channel<C, E>(
     limits: Limits,
     wake: impl Fn() + Send + 'static,
 ) -> (Handle<C, E>, Mailbox<C, E>) {
@@ -189,7 +189,7 @@ pub fn channel<C, E>(
 ///
 /// # Errors
 /// Fails if the operating system cannot start a thread.
-pub fn spawn<C: Send + 'static, E: Send + 'static>(
+pub(crate) fn spawn<C: Send + 'static, E: Send + 'static>(
     limits: Limits,
     wake: impl Fn() + Send + 'static,
     run: impl FnOnce(Mailbox<C, E>) + Send + 'static,
@@ -204,7 +204,7 @@ pub fn spawn<C: Send + 'static, E: Send + 'static>(
 ///
 /// # Errors
 /// Returns the message of a panic in `work`.
-pub fn guard<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn guard<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| message(panic.as_ref()))
 }
 

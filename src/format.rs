@@ -54,7 +54,7 @@ pub fn weights(count: u64) -> String {
 /// Returns the separator to show between a prompt and its response: an empty string if the response
 /// continues the prompt, a blank line if it answers the prompt. Decides by the characters on both
 /// sides, because a continuation begins with its own space.
-pub fn separator(prompt: &str, response: &str) -> &'static str {
+pub(crate) fn separator(prompt: &str, response: &str) -> &'static str {
     let (Some(last), Some(first)) = (prompt.chars().next_back(), response.chars().next()) else {
         return "";
     };
@@ -66,7 +66,7 @@ pub fn separator(prompt: &str, response: &str) -> &'static str {
     if starts_anew || (is_closed && is_text) { "\n\n" } else { "" }
 }
 
-/// Returns prompt and response joined for display; see [`separator`].
+/// Returns prompt and response joined for display.
 pub fn joined(prompt: &str, response: &str) -> String {
     format!("{prompt}{}{response}", separator(prompt, response))
 }
@@ -84,13 +84,13 @@ pub fn plain(value: f64) -> String {
 }
 
 /// Replaces the hyphen with a minus sign (U+2212), which is as wide as a plus.
-pub fn minus(number: &str) -> String {
+pub(crate) fn minus(number: &str) -> String {
     number.replace('-', "−")
 }
 
 /// Returns `text` as a sentence: begins with a capital letter, unless the first word is a path, and
 /// ends with a full stop.
-pub fn sentence(text: &str) -> String {
+pub(crate) fn sentence(text: &str) -> String {
     let text = text.trim();
     let word = text.split_whitespace().next().unwrap_or("");
     let is_path = word.contains(['/', '\\']) || word.trim_end_matches([':', '.']).contains('.');
@@ -103,7 +103,7 @@ pub fn sentence(text: &str) -> String {
 }
 
 /// Returns a duration, rounded up to whole seconds, or to whole minutes from one minute on.
-pub fn duration(seconds: f64) -> String {
+pub(crate) fn duration(seconds: f64) -> String {
     let whole = seconds.ceil() as u64;
     if whole < 60 { format!("{whole} s") } else { format!("{} min", whole.div_ceil(60)) }
 }

@@ -27,6 +27,8 @@
 //! * `atomic_file`, `bounded_read`: safe writing and reading of files.
 //! * `panic_guard`: catches expected panics of third-party code.
 
+#![warn(unreachable_pub)]
+
 mod actor;
 #[cfg(feature = "window")]
 pub mod app;

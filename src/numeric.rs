@@ -4,7 +4,7 @@
 /// Returns a·b + c, in one instruction if the target processor has one. On other processors
 /// `mul_add` would call a library function for every element.
 #[inline(always)]
-pub fn fused_multiply_add(a: f32, b: f32, c: f32) -> f32 {
+pub(crate) fn fused_multiply_add(a: f32, b: f32, c: f32) -> f32 {
     if cfg!(any(target_feature = "fma", target_arch = "aarch64")) {
         a.mul_add(b, c)
     } else {
@@ -13,12 +13,12 @@ pub fn fused_multiply_add(a: f32, b: f32, c: f32) -> f32 {
 }
 
 /// 1.5·2²³. Adding it to a float rounds to an integer and stores the integer in the low bits.
-pub const ROUND: f32 = 12_582_912.0;
+pub(crate) const ROUND: f32 = 12_582_912.0;
 
 /// Returns eˣ within 2 units in the last place for x in [−87, 88], and clamps x outside. Uses the
 /// method of Cephes: x = n·ln 2 + r, and a polynomial for eʳ.
 #[inline(always)]
-pub fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     let x = x.clamp(-87.0, 88.0);
     let shifted = fused_multiply_add(x, std::f32::consts::LOG2_E, ROUND);
     let n = shifted - ROUND;
@@ -36,7 +36,7 @@ pub fn exp(x: f32) -> f32 {
 const LANES: usize = 16;
 
 /// Replaces every element x with eˣ; see [`exp`] for the accuracy.
-pub fn exp_in_place(xs: &mut [f32]) {
+pub(crate) fn exp_in_place(xs: &mut [f32]) {
     xs.iter_mut().for_each(|x| *x = exp(*x));
 }
 
@@ -55,7 +55,7 @@ fn sum_by(n: usize, f: impl Fn(usize) -> f32) -> f32 {
 }
 
 /// Returns the largest element, or −∞ for an empty slice.
-pub fn max(xs: &[f32]) -> f32 {
+pub(crate) fn max(xs: &[f32]) -> f32 {
     let mut lanes = [f32::NEG_INFINITY; LANES];
     let mut chunks = xs.chunks_exact(LANES);
     for chunk in &mut chunks {
@@ -67,14 +67,14 @@ pub fn max(xs: &[f32]) -> f32 {
 }
 
 /// Returns the index of the largest element, the lowest among equals, or 0 for an empty slice.
-pub fn argmax(xs: &[f32]) -> usize {
+pub(crate) fn argmax(xs: &[f32]) -> usize {
     let max = max(xs);
     xs.iter().position(|&x| x == max).unwrap_or(0)
 }
 
 /// Returns the indices of the `count` largest elements, largest first; among equals, lowest index
 /// first.
-pub fn top(xs: &[f32], count: usize) -> Vec<usize> {
+pub(crate) fn top(xs: &[f32], count: usize) -> Vec<usize> {
     const CHUNK: usize = 64;
     let mut found: Vec<usize> = Vec::with_capacity(count + 1);
     for (chunk, part) in xs.chunks(CHUNK).enumerate() {
@@ -95,13 +95,13 @@ pub fn top(xs: &[f32], count: usize) -> Vec<usize> {
 }
 
 /// Returns log Σ exp(x), stable for any finite input.
-pub fn log_sum_exp(xs: &[f32]) -> f32 {
+pub(crate) fn log_sum_exp(xs: &[f32]) -> f32 {
     let max = max(xs);
     max + sum_by(xs.len(), |i| exp(xs[i] - max)).ln()
 }
 
 /// Returns KL(p ‖ q) in nats for two rows of logits and their log-sum-exps. Never negative.
-pub fn kl_nats(p: &[f32], p_lse: f32, q: &[f32], q_lse: f32) -> f32 {
+pub(crate) fn kl_nats(p: &[f32], p_lse: f32, q: &[f32], q_lse: f32) -> f32 {
     debug_assert_eq!(p.len(), q.len());
     let q = &q[..p.len()];
     let kl = sum_by(p.len(), |i| {

@@ -10,6 +10,6 @@ const EXAMPLE: &str = include_str!("../../assets/example.json");
 ///
 /// # Errors
 /// Fails if the file was not written by this version of the program.
-pub fn example() -> serde_json::Result<Trace> {
+pub(super) fn example() -> serde_json::Result<Trace> {
     serde_json::from_str(EXAMPLE)
 }

@@ -10,7 +10,7 @@ const PNG: &[u8] = include_bytes!("../../assets/desktop/ivg-playground.png");
 ///
 /// # Errors
 /// Fails if the image file is damaged, which a test rules out.
-pub fn icon() -> Result<IconData, png::DecodingError> {
+pub(super) fn icon() -> Result<IconData, png::DecodingError> {
     let mut reader = png::Decoder::new(Cursor::new(PNG)).read_info()?;
     let (width, height) = (reader.info().width, reader.info().height);
     // RGBA, 8 bits each.

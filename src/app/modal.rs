@@ -6,7 +6,7 @@ use crate::worker::protocol::PackSource;
 
 /// A dialog that receives all input until it is closed.
 #[derive(Debug)]
-pub enum Modal {
+pub(crate) enum Modal {
     /// Asks for a path.
     Path(PathDialog),
     /// The form for a new pack.

@@ -15,10 +15,10 @@ use super::AppError;
 const SETTLE_FRAMES: u32 = 4;
 
 /// Result of the screenshot, shared with the function that opened the window.
-pub type Outcome = Arc<Mutex<Option<Result<(), AppError>>>>;
+pub(crate) type Outcome = Arc<Mutex<Option<Result<(), AppError>>>>;
 
 /// Takes one screenshot and closes the window.
-pub struct Camera {
+pub(crate) struct Camera {
     path: PathBuf,
     wait: u32,
     is_requested: bool,
@@ -27,13 +27,13 @@ pub struct Camera {
 
 impl Camera {
     /// Creates a camera that writes to `path`.
-    pub fn new(path: PathBuf, outcome: Outcome) -> Self {
+    pub(super) fn new(path: PathBuf, outcome: Outcome) -> Self {
         Self { path, wait: SETTLE_FRAMES, is_requested: false, outcome }
     }
 
     /// Must be called once per frame. When the content has been complete for [`SETTLE_FRAMES`]
     /// frames, takes the screenshot and closes the window.
-    pub fn watch(&mut self, ctx: &Context, complete: bool) {
+    pub(super) fn watch(&mut self, ctx: &Context, complete: bool) {
         if !complete || self.is_requested {
             return;
         }
@@ -52,7 +52,7 @@ impl Camera {
     }
 
     /// Closes the window with an error instead of a screenshot.
-    pub fn fail(&mut self, ctx: &Context, error: AppError) {
+    pub(super) fn fail(&mut self, ctx: &Context, error: AppError) {
         self.is_requested = true;
         set_outcome(&self.outcome, Err(error));
         ctx.send_viewport_cmd(ViewportCommand::Close);
@@ -68,7 +68,7 @@ type Screenshot = (PathBuf, Arc<ColorImage>);
 
 /// Takes the screenshots that the user requests; the window stays open.
 #[derive(Default)]
-pub struct Screenshots {
+pub(crate) struct Screenshots {
     taken: Arc<Mutex<Vec<Screenshot>>>,
     /// A requested screenshot and the frames to wait, so that the dialog is no longer visible.
     pending: Option<(PathBuf, u32)>,
@@ -76,13 +76,13 @@ pub struct Screenshots {
 
 impl Screenshots {
     /// Requests a screenshot for the file at `path`. It is taken a few frames later.
-    pub fn request(&mut self, ctx: &Context, path: PathBuf) {
+    pub(super) fn request(&mut self, ctx: &Context, path: PathBuf) {
         self.pending = Some((path, SETTLE_FRAMES));
         ctx.request_repaint();
     }
 
     /// Must be called once per frame. Takes the pending screenshot when its frames have passed.
-    pub fn watch(&mut self, ctx: &Context) {
+    pub(super) fn watch(&mut self, ctx: &Context) {
         let Some((path, wait)) = self.pending.take() else { return };
         ctx.request_repaint();
         if wait > 0 {
@@ -97,7 +97,7 @@ impl Screenshots {
     }
 
     /// Returns the screenshots taken since the last call, as PNG data or as an error message.
-    pub fn taken(&mut self) -> Vec<(PathBuf, Result<Vec<u8>, String>)> {
+    pub(super) fn taken(&mut self) -> Vec<(PathBuf, Result<Vec<u8>, String>)> {
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let encoded = |image: &ColorImage| {
             let mut bytes = Vec::new();

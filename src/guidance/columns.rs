@@ -4,7 +4,7 @@ use super::settings::{Arm, Column, Settings, limits};
 use super::trace::{ArmTrace, Trace};
 
 /// Returns the columns that reproduce the arms of `trace`, at most [`limits::COLUMNS`].
-pub fn columns_of(trace: &Trace) -> Vec<Column> {
+pub(crate) fn columns_of(trace: &Trace) -> Vec<Column> {
     let arms = trace.arms.iter().take(*limits::COLUMNS.end());
     arms.map(|arm| {
         let uses_run_settings = arm.name.apply(&trace.settings) == arm.settings;

@@ -16,7 +16,7 @@ pub fn title(arm: Arm, applied: &Settings) -> String {
 }
 
 /// Returns the titles of the columns of a comparison. Numbers titles that would be equal.
-pub fn titles<'a>(columns: impl IntoIterator<Item = (Arm, &'a Settings)>) -> Vec<String> {
+pub(crate) fn titles<'a>(columns: impl IntoIterator<Item = (Arm, &'a Settings)>) -> Vec<String> {
     let mut titles: Vec<String> = Vec::new();
     for (arm, applied) in columns {
         let title = title(arm, applied);
@@ -32,7 +32,7 @@ pub fn titles<'a>(columns: impl IntoIterator<Item = (Arm, &'a Settings)>) -> Vec
 }
 
 /// Returns the titles of the arms of a trace.
-pub fn titles_of(arms: &[ArmTrace]) -> Vec<String> {
+pub(crate) fn titles_of(arms: &[ArmTrace]) -> Vec<String> {
     titles(arms.iter().map(|a| (a.name, &a.settings)))
 }
 

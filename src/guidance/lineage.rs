@@ -5,7 +5,7 @@ use super::trace::{Candidate, ChunkTrace};
 
 /// Returns the line from the first chunk to this candidate: the indices of its ancestors, then its
 /// own. Empty if the candidate does not exist.
-pub fn ancestry(chunks: &[ChunkTrace], chunk: usize, candidate: usize) -> Vec<usize> {
+pub(crate) fn ancestry(chunks: &[ChunkTrace], chunk: usize, candidate: usize) -> Vec<usize> {
     let mut path = Vec::new();
     let mut current = Some(candidate);
     for chunk in chunks.get(..=chunk).unwrap_or_default().iter().rev() {
@@ -34,14 +34,14 @@ pub fn beam_text(chunks: &[ChunkTrace], chunk: usize, candidate: usize) -> Strin
 /// Returns the line through this candidate: its ancestors, itself, and its kept successors. If
 /// several successors were kept, the line follows the one that leads to the response, otherwise
 /// the one with the highest value.
-pub fn line_through(chunks: &[ChunkTrace], chunk: usize, candidate: usize) -> Vec<usize> {
+pub(crate) fn line_through(chunks: &[ChunkTrace], chunk: usize, candidate: usize) -> Vec<usize> {
     let mut line = ancestry(chunks, chunk, candidate);
     extend(chunks, &mut line);
     line
 }
 
 /// Checks whether each candidate of `line` is a child of the one before.
-pub fn is_line(chunks: &[ChunkTrace], line: &[usize]) -> bool {
+pub(crate) fn is_line(chunks: &[ChunkTrace], line: &[usize]) -> bool {
     let parent = |t: usize| candidate(chunks, t, line[t]).map(|c| c.parent);
     (0..line.len()).all(|t| parent(t) == Some(t.checked_sub(1).map(|before| line[before])))
 }
@@ -73,7 +73,7 @@ pub(crate) mod tests {
     use super::*;
 
     /// Returns a candidate with invented text.
-    pub fn candidate_of(
+    pub(crate) fn candidate_of(
         parent: Option<usize>,
         value: f32,
         survived: bool,
@@ -84,7 +84,7 @@ pub(crate) mod tests {
     }
 
     /// Returns two chunks of three candidates.
-    pub fn search() -> Vec<ChunkTrace> {
+    pub(crate) fn search() -> Vec<ChunkTrace> {
         vec![
             ChunkTrace {
                 end_token: 5,

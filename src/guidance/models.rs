@@ -171,11 +171,11 @@ impl Logits {
 /// The result of appending one token to every row.
 pub(super) struct Advance {
     /// Logits for the next token.
-    pub logits: Logits,
+    pub(crate) logits: Logits,
     /// V of every row including the new token. Empty if the value model has a separate pass or has
     /// read the token before.
-    pub values: Vec<f32>,
-    pub forward_passes: usize,
+    pub(crate) values: Vec<f32>,
+    pub(crate) forward_passes: usize,
 }
 
 /// The caches of the token models, one per pass. All hold the same rows in the same order.

@@ -9,21 +9,21 @@ use crate::lm::{TextStream, Tokenizer};
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     /// Beam and successor; keys the random draws.
-    pub key: RowKey,
+    pub(crate) key: RowKey,
     /// Index of the candidate of the previous chunk that it continues.
-    pub parent: Option<usize>,
+    pub(crate) parent: Option<usize>,
     /// Index among the candidates of the last chunk; set when the row survives.
-    pub candidate: usize,
+    pub(crate) candidate: usize,
     /// Row of the value cache that this row continues.
-    pub value_source_row: usize,
+    pub(crate) value_source_row: usize,
     /// V according to `Settings::value_source`.
-    pub value: Option<f32>,
+    pub(crate) value: Option<f32>,
     /// V from the value model.
-    pub explicit_value: Option<f32>,
+    pub(crate) explicit_value: Option<f32>,
     /// Sum of the advantages over the response.
-    pub advantage_sum: Option<f32>,
+    pub(crate) advantage_sum: Option<f32>,
     /// Whether the row has drawn an end token or completed a stop sequence.
-    pub ended: bool,
+    pub(crate) ended: bool,
     drawn: Vec<Drawn>,
     text: TextStream,
     /// Length of the text after each token, in bytes.
@@ -34,7 +34,7 @@ pub(super) struct Row {
 
 impl Row {
     /// Returns the empty response. `explicit_value` is the value of the prompt alone.
-    pub fn root(explicit_value: Option<f32>) -> Self {
+    pub(super) fn root(explicit_value: Option<f32>) -> Self {
         Self {
             key: RowKey { beam: 0, successor: 0 },
             parent: None,
@@ -53,7 +53,7 @@ impl Row {
     }
 
     /// Returns a copy with another key and parent that starts a new chunk.
-    pub fn branch(&self, key: RowKey, parent: Option<usize>) -> Self {
+    pub(super) fn branch(&self, key: RowKey, parent: Option<usize>) -> Self {
         let mut row = self.clone();
         (row.key, row.parent) = (key, parent);
         row.chunk_start_token = row.drawn.len();
@@ -61,7 +61,7 @@ impl Row {
         row
     }
 
-    pub fn push(&mut self, drawn: Drawn, bytes: &[u8], is_end: bool) {
+    pub(super) fn push(&mut self, drawn: Drawn, bytes: &[u8], is_end: bool) {
         if is_end {
             self.close_text();
         }
@@ -76,48 +76,55 @@ impl Row {
 
     /// Appends the token that completes a stop sequence, and ends the row. `bytes` are the bytes of
     /// the token before the stop sequence.
-    pub fn push_last(&mut self, drawn: Drawn, bytes: &[u8]) {
+    pub(crate) fn push_last(&mut self, drawn: Drawn, bytes: &[u8]) {
         self.push(drawn, bytes, false);
         self.ended = true;
         self.close_text();
     }
 
     /// Returns the number of response tokens so far.
-    pub fn tokens(&self) -> usize {
+    pub(super) fn tokens(&self) -> usize {
         self.drawn.len()
     }
 
     /// Returns the last token, which the models read next.
-    pub fn last_id(&self) -> u32 {
+    pub(crate) fn last_id(&self) -> u32 {
         self.drawn.last().map_or(0, |d| d.id)
     }
 
     /// Returns the ids drawn in this chunk without the token that ends the response, because the
     /// value model reads text only.
-    pub fn chunk_ids(&self) -> Vec<u32> {
+    pub(crate) fn chunk_ids(&self) -> Vec<u32> {
         let text_end = self.drawn.len() - usize::from(self.ended);
         let start = self.chunk_start_token.min(text_end);
         self.drawn[start..text_end].iter().map(|d| d.id).collect()
     }
 
     /// Returns the response so far, in whole characters.
-    pub fn text(&self) -> &str {
+    pub(super) fn text(&self) -> &str {
         self.text.text()
     }
 
     /// Returns the text that this chunk added, in whole characters.
-    pub fn chunk_text(&self) -> &str {
+    pub(crate) fn chunk_text(&self) -> &str {
         &self.text.text()[self.chunk_start_byte..]
     }
 
     /// Returns the token at response position `position` − 1, if this row has just drawn it.
-    pub fn last_token_of_step(&self, position: usize, tokenizer: &Tokenizer) -> Option<TokenTrace> {
+    pub(crate) fn last_token_of_step(
+        &self,
+        position: usize,
+        tokenizer: &Tokenizer,
+    ) -> Option<TokenTrace> {
         let index = position.checked_sub(1)?;
         (self.drawn.len() == position).then(|| self.token(index, tokenizer))
     }
 
     /// Returns the response and its tokens. An incomplete last character is replaced.
-    pub fn into_text_and_tokens(mut self, tokenizer: &Tokenizer) -> (String, Vec<TokenTrace>) {
+    pub(crate) fn into_text_and_tokens(
+        mut self,
+        tokenizer: &Tokenizer,
+    ) -> (String, Vec<TokenTrace>) {
         self.close_text();
         let tokens = (0..self.drawn.len()).map(|i| self.token(i, tokenizer)).collect();
         (self.text.text().to_owned(), tokens)

@@ -42,7 +42,7 @@ pub fn uniform(seed: u64, purpose: Purpose, row: RowKey, position: usize) -> f64
 }
 
 /// Returns a Gumbel(0, 1) draw, by inversion.
-pub fn gumbel(seed: u64, row: RowKey, position: usize) -> f64 {
+pub(crate) fn gumbel(seed: u64, row: RowKey, position: usize) -> f64 {
     // Excludes 0 and 1, whose logarithms would make the result infinite.
     let u = uniform(seed, Purpose::Selection, row, position).clamp(1e-300, 1.0 - 1e-16);
     -(-u.ln()).ln()

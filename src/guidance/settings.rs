@@ -15,27 +15,27 @@ pub mod limits {
     use super::RangeInclusive;
 
     /// Token guidance strength β.
-    pub const BETA: RangeInclusive<f32> = -3.0..=3.0;
+    pub(crate) const BETA: RangeInclusive<f32> = -3.0..=3.0;
     /// Finite chunk guidance strength λ; `f32::INFINITY` is also allowed.
-    pub const LAMBDA: RangeInclusive<f32> = 0.0..=100.0;
+    pub(crate) const LAMBDA: RangeInclusive<f32> = 0.0..=100.0;
     /// Beams kept, W.
-    pub const BEAMS: RangeInclusive<usize> = 1..=16;
+    pub(crate) const BEAMS: RangeInclusive<usize> = 1..=16;
     /// Successors per beam, K.
-    pub const SUCCESSORS: RangeInclusive<usize> = 1..=16;
+    pub(crate) const SUCCESSORS: RangeInclusive<usize> = 1..=16;
     /// Rows decoded together, W·K.
-    pub const ROWS: RangeInclusive<usize> = 1..=64;
+    pub(crate) const ROWS: RangeInclusive<usize> = 1..=64;
     /// Tokens per chunk, L.
-    pub const CHUNK_TOKENS: RangeInclusive<usize> = 1..=128;
+    pub(crate) const CHUNK_TOKENS: RangeInclusive<usize> = 1..=128;
     /// Maximum number of tokens in a response.
-    pub const MAX_TOKENS: RangeInclusive<usize> = 1..=2048;
+    pub(crate) const MAX_TOKENS: RangeInclusive<usize> = 1..=2048;
     /// Sampling temperature; 0 is greedy.
-    pub const TEMPERATURE: RangeInclusive<f32> = 0.0..=2.0;
+    pub(crate) const TEMPERATURE: RangeInclusive<f32> = 0.0..=2.0;
     /// Nucleus mass; 1 is off.
-    pub const TOP_P: RangeInclusive<f32> = 0.01..=1.0;
+    pub(crate) const TOP_P: RangeInclusive<f32> = 0.01..=1.0;
     /// Columns shown side by side.
-    pub const COLUMNS: RangeInclusive<usize> = 1..=4;
+    pub(crate) const COLUMNS: RangeInclusive<usize> = 1..=4;
     /// Candidates kept by top-k; 0 is off.
-    pub const TOP_K: RangeInclusive<usize> = 0..=1000;
+    pub(crate) const TOP_K: RangeInclusive<usize> = 0..=1000;
 }
 
 /// The estimate of the final reward that ranks partial responses.
@@ -320,11 +320,11 @@ pub(crate) mod infinite {
         Word(String),
     }
 
-    pub fn serialize<S: Serializer>(v: &f32, s: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(v: &f32, s: S) -> Result<S::Ok, S::Error> {
         if *v == f32::INFINITY { Repr::Word("inf".into()).serialize(s) } else { v.serialize(s) }
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f32, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<f32, D::Error> {
         match Repr::deserialize(d)? {
             Repr::Number(v) => Ok(v),
             Repr::Word(w) if w == "inf" => Ok(f32::INFINITY),

@@ -17,7 +17,7 @@ pub struct RowLogits<'a> {
 }
 
 /// Number of likeliest tokens reported, before guidance and after guidance each.
-pub const ALTERNATIVES: usize = 10;
+pub(crate) const ALTERNATIVES: usize = 10;
 
 /// A likely token at one position of the response.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -41,10 +41,10 @@ pub struct Drawn {
     /// log π_guided(y).
     pub logp_guided: f32,
     /// (log π_untuned(y), log π_tuned(y)); `None` if the pack has no pair.
-    pub logp_pair: Option<(f32, f32)>,
+    pub(crate) logp_pair: Option<(f32, f32)>,
     /// KL(π_guided ‖ π_base), in nats.
     pub kl_nats: f32,
-    /// The [`ALTERNATIVES`] likeliest tokens after guidance, then those of the likeliest before
+    /// The `ALTERNATIVES` likeliest tokens after guidance, then those of the likeliest before
     /// guidance that are not among them. In an `Arc`, because a branching beam copies its tokens.
     pub likely: Arc<[LikelyToken]>,
 }

@@ -33,7 +33,10 @@ pub(super) struct ValueRows {
 
 impl ValueRows {
     /// Reads the prompt. Returns a single row and the value of the prompt alone.
-    pub fn prefill(guide: &ValueGuide, prompt: &ValuePrompt) -> Result<(Self, f32), GuidanceError> {
+    pub(super) fn prefill(
+        guide: &ValueGuide,
+        prompt: &ValuePrompt,
+    ) -> Result<(Self, f32), GuidanceError> {
         let tokens = prompt_tokens(guide, prompt)?;
         // The shared prompt cannot be truncated. Prompt tokens that the head or a separate
         // tokenizer may need to read again are therefore part of the row.
@@ -58,21 +61,21 @@ impl ValueRows {
     }
 
     /// Returns the given rows in the given order. Rows may repeat; cached states stay shared.
-    pub fn fork(&self, rows: &[usize]) -> Result<Self, GuidanceError> {
+    pub(super) fn fork(&self, rows: &[usize]) -> Result<Self, GuidanceError> {
         let cache = self.cache.fork(rows)?;
         let read = rows.iter().filter_map(|&row| self.read.get(row)).cloned().collect();
         Ok(Self { cache, read })
     }
 
     /// Returns an independent copy.
-    pub fn copy(&self) -> Result<Self, GuidanceError> {
+    pub(super) fn copy(&self) -> Result<Self, GuidanceError> {
         self.fork(&(0..self.read.len()).collect::<Vec<_>>())
     }
 
     /// Reads the new part of each response and returns the value of each row. `new` holds the
     /// tokens added since the last call, `responses` the whole responses as text. `responses` is
     /// used if the value model has a separate tokenizer, `new` otherwise.
-    pub fn values(
+    pub(super) fn values(
         &mut self,
         guide: &ValueGuide,
         prompt: &ValuePrompt,

@@ -54,7 +54,7 @@ impl DistilBert {
     /// # Errors
     /// Fails if a field or file is missing, the number of labels is not two, or the weights have
     /// another shape.
-    pub fn load(folder: &Path, json: &Value) -> Result<Self, JudgeError> {
+    pub(super) fn load(folder: &Path, json: &Value) -> Result<Self, JudgeError> {
         let invalid = |file: &str, reason| JudgeError::Invalid { file: folder.join(file), reason };
         let config: Config = serde_json::from_value(json.clone())
             .map_err(|e| invalid("config.json", e.to_string()))?;
@@ -110,7 +110,7 @@ impl DistilBert {
     ///
     /// # Errors
     /// Fails if the tokenizer or the tensor library fails.
-    pub fn log_odds(&self, text: &str) -> Result<f32, JudgeError> {
+    pub(super) fn log_odds(&self, text: &str) -> Result<f32, JudgeError> {
         let judge = &self.0;
         let failed = |e: String| LmError::Call(format!("the judge's tokenizer: {e}"));
         let encoded = encode(&judge.tokenizer, text, true).map_err(failed)?;

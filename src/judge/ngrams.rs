@@ -56,7 +56,7 @@ impl Ngrams {
     ///
     /// # Errors
     /// Fails if a field is missing, unknown or out of range, or the weights have another shape.
-    pub fn load(folder: &Path, config: Value) -> Result<Self, JudgeError> {
+    pub(super) fn load(folder: &Path, config: Value) -> Result<Self, JudgeError> {
         let invalid = |reason| JudgeError::Invalid { file: folder.join("config.json"), reason };
         let config: Config = serde_json::from_value(config).map_err(|e| invalid(e.to_string()))?;
         config.check().map_err(invalid)?;
@@ -66,7 +66,7 @@ impl Ngrams {
     }
 
     /// Returns log p(positive) − log p(negative). For an empty text this is the bias.
-    pub fn log_odds(&self, text: &str) -> f32 {
+    pub(super) fn log_odds(&self, text: &str) -> f32 {
         let mut buckets: Vec<usize> = self.buckets(text).into_iter().collect();
         // A fixed order makes the floating-point sum reproducible.
         buckets.sort_unstable();

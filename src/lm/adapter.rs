@@ -73,7 +73,7 @@ impl Adapter {
     /// # Errors
     /// The error names the file and the unsupported setting, or the tensor that is missing, has the
     /// wrong shape or does not belong to this model.
-    pub fn load(dir: &Path, config: &LmConfig, base: Option<&Path>) -> Result<Self> {
+    pub(super) fn load(dir: &Path, config: &LmConfig, base: Option<&Path>) -> Result<Self> {
         let file = dir.join("adapter_config.json");
         let json = read_json(&file)?;
         let (rank, scale) = rank_and_scale(&Fields::new(&json, &file)?)?;
@@ -106,12 +106,12 @@ impl Adapter {
     }
 
     /// Returns the update of one linear layer of block `layer`, or `None` if it is unchanged.
-    pub fn update(&self, layer: usize, target: Target) -> Option<&LowRank> {
+    pub(super) fn update(&self, layer: usize, target: Target) -> Option<&LowRank> {
         self.parts.get(&(layer, target))
     }
 
     /// Returns the number of weights.
-    pub fn parameters(&self) -> usize {
+    pub(super) fn parameters(&self) -> usize {
         let count = |part: &LowRank| part.down.elem_count() + part.up.elem_count();
         self.parts.values().map(count).sum()
     }

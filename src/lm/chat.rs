@@ -128,7 +128,7 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// Same as [`ChatTemplate::render`]; also if the template omits the user message.
-    pub fn check_renders(&self, system: Option<&str>) -> Result<()> {
+    pub(crate) fn check_renders(&self, system: Option<&str>) -> Result<()> {
         const WORD: &str = "Hello";
         if self.render(system, WORD)?.contains(WORD) {
             return Ok(());

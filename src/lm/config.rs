@@ -37,13 +37,13 @@ pub struct LmConfig {
     /// Number of key/value heads; divides `heads`.
     pub kv_heads: usize,
     /// Width of one head.
-    pub head_size: usize,
+    pub(crate) head_size: usize,
     /// Maximum text length that the model was trained for, prompt and response together, in tokens.
     pub context_tokens: usize,
     /// Normalisation of the residual stream.
     pub norm: NormKind,
     /// Added to the variance (or the mean square) in each norm.
-    pub norm_epsilon: f64,
+    pub(crate) norm_epsilon: f64,
     /// Position encoding.
     pub positions: Positions,
     /// Layers with a sliding window, if any.
@@ -53,13 +53,13 @@ pub struct LmConfig {
     /// Sparse mixture of experts, if the model uses one.
     pub experts: Option<Experts>,
     /// Linear layers with a bias.
-    pub biases: Biases,
+    pub(crate) biases: Biases,
     /// Whether the queries and keys of each head are normalised.
-    pub head_norms: bool,
+    pub(crate) head_norms: bool,
     /// Factor applied to the token embeddings.
-    pub embedding_scale: f32,
+    pub(crate) embedding_scale: f32,
     /// Factor applied to the products of queries and keys.
-    pub attention_scale: f32,
+    pub(crate) attention_scale: f32,
     /// Whether the output head shares the weights of the embedding.
     pub tied: bool,
     /// End-of-text tokens; may be empty.
@@ -100,12 +100,12 @@ pub struct Rotary {
     /// Base θ of the frequencies.
     pub theta: f32,
     /// Scaling of the frequencies.
-    pub scaling: RopeScaling,
+    pub(crate) scaling: RopeScaling,
 }
 
 /// Scaling of rotary frequencies for texts longer than those of the original training.
 #[derive(Debug, Clone, PartialEq)]
-pub enum RopeScaling {
+pub(crate) enum RopeScaling {
     /// No scaling.
     None,
     /// All frequencies are divided by this factor.
@@ -130,7 +130,7 @@ pub enum RopeScaling {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Local {
     /// Window size in tokens, including the current token.
-    pub window_tokens: usize,
+    pub(crate) window_tokens: usize,
     /// For each layer of the model, whether it has the window.
     pub layers: Vec<bool>,
     /// Rotary parameters of these layers, if they differ from those of the other layers.
@@ -143,18 +143,18 @@ pub struct Experts {
     /// Number of experts.
     pub count: usize,
     /// Number of experts that process each token.
-    pub per_token: usize,
+    pub(crate) per_token: usize,
 }
 
 /// Linear layers with a bias.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Biases {
+pub(crate) struct Biases {
     /// Query, key and value projections.
-    pub qkv: bool,
+    pub(crate) qkv: bool,
     /// Output projection of attention.
-    pub output: bool,
+    pub(crate) output: bool,
     /// Feed-forward layers.
-    pub mlp: bool,
+    pub(crate) mlp: bool,
 }
 
 impl LmConfig {

@@ -188,7 +188,7 @@ impl Lm {
     }
 
     /// Returns whether the model has a language-model head. Value models may have none.
-    pub fn has_head(&self) -> bool {
+    pub(crate) fn has_head(&self) -> bool {
         self.inner.engine.has_head()
     }
 

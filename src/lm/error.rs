@@ -189,6 +189,15 @@ pub(super) fn invalid(file: &Path, problem: String) -> LmError {
     LmError::Invalid { file: file.to_path_buf(), problem }
 }
 
+/// Returns the error for a tensor that two files of a model define.
+pub(super) fn occurs_twice(file: &Path, tensor: &str) -> LmError {
+    let problem = format!(
+        "its tensor '{tensor}' is also in another file of this model; use the files from the \
+         model's repository"
+    );
+    invalid(file, problem)
+}
+
 /// Returns the error for a tensor whose type is not a supported float type.
 pub(super) fn unsupported_dtype(file: &Path, name: &str, dtype: &dyn std::fmt::Debug) -> LmError {
     LmError::Unsupported {

@@ -18,16 +18,16 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Fails if `json` is not an object.
-    pub fn new(json: &'a Value, file: &'a Path) -> Result<Self> {
-        let json = json.as_object().ok_or_else(|| LmError::Damaged {
+    pub(super) fn new(json: &'a Value, file: &'a Path) -> Result<Self> {
+        let json = json.as_object().ok_or_else(|| LmError::Invalid {
             file: file.to_path_buf(),
-            problem: "it is not a JSON object".into(),
+            problem: "is not a JSON object; use the file from the model's repository".into(),
         })?;
         Ok(Self { json, file })
     }
 
     /// Returns the value of a field, or `None` if it is missing or null.
-    pub fn get(&self, name: &str) -> Option<&'a Value> {
+    pub(super) fn get(&self, name: &str) -> Option<&'a Value> {
         self.json.get(name).filter(|value| !value.is_null())
     }
 
@@ -35,7 +35,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Fails if it is missing or not a whole number.
-    pub fn size(&self, name: &str) -> Result<usize> {
+    pub(super) fn size(&self, name: &str) -> Result<usize> {
         self.optional_size(name)?.ok_or_else(|| {
             self.wrong(name, "is missing; use the file from the model's repository".into())
         })
@@ -45,7 +45,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Fails if it is present but not a whole number.
-    pub fn size_or(&self, name: &str, default: usize) -> Result<usize> {
+    pub(crate) fn size_or(&self, name: &str, default: usize) -> Result<usize> {
         Ok(self.optional_size(name)?.unwrap_or(default))
     }
 
@@ -53,7 +53,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Fails if it is present but not a whole number.
-    pub fn optional_size(&self, name: &str) -> Result<Option<usize>> {
+    pub(crate) fn optional_size(&self, name: &str) -> Result<Option<usize>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let size = value.as_u64().and_then(|n| usize::try_from(n).ok());
         size.map(Some).ok_or_else(|| self.wrong(name, format!("is {value}, not a whole number")))
@@ -63,7 +63,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Fails if it is missing or not a number.
-    pub fn number(&self, name: &str) -> Result<f64> {
+    pub(super) fn number(&self, name: &str) -> Result<f64> {
         self.optional_number(name)?.ok_or_else(|| {
             self.wrong(name, "is missing; use the file from the model's repository".into())
         })
@@ -73,7 +73,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Fails if it is present but not a number.
-    pub fn optional_number(&self, name: &str) -> Result<Option<f64>> {
+    pub(crate) fn optional_number(&self, name: &str) -> Result<Option<f64>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let number = value.as_f64();
         number.map(Some).ok_or_else(|| self.wrong(name, format!("is {value}, not a number")))
@@ -83,7 +83,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Fails if it is present but not a boolean.
-    pub fn flag_or(&self, name: &str, default: bool) -> Result<bool> {
+    pub(crate) fn flag_or(&self, name: &str, default: bool) -> Result<bool> {
         let Some(value) = self.get(name) else { return Ok(default) };
         value.as_bool().ok_or_else(|| self.wrong(name, format!("is {value}, not true or false")))
     }
@@ -92,7 +92,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Fails if it is present but not a string.
-    pub fn text(&self, name: &str) -> Result<Option<&'a str>> {
+    pub(super) fn text(&self, name: &str) -> Result<Option<&'a str>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         value
             .as_str()
@@ -104,7 +104,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Fails if it is present but not an object.
-    pub fn object(&self, name: &str) -> Result<Option<Fields<'a>>> {
+    pub(crate) fn object(&self, name: &str) -> Result<Option<Fields<'a>>> {
         let Some(value) = self.get(name) else { return Ok(None) };
         let json = value.as_object();
         let json = json.ok_or_else(|| self.wrong(name, format!("is {value}, not an object")))?;
@@ -116,7 +116,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// Fails if it is present and holds any other value.
-    pub fn ids(&self, name: &str) -> Result<Vec<u32>> {
+    pub(super) fn ids(&self, name: &str) -> Result<Vec<u32>> {
         let Some(value) = self.get(name) else { return Ok(Vec::new()) };
         let list = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         let id = |value: &&Value| value.as_u64().and_then(|id| u32::try_from(id).ok());
@@ -128,13 +128,13 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the error for a field with an invalid value.
-    pub fn wrong(&self, name: &str, problem: String) -> LmError {
+    pub(super) fn wrong(&self, name: &str, problem: String) -> LmError {
         LmError::Field { file: self.file.to_path_buf(), field: name.into(), problem }
     }
 
     /// Returns the error for a field that requires an unsupported feature. `instead` completes
     /// "choose a model …".
-    pub fn unsupported(&self, feature: String, instead: &str) -> LmError {
+    pub(crate) fn unsupported(&self, feature: String, instead: &str) -> LmError {
         LmError::Unsupported { file: self.file.to_path_buf(), feature, instead: instead.into() }
     }
 }

@@ -38,14 +38,13 @@ mod weights;
 pub use adapter::check_adapter;
 pub use cache::Cache;
 pub use chat::ChatTemplate;
-pub use config::{
-    Activation, Architecture, Biases, Experts, LmConfig, Local, NormKind, Positions, RopeScaling,
-    Rotary,
-};
+pub use config::{Activation, Experts, NormKind};
+pub use config::{Architecture, LmConfig, Local, Positions, Rotary};
 pub use decoder::Lm;
 pub use error::{LmError, Result};
 pub(crate) use file_kind::{not_a_model_reason, read_text};
-pub use gguf::{GgufFile, split_parts};
+pub use gguf::GgufFile;
+pub(crate) use gguf::split_parts;
 pub(crate) use json_file::MAX_JSON_BYTES;
 pub use precision::Precision;
 pub use prompt_text::PromptText;

@@ -35,30 +35,30 @@ pub(super) trait Kernel: Clone {
 /// A decoder. Clones share the weights.
 #[derive(Clone)]
 pub(super) struct Parts<K: Kernel> {
-    pub config: LmConfig,
-    pub embedding: K::Weight,
+    pub(crate) config: LmConfig,
+    pub(crate) embedding: K::Weight,
     /// `[context, hidden]`, for learned positions.
-    pub positions: Option<K::Table>,
-    pub blocks: Vec<Block<K>>,
-    pub norm: K::Norm,
+    pub(crate) positions: Option<K::Table>,
+    pub(crate) blocks: Vec<Block<K>>,
+    pub(crate) norm: K::Norm,
     /// `None` without a language-model head.
-    pub head: Option<K::Weight>,
-    pub ropes: Option<Arc<RotaryFrequencies>>,
+    pub(crate) head: Option<K::Weight>,
+    pub(crate) ropes: Option<Arc<RotaryFrequencies>>,
 }
 
 /// One block of a decoder.
 #[derive(Clone)]
 pub(super) struct Block<K: Kernel> {
-    pub attention_norm: K::Norm,
+    pub(crate) attention_norm: K::Norm,
     /// Queries, keys and values.
-    pub qkv: K::Linear,
-    pub query_norm: Option<K::Table>,
-    pub key_norm: Option<K::Table>,
-    pub output: K::Linear,
-    pub attention_output_norm: Option<K::Norm>,
-    pub mlp_norm: K::Norm,
-    pub mlp: Mlp<K>,
-    pub mlp_output_norm: Option<K::Norm>,
+    pub(crate) qkv: K::Linear,
+    pub(crate) query_norm: Option<K::Table>,
+    pub(crate) key_norm: Option<K::Table>,
+    pub(crate) output: K::Linear,
+    pub(crate) attention_output_norm: Option<K::Norm>,
+    pub(crate) mlp_norm: K::Norm,
+    pub(crate) mlp: Mlp<K>,
+    pub(crate) mlp_output_norm: Option<K::Norm>,
 }
 
 /// The feed-forward network of a block.
@@ -72,20 +72,20 @@ pub(super) enum Mlp<K: Kernel> {
 #[derive(Clone)]
 pub(super) struct Dense<K: Kernel> {
     /// The up projection; with a gate, the gate's outputs come first.
-    pub up: K::Linear,
-    pub down: K::Linear,
-    pub is_gated: bool,
-    pub activation: Activation,
+    pub(crate) up: K::Linear,
+    pub(crate) down: K::Linear,
+    pub(crate) is_gated: bool,
+    pub(crate) activation: Activation,
     /// Width between the projections.
-    pub inside: usize,
+    pub(crate) inside: usize,
 }
 
 /// A router and its experts. Each token is processed by `per_token` experts.
 #[derive(Clone)]
 pub(super) struct Experts<K: Kernel> {
-    pub router: K::Linear,
-    pub experts: Vec<Dense<K>>,
-    pub per_token: usize,
+    pub(crate) router: K::Linear,
+    pub(crate) experts: Vec<Dense<K>>,
+    pub(crate) per_token: usize,
 }
 
 impl<K: Kernel> Parts<K> {
@@ -93,7 +93,7 @@ impl<K: Kernel> Parts<K> {
     ///
     /// # Errors
     /// Fails if a tensor is missing, damaged or of the wrong shape.
-    pub fn new(config: &LmConfig, lookup: &TensorLookup<'_>) -> Result<Self> {
+    pub(super) fn new(config: &LmConfig, lookup: &TensorLookup<'_>) -> Result<Self> {
         // The largest matrices come first, while memory holds nothing else. Each is freed before
         // the next is read.
         let OuterWeights { embedding, positions, norm, head } = lookup.outer()?;
@@ -115,7 +115,7 @@ impl<K: Kernel> Parts<K> {
     ///
     /// # Errors
     /// Fails if an update does not fit this decoder.
-    pub fn adapted(&self, adapter: &Adapter) -> Result<Self> {
+    pub(super) fn adapted(&self, adapter: &Adapter) -> Result<Self> {
         let blocks = self.blocks.iter().cloned().enumerate();
         let blocks = blocks.map(|(layer, block)| block.adapted(layer, adapter, &self.config));
         Ok(Self { blocks: blocks.collect::<Result<_>>()?, ..self.clone() })

@@ -68,7 +68,7 @@ pub(super) struct Marker(char);
 
 impl Marker {
     /// Creates a marker whose character does not occur in `texts`.
-    pub fn new<'a>(texts: impl IntoIterator<Item = &'a str> + Clone) -> Self {
+    pub(super) fn new<'a>(texts: impl IntoIterator<Item = &'a str> + Clone) -> Self {
         // Unicode reserves these noncharacters for internal use.
         let is_free = |mark: &char| !texts.clone().into_iter().any(|text| text.contains(*mark));
         Self(('\u{FDD0}'..='\u{FDEF}').find(is_free).unwrap_or('\u{FDD0}'))
@@ -76,7 +76,7 @@ impl Marker {
 
     /// Inserts a mark after the first character of each occurrence of `controls` in `text`. Ignores
     /// ASCII case, because a template may change it.
-    pub fn mark(&self, text: &str, controls: &[String]) -> String {
+    pub(super) fn mark(&self, text: &str, controls: &[String]) -> String {
         let controls = controls.iter().filter(|control| !control.is_empty());
         let finder = AhoCorasick::builder().ascii_case_insensitive(true).build(controls);
         let Ok(finder) = finder else { return text.to_owned() };
@@ -96,7 +96,7 @@ impl Marker {
     }
 
     /// Removes the marks from `text` and makes the character before each mark plain.
-    pub fn unmark(&self, text: &str) -> PromptText {
+    pub(crate) fn unmark(&self, text: &str) -> PromptText {
         let mut unmarked = PromptText::default();
         for character in text.chars() {
             if character != self.0 {

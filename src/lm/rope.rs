@@ -15,13 +15,13 @@ pub(super) struct RotaryFrequencies {
 
 /// Cosines and sines of the rotation angles of N positions, each `[N, head_size / 2]`.
 pub(super) struct RotaryAngles {
-    pub cos: Vec<f32>,
-    pub sin: Vec<f32>,
+    pub(crate) cos: Vec<f32>,
+    pub(crate) sin: Vec<f32>,
 }
 
 impl RotaryFrequencies {
     /// Computes the frequencies of all layers. Returns `None` for a model with learned positions.
-    pub fn new(config: &LmConfig) -> Option<Self> {
+    pub(super) fn new(config: &LmConfig) -> Option<Self> {
         let mut rotaries: Vec<&Rotary> = Vec::new();
         let mut layers = Vec::with_capacity(config.layers);
         for layer in 0..config.layers {
@@ -39,7 +39,7 @@ impl RotaryFrequencies {
     /// Returns the cosines and sines of N positions, one [`RotaryAngles`] per frequency set.
     /// Computes them on each call: this takes a few hundred values, and a table would be as long as
     /// the context.
-    pub fn turns(&self, positions: &[usize]) -> Vec<RotaryAngles> {
+    pub(super) fn turns(&self, positions: &[usize]) -> Vec<RotaryAngles> {
         let turns = |frequencies: &Vec<f32>| {
             let angles = positions
                 .iter()
@@ -51,12 +51,12 @@ impl RotaryFrequencies {
     }
 
     /// Returns the index in [`RotaryFrequencies::turns`] for `layer`.
-    pub fn index_of_layer(&self, layer: usize) -> usize {
+    pub(crate) fn index_of_layer(&self, layer: usize) -> usize {
         self.layers[layer]
     }
 
     /// Returns half the head size.
-    pub fn half(&self) -> usize {
+    pub(super) fn half(&self) -> usize {
         self.half
     }
 }

@@ -6,9 +6,9 @@
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Share {
     /// Indices of the tokens.
-    pub rows: Vec<usize>,
+    pub(crate) rows: Vec<usize>,
     /// Weight of the expert's output for each token.
-    pub weights: Vec<f32>,
+    pub(crate) weights: Vec<f32>,
 }
 
 /// Returns each expert's share, given the router's probabilities `[N, experts]`, row-major.

@@ -79,7 +79,7 @@ impl ValueModel {
     ///
     /// # Errors
     /// Fails if the folder has no such head or the head has the wrong shape.
-    pub fn check_head(config: &LmConfig, dir: &Path) -> Result<()> {
+    pub(crate) fn check_head(config: &LmConfig, dir: &Path) -> Result<()> {
         Head::find(config, &Weights::load(dir, &Device::Cpu)?).map(drop)
     }
 

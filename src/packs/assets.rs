@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Files of the bundled packs, by their path below the folder of packs.
-pub type EmbeddedFiles = Vec<(&'static Path, &'static [u8])>;
+pub(crate) type EmbeddedFiles = Vec<(&'static Path, &'static [u8])>;
 
 static EMBEDDED: OnceLock<EmbeddedFiles> = OnceLock::new();
 

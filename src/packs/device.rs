@@ -87,10 +87,10 @@ fn gpu() -> Result<Device, String> {
 
 /// A loaded value, its device, and a note for the user about the device.
 pub(super) struct Loaded<T> {
-    pub value: T,
-    pub device: Device,
-    pub note: Option<String>,
-    pub was_too_large: bool,
+    pub(crate) value: T,
+    pub(crate) device: Device,
+    pub(crate) note: Option<String>,
+    pub(crate) was_too_large: bool,
 }
 
 /// Calls `load` with the chosen device. If that is a GPU whose memory is too small, calls `load`
@@ -132,7 +132,7 @@ fn load_or_fall_back<T>(
 
 /// Returns whether an error or one of its sources reports that GPU memory is exhausted. Compares
 /// the messages, because the drivers have no common error type for this.
-pub fn is_out_of_memory(error: &(dyn Error + 'static)) -> bool {
+pub(crate) fn is_out_of_memory(error: &(dyn Error + 'static)) -> bool {
     // CUDA: CUDA_ERROR_OUT_OF_MEMORY or "out of memory". cuBLAS: ALLOC_FAILED. Metal: a buffer
     // could not be created.
     let known = ["out of memory", "out_of_memory", "alloc_failed", "create metal resource"];
@@ -148,7 +148,7 @@ pub fn is_out_of_memory(error: &(dyn Error + 'static)) -> bool {
 }
 
 /// Returns the description of a device, such as `CPU, 4 threads`.
-pub fn device_name(device: &Device) -> String {
+pub(crate) fn device_name(device: &Device) -> String {
     match device {
         Device::Cpu => {
             let threads = rayon::current_num_threads();

@@ -211,14 +211,14 @@ pub(super) struct Loader<'a> {
 
 /// The loaded contents of a pack.
 pub(super) struct Contents {
-    pub models: Models,
-    pub judge: Option<Judge>,
+    pub(crate) models: Models,
+    pub(crate) judge: Option<Judge>,
     /// Chat templates of the roles that use one.
-    pub chats: Vec<(&'static str, ChatTemplate)>,
+    pub(crate) chats: Vec<(&'static str, ChatTemplate)>,
 }
 
 impl<'a> Loader<'a> {
-    pub fn new(
+    pub(super) fn new(
         manifest: &'a Manifest,
         files: &'a PackFiles,
         device: &'a Device,
@@ -231,7 +231,7 @@ impl<'a> Loader<'a> {
     ///
     /// # Errors
     /// Names the first file that is damaged or incompatible with the others.
-    pub fn load(mut self) -> Result<Contents, PackError> {
+    pub(super) fn load(mut self) -> Result<Contents, PackError> {
         let manifest = self.manifest;
         let chats = self.chats()?;
         let (base, tokenizer) = self.lm("base", &manifest.base, 0.0)?;

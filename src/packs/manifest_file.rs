@@ -18,7 +18,7 @@ impl Manifest {
     /// # Errors
     /// Fails if the file is missing or malformed, or has an unknown field, a role without a source
     /// or with two, a path that leads out of the folder, only one model of the pair, a template
-    /// without [`PLACEHOLDER`](super::PLACEHOLDER), or default settings out of range.
+    /// without `{prompt}`, or default settings out of range.
     pub fn read(folder: &Path) -> Result<Self, PackError> {
         let file = folder.join(MANIFEST);
         let text = read_text(&file, MAX_BYTES)

@@ -28,12 +28,13 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 use serde::{Deserialize, Serialize};
 
-pub use assets::{EmbeddedFiles, embed};
+pub use assets::embed;
 pub use device::DeviceChoice;
 pub use error::PackError;
 pub(crate) use manifest::MAX_PROMPTS_BYTES;
 pub use manifest::{MANIFEST, Manifest};
-pub use role::{BackboneRole, JudgeRole, PLACEHOLDER, PromptStyle, Role, RoleFiles};
+pub(crate) use role::PLACEHOLDER;
+pub use role::{BackboneRole, JudgeRole, PromptStyle, Role};
 pub use source::{HubModel, Local, MAIN, Source};
 
 pub use crate::lm::Precision;
@@ -50,7 +51,7 @@ use crate::lm::{ChatTemplate, PromptText, Tokenizer};
 use crate::local_time::LocalTime;
 
 /// Name of the pack that is loaded by default.
-pub const DEFAULT_PACK: &str = "imdb";
+pub(crate) const DEFAULT_PACK: &str = "imdb";
 /// Packs listed first: the one whose models are all bundled, then the one with a bundled guide.
 const LISTED_FIRST: [&str; 2] = [DEFAULT_PACK, "smollm2"];
 
@@ -93,7 +94,7 @@ impl PackSource {
     }
 
     /// Returns the pack folder for `path`, which is the folder itself or its `pack.toml`.
-    pub fn pack_folder(path: &Path) -> &Path {
+    pub(crate) fn pack_folder(path: &Path) -> &Path {
         let is_file = path.file_name().is_some_and(|name| name == MANIFEST);
         path.parent().filter(|_| is_file).unwrap_or(path)
     }
@@ -189,7 +190,7 @@ pub struct Pack {
     /// One sentence that explains a device other than the chosen one.
     pub device_note: Option<String>,
     /// Whether the pack did not fit into GPU memory and was loaded on the CPU.
-    pub was_too_large: bool,
+    pub(crate) was_too_large: bool,
     files: PackFiles,
     /// Chat templates of the roles that use one.
     chats: Vec<(&'static str, ChatTemplate)>,
@@ -267,7 +268,7 @@ impl Pack {
 
     /// Returns whether a cached hub file does not match its checksum. Reads all cached files of the
     /// pack and makes no request. The reading stops when `cancelled` returns true.
-    pub fn is_damaged(source: &PackSource, hub: &Hub, cancelled: &dyn Fn() -> bool) -> bool {
+    pub(crate) fn is_damaged(source: &PackSource, hub: &Hub, cancelled: &dyn Fn() -> bool) -> bool {
         let Ok((_, manifest)) = source.open() else { return false };
         let orders: Vec<Order> = manifest.parts().iter().filter_map(Part::order).collect();
         hub.is_damaged(&orders, cancelled)
@@ -389,7 +390,7 @@ impl Pack {
     }
 
     /// Returns the maximum memory of the weights in bytes: all in f32, none shared between roles.
-    pub fn max_weight_bytes(&self) -> u64 {
+    pub(crate) fn max_weight_bytes(&self) -> u64 {
         self.sizes().iter().map(|(_, parameters)| 4 * *parameters as u64).sum()
     }
 

@@ -11,7 +11,7 @@ use super::source::{Local, Source, check_inside, expanded, inside, is_gguf, snap
 use crate::lm::{Precision, PromptText, not_a_model_reason};
 
 /// Placeholder for the typed prompt in a template.
-pub const PLACEHOLDER: &str = "{prompt}";
+pub(crate) const PLACEHOLDER: &str = "{prompt}";
 
 /// A language model or a value model of a pack.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +65,7 @@ impl BackboneRole {
 /// How a model reads the typed prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PromptStyle {
-    /// Text in which [`PLACEHOLDER`] is replaced by the typed prompt.
+    /// Text in which `{prompt}` is replaced by the typed prompt.
     Template(String),
     /// The model's own chat template.
     Chat {
@@ -100,17 +100,17 @@ impl Role {
 
 /// The local files of a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RoleFiles {
+pub(crate) struct RoleFiles {
     /// The weights. For a tuned role that is only an adapter, the untuned weights. For a value role
     /// with a trunk, the head.
-    pub weights: Option<Local>,
+    pub(crate) weights: Option<Local>,
     /// The folder with the adapter for the weights.
-    pub adapter: Option<PathBuf>,
+    pub(crate) adapter: Option<PathBuf>,
 }
 
 impl RoleFiles {
     /// Returns the weights and the adapter, if present.
-    pub fn all(&self) -> impl Iterator<Item = Local> + '_ {
+    pub(super) fn all(&self) -> impl Iterator<Item = Local> + '_ {
         let adapter = self.adapter.iter().cloned().map(Local::Folder);
         self.weights.iter().cloned().chain(adapter)
     }
@@ -130,14 +130,14 @@ fn bundled(path: &Path) -> (PathBuf, PathBuf) {
 /// One source of a role, and the files that it must contain.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Part<'a> {
-    pub role: &'static str,
-    pub source: &'a Source,
-    pub need: Need,
+    pub(crate) role: &'static str,
+    pub(crate) source: &'a Source,
+    pub(crate) need: Need,
 }
 
 impl<'a> Part<'a> {
     /// Returns the sources of a role, weights first.
-    pub fn of(name: &'static str, role: &'a Role) -> impl Iterator<Item = Self> {
+    pub(super) fn of(name: &'static str, role: &'a Role) -> impl Iterator<Item = Self> {
         let need = |source: &Source| match source {
             _ if role.trunk.is_some() => Need::Head,
             Source::Hub(model) => model.file.clone().map_or(Need::Model, Need::Gguf),
@@ -148,12 +148,12 @@ impl<'a> Part<'a> {
         weights.chain(adapter).map(move |(source, need)| Self { role: name, source, need })
     }
 
-    pub fn judge(source: &'a Source) -> Self {
+    pub(super) fn judge(source: &'a Source) -> Self {
         Self { role: "judge", source, need: Need::Judge }
     }
 
     /// Stores the files in the matching field of `files`.
-    pub fn put(&self, local: Local, files: &mut RoleFiles) {
+    pub(crate) fn put(&self, local: Local, files: &mut RoleFiles) {
         match (&self.need, local) {
             (Need::Adapter, local) => files.adapter = Some(local.path().to_owned()),
             (_, local) => files.weights = Some(local),
@@ -161,7 +161,7 @@ impl<'a> Part<'a> {
     }
 
     /// Returns the order for a source on the hub, or `None` for a local source.
-    pub fn order(&self) -> Option<Order> {
+    pub(super) fn order(&self) -> Option<Order> {
         let Source::Hub(model) = self.source else { return None };
         Some(Order { role: self.role, model: model.clone(), need: self.need.clone() })
     }
@@ -170,7 +170,7 @@ impl<'a> Part<'a> {
     ///
     /// # Errors
     /// Fails if a link leads out of the pack or a path does not exist.
-    pub fn local(&self, pack: &Path) -> Result<Option<Local>, PackError> {
+    pub(super) fn local(&self, pack: &Path) -> Result<Option<Local>, PackError> {
         // The path and a snapshot below it must both stay inside the pack.
         let within = |root: &Path, path: &Path| {
             let found = inside(root, path).and_then(snapshot)?;

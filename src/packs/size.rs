@@ -20,7 +20,7 @@ pub struct Size {
     /// Bytes of the weights in memory, without caches and intermediate results.
     pub held_bytes: u64,
     /// Bytes of the model's files.
-    pub disk_bytes: u64,
+    pub(crate) disk_bytes: u64,
 }
 
 /// Measures the model in `local`. `precision` overrides the default: f32 for a folder, Q8_0 for a

@@ -51,7 +51,7 @@ pub struct Entry {
     /// Bytes of the weights in memory, without caches and intermediate results.
     pub held_bytes: Option<u64>,
     /// Whether the source is on the hub.
-    pub from_hub: bool,
+    pub(crate) from_hub: bool,
     /// The licence named on the hub.
     pub licence: Option<String>,
     /// One sentence about a problem, if any.
@@ -175,7 +175,7 @@ impl<'a> HubLookup<'a> {
 
     /// Returns the lookup with retries after temporary failures, as in a download.
     #[must_use]
-    pub fn with_retries(self) -> Self {
+    pub(crate) fn with_retries(self) -> Self {
         Self { should_retry: true, ..self }
     }
 
@@ -305,7 +305,7 @@ impl Surveyor<'_, '_> {
 
 impl Entry {
     /// Returns whether the files were downloaded from the hub and are on this machine.
-    pub fn is_downloaded(&self) -> bool {
+    pub(crate) fn is_downloaded(&self) -> bool {
         self.from_hub && self.presence == Presence::Here
     }
 

@@ -11,15 +11,15 @@ pub(super) struct LoadedPack {
 }
 
 impl LoadedPack {
-    pub fn pack(&self) -> Option<&Pack> {
+    pub(super) fn pack(&self) -> Option<&Pack> {
         self.loaded.as_ref().map(|(_, pack)| pack)
     }
 
-    pub fn source(&self) -> Option<&PackSource> {
+    pub(super) fn source(&self) -> Option<&PackSource> {
         self.loaded.as_ref().map(|(source, _)| source)
     }
 
-    pub fn is_on_gpu(&self) -> bool {
+    pub(crate) fn is_on_gpu(&self) -> bool {
         self.pack().is_some_and(|pack| !pack.device.is_cpu())
     }
 
@@ -29,7 +29,7 @@ impl LoadedPack {
     ///
     /// # Errors
     /// Returns the error of `open` for `source`.
-    pub fn replace(
+    pub(super) fn replace(
         &mut self,
         source: &PackSource,
         open: impl Fn(&PackSource) -> Result<Pack, WorkerError>,

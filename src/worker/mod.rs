@@ -8,7 +8,7 @@ mod engine;
 mod error;
 mod loaded_pack;
 pub mod pack_service;
-pub mod path_probe;
+pub(crate) mod path_probe;
 pub mod protocol;
 mod sweep;
 

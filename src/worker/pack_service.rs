@@ -5,16 +5,17 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::error::{WorkerError, guard};
-pub use crate::actor::SendError;
+pub(crate) use crate::actor::SendError;
 use crate::actor::{self, Handle, Limits, Mailbox};
+pub(crate) use crate::packs::PLACEHOLDER;
 use crate::packs::hub::Watch;
 pub use crate::packs::hub::{Hub, HubSettings, Progress};
 use crate::packs::size::free_memory_bytes;
 use crate::packs::survey::HubLookup;
 pub use crate::packs::survey::{Entry, Kind, Presence, Survey};
 pub use crate::packs::{
-    BackboneRole, HubModel, JudgeRole, MAIN, MANIFEST, Manifest, PLACEHOLDER, PackSource,
-    Precision, PromptStyle, Role, Source,
+    BackboneRole, HubModel, JudgeRole, MAIN, MANIFEST, Manifest, PackSource, Precision,
+    PromptStyle, Role, Source,
 };
 use crate::packs::{Pack, PackError};
 
@@ -87,14 +88,14 @@ const LIMITS: Limits =
 
 /// The window's end of the channel. Dropping it stops a download and ends the thread.
 #[derive(Debug)]
-pub struct PackService(Handle<Command, Event>);
+pub(crate) struct PackService(Handle<Command, Event>);
 
 impl PackService {
     /// Starts the thread. `wake` is called on that thread after every event.
     ///
     /// # Errors
     /// Fails if the operating system cannot start a thread.
-    pub fn spawn(hub: Hub, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
+    pub(crate) fn spawn(hub: Hub, wake: impl Fn() + Send + 'static) -> std::io::Result<Self> {
         let run = move |mailbox: Mailbox<Command, Event>| {
             let service = Service { hub, mailbox };
             while let Some(command) = service.mailbox.next() {
@@ -108,23 +109,18 @@ impl PackService {
     ///
     /// # Errors
     /// [`SendError`] if the service has ended or its queue is full.
-    pub fn send(&self, command: Command) -> Result<(), SendError> {
+    pub(crate) fn send(&self, command: Command) -> Result<(), SendError> {
         self.0.send(command)
     }
 
     /// Stops the download or size lookup with this number. Downloaded bytes are kept.
-    pub fn stop(&self, number: u64) {
+    pub(crate) fn stop(&self, number: u64) {
         self.0.cancel(number);
     }
 
     /// Returns the events that have arrived since the last call.
-    pub fn drain(&self) -> impl Iterator<Item = Event> + '_ {
+    pub(crate) fn drain(&self) -> impl Iterator<Item = Event> + '_ {
         self.0.drain()
-    }
-
-    /// Waits for the next event. Returns `None` once the service has ended.
-    pub fn wait(&self) -> Option<Event> {
-        self.0.wait()
     }
 }
 

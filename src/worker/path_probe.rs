@@ -11,7 +11,7 @@ const LIMITS: Limits =
 
 /// Checks in the background whether local sources exist, and remembers the answers.
 #[derive(Debug)]
-pub struct PathProbe {
+pub(crate) struct PathProbe {
     actor: Option<Handle<Source, (Source, bool)>>,
     /// `None` until the answer arrives.
     answers: HashMap<Source, Option<bool>>,
@@ -20,7 +20,7 @@ pub struct PathProbe {
 impl PathProbe {
     /// Starts the thread. `wake` is called on that thread after every answer. If the thread cannot
     /// be started, [`PathProbe::exists`] always returns `None`.
-    pub fn spawn(wake: impl Fn() + Send + 'static) -> Self {
+    pub(crate) fn spawn(wake: impl Fn() + Send + 'static) -> Self {
         let run = |mailbox: Mailbox<Source, (Source, bool)>| {
             while let Some(source) = mailbox.next() {
                 let exists = source.exists();
@@ -36,7 +36,7 @@ impl PathProbe {
 
     /// Returns whether the source exists. Starts a check and returns `None` if that is not known
     /// yet.
-    pub fn exists(&mut self, source: &Source) -> Option<bool> {
+    pub(crate) fn exists(&mut self, source: &Source) -> Option<bool> {
         let actor = self.actor.as_ref()?;
         self.answers.extend(actor.drain().map(|(source, exists)| (source, Some(exists))));
         if let Some(answer) = self.answers.get(source) {
@@ -50,7 +50,7 @@ impl PathProbe {
     }
 
     /// Forgets all answers, because files may have been created meanwhile.
-    pub fn refresh(&mut self) {
+    pub(crate) fn refresh(&mut self) {
         self.answers.clear();
     }
 }

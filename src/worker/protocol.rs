@@ -179,7 +179,7 @@ pub struct PackInfo {
 
 impl PackInfo {
     /// Returns a control token of the base that is spelled out in `text`.
-    pub fn control_in(&self, text: &str) -> Option<&str> {
+    pub(crate) fn control_in(&self, text: &str) -> Option<&str> {
         let occurs = |name: &&String| {
             name.chars().next().is_some_and(|first| text.contains(first)) && text.contains(*name)
         };

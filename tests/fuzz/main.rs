@@ -116,6 +116,13 @@ fn rejects_impossible_gguf_headers() {
     let overlapping =
         [header(2, 0), tensor("a", &[8], 0), tensor("b", &[8], 0), vec![0; 96]].concat();
     assert!(error_of(&overlapping).contains("overlap"));
+    // Forms of a newer version are not called damaged.
+    let unknown = [header(0, 1), text("a.key"), 99_u32.to_le_bytes().to_vec(), vec![0; 8]].concat();
+    let deep = [header(1, 0), tensor("a", &[2, 2, 2, 2, 2], 0), vec![0; 128]].concat();
+    for (bytes, part) in [(unknown, "metadata type 99"), (deep, "5 dimensions")] {
+        let message = error_of(&bytes);
+        assert!(message.contains(part) && message.contains("not supported"), "{message}");
+    }
 }
 
 #[test]

@@ -182,6 +182,29 @@ fn sharded_weights_load_from_their_own_folder_only() {
     assert_contains(&error_of(dir.path()), &["index.json", "outside"]);
 }
 
+#[test]
+fn tensors_that_two_shards_define_are_named() {
+    for (model, name) in [("tied", "model.safetensors"), ("first-form", "pytorch_model.bin")] {
+        let dir = copy(model);
+        std::fs::copy(dir.path().join(name), dir.path().join("a")).unwrap();
+        std::fs::rename(dir.path().join(name), dir.path().join("b")).unwrap();
+        let index = json!({"weight_map": {"x": "a", "y": "b"}}).to_string();
+        std::fs::write(dir.path().join(format!("{name}.index.json")), index).unwrap();
+        assert_contains(&error_of(dir.path()), &["another file of this model", "tensor"]);
+    }
+}
+
+#[test]
+fn json_of_another_shape_is_not_called_damaged() {
+    for json in ["[]", "3", "\"text\"", "null"] {
+        let dir = copy("tied");
+        std::fs::write(dir.path().join("config.json"), json).unwrap();
+        let message = error_of(dir.path());
+        assert_contains(&message, &["config.json", "not a JSON object"]);
+        assert!(!message.contains("damaged"), "{message}");
+    }
+}
+
 /// Returns the error of a tokenizer with one change, which must not load.
 fn tokenizer_error(change: impl FnOnce(&mut Value)) -> String {
     let dir = copy("tokenizer");

@@ -4,7 +4,7 @@ mod files;
 mod modals;
 mod packs;
 mod runs;
-pub mod shortcuts;
+pub(super) mod shortcuts;
 
 use std::time::Duration;
 

@@ -8,7 +8,7 @@ use crate::app::state::coloring::Coloring;
 use crate::app::theme::{Palette, text};
 
 /// A key combination and its action.
-pub struct Shortcut {
+pub(crate) struct Shortcut {
     keys: KeyboardShortcut,
     action: Action,
     words: &'static str,
@@ -27,7 +27,7 @@ const fn shortcut(keys: KeyboardShortcut, action: Action, words: &'static str) -
 }
 
 /// Every shortcut of the window, in the order in which the help lists them.
-pub static SHORTCUTS: [Shortcut; 16] = [
+pub(crate) static SHORTCUTS: [Shortcut; 16] = [
     shortcut(GENERATE, Action::Generate, "Generate"),
     shortcut(plain(Key::Escape), Action::Escape, "Close what is open; stop the run"),
     shortcut(command(Key::L), Action::FocusPrompt, "Go to the prompt"),
@@ -57,7 +57,7 @@ const EGUI_KEYS: [(&str, &str); 4] = [
 /// Returns the actions whose keys were pressed. Must be called before the panels are drawn, because
 /// the prompt box would insert a new line for Ctrl+Enter. Unless `handles_escape` is set, Escape is
 /// left to menus and text boxes.
-pub fn pressed(ui: &Ui, handles_escape: bool) -> Vec<Action> {
+pub(crate) fn pressed(ui: &Ui, handles_escape: bool) -> Vec<Action> {
     let is_pressed = |s: &&Shortcut| {
         (handles_escape || s.action != Action::Escape)
             && ui.input_mut(|i| i.consume_shortcut(&s.keys))
@@ -66,7 +66,7 @@ pub fn pressed(ui: &Ui, handles_escape: bool) -> Vec<Action> {
 }
 
 /// Draws the help window, which lists the keys.
-pub fn help(ui: &Ui, open: &mut bool) {
+pub(crate) fn help(ui: &Ui, open: &mut bool) {
     let window = Window::new("Keyboard shortcuts").open(open).resizable(false).collapsible(false);
     window.default_pos(ui.ctx().content_rect().center() - vec2(200.0, 220.0)).show(
         ui.ctx(),

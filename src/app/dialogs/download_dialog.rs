@@ -9,7 +9,7 @@ use crate::worker::pack_service::Survey;
 
 /// Shows the size of a download and the memory that its models need, next to the free memory in
 /// bytes. Returns the user's answer, or `None` while there is none.
-pub fn show(ui: &Ui, survey: &Survey, free_bytes: Option<u64>) -> Option<bool> {
+pub(crate) fn show(ui: &Ui, survey: &Survey, free_bytes: Option<u64>) -> Option<bool> {
     let mut answer = None;
     let frame = Frame::popup(ui.style()).inner_margin(space::L);
     let modal = Modal::new(Id::unique("download")).frame(frame).show(ui.ctx(), |ui| {

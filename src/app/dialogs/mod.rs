@@ -1,4 +1,4 @@
 //! Modal dialogs.
 
-pub mod download_dialog;
-pub mod path_dialog;
+pub(crate) mod download_dialog;
+pub(crate) mod path_dialog;

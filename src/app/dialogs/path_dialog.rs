@@ -77,8 +77,8 @@ impl Purpose {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PathDialog {
-    pub purpose: Purpose,
+pub(crate) struct PathDialog {
+    pub(crate) purpose: Purpose,
     path: String,
     /// Whether the user has confirmed the path. The dialog closes once the path is known to be
     /// valid.
@@ -91,9 +91,8 @@ pub struct PathDialog {
     is_new: bool,
 }
 
-/// The user's decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// Use this path.
     Path(PathBuf),
     /// Close the dialog.
@@ -102,7 +101,7 @@ pub enum Decision {
 
 impl PathDialog {
     /// Creates a dialog that proposes `name` in the documents folder.
-    pub fn new(purpose: Purpose, name: &str) -> Self {
+    pub(crate) fn new(purpose: Purpose, name: &str) -> Self {
         let path = documents_folder().join(name).display().to_string();
         Self { purpose, path, is_touched: false, is_confirmed: false, error: None, is_new: true }
     }
@@ -149,7 +148,7 @@ impl PathDialog {
 
     /// Draws the dialog. Returns the user's decision, or `None` while there is none or the path is
     /// being checked.
-    pub fn show(&mut self, ui: &Ui, path_probe: &mut PathProbe) -> Option<Decision> {
+    pub(crate) fn show(&mut self, ui: &Ui, path_probe: &mut PathProbe) -> Option<Decision> {
         let mut decision = None;
         if self.is_new {
             path_probe.refresh();

@@ -1,4 +1,4 @@
 //! The history: past runs, and the files that the window writes and opens.
 
-pub mod panel;
-pub mod state;
+pub(super) mod panel;
+pub(super) mod state;

@@ -14,15 +14,15 @@ use crate::format::{excerpt, minus};
 use crate::records::history::{Entry, now_unix_ms, search};
 use crate::records::record_writer::Command;
 
-pub struct HistoryList<'a> {
-    pub history: &'a mut HistoryState,
+pub(crate) struct HistoryList<'a> {
+    pub(crate) history: &'a mut HistoryState,
     /// Whether another run can be added to the run shown.
-    pub can_compare: bool,
+    pub(crate) can_compare: bool,
 }
 
 impl HistoryList<'_> {
     /// Draws the list. Fills `ui`.
-    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    pub(crate) fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let p = Palette::of(ui);
         if !self.history.is_open() {
             let words = "Past runs are not available: there is no folder for application data.";

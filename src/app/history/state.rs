@@ -14,7 +14,7 @@ use crate::records::record_writer::{Command, Event, RecordWriter};
 
 /// The result of an event of the record writer.
 #[derive(Debug, Clone, PartialEq)]
-pub enum HistoryOutcome {
+pub(crate) enum HistoryOutcome {
     /// A past run or the run of a file, how to use it, and its name.
     Run(Box<Trace>, RecallMode, String),
     /// A file was saved or a run was deleted.
@@ -29,20 +29,20 @@ pub enum HistoryOutcome {
 }
 
 #[derive(Debug, Default)]
-pub struct HistoryState {
+pub(crate) struct HistoryState {
     writer: Option<RecordWriter>,
     /// All past runs: pinned runs first, then by age, newest first.
-    pub entries: Vec<Entry>,
+    pub(crate) entries: Vec<Entry>,
     /// The text in the search box.
-    pub query: String,
+    pub(crate) query: String,
     /// The run that is being renamed, and its new name as typed so far.
-    pub renaming: Option<(EntryId, String)>,
+    pub(crate) renaming: Option<(EntryId, String)>,
     loading: Option<(EntryId, RecallMode)>,
 }
 
 impl HistoryState {
     /// Opens the history in `folder`. With `None`, no runs are kept and no files can be saved.
-    pub fn new(ctx: &Context, folder: Option<PathBuf>) -> Self {
+    pub(crate) fn new(ctx: &Context, folder: Option<PathBuf>) -> Self {
         let ctx = ctx.clone();
         let writer = folder.and_then(|folder| {
             let writer = record_writer::spawn(folder, move || ctx.request_repaint());
@@ -55,7 +55,7 @@ impl HistoryState {
     }
 
     /// Returns whether runs can be kept and files written.
-    pub fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         self.writer.is_some()
     }
 
@@ -63,7 +63,7 @@ impl HistoryState {
     ///
     /// # Errors
     /// Returns the reason why the command was not sent, as a sentence.
-    pub fn send(&self, command: Command) -> Result<(), String> {
+    pub(crate) fn send(&self, command: Command) -> Result<(), String> {
         let Some(writer) = &self.writer else { return Ok(()) };
         writer.send(command).map_err(|error| sentence(&error.to_string()))
     }
@@ -72,7 +72,7 @@ impl HistoryState {
     ///
     /// # Errors
     /// Same as [`HistoryState::send`].
-    pub fn remember(&self, trace: &Trace) -> Result<(), String> {
+    pub(crate) fn remember(&self, trace: &Trace) -> Result<(), String> {
         let trace = Box::new(trace.clone());
         self.send(Command::Remember { trace, unix_ms: now_unix_ms() })
     }
@@ -81,13 +81,13 @@ impl HistoryState {
     ///
     /// # Errors
     /// Same as [`HistoryState::send`].
-    pub fn load(&mut self, id: EntryId, mode: RecallMode) -> Result<(), String> {
+    pub(crate) fn load(&mut self, id: EntryId, mode: RecallMode) -> Result<(), String> {
         self.loading = Some((id.clone(), mode));
         self.send(Command::Load(id))
     }
 
     /// Handles the events of the record writer.
-    pub fn receive(&mut self) -> Vec<HistoryOutcome> {
+    pub(crate) fn receive(&mut self) -> Vec<HistoryOutcome> {
         let events: Vec<Event> = self.writer.iter().flat_map(RecordWriter::drain).collect();
         events.into_iter().filter_map(|event| self.apply(event)).collect()
     }
@@ -123,7 +123,7 @@ impl HistoryState {
 }
 
 /// Formats a path, with the home folder shortened to `~`.
-pub fn display_path(path: &Path) -> String {
+pub(crate) fn display_path(path: &Path) -> String {
     let home = std::env::home_dir().filter(|home| home.parent().is_some());
     match home.and_then(|home| path.strip_prefix(home).ok().map(Path::to_owned)) {
         Some(rest) => format!("~/{}", rest.display()),

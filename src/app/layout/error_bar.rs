@@ -7,13 +7,13 @@ use crate::app::state::session::Session;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{Icon, icon_button};
 
-pub struct ErrorBar<'a> {
-    pub session: &'a Session,
+pub(crate) struct ErrorBar<'a> {
+    pub(crate) session: &'a Session,
 }
 
 impl ErrorBar<'_> {
     /// Draws the bar if the session has an error.
-    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    pub(crate) fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let Some(message) = &self.session.error else { return };
         let p = Palette::of(ui);
         let margin = Margin::symmetric(space::L as i8, space::S as i8);

@@ -17,32 +17,32 @@ use crate::app::widgets::{Icon, icon_button, segmented};
 
 /// View state of the panel. It is not stored between sessions.
 #[derive(Debug, Default)]
-pub struct LowerState {
-    pub plot: PlotView,
-    pub tree: TreeView,
-    pub sweep: SweepState,
+pub(crate) struct LowerState {
+    pub(crate) plot: PlotView,
+    pub(crate) tree: TreeView,
+    pub(crate) sweep: SweepState,
 }
 
-pub struct LowerPanel<'a> {
-    pub session: &'a Session,
+pub(crate) struct LowerPanel<'a> {
+    pub(crate) session: &'a Session,
     /// Contains the tab, and whether the panel is hidden.
-    pub preferences: &'a mut Preferences,
-    pub selection: &'a mut Selection,
-    pub lower: &'a mut LowerState,
+    pub(crate) preferences: &'a mut Preferences,
+    pub(crate) selection: &'a mut Selection,
+    pub(crate) lower: &'a mut LowerState,
     /// Presentation mode: shows only the value plot, without tabs.
-    pub presenting: bool,
+    pub(crate) presenting: bool,
 }
 
 /// Minimum height of the responses and this panel together. With less, as in a small or enlarged
 /// window, the panel is not drawn.
-pub const MIN_SHARED_HEIGHT: f32 = 430.0;
+pub(crate) const MIN_SHARED_HEIGHT: f32 = 430.0;
 /// Height of the row with tabs and legend.
 const HEADING: f32 = space::ROW;
 
 impl LowerPanel<'_> {
     /// Returns the height of the panel with its margins. `available` is the height that it shares
     /// with the responses.
-    pub fn height(&self, available: f32) -> f32 {
+    pub(crate) fn height(&self, available: f32) -> f32 {
         if self.is_hidden() {
             return HEADING + 2.0 * space::M + space::XS;
         }
@@ -56,7 +56,7 @@ impl LowerPanel<'_> {
     }
 
     /// Draws the panel. Fills `ui`.
-    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    pub(crate) fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let p = Palette::of(ui);
         if self.is_hidden() {
             return self.hidden_bar(ui);

@@ -1,8 +1,8 @@
 //! The bars and panels that hold the features.
 
-pub mod error_bar;
-pub mod lower_panel;
-pub mod presentation_bar;
-pub mod sidebar;
-pub mod status_bar;
-pub mod top_bar;
+pub(crate) mod error_bar;
+pub(crate) mod lower_panel;
+pub(crate) mod presentation_bar;
+pub(super) mod sidebar;
+pub(crate) mod status_bar;
+pub(crate) mod top_bar;

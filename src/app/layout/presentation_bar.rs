@@ -11,13 +11,13 @@ use crate::app::state::session::Session;
 use crate::app::theme::{Palette, space};
 use crate::app::widgets::secondary_button;
 
-pub struct PresentationBar<'a> {
-    pub session: &'a Session,
-    pub preferences: &'a mut Preferences,
+pub(crate) struct PresentationBar<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) preferences: &'a mut Preferences,
 }
 
 impl PresentationBar<'_> {
-    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    pub(crate) fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let Self { session, preferences } = self;
         let margin = Margin::symmetric(space::L as i8, 0);
         let frame = Frame::new().fill(Palette::of(ui).surface).inner_margin(margin);

@@ -16,17 +16,17 @@ use crate::app::state::session::{Loading, Session};
 use crate::app::theme::{Palette, space};
 use crate::app::widgets::{Edit, segmented};
 
-pub struct SideBar<'a> {
-    pub session: &'a Session,
-    pub preferences: &'a mut Preferences,
-    pub history: &'a mut HistoryState,
-    pub models: &'a ModelsState,
+pub(crate) struct SideBar<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) preferences: &'a mut Preferences,
+    pub(crate) history: &'a mut HistoryState,
+    pub(crate) models: &'a ModelsState,
     /// The progress of loading a pack.
-    pub loading: Option<&'a Loading>,
+    pub(crate) loading: Option<&'a Loading>,
 }
 
 impl SideBar<'_> {
-    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    pub(crate) fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let p = Palette::of(ui);
         let margin = Margin { left: space::L as i8, right: 0, top: 8, bottom: 8 };
         let frame = Frame::new().fill(p.surface).inner_margin(margin);

@@ -14,15 +14,15 @@ use crate::app::widgets::progress_bar;
 use crate::format::{duration, excerpt};
 use crate::records::record_writer::Command;
 
-pub struct StatusBar<'a> {
-    pub session: &'a Session,
+pub(crate) struct StatusBar<'a> {
+    pub(crate) session: &'a Session,
     /// The progress of loading a pack.
-    pub loading: Option<&'a Loading>,
+    pub(crate) loading: Option<&'a Loading>,
     /// The current choices. The bar compares them with the run shown, to say what has changed
     /// since.
-    pub preferences: &'a Preferences,
+    pub(crate) preferences: &'a Preferences,
     /// The progress of a download in the background.
-    pub download: Option<Loading>,
+    pub(crate) download: Option<Loading>,
 }
 
 struct State {
@@ -33,8 +33,7 @@ struct State {
 }
 
 impl StatusBar<'_> {
-    /// Draws the bar.
-    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    pub(crate) fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let p = Palette::of(ui);
         let margin = Margin::symmetric(space::L as i8, 0);
         let frame = Frame::new().fill(p.surface).inner_margin(margin);

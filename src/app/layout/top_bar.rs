@@ -11,17 +11,16 @@ use crate::app::theme::{Palette, Theme, space, text};
 use crate::app::widgets::{chip, menu, pill, segmented, switch};
 use crate::worker::protocol::PackInfo;
 
-pub struct TopBar<'a> {
-    pub session: &'a Session,
+pub(crate) struct TopBar<'a> {
+    pub(crate) session: &'a Session,
     /// The progress of loading a pack.
-    pub loading: Option<&'a Loading>,
+    pub(crate) loading: Option<&'a Loading>,
     /// Contains the theme and the Live switch.
-    pub preferences: &'a mut Preferences,
+    pub(crate) preferences: &'a mut Preferences,
 }
 
 impl TopBar<'_> {
-    /// Draws the bar.
-    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    pub(crate) fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let p = Palette::of(ui);
         let margin = Margin::symmetric(space::L as i8, 0);
         let frame = Frame::new().fill(p.surface).inner_margin(margin);

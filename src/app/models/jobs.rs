@@ -5,7 +5,7 @@ use crate::worker::protocol::{PackSource, Progress};
 
 /// Something that is being done for a pack.
 #[derive(Debug, Clone, PartialEq)]
-pub enum PackJob {
+pub(crate) enum PackJob {
     /// Checks which files the pack needs, before the pack is opened.
     Surveying,
     /// Asks the hub for the size of the download.
@@ -31,7 +31,7 @@ pub enum PackJob {
 /// The jobs of all packs. Each kind of job serves one pack at a time; a new one replaces it. Jobs of
 /// different kinds run side by side: the worker loads packs, the pack service does the rest in order.
 #[derive(Debug, Default)]
-pub struct PackJobs {
+pub(crate) struct PackJobs {
     jobs: Vec<(PackSource, PackJob)>,
     /// Progress of the worker, which may also load a pack by itself.
     load_progress: Option<Loading>,
@@ -41,7 +41,7 @@ pub struct PackJobs {
 
 impl PackJobs {
     /// Returns the jobs of `source`.
-    pub fn of(&self, source: &PackSource) -> impl Iterator<Item = &PackJob> {
+    pub(crate) fn of(&self, source: &PackSource) -> impl Iterator<Item = &PackJob> {
         self.jobs.iter().filter(move |(other, _)| other == source).map(|(_, job)| job)
     }
 
@@ -72,63 +72,63 @@ impl PackJobs {
     }
 
     /// Starts the survey of a pack that is opened afterwards.
-    pub fn survey(&mut self, source: PackSource) {
+    pub(crate) fn survey(&mut self, source: PackSource) {
         self.start(source, PackJob::Surveying);
     }
 
     /// Ends the survey. Returns the pack to open.
-    pub fn surveyed(&mut self) -> Option<PackSource> {
+    pub(crate) fn surveyed(&mut self) -> Option<PackSource> {
         Some(self.take(|job| matches!(job, PackJob::Surveying))?.0)
     }
 
     /// Starts to measure a download. Returns the number of the request.
-    pub fn measure(&mut self, source: PackSource) -> u64 {
+    pub(crate) fn measure(&mut self, source: PackSource) -> u64 {
         let number = self.next_request();
         self.start(source, PackJob::Measuring { number });
         number
     }
 
     /// Ends the measurement of `source`. Returns false if it was cancelled or replaced before.
-    pub fn measured(&mut self, source: &PackSource) -> bool {
+    pub(crate) fn measured(&mut self, source: &PackSource) -> bool {
         self.take_of(source, |job| matches!(job, PackJob::Measuring { .. }))
     }
 
     /// Waits for the user to confirm the download of `source`.
-    pub fn confirm(&mut self, source: PackSource) {
+    pub(crate) fn confirm(&mut self, source: PackSource) {
         self.start(source, PackJob::Confirming);
     }
 
     /// Returns the pack whose download waits for confirmation.
-    pub fn confirming(&self) -> Option<&PackSource> {
+    pub(crate) fn confirming(&self) -> Option<&PackSource> {
         self.find(|job| matches!(job, PackJob::Confirming))
     }
 
     /// Ends the confirmation. Returns the pack.
-    pub fn answered(&mut self) -> Option<PackSource> {
+    pub(crate) fn answered(&mut self) -> Option<PackSource> {
         Some(self.take(|job| matches!(job, PackJob::Confirming))?.0)
     }
 
     /// Starts a download. Returns the number of the request.
-    pub fn download(&mut self, source: PackSource) -> u64 {
+    pub(crate) fn download(&mut self, source: PackSource) -> u64 {
         let number = self.next_request();
         self.start(source, PackJob::Downloading { number, progress: None });
         number
     }
 
     /// Returns whether a pack is being downloaded, or its download measured.
-    pub fn is_fetching(&self) -> bool {
+    pub(crate) fn is_fetching(&self) -> bool {
         let fetches =
             |job: &PackJob| matches!(job, PackJob::Downloading { .. } | PackJob::Measuring { .. });
         self.find(fetches).is_some()
     }
 
     /// Returns whether a pack is being downloaded.
-    pub fn is_downloading(&self) -> bool {
+    pub(crate) fn is_downloading(&self) -> bool {
         self.find(|job| matches!(job, PackJob::Downloading { .. })).is_some()
     }
 
     /// Sets the progress of the download.
-    pub fn set_download_progress(&mut self, new: Progress) {
+    pub(crate) fn set_download_progress(&mut self, new: Progress) {
         for (_, job) in &mut self.jobs {
             if let PackJob::Downloading { progress, .. } = job {
                 *progress = Some(new.clone());
@@ -137,58 +137,58 @@ impl PackJobs {
     }
 
     /// Ends the download. Returns the pack if any bytes were downloaded.
-    pub fn download_ended(&mut self) -> Option<PackSource> {
+    pub(crate) fn download_ended(&mut self) -> Option<PackSource> {
         let (source, job) = self.take(|job| matches!(job, PackJob::Downloading { .. }))?;
         let PackJob::Downloading { progress: Some(progress), .. } = job else { return None };
         (progress.done_bytes > 0).then_some(source)
     }
 
     /// Starts to verify a pack's files at the user's request.
-    pub fn verify(&mut self, source: PackSource) {
+    pub(crate) fn verify(&mut self, source: PackSource) {
         self.start(source, PackJob::Verifying);
     }
 
     /// Ends the verification of `source`. Returns whether the user requested it.
-    pub fn verified(&mut self, source: &PackSource) -> bool {
+    pub(crate) fn verified(&mut self, source: &PackSource) -> bool {
         self.take_of(source, |job| matches!(job, PackJob::Verifying))
     }
 
     /// Records that the worker was told to load a pack.
-    pub fn load(&mut self, source: PackSource) {
+    pub(crate) fn load(&mut self, source: PackSource) {
         self.start(source, PackJob::Loading);
     }
 
     /// Returns the pack that the worker was last told to load.
-    pub fn loading(&self) -> Option<&PackSource> {
+    pub(crate) fn loading(&self) -> Option<&PackSource> {
         self.find(|job| matches!(job, PackJob::Loading))
     }
 
     /// Returns the progress of the worker, or `None` until it reports.
-    pub fn load_progress(&self) -> Option<&Loading> {
+    pub(crate) fn load_progress(&self) -> Option<&Loading> {
         self.load_progress.as_ref()
     }
 
     /// Sets the progress of the worker.
-    pub fn set_load_progress(&mut self, progress: Loading) {
+    pub(crate) fn set_load_progress(&mut self, progress: Loading) {
         self.load_progress = Some(progress);
     }
 
     /// Ends the loading of `source`, successfully or not. A pack that the worker was told to load
     /// later keeps loading. Returns false if the worker loaded the pack by itself.
-    pub fn load_ended(&mut self, source: &PackSource) -> bool {
+    pub(crate) fn load_ended(&mut self, source: &PackSource) -> bool {
         self.load_progress = None;
         self.take_of(source, |job| matches!(job, PackJob::Loading))
     }
 
     /// Ends loading, because the worker has stopped.
-    pub fn worker_ended(&mut self) {
+    pub(crate) fn worker_ended(&mut self) {
         self.load_progress = None;
         self.take(|job| matches!(job, PackJob::Loading));
     }
 
     /// Returns the progress of the download, measurement or survey that must end before a pack
     /// loads.
-    pub fn waiting(&self) -> Option<Loading> {
+    pub(crate) fn waiting(&self) -> Option<Loading> {
         let just_started = |what: &str| Some(Loading { what: what.to_owned(), fraction: 0.0 });
         let job =
             |is_it: fn(&PackJob) -> bool| self.jobs.iter().map(|(_, job)| job).find(|j| is_it(j));
@@ -210,7 +210,7 @@ impl PackJobs {
 
     /// Returns the numbers of the requests to cancel, so that the download and the measurement
     /// stop. A measurement ends at once. A download ends when the service reports it.
-    pub fn stop(&mut self) -> Vec<u64> {
+    pub(crate) fn stop(&mut self) -> Vec<u64> {
         let measuring = self.take(|job| matches!(job, PackJob::Measuring { .. }));
         let mut numbers = Vec::new();
         if let Some((_, PackJob::Measuring { number })) = measuring {
@@ -224,7 +224,7 @@ impl PackJobs {
     }
 
     /// Ends the jobs of the pack service, which has stopped.
-    pub fn service_ended(&mut self) {
+    pub(crate) fn service_ended(&mut self) {
         self.jobs.retain(|(_, job)| matches!(job, PackJob::Loading | PackJob::Confirming));
     }
 }

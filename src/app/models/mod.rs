@@ -1,6 +1,6 @@
 //! Packs: the list in the sidebar, the downloads, and the form for a new pack.
 
-pub mod jobs;
-pub mod pack_form;
-pub mod panel;
-pub mod state;
+pub(crate) mod jobs;
+pub(crate) mod pack_form;
+pub(super) mod panel;
+pub(super) mod state;

@@ -14,7 +14,7 @@ use crate::worker::path_probe::PathProbe;
 
 /// The form, with the text typed so far.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PackForm {
+pub(crate) struct PackForm {
     name: String,
     description: String,
     base: RoleForm,
@@ -43,9 +43,8 @@ struct RoleForm {
     precision: Option<Precision>,
 }
 
-/// The user's decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
+pub(crate) enum Decision {
     /// Ask where to save the pack.
     Save,
     /// Close the form and keep what was typed.
@@ -77,7 +76,7 @@ const DROPDOWN: f32 = 148.0;
 
 impl PackForm {
     /// Creates an empty form. The user can choose `current_settings` as the defaults of the pack.
-    pub fn new(current_settings: Settings) -> Self {
+    pub(crate) fn new(current_settings: Settings) -> Self {
         let role = RoleForm::default;
         Self {
             name: String::new(),
@@ -94,13 +93,13 @@ impl PackForm {
     }
 
     /// Opens the form again with the text typed before, and updates the current settings.
-    pub fn open(&mut self, settings: &Settings) {
+    pub(crate) fn open(&mut self, settings: &Settings) {
         self.current_settings.clone_from(settings);
         self.is_new = true;
     }
 
     /// Returns a folder name made from the name of the pack.
-    pub fn folder_name(&self) -> String {
+    pub(crate) fn folder_name(&self) -> String {
         let keep = |c: char| if c.is_alphanumeric() || c == '-' || c == '.' { c } else { '-' };
         let name: String = self.name.trim().to_lowercase().chars().map(keep).collect();
         if name.trim_matches(['-', '.']).is_empty() { "pack".into() } else { name }
@@ -110,7 +109,7 @@ impl PackForm {
     ///
     /// # Errors
     /// Returns a sentence that names the wrong field.
-    pub fn manifest(&self) -> Result<Manifest, String> {
+    pub(crate) fn manifest(&self) -> Result<Manifest, String> {
         let description = match self.description.trim() {
             "" => "A custom pack.",
             words => words,
@@ -157,7 +156,7 @@ impl PackForm {
     }
 
     /// Draws the form. Returns the user's decision, or `None` while there is none.
-    pub fn show(&mut self, ui: &Ui, path_probe: &mut PathProbe) -> Option<Decision> {
+    pub(crate) fn show(&mut self, ui: &Ui, path_probe: &mut PathProbe) -> Option<Decision> {
         let mut decision = None;
         let frame = eframe::egui::Frame::popup(ui.style()).inner_margin(space::L);
         let modal = Modal::new(Id::unique("pack form")).frame(frame).show(ui.ctx(), |ui| {
@@ -207,7 +206,7 @@ impl PackForm {
     }
 
     /// Returns whether the form is empty.
-    pub fn is_untouched(&self) -> bool {
+    pub(crate) fn is_untouched(&self) -> bool {
         let typed = Self { is_new: true, ..self.clone() };
         typed == Self::new(self.current_settings.clone())
     }

@@ -23,18 +23,18 @@ use crate::worker::protocol::{DeviceChoice, PackSource, Progress, no_gpu_support
 const ROLE_WIDTH: f32 = 92.0;
 const ROLE_ROW: f32 = 18.0;
 
-pub struct ModelsList<'a> {
-    pub models: &'a ModelsState,
-    pub session: &'a Session,
+pub(crate) struct ModelsList<'a> {
+    pub(crate) models: &'a ModelsState,
+    pub(crate) session: &'a Session,
     /// The progress of loading a pack.
-    pub loading: Option<&'a Loading>,
+    pub(crate) loading: Option<&'a Loading>,
     /// The device chosen in the preferences.
-    pub device: DeviceChoice,
+    pub(crate) device: DeviceChoice,
 }
 
 impl ModelsList<'_> {
     /// Draws the list. Fills `ui`.
-    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    pub(crate) fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let p = Palette::of(ui);
         let width = ui.available_width() - space::L;
         ui.horizontal_wrapped(|ui| {

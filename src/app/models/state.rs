@@ -14,7 +14,7 @@ use crate::worker::protocol::PackSource;
 
 /// The result of an event of the pack service.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// A pack was surveyed and can be opened.
     Surveyed(PackSource),
     /// The size of a requested download is known.
@@ -33,20 +33,20 @@ pub enum Outcome {
 
 /// The packs and their jobs.
 #[derive(Debug, Default)]
-pub struct ModelsState {
+pub(crate) struct ModelsState {
     service: Option<PackService>,
     /// All packs. `None` before the first survey.
-    pub packs: Option<Vec<ListedPack>>,
+    pub(crate) packs: Option<Vec<ListedPack>>,
     /// Free memory in bytes, if the system reports it.
-    pub free_memory_bytes: Option<u64>,
+    pub(crate) free_memory_bytes: Option<u64>,
     /// Whether the list is being refreshed.
-    pub is_refreshing: bool,
-    pub jobs: PackJobs,
+    pub(crate) is_refreshing: bool,
+    pub(crate) jobs: PackJobs,
     /// A pack to scroll to and highlight. The number identifies the request, so that the list
     /// scrolls once per request.
-    pub highlighted: Option<(PackSource, u64)>,
+    pub(crate) highlighted: Option<(PackSource, u64)>,
     /// The form for a new pack, if it was closed before its pack was saved.
-    pub draft: Option<PackForm>,
+    pub(crate) draft: Option<PackForm>,
     hub: Hub,
     /// A pack whose download ended early; the next download continues it.
     interrupted: Option<PackSource>,
@@ -61,20 +61,20 @@ pub struct ModelsState {
 impl ModelsState {
     /// Creates an empty list. The pack service starts when it is first needed. Downloads of
     /// `large_download_bytes` or more must be confirmed.
-    pub fn new(hub: Hub, large_download_bytes: u64) -> Self {
+    pub(crate) fn new(hub: Hub, large_download_bytes: u64) -> Self {
         Self { hub, large_download_bytes, ..Self::default() }
     }
 
     /// Refreshes the list. `added` are the folders that the user added. With `ask_hub`, requests
     /// the sizes of missing files from the hub.
-    pub fn refresh(&mut self, ctx: &Context, added: &[PathBuf], ask_hub: bool) {
+    pub(crate) fn refresh(&mut self, ctx: &Context, added: &[PathBuf], ask_hub: bool) {
         self.is_refreshing = true;
         self.send(ctx, Command::List { added: added.to_vec(), hub: ask_hub });
     }
 
     /// Downloads the missing files of a pack. First gets their size, and the user's confirmation if
     /// the download is large.
-    pub fn request_download(&mut self, ctx: &Context, source: PackSource) {
+    pub(crate) fn request_download(&mut self, ctx: &Context, source: PackSource) {
         match self.survey(&source).and_then(Survey::missing_bytes) {
             // The user has confirmed this download before.
             Some(_) if self.is_interrupted(&source) => self.download(ctx, source),
@@ -88,35 +88,35 @@ impl ModelsState {
     }
 
     /// Scrolls the list to a pack and highlights it.
-    pub fn highlight(&mut self, source: PackSource) {
+    pub(crate) fn highlight(&mut self, source: PackSource) {
         self.highlight_requests += 1;
         self.highlighted = Some((source, self.highlight_requests));
     }
 
     /// Downloads the missing files of a pack, which is loaded afterwards.
-    pub fn download(&mut self, ctx: &Context, source: PackSource) {
+    pub(crate) fn download(&mut self, ctx: &Context, source: PackSource) {
         let number = self.jobs.download(source.clone());
         self.send(ctx, Command::Download(number, source));
     }
 
     /// Returns whether a download of this pack ended early.
-    pub fn is_interrupted(&self, source: &PackSource) -> bool {
+    pub(crate) fn is_interrupted(&self, source: &PackSource) -> bool {
         self.interrupted.as_ref() == Some(source)
     }
 
     /// Verifies the downloaded files of a pack that failed to load.
-    pub fn verify_after_failure(&mut self, ctx: &Context, source: PackSource) {
+    pub(crate) fn verify_after_failure(&mut self, ctx: &Context, source: PackSource) {
         self.send(ctx, Command::Verify(source));
     }
 
     /// Verifies the downloaded files of a pack at the user's request.
-    pub fn verify(&mut self, ctx: &Context, source: PackSource) {
+    pub(crate) fn verify(&mut self, ctx: &Context, source: PackSource) {
         self.jobs.verify(source.clone());
         self.send(ctx, Command::Verify(source));
     }
 
     /// Returns whether a downloaded file of this pack is damaged.
-    pub fn is_damaged(&self, source: &PackSource) -> bool {
+    pub(crate) fn is_damaged(&self, source: &PackSource) -> bool {
         self.damaged.contains(source)
     }
 
@@ -127,7 +127,7 @@ impl ModelsState {
     }
 
     /// Stops the jobs of a pack that is removed from the list.
-    pub fn forget(&mut self, source: &PackSource) {
+    pub(crate) fn forget(&mut self, source: &PackSource) {
         self.interrupted.take_if(|interrupted| interrupted == source);
         self.damaged.retain(|damaged| damaged != source);
         if self.jobs.confirming() == Some(source) {
@@ -141,7 +141,7 @@ impl ModelsState {
     }
 
     /// Stops the download and the measurement.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         for number in self.jobs.stop() {
             if let Some(service) = &self.service {
                 service.stop(number);
@@ -153,7 +153,12 @@ impl ModelsState {
     ///
     /// # Errors
     /// Returns a sentence that names the wrong field of the form.
-    pub fn save(&mut self, ctx: &Context, form: &PackForm, folder: PathBuf) -> Result<(), String> {
+    pub(crate) fn save(
+        &mut self,
+        ctx: &Context,
+        form: &PackForm,
+        folder: PathBuf,
+    ) -> Result<(), String> {
         let manifest = form.manifest()?;
         match self.send(ctx, Command::Save(folder, Box::new(manifest))) {
             true => Ok(()),
@@ -162,13 +167,13 @@ impl ModelsState {
     }
 
     /// Returns the survey of a pack, or `None` if it has not been surveyed or is invalid.
-    pub fn survey(&self, source: &PackSource) -> Option<&Survey> {
+    pub(crate) fn survey(&self, source: &PackSource) -> Option<&Survey> {
         let listed = self.packs.iter().flatten().find(|listed| listed.source == *source)?;
         listed.survey.as_ref().ok()
     }
 
     /// Handles the events of the service.
-    pub fn receive(&mut self) -> Vec<Outcome> {
+    pub(crate) fn receive(&mut self) -> Vec<Outcome> {
         let events: Vec<Event> = self.service.iter().flat_map(PackService::drain).collect();
         events.into_iter().filter_map(|event| self.apply(event)).collect()
     }

@@ -12,7 +12,7 @@ use crate::worker::protocol::PackInfo;
 
 /// A change to the columns. The numbers are column indices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ColumnEdit {
+pub(crate) enum ColumnEdit {
     /// Decodes the column with this arm.
     Arm(usize, Arm),
     /// Pins the current settings to the column.
@@ -27,7 +27,7 @@ pub enum ColumnEdit {
 
 impl ColumnEdit {
     /// Applies the edit. `applied` holds the settings that each column decodes with now.
-    pub fn apply(self, columns: &mut Vec<Column>, applied: &[Settings], chosen: &Settings) {
+    pub(crate) fn apply(self, columns: &mut Vec<Column>, applied: &[Settings], chosen: &Settings) {
         match self {
             ColumnEdit::Arm(i, arm) => {
                 if let Some(column) = columns.get_mut(i) {
@@ -68,7 +68,7 @@ impl ColumnEdit {
 ///
 /// # Errors
 /// Returns the reason as a sentence if there are four columns already, or if the pack has no guide.
-pub fn next_arm(
+pub(crate) fn next_arm(
     columns: &[Column],
     chosen: &Settings,
     pack: Option<&PackInfo>,
@@ -98,18 +98,18 @@ fn description(arm: Arm) -> &'static str {
 }
 
 /// The name of a column as a button that opens its menu.
-pub struct ColumnMenu<'a> {
-    pub column_view: &'a ColumnView<'a>,
+pub(crate) struct ColumnMenu<'a> {
+    pub(crate) column_view: &'a ColumnView<'a>,
     /// The settings of the sidebar.
-    pub settings: &'a Settings,
+    pub(crate) settings: &'a Settings,
     /// Decides which arms are available.
-    pub pack: Option<&'a PackInfo>,
-    pub is_only_column: bool,
+    pub(crate) pack: Option<&'a PackInfo>,
+    pub(crate) is_only_column: bool,
 }
 
 impl ColumnMenu<'_> {
     /// Draws the button and returns the edit chosen in the menu.
-    pub fn show(self, ui: &mut Ui) -> Option<ColumnEdit> {
+    pub(crate) fn show(self, ui: &mut Ui) -> Option<ColumnEdit> {
         let p = Palette::of(ui);
         let color = p.column(self.column_view.index);
         let words = RichText::new(&self.column_view.title).font(text::heading()).color(color);

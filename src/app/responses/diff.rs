@@ -8,7 +8,7 @@ use similar::{ChangeTag, TextDiff};
 
 /// Which of the two texts contain a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// In both texts.
     Common,
     /// Not in the reference.
@@ -18,7 +18,7 @@ pub enum Kind {
 }
 
 /// Pieces in reading order. All pieces except [`Kind::Removed`] together are the text.
-pub type Changes = Arc<Vec<(Kind, String)>>;
+pub(crate) type Changes = Arc<Vec<(Kind, String)>>;
 
 /// Time limit of one comparison, so that it never blocks a frame. After it, the rest of the text is
 /// compared more coarsely.
@@ -34,7 +34,7 @@ impl cache::ComputerMut<(&str, &str), Changes> for Differ {
 }
 
 /// Compares `text` with `reference` word by word. The result is cached while both are unchanged.
-pub fn changes_cached(ui: &Ui, reference: &str, text: &str) -> Changes {
+pub(crate) fn changes_cached(ui: &Ui, reference: &str, text: &str) -> Changes {
     type Cache = cache::FrameCache<Changes, Differ>;
     ui.memory_mut(|m| m.caches.cache::<Cache>().get((reference, text)).clone())
 }

@@ -21,21 +21,21 @@ const LINE_HEIGHT: f32 = 19.0;
 const MIN_COMPARED_WIDTH: f32 = 150.0;
 
 /// Draws the metrics of one column.
-pub struct MetricsView<'a> {
-    pub title: &'a str,
+pub(crate) struct MetricsView<'a> {
+    pub(crate) title: &'a str,
     /// The column's trace. `None` before the first token.
-    pub report: Option<&'a ArmTrace>,
+    pub(crate) report: Option<&'a ArmTrace>,
     /// The first column's trace. `None` in the first column.
-    pub reference: Option<&'a ArmTrace>,
+    pub(crate) reference: Option<&'a ArmTrace>,
     /// Whether the pack has no judge.
-    pub no_judge: bool,
+    pub(crate) no_judge: bool,
     /// Draws only the primary metrics, for presentations.
-    pub presenting: bool,
+    pub(crate) presenting: bool,
 }
 
 /// Layout of the metrics in a column. All columns share one layout, so their lines are level.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Grid {
+pub(crate) enum Grid {
     /// Rows of cells with the caption above the number.
     Cells {
         /// Number of metrics in a row.
@@ -48,7 +48,7 @@ pub enum Grid {
 
 impl Grid {
     /// Chooses the layout for columns of this width. `compared` reserves room for differences.
-    pub fn of(width: f32, presenting: bool, compared: bool) -> Self {
+    pub(crate) fn of(width: f32, presenting: bool, compared: bool) -> Self {
         let count = metrics(presenting).count();
         let fits = (width / if compared { COMPARED_CELL_WIDTH } else { CELL_WIDTH }) as usize;
         if fits < 4 {
@@ -61,7 +61,7 @@ impl Grid {
     }
 
     /// Returns the height of all metrics, in points.
-    pub fn height(self) -> f32 {
+    pub(crate) fn height(self) -> f32 {
         match self {
             Grid::Cells { rows, .. } => rows as f32 * CELL_HEIGHT,
             Grid::Lines { lines } => lines as f32 * LINE_HEIGHT,
@@ -90,7 +90,7 @@ impl MetricText {
 
 impl MetricsView<'_> {
     /// Draws the metrics from the upper left corner of `rect`.
-    pub fn show(&self, ui: &mut Ui, rect: Rect, grid: Grid) {
+    pub(crate) fn show(&self, ui: &mut Ui, rect: Rect, grid: Grid) {
         match grid {
             Grid::Cells { per_row, .. } => {
                 let width = rect.width() / per_row as f32;

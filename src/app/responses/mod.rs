@@ -1,8 +1,8 @@
 //! The responses side by side: text, metrics, and the menu of each column.
 
-pub mod column_menu;
-pub mod diff;
-pub mod metrics;
-pub mod panel;
-pub mod text;
-pub mod token_tooltip;
+pub(crate) mod column_menu;
+pub(super) mod diff;
+pub(super) mod metrics;
+pub(super) mod panel;
+pub(super) mod text;
+pub(crate) mod token_tooltip;

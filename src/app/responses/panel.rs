@@ -32,22 +32,21 @@ const ADD_BUTTON_WIDTH: f32 = 104.0;
 /// Height of the settings line below a heading.
 const SETTINGS_LINE_HEIGHT: f32 = 18.0;
 
-/// Draws all columns.
-pub struct Columns<'a> {
-    pub session: &'a Session,
+pub(crate) struct Columns<'a> {
+    pub(crate) session: &'a Session,
     /// Progress of the pack that is loading.
-    pub loading: Option<&'a Loading>,
+    pub(crate) loading: Option<&'a Loading>,
     /// Which columns there are, and how tokens are coloured.
-    pub preferences: &'a mut Preferences,
+    pub(crate) preferences: &'a mut Preferences,
     /// The chunk under the pointer.
-    pub selection: &'a mut Selection,
+    pub(crate) selection: &'a mut Selection,
     /// Hides the toolbar and secondary metrics, for presentations.
-    pub presenting: bool,
+    pub(crate) presenting: bool,
 }
 
 impl Columns<'_> {
     /// Draws the columns over the whole area of `ui`.
-    pub fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    pub(crate) fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let Self { session, loading, preferences, selection, presenting } = self;
         let mut edit = None;
         if !presenting {

@@ -17,22 +17,22 @@ use crate::format::separator;
 use crate::guidance::trace::{ChunkTrace, TokenTrace};
 
 /// A prompt and its response, to be laid out.
-pub struct Page<'a> {
-    pub prompt: &'a str,
-    pub view: &'a ArmView,
+pub(crate) struct Page<'a> {
+    pub(crate) prompt: &'a str,
+    pub(crate) view: &'a ArmView,
     /// What the background of a token shows.
-    pub coloring: Coloring,
+    pub(crate) coloring: Coloring,
     /// The first column's text. `None` in the first column.
-    pub reference: Option<&'a str>,
+    pub(crate) reference: Option<&'a str>,
     /// Byte range of the response that is marked.
-    pub marked: Option<Range<usize>>,
+    pub(crate) marked: Option<Range<usize>>,
     /// The column's colour, for added words.
-    pub color: Color32,
+    pub(crate) color: Color32,
 }
 
 /// A laid out page. It maps characters back to bytes of the response.
-pub struct PageLayout {
-    pub job: LayoutJob,
+pub(crate) struct PageLayout {
+    pub(crate) job: LayoutJob,
     pieces: Vec<Piece>,
 }
 
@@ -49,7 +49,7 @@ struct Piece {
 impl Page<'_> {
     /// Lays out the prompt, the decided tokens, the provisional tokens, and the rest of the
     /// previous run's text.
-    pub fn layout(&self, ui: &Ui) -> PageLayout {
+    pub(crate) fn layout(&self, ui: &Ui) -> PageLayout {
         let p = Palette::of(ui);
         let mut layout = PageLayout { job: LayoutJob::default(), pieces: Vec::new() };
         layout.append(&prompt_tail(self.prompt), None, format(text::prompt(), p.weak));
@@ -156,7 +156,7 @@ impl PageLayout {
     /// Returns the byte of the response at the position `at`, relative to the galley's upper left
     /// corner. Returns `None` beside the text and on text that is not part of the response.
     /// `words` is the job's text, passed separately because the job may have been moved out.
-    pub fn byte_at(&self, words: &str, galley: &Galley, at: Vec2) -> Option<usize> {
+    pub(crate) fn byte_at(&self, words: &str, galley: &Galley, at: Vec2) -> Option<usize> {
         if !galley.rect.contains(at.to_pos2()) {
             return None;
         }
@@ -181,7 +181,7 @@ impl PageLayout {
 }
 
 /// Returns the token that contains the byte at `byte`, and its index.
-pub fn token_at(tokens: &[TokenTrace], byte: usize) -> Option<(usize, &TokenTrace)> {
+pub(crate) fn token_at(tokens: &[TokenTrace], byte: usize) -> Option<(usize, &TokenTrace)> {
     let mut end = 0;
     tokens.iter().enumerate().find(|(_, token)| {
         end += token.text.len();
@@ -190,12 +190,12 @@ pub fn token_at(tokens: &[TokenTrace], byte: usize) -> Option<(usize, &TokenTrac
 }
 
 /// Returns the index of the chunk that contains a token.
-pub fn chunk_of(chunks: &[ChunkTrace], token: usize) -> Option<usize> {
+pub(crate) fn chunk_of(chunks: &[ChunkTrace], token: usize) -> Option<usize> {
     chunks.iter().position(|chunk| token < chunk.end_token)
 }
 
 /// Returns the byte range of the response that belongs to the chunk with index `chunk`.
-pub fn bytes_of(tokens: &[TokenTrace], chunks: &[ChunkTrace], chunk: usize) -> Range<usize> {
+pub(crate) fn bytes_of(tokens: &[TokenTrace], chunks: &[ChunkTrace], chunk: usize) -> Range<usize> {
     let end_token = chunks.get(chunk).map_or(0, |c| c.end_token).min(tokens.len());
     let before = chunk.checked_sub(1).and_then(|c| chunks.get(c));
     let start_token = before.map_or(0, |c| c.end_token).min(end_token);

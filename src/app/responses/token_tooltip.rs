@@ -13,10 +13,10 @@ const NUMBER_WIDTH: f32 = 52.0;
 /// Maximum number of alternatives shown.
 const MAX_ALTERNATIVES: usize = 10;
 
-pub struct TokenTooltip<'a>(pub &'a TokenTrace);
+pub(crate) struct TokenTooltip<'a>(pub &'a TokenTrace);
 
 impl TokenTooltip<'_> {
-    pub fn show(self, ui: &mut Ui) {
+    pub(crate) fn show(self, ui: &mut Ui) {
         let p = Palette::of(ui);
         let token = self.0;
         ui.set_width(WIDTH);

@@ -17,51 +17,50 @@ const MIN_DROPPED_HEIGHT: f32 = 6.0;
 /// Minimum and maximum width of a chunk, in points. Ten chunks fit into the smallest window.
 const STEP_LIMITS: (f32, f32) = (80.0, 220.0);
 /// Height of the chunk numbers above the rows, in points.
-pub const HEADER: f32 = 16.0;
+pub(crate) const HEADER: f32 = 16.0;
 /// Distance from the left edge to the root, in points.
 const ROOT: f32 = 10.0;
 /// Distance from the left edge to the first chunk, in points.
 const FIRST_CHUNK: f32 = 40.0;
 
-/// One candidate.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Node {
+pub(crate) struct Node {
     /// Index of its chunk.
-    pub chunk: usize,
+    pub(crate) chunk: usize,
     /// Index of the candidate in the chunk.
-    pub candidate: usize,
+    pub(crate) candidate: usize,
     /// Index of the node that it continues. `None` in the first chunk.
-    pub parent: Option<usize>,
+    pub(crate) parent: Option<usize>,
     /// Position of the dot.
-    pub at: Pos2,
-    pub height: f32,
+    pub(crate) at: Pos2,
+    pub(crate) height: f32,
     /// Text beside the dot. Empty if there is no room.
-    pub label: String,
-    pub kept: bool,
+    pub(crate) label: String,
+    pub(crate) kept: bool,
     /// Whether it is part of the response.
-    pub on_lead: bool,
+    pub(crate) on_lead: bool,
     /// Whether a candidate of the next chunk continues it.
-    pub is_continued: bool,
+    pub(crate) is_continued: bool,
     /// `None` without a finite value.
-    pub value: Option<f32>,
+    pub(crate) value: Option<f32>,
 }
 
 /// A laid out search tree.
 #[derive(Debug, Default, PartialEq)]
-pub struct Tree {
+pub(crate) struct Tree {
     /// All nodes, chunk by chunk, from top to bottom.
-    pub nodes: Vec<Node>,
+    pub(crate) nodes: Vec<Node>,
     /// Range of the nodes of each chunk.
-    pub chunks: Vec<Range<usize>>,
+    pub(crate) chunks: Vec<Range<usize>>,
     /// Distance between two chunks.
-    pub step: f32,
-    pub size: Vec2,
+    pub(crate) step: f32,
+    pub(crate) size: Vec2,
 }
 
 impl Tree {
     /// Lays out the tree of `chunks` in an area of the size `room`, with space for `expected`
     /// chunks.
-    pub fn of(chunks: &[ChunkTrace], expected: usize, room: Vec2) -> Self {
+    pub(crate) fn of(chunks: &[ChunkTrace], expected: usize, room: Vec2) -> Self {
         let count = chunks.len().max(expected).max(1) as f32;
         let step = ((room.x - FIRST_CHUNK) / count).clamp(STEP_LIMITS.0, STEP_LIMITS.1).floor();
         let rows = room.y - HEADER;
@@ -108,18 +107,18 @@ impl Tree {
     }
 
     /// Returns the position of the root.
-    pub fn root(&self) -> Pos2 {
+    pub(crate) fn root(&self) -> Pos2 {
         pos2(ROOT, HEADER + (self.size.y - HEADER) / 2.0)
     }
 
     /// Returns the node index of a candidate.
-    pub fn find(&self, chunk: usize, candidate: usize) -> Option<usize> {
+    pub(crate) fn find(&self, chunk: usize, candidate: usize) -> Option<usize> {
         let range = self.chunks.get(chunk)?.clone();
         range.into_iter().find(|&i| self.nodes[i].candidate == candidate)
     }
 
     /// Returns the chunks that are visible between two x coordinates.
-    pub fn chunks_between(&self, left: f32, right: f32) -> Range<usize> {
+    pub(crate) fn chunks_between(&self, left: f32, right: f32) -> Range<usize> {
         let at = |x: f32| ((x - FIRST_CHUNK) / self.step).floor().max(0.0) as usize;
         // Includes one chunk more on the left, because its text and lines reach into the view.
         let first = at(left).saturating_sub(1).min(self.chunks.len());
@@ -128,7 +127,7 @@ impl Tree {
 
     /// Returns the node that an arrow key selects. Left is the parent, right the best successor, up
     /// and down are the neighbours in the chunk.
-    pub fn neighbour(&self, from: usize, right: i32, down: i32) -> Option<usize> {
+    pub(crate) fn neighbour(&self, from: usize, right: i32, down: i32) -> Option<usize> {
         let node = self.nodes.get(from)?;
         if down != 0 {
             let to = from.checked_add_signed(down as isize)?;

@@ -1,5 +1,5 @@
 //! The search of one column as a tree, and the reader for one of its beams.
 
-pub mod layout;
-pub mod panel;
-pub mod reader;
+pub(super) mod layout;
+pub(super) mod panel;
+pub(super) mod reader;

@@ -29,7 +29,7 @@ const LABEL_SIZE: f32 = 11.5;
 
 /// View of the tree: the chosen column, the keyboard position, and the cached layout.
 #[derive(Debug, Default)]
-pub struct TreeView {
+pub(crate) struct TreeView {
     /// The chosen column. `None` selects the first column with a search.
     column: Option<usize>,
     /// Chunk and candidate at the keyboard position.
@@ -50,12 +50,12 @@ struct LayoutKey {
 }
 
 /// Draws the tree and its legend.
-pub struct BeamTree<'a> {
-    pub session: &'a Session,
-    pub columns: &'a [ColumnView<'a>],
+pub(crate) struct BeamTree<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) columns: &'a [ColumnView<'a>],
     /// The candidate under the pointer.
-    pub selection: &'a mut Selection,
-    pub view: &'a mut TreeView,
+    pub(crate) selection: &'a mut Selection,
+    pub(crate) view: &'a mut TreeView,
 }
 
 /// The tree of one column, ready to draw.
@@ -75,7 +75,7 @@ struct Scene<'a> {
 
 impl BeamTree<'_> {
     /// Draws the choice of a column.
-    pub fn choice(&mut self, ui: &mut Ui) {
+    pub(crate) fn choice(&mut self, ui: &mut Ui) {
         if self.columns.len() < 2 {
             return;
         }
@@ -91,7 +91,7 @@ impl BeamTree<'_> {
     }
 
     /// Draws the legend from right to left.
-    pub fn legend(&mut self, ui: &mut Ui) {
+    pub(crate) fn legend(&mut self, ui: &mut Ui) {
         let p = Palette::of(ui);
         if ui.available_width() > LEGEND_KEY_WIDTH + 200.0 {
             legend_key(ui, "dropped", Mark::Dropped);
@@ -123,7 +123,7 @@ impl BeamTree<'_> {
     }
 
     /// Draws the tree over the rest of `ui`.
-    pub fn show(self, ui: &mut Ui) {
+    pub(crate) fn show(self, ui: &mut Ui) {
         let (column, span) = (self.column(), self.span().unwrap_or((0.0, 0.0)));
         let found = self.columns.get(column).and_then(|s| Some((s, s.view?)));
         let Some((run, (column_view, view))) = self.session.run.as_ref().zip(found) else {

@@ -25,7 +25,7 @@ const MAX_HEIGHT: f32 = 320.0;
 
 /// State of the beam reader.
 #[derive(Debug, Default)]
-pub struct BeamReader {
+pub(crate) struct BeamReader {
     /// The line that is read: one candidate per chunk. It is kept while the user steps back and
     /// forth along it.
     line: Vec<usize>,
@@ -34,7 +34,7 @@ pub struct BeamReader {
 
 impl BeamReader {
     /// Draws the window if a beam is open.
-    pub fn show(
+    pub(crate) fn show(
         &mut self,
         ctx: &Context,
         session: &Session,

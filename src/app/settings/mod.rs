@@ -1,5 +1,5 @@
 //! The prompt, the decoding settings, and presets.
 
-pub mod panel;
-pub mod preset_menu;
-pub mod prompt_box;
+pub(super) mod panel;
+pub(crate) mod preset_menu;
+pub(crate) mod prompt_box;

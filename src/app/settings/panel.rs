@@ -21,11 +21,11 @@ use crate::guidance::settings::{Settings, ValueSource, limits};
 use crate::worker::protocol::PackInfo;
 
 /// Draws the prompt and the decoding settings.
-pub struct Controls<'a> {
+pub(crate) struct Controls<'a> {
     /// Decides which settings apply.
-    pub session: &'a Session,
+    pub(crate) session: &'a Session,
     /// The prompt and settings that are edited.
-    pub preferences: &'a mut Preferences,
+    pub(crate) preferences: &'a mut Preferences,
 }
 
 /// Minimum λ above 0 on the slider. Values differ by a few units, so with a smaller λ the selection
@@ -34,7 +34,7 @@ const MIN_LAMBDA: f64 = 0.1;
 
 impl Controls<'_> {
     /// Draws all settings, in groups.
-    pub fn settings(&mut self, ui: &mut Ui) -> Edit {
+    pub(crate) fn settings(&mut self, ui: &mut Ui) -> Edit {
         let mut edit = self.guidance(ui);
         edit |= self.search(ui);
         edit |= self.sampling(ui);
@@ -42,7 +42,7 @@ impl Controls<'_> {
     }
 
     /// Draws the prompt, the examples, and the buttons that start and stop a run.
-    pub fn prompt(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    pub(crate) fn prompt(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let heading = group(ui, "Prompt");
         prompt_box(ui, &mut self.preferences.prompt, &heading);
         self.control_tokens(ui);
@@ -88,7 +88,7 @@ impl Controls<'_> {
     }
 
     /// Draws the Generate and Stop buttons over the available width.
-    pub fn buttons(&self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    pub(crate) fn buttons(&self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let reason = run_disabled_reason(self.preferences, self.session.pack.as_ref());
         ui.horizontal(|ui| {
             let stop_width = 88.0;

@@ -21,7 +21,11 @@ struct Deleted {
 const MAX_NAME_LENGTH: usize = 40;
 
 /// Draws a button with the name of the current preset, and its menu.
-pub fn preset_menu(ui: &mut Ui, preferences: &mut Preferences, pack: Option<&PackInfo>) -> Edit {
+pub(crate) fn preset_menu(
+    ui: &mut Ui,
+    preferences: &mut Preferences,
+    pack: Option<&PackInfo>,
+) -> Edit {
     let built_in = built_in(pack);
     let saved = preferences.presets.iter().map(|p| (p.name.as_str(), &p.settings));
     // Prefers a preset of the user to a built-in one with the same settings.

@@ -15,13 +15,13 @@ const HINT: &str = "Type a text to continue, or a question";
 const MAX_HEIGHT: f32 = 76.0;
 
 /// Returns the id of the prompt box, to focus it.
-pub fn prompt_id() -> Id {
+pub(crate) fn prompt_id() -> Id {
     Id::unique("prompt")
 }
 
 /// Drops pasted text that is too long for a prompt, and returns the reason. Must be called before
 /// the panels are drawn.
-pub fn refuse_paste(ctx: &Context) -> Option<String> {
+pub(crate) fn refuse_paste(ctx: &Context) -> Option<String> {
     let mut reason = None;
     ctx.input_mut(|i| {
         i.events.retain(|event| {
@@ -34,7 +34,7 @@ pub fn refuse_paste(ctx: &Context) -> Option<String> {
 }
 
 /// Returns the end of a prompt that is drawn before a response.
-pub fn prompt_tail(prompt: &str) -> Cow<'_, str> {
+pub(crate) fn prompt_tail(prompt: &str) -> Cow<'_, str> {
     let Some(from) = prompt.len().checked_sub(MAX_SHOWN_BYTES).filter(|from| *from > 0) else {
         return Cow::Borrowed(prompt);
     };
@@ -44,7 +44,7 @@ pub fn prompt_tail(prompt: &str) -> Cow<'_, str> {
 
 /// Draws the prompt box with several lines. If the prompt is too long, draws the reason and a
 /// button that clears it instead.
-pub fn prompt_box(ui: &mut Ui, prompt: &mut String, heading: &Response) {
+pub(crate) fn prompt_box(ui: &mut Ui, prompt: &mut String, heading: &Response) {
     if let Some(reason) = prompt_too_long(prompt) {
         return refused(ui, prompt, &reason);
     }
@@ -60,7 +60,7 @@ pub fn prompt_box(ui: &mut Ui, prompt: &mut String, heading: &Response) {
 }
 
 /// Draws the prompt box with one line; see [`prompt_box`].
-pub fn prompt_line(ui: &mut Ui, prompt: &mut String) {
+pub(crate) fn prompt_line(ui: &mut Ui, prompt: &mut String) {
     if let Some(reason) = prompt_too_long(prompt) {
         return refused(ui, prompt, &reason);
     }

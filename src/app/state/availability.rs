@@ -14,7 +14,7 @@ const MAX_PROMPT_LINES: usize = 2000;
 
 /// The settings that can be disabled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Control {
+pub(crate) enum Control {
     /// Token guidance β.
     Beta,
     /// Chunk guidance λ.
@@ -38,7 +38,7 @@ const NO_PAIR: &str = "This pack has no tuned/untuned pair; rank by the value mo
 
 /// Returns the reason `control` has no effect with these settings and this pack, or `None` if it
 /// applies. While no pack is loaded, pairs and value models are assumed to exist.
-pub fn disabled_reason(
+pub(crate) fn disabled_reason(
     control: Control,
     settings: &Settings,
     pack: Option<&PackInfo>,
@@ -76,7 +76,7 @@ fn lambda_disabled_reason(
 
 /// Returns the reason this pack cannot decode `arm` with the settings that the user chose, or
 /// `None` if it can or while no pack is loaded.
-pub fn arm_disabled_reason(
+pub(crate) fn arm_disabled_reason(
     arm: Arm,
     chosen: &Settings,
     pack: Option<&PackInfo>,
@@ -93,7 +93,7 @@ pub fn arm_disabled_reason(
 }
 
 /// Returns the reason `text` is too long for a prompt, or `None` if it fits.
-pub fn prompt_too_long(text: &str) -> Option<String> {
+pub(crate) fn prompt_too_long(text: &str) -> Option<String> {
     let lines = || 1 + text.bytes().filter(|&b| b == b'\n').count();
     // This check runs every frame. A text of fewer bytes than lines allowed needs no counting.
     let is_short = text.len() < MAX_PROMPT_LINES;
@@ -109,7 +109,7 @@ pub fn prompt_too_long(text: &str) -> Option<String> {
 }
 
 /// Returns the reason nothing can be generated for any column, or `None` if something can.
-pub fn not_ready_reason(
+pub(crate) fn not_ready_reason(
     prompt: &str,
     settings: &Settings,
     pack: Option<&PackInfo>,
@@ -127,7 +127,10 @@ pub fn not_ready_reason(
 }
 
 /// Returns the reason a run cannot start, or `None` if it can.
-pub fn run_disabled_reason(preferences: &Preferences, pack: Option<&PackInfo>) -> Option<String> {
+pub(crate) fn run_disabled_reason(
+    preferences: &Preferences,
+    pack: Option<&PackInfo>,
+) -> Option<String> {
     let Preferences { prompt, settings, columns, .. } = preferences;
     not_ready_reason(prompt, settings, pack).or_else(|| {
         columns.iter().find_map(|column| {

@@ -97,7 +97,7 @@ impl Coloring {
     }
 
     /// Returns the colour of the scale at `x`, from 0 (left end) to 1 (right end).
-    pub fn color_at(self, x: f32, p: &Palette) -> Color32 {
+    pub(crate) fn color_at(self, x: f32, p: &Palette) -> Color32 {
         match self {
             Coloring::Advantage => self.shade(2.0 * x - 1.0, p),
             _ => self.shade(x, p),

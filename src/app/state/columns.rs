@@ -7,21 +7,24 @@ use crate::guidance::labels;
 use crate::guidance::settings::{Column, Settings};
 
 /// One column of the window.
-pub struct ColumnView<'a> {
+pub(crate) struct ColumnView<'a> {
     /// Position from the left, starting at 0. Determines the colour and the mark.
-    pub index: usize,
+    pub(crate) index: usize,
     /// The arm, and the settings if they are pinned.
-    pub spec: &'a Column,
+    pub(crate) spec: &'a Column,
     /// The settings it decodes with: those reported by the run, or those of the next run.
-    pub applied: Settings,
+    pub(crate) applied: Settings,
     /// The title. It is unique among the columns.
-    pub title: String,
+    pub(crate) title: String,
     /// The arm of the run, or `None` if the run has no such column.
-    pub view: Option<&'a ArmView>,
+    pub(crate) view: Option<&'a ArmView>,
 }
 
 /// Returns the columns that the user chose, each with its arm of the run shown.
-pub fn column_views<'a>(session: &'a Session, preferences: &'a Preferences) -> Vec<ColumnView<'a>> {
+pub(crate) fn column_views<'a>(
+    session: &'a Session,
+    preferences: &'a Preferences,
+) -> Vec<ColumnView<'a>> {
     let columns = &preferences.columns;
     let arm_views = match &session.run {
         Some(run) => match_arms(run, columns, &preferences.settings),
@@ -64,12 +67,12 @@ fn match_arms<'a>(run: &'a Run, columns: &[Column], chosen: &Settings) -> Vec<Op
 
 impl ColumnView<'_> {
     /// Returns its mark in plots and headings.
-    pub fn mark(&self) -> Mark {
+    pub(crate) fn mark(&self) -> Mark {
         Mark::of(self.index)
     }
 
     /// Returns its settings as one line.
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let line = labels::settings_line(self.spec.arm, &self.applied);
         if self.spec.pinned.is_some() { format!("pinned · {line}") } else { line }
     }

@@ -1,6 +1,6 @@
 //! Plain data that the panels draw and edit.
 
-pub mod availability;
+pub(crate) mod availability;
 pub mod coloring;
 pub mod columns;
 pub mod preferences;

@@ -122,14 +122,14 @@ impl Preferences {
     }
 
     /// Adds the folder of a pack to the list, unless the list already contains it.
-    pub fn add_pack(&mut self, folder: &Path) {
+    pub(crate) fn add_pack(&mut self, folder: &Path) {
         if !self.added_packs.iter().any(|added| added == folder) {
             self.added_packs.push(folder.to_owned());
         }
     }
 
     /// Replaces the settings with the defaults of `pack`, unless they belong to it already.
-    pub fn adopt(&mut self, pack: &PackInfo) {
+    pub(crate) fn adopt(&mut self, pack: &PackInfo) {
         if self.pack.as_ref() != Some(&pack.name) {
             self.settings = pack.defaults.clone();
             self.pack = Some(pack.name.clone());

@@ -17,7 +17,7 @@ pub struct Preset {
 
 /// Returns the built-in presets as names, descriptions and settings: the defaults of the pack, the
 /// three setups of the paper, and reversed guidance.
-pub fn built_in(pack: Option<&PackInfo>) -> Vec<(&'static str, &'static str, Settings)> {
+pub(crate) fn built_in(pack: Option<&PackInfo>) -> Vec<(&'static str, &'static str, Settings)> {
     let pack_defaults = pack.map_or_else(Settings::default, |p| p.defaults.clone());
     let with = |beta, rows, chunk_tokens, max_tokens| Settings {
         beta,
@@ -41,7 +41,7 @@ pub fn built_in(pack: Option<&PackInfo>) -> Vec<(&'static str, &'static str, Set
 }
 
 /// Returns whether two settings are equal, ignoring the seed.
-pub fn equal_except_seed(a: &Settings, b: &Settings) -> bool {
+pub(crate) fn equal_except_seed(a: &Settings, b: &Settings) -> bool {
     Settings { seed: b.seed, ..a.clone() } == *b
 }
 

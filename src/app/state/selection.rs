@@ -37,7 +37,7 @@ impl Selection {
     }
 
     /// Ends a frame. Returns whether the next frame highlights another candidate.
-    pub fn end_frame(&mut self) -> bool {
+    pub(crate) fn end_frame(&mut self) -> bool {
         let current = self.current.take();
         let changed = current != self.previous;
         self.previous = current;

@@ -102,20 +102,20 @@ pub struct ArmView {
     /// The report. It grows while the arm runs and is final when `done` is set.
     pub report: ArmTrace,
     /// Number of tokens of the report that are decided by a chunk. The rest is provisional.
-    pub decided: usize,
+    pub(crate) decided: usize,
     /// Whether the report is final.
     pub done: bool,
     /// The response of the previous run, shown dimmed until this run is longer.
-    pub ghost: Ghost,
+    pub(crate) ghost: Ghost,
 }
 
 /// The part of the previous run that is still shown.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Ghost {
+pub(crate) struct Ghost {
     /// Its text.
-    pub text: String,
+    pub(crate) text: String,
     /// Its chunks, plotted until this run has a chunk.
-    pub chunks: Vec<ChunkTrace>,
+    pub(crate) chunks: Vec<ChunkTrace>,
 }
 
 impl Session {
@@ -159,7 +159,7 @@ impl Session {
 
     /// Adds the arms of a past run to the run shown, up to `max` arms in total. The combined run
     /// gets the number `id`. Returns its columns, or `None` if no ended run is shown.
-    pub fn add_arms(&mut self, id: RunId, trace: &Trace, max: usize) -> Option<Vec<Column>> {
+    pub(crate) fn add_arms(&mut self, id: RunId, trace: &Trace, max: usize) -> Option<Vec<Column>> {
         let run = self.run.as_mut().filter(|r| !r.is_active())?;
         run.id = id;
         for report in &trace.arms {
@@ -183,7 +183,7 @@ impl Session {
     }
 
     /// Returns whether a run is in progress.
-    pub fn is_running(&self) -> bool {
+    pub(crate) fn is_running(&self) -> bool {
         self.run.as_ref().is_some_and(Run::is_active)
     }
 
@@ -257,7 +257,7 @@ impl Run {
 
     /// Returns the number of tokens of the slowest unfinished arm, or of the longest arm if all
     /// have finished.
-    pub fn tokens_so_far(&self) -> usize {
+    pub(crate) fn tokens_so_far(&self) -> usize {
         let unfinished = self.arms.iter().filter(|view| !view.done);
         unfinished.map(|view| view.report.tokens.len()).min().unwrap_or_else(|| {
             self.arms.iter().map(|view| view.report.tokens.len()).max().unwrap_or(0)
@@ -267,7 +267,7 @@ impl Run {
     /// Returns the estimated remaining time in milliseconds, at the speed so far. Returns `None`
     /// before every unfinished arm has a token, and for runs that take less than a second. The arms
     /// take turns on one thread, so their times are added.
-    pub fn remaining_ms(&self) -> Option<f64> {
+    pub(crate) fn remaining_ms(&self) -> Option<f64> {
         let budget = self.request.settings.max_tokens;
         let mut remaining_ms = 0.0;
         for view in self.arms.iter().filter(|view| !view.done) {
@@ -402,7 +402,7 @@ impl ArmView {
 
     /// Returns the chunks to plot, and whether they are those of the previous run, which are
     /// plotted until this run has a chunk.
-    pub fn chunks_to_plot(&self) -> (&[ChunkTrace], bool) {
+    pub(crate) fn chunks_to_plot(&self) -> (&[ChunkTrace], bool) {
         let uses_previous = self.report.chunks.is_empty() && !self.done;
         if uses_previous { (&self.ghost.chunks, true) } else { (&self.report.chunks, false) }
     }

@@ -28,24 +28,23 @@ const MIN_SPAN_NATS: f64 = 8.0;
 /// Minimum span of the vertical axis.
 const MIN_SPAN_REWARD: f64 = 2.0;
 
-/// Draws the plot.
-pub struct SweepPlot<'a> {
+pub(crate) struct SweepPlot<'a> {
     /// The points to draw.
-    pub curve: &'a Curve,
+    pub(crate) curve: &'a Curve,
     /// The measure on the vertical axis.
-    pub measure: Measure,
+    pub(crate) measure: Measure,
     /// Index of the point with the current settings.
-    pub current: Option<usize>,
+    pub(crate) current: Option<usize>,
     /// Index of the point to highlight.
-    pub hovered: Option<usize>,
+    pub(crate) hovered: Option<usize>,
 }
 
 /// The result of drawing the plot.
-pub struct SweepPlotResponse {
+pub(crate) struct SweepPlotResponse {
     /// egui's response of the plot.
-    pub response: Response,
+    pub(crate) response: Response,
     /// Index of the point under the pointer.
-    pub pointed: Option<usize>,
+    pub(crate) pointed: Option<usize>,
 }
 
 /// A point with at least one response.
@@ -61,7 +60,7 @@ struct CurvePoint {
 
 impl SweepPlot<'_> {
     /// Draws the plot over the whole area of `ui`.
-    pub fn show(self, ui: &mut Ui) -> SweepPlotResponse {
+    pub(crate) fn show(self, ui: &mut Ui) -> SweepPlotResponse {
         let p = Palette::of(ui);
         let curve_points = curve_points(self.curve);
         let (xs, ys) = bounds(&curve_points);

@@ -130,7 +130,7 @@ impl SweepState {
 
     /// Returns the reason why `axis` cannot be shown, or `None` if it can. Without a sweep, returns
     /// the reason why a sweep would skip it.
-    pub fn disabled_reason(
+    pub(crate) fn disabled_reason(
         &self,
         axis: SweepAxis,
         settings: &Settings,
@@ -146,7 +146,11 @@ impl SweepState {
 
     /// Returns what differs from the current prompt and settings, or `None` if the curve shown
     /// applies to them. A change of the swept setting itself does not count.
-    pub fn outdated_reason(&self, prompt: &str, settings: &Settings) -> Option<&'static str> {
+    pub(crate) fn outdated_reason(
+        &self,
+        prompt: &str,
+        settings: &Settings,
+    ) -> Option<&'static str> {
         let plan = &self.results()?.plan;
         let held = |s: &Settings| self.axis.with_value(s, self.axis.value_in(&plan.settings));
         if plan.prompt != prompt {

@@ -13,20 +13,19 @@ const MAX_RESPONSES: usize = 4;
 const MAX_CHARACTERS: usize = 160;
 
 /// The tooltip of a sweep point.
-pub struct SweepTooltip<'a> {
+pub(crate) struct SweepTooltip<'a> {
     /// The point with its means and responses.
-    pub point: &'a Point,
+    pub(crate) point: &'a Point,
     /// The swept setting.
-    pub axis: SweepAxis,
+    pub(crate) axis: SweepAxis,
     /// The measure on the vertical axis.
-    pub measure: Measure,
+    pub(crate) measure: Measure,
     /// Whether the point has the current settings.
-    pub is_current: bool,
+    pub(crate) is_current: bool,
 }
 
 impl SweepTooltip<'_> {
-    /// Draws the tooltip.
-    pub fn show(self, ui: &mut Ui) {
+    pub(crate) fn show(self, ui: &mut Ui) {
         let p = Palette::of(ui);
         let name = self.axis.format_value(self.point.setting);
         ui.set_width(WIDTH);

@@ -73,7 +73,7 @@ impl FromStr for Theme {
 /// Distances, in points. Most are multiples of four.
 pub mod space {
     /// Gap between related items.
-    pub const XS: f32 = 4.0;
+    pub(crate) const XS: f32 = 4.0;
     /// Gap between controls.
     pub const S: f32 = 8.0;
     /// Padding of small surfaces.
@@ -81,17 +81,17 @@ pub mod space {
     /// Gap between surfaces, and padding of large surfaces.
     pub const L: f32 = 16.0;
     /// Width of the sidebar.
-    pub const SIDEBAR: f32 = 344.0;
+    pub(crate) const SIDEBAR: f32 = 344.0;
     /// Height of the top bar.
-    pub const TOP_BAR: f32 = 52.0;
+    pub(crate) const TOP_BAR: f32 = 52.0;
     /// Height of the status bar.
-    pub const STATUS_BAR: f32 = 32.0;
+    pub(crate) const STATUS_BAR: f32 = 32.0;
     /// Height of one row of controls.
     pub const ROW: f32 = 28.0;
     /// Corner radius of cards.
-    pub const CARD_RADIUS: u8 = 10;
+    pub(crate) const CARD_RADIUS: u8 = 10;
     /// Corner radius of controls.
-    pub const RADIUS: u8 = 6;
+    pub(crate) const RADIUS: u8 = 6;
 }
 
 /// Fonts: a bold family, and a font for each kind of text.
@@ -99,7 +99,7 @@ pub mod text {
     use super::{FontFamily, FontId, TextStyle};
 
     /// Returns the bold font family.
-    pub fn strong() -> FontFamily {
+    pub(crate) fn strong() -> FontFamily {
         FontFamily::Name("strong".into())
     }
 
@@ -129,7 +129,7 @@ pub mod text {
     }
 
     /// Returns the font of the metrics below a response.
-    pub fn figure() -> FontId {
+    pub(crate) fn figure() -> FontId {
         FontId::new(15.0, strong())
     }
 
@@ -160,7 +160,7 @@ pub mod text {
 }
 
 /// Line height of responses, as a multiple of the font size.
-pub const RESPONSE_LINE: f32 = 1.5;
+pub(crate) const RESPONSE_LINE: f32 = 1.5;
 
 /// Installs the fonts and both themes. Called once, at startup. The fonts apply from the next frame
 /// on.

@@ -6,9 +6,9 @@ use eframe::egui::{Color32, Ui};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Palette {
     /// Background of the window.
-    pub canvas: Color32,
+    pub(crate) canvas: Color32,
     /// Cards, bars and the sidebar.
-    pub surface: Color32,
+    pub(crate) surface: Color32,
     /// Background of text fields and tracks.
     pub inset: Color32,
     /// Background of a control under the pointer.
@@ -16,43 +16,41 @@ pub struct Palette {
     /// Outlines of cards.
     pub border: Color32,
     /// Outlines of controls.
-    pub outline: Color32,
+    pub(crate) outline: Color32,
     /// Body text.
     pub text: Color32,
     /// Labels and explanations.
-    pub weak: Color32,
+    pub(crate) weak: Color32,
     /// Provisional tokens, which the search may still drop.
     pub provisional: Color32,
     /// Text of the previous run, until new text replaces it.
-    pub ghost: Color32,
+    pub(crate) ghost: Color32,
     /// The second column, guided text, and highlights of controls.
     pub guided: Color32,
     /// The first column, and unguided text.
     pub unguided: Color32,
-    /// The third column.
-    pub third: Color32,
-    /// The fourth column.
-    pub fourth: Color32,
+    pub(crate) third: Color32,
+    pub(crate) fourth: Color32,
     /// Fill of the main button and of switches that are on.
-    pub accent: Color32,
+    pub(crate) accent: Color32,
     /// Fill of the main button under the pointer.
-    pub accent_hover: Color32,
+    pub(crate) accent_hover: Color32,
     /// Text on `accent`.
-    pub on_accent: Color32,
+    pub(crate) on_accent: Color32,
     /// Background of selected text.
     pub selection: Color32,
     /// Rail of a slider, and the empty part of a progress bar.
-    pub rail: Color32,
+    pub(crate) rail: Color32,
     /// Handle of a slider.
     pub handle: Color32,
     /// Text of an error.
-    pub danger: Color32,
+    pub(crate) danger: Color32,
     /// Background of an error.
-    pub danger_fill: Color32,
+    pub(crate) danger_fill: Color32,
     /// Lines of the plot's grid.
-    pub grid: Color32,
+    pub(crate) grid: Color32,
     /// Tint of a measure without a sign.
-    pub amount: Color32,
+    pub(crate) amount: Color32,
 }
 
 pub(in crate::app) const LIGHT: Palette = Palette {
@@ -117,13 +115,13 @@ impl Palette {
 
     /// Returns the background for a signed measure. `share` is −1 to 1. A positive share uses the
     /// guided colour, a negative one the unguided colour. Text is readable on the strongest tint.
-    pub fn diverging(&self, share: f32) -> Color32 {
+    pub(crate) fn diverging(&self, share: f32) -> Color32 {
         let color = if share < 0.0 { self.unguided } else { self.guided };
         self.tint(color, share.abs())
     }
 
     /// Returns the background for a measure without a sign. `share` is 0 to 1.
-    pub fn sequential(&self, share: f32) -> Color32 {
+    pub(crate) fn sequential(&self, share: f32) -> Color32 {
         self.tint(self.amount, share)
     }
 
@@ -133,7 +131,7 @@ impl Palette {
     }
 
     /// Returns `color` blended with the surface. `share` is 0 (pale) to 1 (full colour).
-    pub fn graded(&self, color: Color32, share: f32) -> Color32 {
+    pub(crate) fn graded(&self, color: Color32, share: f32) -> Color32 {
         self.surface.lerp_to_gamma(color, 0.25 + 0.75 * share.clamp(0.0, 1.0))
     }
 

@@ -13,17 +13,17 @@ const WIDTH: f32 = 320.0;
 /// Characters shown of the text before the chunk.
 const MAX_CONTEXT: usize = 200;
 
-pub struct ChunkTooltip<'a> {
+pub(crate) struct ChunkTooltip<'a> {
     /// Title of the column.
-    pub title: &'a str,
-    pub prompt: &'a str,
+    pub(crate) title: &'a str,
+    pub(crate) prompt: &'a str,
     /// All chunks of the column.
-    pub chunks: &'a [ChunkTrace],
-    pub at: ChunkRef,
+    pub(crate) chunks: &'a [ChunkTrace],
+    pub(crate) at: ChunkRef,
 }
 
 impl ChunkTooltip<'_> {
-    pub fn show(self, ui: &mut Ui) {
+    pub(crate) fn show(self, ui: &mut Ui) {
         let Self { title, prompt, chunks, at } = self;
         let Some(found) = candidate(chunks, at.chunk, at.candidate) else { return };
         let p = Palette::of(ui);
@@ -47,12 +47,12 @@ impl ChunkTooltip<'_> {
 }
 
 /// Returns a value with its sign, or a dash.
-pub fn value_text(value: Option<f32>) -> String {
+pub(crate) fn value_text(value: Option<f32>) -> String {
     value.map_or("–".into(), |v| minus(&format!("{v:+.2}")))
 }
 
 /// Returns "kept" or "dropped".
-pub fn outcome(candidate: &Candidate) -> &'static str {
+pub(crate) fn outcome(candidate: &Candidate) -> &'static str {
     if candidate.survived { "kept" } else { "dropped" }
 }
 
@@ -64,7 +64,7 @@ fn facts(index: usize, candidate: &Candidate) -> String {
 }
 
 /// Returns the accessible name of a candidate.
-pub fn name(at: ChunkRef, candidate: &Candidate) -> String {
+pub(crate) fn name(at: ChunkRef, candidate: &Candidate) -> String {
     let (chunk, number) = (at.chunk + 1, at.candidate + 1);
     let value = value_text(candidate.value);
     format!("Chunk {chunk}, candidate {number}, {}, value {value}", outcome(candidate))

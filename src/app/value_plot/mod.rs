@@ -1,6 +1,6 @@
 //! The value plot: the value of each chunk against the length of the response.
 
-pub mod chunk_tooltip;
-pub mod panel;
-pub mod series;
-pub mod view;
+pub(crate) mod chunk_tooltip;
+pub(super) mod panel;
+pub(crate) mod series;
+pub(super) mod view;

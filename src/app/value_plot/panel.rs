@@ -21,14 +21,14 @@ use crate::guidance::trace::ChunkTrace;
 use crate::records::report::value_plot;
 
 /// Draws the plot and its legend.
-pub struct ValuePlot<'a> {
-    pub session: &'a Session,
+pub(crate) struct ValuePlot<'a> {
+    pub(crate) session: &'a Session,
     /// Source of the axis length before the first run.
-    pub preferences: &'a Preferences,
-    pub columns: &'a [ColumnView<'a>],
+    pub(crate) preferences: &'a Preferences,
+    pub(crate) columns: &'a [ColumnView<'a>],
     /// The candidate under the pointer.
-    pub selection: &'a mut Selection,
-    pub view: &'a mut PlotView,
+    pub(crate) selection: &'a mut Selection,
+    pub(crate) view: &'a mut PlotView,
 }
 
 /// Height of the token axis with its title, in points.
@@ -42,7 +42,7 @@ const TOKEN_TICK_DISTANCE: f64 = 64.0;
 
 impl ValuePlot<'_> {
     /// Draws the legend from right to left. A click on an entry shows or hides candidates.
-    pub fn legend(&mut self, ui: &mut Ui) {
+    pub(crate) fn legend(&mut self, ui: &mut Ui) {
         let p = Palette::of(ui);
         let width = |title: &String| {
             let words = ui.painter().layout_no_wrap(title.clone(), text::small(), p.text);
@@ -67,7 +67,7 @@ impl ValuePlot<'_> {
     }
 
     /// Draws the plot over the rest of `ui`.
-    pub fn show(mut self, ui: &mut Ui) {
+    pub(crate) fn show(mut self, ui: &mut Ui) {
         if self.has_values() { self.plot(ui) } else { self.empty(ui) }
     }
 

@@ -20,8 +20,8 @@ const RADIUS: [f64; 2] = [2.0, 4.0];
 const MAX_POINTER_DISTANCE: f32 = 10.0;
 
 #[derive(Debug, Default, PartialEq)]
-pub struct ColumnPlot {
-    pub series: Series,
+pub(crate) struct ColumnPlot {
+    pub(crate) series: Series,
     /// Whether it shows the previous run. An old plot is faded and ignores the pointer.
     is_old: bool,
 }
@@ -29,7 +29,7 @@ pub struct ColumnPlot {
 impl ColumnPlot {
     /// Builds the plot of a column. Without `all_candidates`, it shows only the candidates of the
     /// response.
-    pub fn of(column: &ColumnView<'_>, all_candidates: bool) -> Self {
+    pub(crate) fn of(column: &ColumnView<'_>, all_candidates: bool) -> Self {
         let Some(view) = column.view else { return Self::default() };
         let (chunks, is_old) = view.chunks_to_plot();
         let mut series = Series::new(chunks, Some(MAX_DROPPED));
@@ -50,7 +50,7 @@ impl ColumnPlot {
             .into()
     }
 
-    pub fn draw(&self, plot: &mut PlotUi<'_>, p: &Palette, column: &ColumnView<'_>) {
+    pub(crate) fn draw(&self, plot: &mut PlotUi<'_>, p: &Palette, column: &ColumnView<'_>) {
         let width = f64::from(plot.transform().frame().width());
         let radius = radius(width, self.series.chunks, RADIUS) as f32;
         let fade = if self.is_old { 0.35 } else { 1.0 };
@@ -78,7 +78,7 @@ impl ColumnPlot {
     }
 
     /// Returns the nearest candidate within reach of the pointer, and its distance in points.
-    pub fn nearest(&self, transform: &PlotTransform, pointer: Pos2) -> Option<(f32, Dot)> {
+    pub(crate) fn nearest(&self, transform: &PlotTransform, pointer: Pos2) -> Option<(f32, Dot)> {
         if self.is_old {
             return None;
         }
@@ -102,7 +102,7 @@ fn on_screen(transform: &PlotTransform, [x, y]: [f64; 2]) -> Pos2 {
 }
 
 /// Draws the line that leads to a candidate, and a ring around it, over the plot.
-pub fn highlight_candidate(
+pub(crate) fn highlight_candidate(
     ui: &Ui,
     transform: &PlotTransform,
     chunks: &[ChunkTrace],
@@ -128,7 +128,12 @@ pub fn highlight_candidate(
 }
 
 /// Draws a band over the tokens of a chunk.
-pub fn highlight_chunk(ui: &Ui, transform: &PlotTransform, chunks: &[ChunkTrace], at: ChunkRef) {
+pub(crate) fn highlight_chunk(
+    ui: &Ui,
+    transform: &PlotTransform,
+    chunks: &[ChunkTrace],
+    at: ChunkRef,
+) {
     let Some(chunk) = chunks.get(at.chunk) else { return };
     let before = at.chunk.checked_sub(1).and_then(|t| chunks.get(t));
     let start = before.map_or(0, |chunk| chunk.end_token) as f64;

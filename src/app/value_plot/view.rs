@@ -13,7 +13,7 @@ const MIN_BOX_SIZE: f32 = 6.0;
 const MIN_VISIBLE_SHARE: f64 = 1e-3;
 
 #[derive(Debug, Default)]
-pub struct PlotView {
+pub(crate) struct PlotView {
     /// The visible part. `None` if the whole plot is visible.
     zoom: Option<PlotBounds>,
     /// First corner of the zoom box that is being drawn.
@@ -23,39 +23,39 @@ pub struct PlotView {
 
 impl PlotView {
     /// Returns whether a column shows all its candidates, not only those of its response.
-    pub fn shows(&self, column: usize) -> bool {
+    pub(crate) fn shows(&self, column: usize) -> bool {
         !self.hidden.get(column).copied().unwrap_or(false)
     }
 
     /// Shows or hides a column's candidates.
-    pub fn toggle(&mut self, column: usize) {
+    pub(crate) fn toggle(&mut self, column: usize) {
         if let Some(hidden) = self.hidden.get_mut(column) {
             *hidden = !*hidden;
         }
     }
 
     /// Shows the candidates of all columns, after the columns have changed.
-    pub fn show_all(&mut self) {
+    pub(crate) fn show_all(&mut self) {
         self.hidden = Default::default();
     }
 
     /// Zooms out to the whole plot.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         (self.zoom, self.box_start) = (None, None);
     }
 
-    pub fn is_zoomed(&self) -> bool {
+    pub(crate) fn is_zoomed(&self) -> bool {
         self.zoom.is_some()
     }
 
     /// Returns the visible part of a plot with the bounds `whole`.
-    pub fn bounds(&self, whole: PlotBounds) -> PlotBounds {
+    pub(crate) fn bounds(&self, whole: PlotBounds) -> PlotBounds {
         self.zoom.unwrap_or(whole)
     }
 
     /// Handles the pointer. Ctrl and wheel, or a drawn box, zoom in. A drag moves a zoomed plot. A
     /// double-click shows the whole plot. The wheel alone does nothing.
-    pub fn handle_pointer(
+    pub(crate) fn handle_pointer(
         &mut self,
         ui: &Ui,
         response: &Response,

@@ -5,7 +5,7 @@ use egui_plot::{GridInput, GridMark};
 use crate::records::report::value_plot;
 
 /// Returns about `count` ticks at multiples of 1, 2 or 5 times a power of ten.
-pub fn grid_marks(input: GridInput, count: f64) -> Vec<GridMark> {
+pub(crate) fn grid_marks(input: GridInput, count: f64) -> Vec<GridMark> {
     let (low, high) = input.bounds;
     let step_size = value_plot::tick_step(high - low, count);
     let ticks = value_plot::ticks(low, high, step_size);
@@ -13,6 +13,6 @@ pub fn grid_marks(input: GridInput, count: f64) -> Vec<GridMark> {
 }
 
 /// Returns the label of a tick, with as many decimals as the step needs.
-pub fn tick_label(mark: GridMark) -> String {
+pub(crate) fn tick_label(mark: GridMark) -> String {
     value_plot::tick_label(mark.value, mark.step_size)
 }

@@ -12,7 +12,7 @@ use crate::app::theme::{Palette, space, text};
 
 /// An icon. Icons are drawn as shapes, because no font contains all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Icon {
+pub(crate) enum Icon {
     /// Resets to the default.
     Reset,
     /// Draws another random number.
@@ -28,7 +28,7 @@ pub enum Icon {
 }
 
 /// Draws a small button with an icon. `name` is its accessible name and its tooltip.
-pub fn icon_button(ui: &mut Ui, icon: Icon, name: &str) -> Response {
+pub(crate) fn icon_button(ui: &mut Ui, icon: Icon, name: &str) -> Response {
     let (rect, response) = ui.allocate_exact_size(vec2(24.0, 24.0), Sense::click());
     let p = Palette::of(ui);
     if response.hovered() || response.has_focus() {
@@ -88,7 +88,7 @@ impl Icon {
 }
 
 /// Draws the main button of a panel.
-pub fn primary_button(ui: &mut Ui, label: &str, width: f32, enabled: bool) -> Response {
+pub(crate) fn primary_button(ui: &mut Ui, label: &str, width: f32, enabled: bool) -> Response {
     let p = Palette::of(ui);
     ui.scope(|ui| {
         let v = ui.visuals_mut();
@@ -108,13 +108,13 @@ pub fn primary_button(ui: &mut Ui, label: &str, width: f32, enabled: bool) -> Re
 }
 
 /// Draws a button beside the main button.
-pub fn secondary_button(ui: &mut Ui, label: &str, width: f32, enabled: bool) -> Response {
+pub(crate) fn secondary_button(ui: &mut Ui, label: &str, width: f32, enabled: bool) -> Response {
     let words = RichText::new(label).font(text::button());
     ui.add_enabled(enabled, Button::new(words).min_size(vec2(width, 36.0)))
 }
 
 /// Draws a small button with round ends.
-pub fn chip(ui: &mut Ui, label: &str, selected: bool) -> Response {
+pub(crate) fn chip(ui: &mut Ui, label: &str, selected: bool) -> Response {
     let p = Palette::of(ui);
     let words = RichText::new(label).font(text::small());
     let stroke = Stroke::new(1.0, if selected { p.guided } else { p.outline });
@@ -137,7 +137,7 @@ pub fn choice(ui: &Ui, chosen: bool, name: &str) -> Button<'static> {
 }
 
 /// Draws a label in a rounded frame.
-pub fn pill(ui: &mut Ui, words: &str) -> Response {
+pub(crate) fn pill(ui: &mut Ui, words: &str) -> Response {
     let p = Palette::of(ui);
     let galley = ui.painter().layout_no_wrap(words.to_owned(), text::small(), p.weak);
     let (rect, response) = ui.allocate_exact_size(galley.size() + vec2(20.0, 8.0), Sense::hover());
@@ -151,11 +151,11 @@ pub fn pill(ui: &mut Ui, words: &str) -> Response {
 /// Width of the mark of a legend entry, in points.
 const MARK_WIDTH: f32 = 30.0;
 /// Width of a legend entry without its name, in points.
-pub const LEGEND_MARK: f32 = MARK_WIDTH + space::L;
+pub(crate) const LEGEND_MARK: f32 = MARK_WIDTH + space::L;
 
 /// Draws the legend entry of a column: a button with its mark and, if `named`, its title. `shown`
 /// tells whether the column's candidates are shown.
-pub fn legend_entry(
+pub(crate) fn legend_entry(
     ui: &mut Ui,
     title: &str,
     named: bool,
@@ -219,7 +219,7 @@ pub fn switch(ui: &mut Ui, on: &mut bool, name: &str) -> Response {
 
 /// Draws a few choices next to each other, and returns whether the choice changed. A choice has a
 /// value, a name, a tooltip, and a reason if it is disabled. Accessible names start with `group`.
-pub fn segmented<T: PartialEq + Copy>(
+pub(crate) fn segmented<T: PartialEq + Copy>(
     ui: &mut Ui,
     group: &str,
     choices: &[(T, &str, &str, Option<&str>)],

@@ -27,7 +27,7 @@ impl Mark {
 }
 
 /// Draws `mark` centred at `at`.
-pub fn marker(painter: &Painter, at: Pos2, mark: Mark, color: Color32) {
+pub(crate) fn marker(painter: &Painter, at: Pos2, mark: Mark, color: Color32) {
     match mark {
         Mark::Kept => {
             painter.circle_filled(at, 4.0, color);

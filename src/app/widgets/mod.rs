@@ -9,14 +9,18 @@ mod scale;
 mod setting;
 mod slider;
 
-pub use axis::{grid_marks, tick_label};
-pub use buttons::{
-    Icon, LEGEND_MARK, chip, choice, icon_button, legend_entry, menu, pill, primary_button,
-    secondary_button, segmented, switch,
+pub(crate) use axis::{grid_marks, tick_label};
+pub(crate) use buttons::{
+    Icon, LEGEND_MARK, chip, icon_button, legend_entry, pill, primary_button, secondary_button,
+    segmented,
 };
-pub use legend::{LEGEND_KEY_WIDTH, legend_key};
-pub use marker::{Mark, marker};
-pub use progress_bar::progress_bar;
+pub use buttons::{choice, menu, switch};
+pub(crate) use legend::{LEGEND_KEY_WIDTH, legend_key};
+pub use marker::Mark;
+pub(crate) use marker::marker;
+pub(crate) use progress_bar::progress_bar;
 pub use scale::Scale;
-pub use setting::{Edit, Setting, within};
+pub use setting::Edit;
+pub(crate) use setting::Setting;
+pub use setting::within;
 pub use slider::Slider;

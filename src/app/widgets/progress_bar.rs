@@ -6,7 +6,7 @@ use crate::app::theme::Palette;
 
 /// Draws a progress bar; `fraction` is 0 to 1. It replaces the bar of egui, which has no colour for
 /// the empty part.
-pub fn progress_bar(ui: &mut Ui, width: f32, fraction: f32) {
+pub(crate) fn progress_bar(ui: &mut Ui, width: f32, fraction: f32) {
     let p = Palette::of(ui);
     let (bar, response) = ui.allocate_exact_size(vec2(width, 6.0), Sense::hover());
     ui.painter().rect_filled(bar, 3.0, p.rail);

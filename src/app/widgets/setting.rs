@@ -23,12 +23,12 @@ pub struct Edit {
     pub changed: bool,
     /// Whether the change is complete: a slider was released, a number was entered or a key was
     /// pressed.
-    pub committed: bool,
+    pub(crate) committed: bool,
 }
 
 impl Edit {
     /// Creates an edit that is committed at once, such as a click.
-    pub fn at_once(changed: bool) -> Self {
+    pub(crate) fn at_once(changed: bool) -> Self {
         Self { changed, committed: changed }
     }
 
@@ -49,7 +49,7 @@ impl BitOrAssign for Edit {
 }
 
 /// A number setting with its limits and texts.
-pub struct Setting<'a> {
+pub(crate) struct Setting<'a> {
     label: &'a str,
     hint: &'a str,
     scale: Scale,
@@ -63,7 +63,7 @@ pub struct Setting<'a> {
 
 impl<'a> Setting<'a> {
     /// Creates a setting named `label`. `hint` is the sentence in its tooltip.
-    pub fn new(label: &'a str, hint: &'a str, scale: Scale, default: f64) -> Self {
+    pub(crate) fn new(label: &'a str, hint: &'a str, scale: Scale, default: f64) -> Self {
         let origin = None;
         Self {
             label,
@@ -79,19 +79,19 @@ impl<'a> Setting<'a> {
     }
 
     /// Sets the value at which the slider's fill starts.
-    pub fn origin(mut self, origin: f64) -> Self {
+    pub(crate) fn origin(mut self, origin: f64) -> Self {
         self.origin = Some(origin);
         self
     }
 
     /// Sets the marked values and their captions. A setting with marks has a slider of full width.
-    pub fn marks(mut self, marks: &'a [(f64, &'a str)]) -> Self {
+    pub(crate) fn marks(mut self, marks: &'a [(f64, &'a str)]) -> Self {
         self.marks = marks;
         self
     }
 
     /// Sets the functions that format and parse the number.
-    pub fn number_format(
+    pub(crate) fn number_format(
         mut self,
         format: fn(f64) -> String,
         parse: fn(&str) -> Option<f64>,
@@ -102,13 +102,12 @@ impl<'a> Setting<'a> {
     }
 
     /// Disables the setting and shows the reason on hover, if there is one.
-    pub fn disabled_reason(mut self, reason: Option<&'a str>) -> Self {
+    pub(crate) fn disabled_reason(mut self, reason: Option<&'a str>) -> Self {
         self.disabled_reason = reason;
         self
     }
 
-    /// Draws the setting.
-    pub fn show(self, ui: &mut Ui, value: &mut f64) -> Edit {
+    pub(crate) fn show(self, ui: &mut Ui, value: &mut f64) -> Edit {
         let wide = !self.marks.is_empty();
         let rects = Rects::of(ui, wide);
         let name = self.within(ui, rects.name, |ui| self.name(ui));

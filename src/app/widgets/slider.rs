@@ -33,7 +33,7 @@ pub struct Slider<'a> {
 
 impl<'a> Slider<'a> {
     /// Height of a slider with captions, in points.
-    pub const MARKED: f32 = BAR_HEIGHT + CAPTION_HEIGHT;
+    pub(crate) const MARKED: f32 = BAR_HEIGHT + CAPTION_HEIGHT;
 
     /// Creates a slider with the accessible name `label`.
     pub fn new(value: &'a mut f64, label: &'a str, scale: Scale, width: f32) -> Self {
@@ -48,7 +48,7 @@ impl<'a> Slider<'a> {
     }
 
     /// Sets the values that are marked, each with a caption.
-    pub fn marks(mut self, marks: &'a [(f64, &'a str)]) -> Self {
+    pub(crate) fn marks(mut self, marks: &'a [(f64, &'a str)]) -> Self {
         self.marks = marks;
         self
     }

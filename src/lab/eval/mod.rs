@@ -14,8 +14,10 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 pub use record::Record;
-pub use store::{Resumed, Store};
-pub use summary::{ArmSummary, Summary};
+pub use store::Resumed;
+pub use store::Store;
+pub use summary::ArmSummary;
+pub use summary::Summary;
 
 use super::respond;
 use crate::bounded_read::read_all;

@@ -26,13 +26,13 @@ pub struct Record {
     /// V(x, y) of the response; `None` if the pack has no model for it.
     pub value: Option<f32>,
     /// KL(guided ‖ base) summed over the tokens, in nats.
-    pub kl_token_nats: f32,
+    pub(crate) kl_token_nats: f32,
     /// [`ArmTrace::kl_selection_bound_nats`].
     pub kl_selection_bound_nats: f32,
     /// Σ log π_base over the tokens, in nats.
     pub logp_base: f64,
     /// Vocabulary ids of the response.
-    pub token_ids: Vec<u32>,
+    pub(crate) token_ids: Vec<u32>,
     /// Tokens drawn over all rows.
     pub sampled_tokens: usize,
     /// Batched forward passes of all models.
@@ -100,7 +100,7 @@ impl Record {
 pub(super) mod tests {
     use super::*;
 
-    pub fn record(arm: EvalArm, prompt_index: usize, seed: u64, gold: f32) -> Record {
+    pub(crate) fn record(arm: EvalArm, prompt_index: usize, seed: u64, gold: f32) -> Record {
         Record {
             arm,
             prompt_index,

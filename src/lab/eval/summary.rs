@@ -51,7 +51,7 @@ pub struct ArmSummary {
     /// fields.
     pub kl_nats: f64,
     /// KL(guided ‖ base) summed over the tokens at temperature 1, mean over the responses.
-    pub kl_token_nats: f64,
+    pub(crate) kl_token_nats: f64,
     /// Upper bound on the divergence that selecting chunks or responses adds.
     pub kl_selection_bound_nats: f64,
     /// Perplexity of all responses together under the base.
@@ -83,7 +83,7 @@ impl Summary {
     }
 
     /// Returns the table as CSV. Fields that are `None` stay empty.
-    pub fn to_csv(&self) -> String {
+    pub(crate) fn to_csv(&self) -> String {
         let mut csv = csv::Writer::from_writer(Vec::new());
         let header = CSV_COLUMNS.map(str::to_owned).to_vec();
         for row in std::iter::once(header).chain(self.arms.iter().map(ArmSummary::csv_row)) {

@@ -89,7 +89,7 @@ impl SweepAxis {
 
     /// Returns the reason why this setting has no effect under `settings` or is not supported by
     /// the pack, or `None` if it can be swept.
-    pub fn disabled_reason(
+    pub(crate) fn disabled_reason(
         self,
         settings: &Settings,
         can: PackCapabilities,

@@ -24,7 +24,7 @@ pub(in crate::lm) struct TensorLookup<'a> {
 
 impl<'a> TensorLookup<'a> {
     /// Creates a lookup for the decoder that `config` describes.
-    pub fn new(config: &'a LmConfig, weights: &'a Weights) -> Self {
+    pub(crate) fn new(config: &'a LmConfig, weights: &'a Weights) -> Self {
         let prefixes = prefixes(config.architecture);
         let (embedding, _, _) = outer_names(config.architecture);
         let has_embedding =
@@ -35,7 +35,7 @@ impl<'a> TensorLookup<'a> {
     }
 
     /// Returns the number of values looked up so far.
-    pub fn parameters(&self) -> usize {
+    pub(crate) fn parameters(&self) -> usize {
         self.parameters.get()
     }
 
@@ -43,7 +43,7 @@ impl<'a> TensorLookup<'a> {
     ///
     /// # Errors
     /// Fails if a tensor is missing or has the wrong shape.
-    pub fn outer(&self) -> Result<OuterWeights> {
+    pub(crate) fn outer(&self) -> Result<OuterWeights> {
         let config = self.config;
         let (embedding, positions, norm) = outer_names(config.architecture);
         let (vocab, width) = (config.vocab_size, config.hidden_size);
@@ -74,7 +74,7 @@ impl<'a> TensorLookup<'a> {
     }
 
     /// Returns the names of the decoder's block tensors that were not looked up, sorted.
-    pub fn unused_block_tensors(&self) -> Vec<String> {
+    pub(crate) fn unused_block_tensors(&self) -> Vec<String> {
         let is_block = |name: &String| {
             if self.weights.is_gguf() {
                 // The file may also contain a vision or audio encoder.
@@ -90,14 +90,20 @@ impl<'a> TensorLookup<'a> {
     }
 
     /// Looks up a linear layer stored as `[outputs, inputs]`, with its bias if `bias`.
-    pub fn linear(&self, name: &str, outputs: usize, inputs: usize, bias: bool) -> Result<Linear> {
+    pub(crate) fn linear(
+        &self,
+        name: &str,
+        outputs: usize,
+        inputs: usize,
+        bias: bool,
+    ) -> Result<Linear> {
         let matrix = self.matrix(&format!("{name}.weight"), outputs, inputs)?;
         let load_bias = || self.tensor(&format!("{name}.bias"), &[outputs]);
         Ok(Linear { matrix, bias: bias.then(load_bias).transpose()? })
     }
 
     /// Looks up a linear layer stored as `[inputs, outputs]`, with its bias.
-    pub fn transposed(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear> {
+    pub(crate) fn transposed(&self, name: &str, outputs: usize, inputs: usize) -> Result<Linear> {
         let stored = self.on_host(&format!("{name}.weight"), &[inputs, outputs])?;
         let matrix = self.weights.hold(stored.t()?.contiguous()?)?;
         Ok(Linear { matrix, bias: Some(self.tensor(&format!("{name}.bias"), &[outputs])?) })
@@ -105,7 +111,7 @@ impl<'a> TensorLookup<'a> {
 
     /// Looks up three linear layers `[width, width]` stored side by side as `[width, 3·width]`,
     /// with their biases.
-    pub fn transposed_thirds(&self, name: &str, width: usize) -> Result<[Linear; 3]> {
+    pub(crate) fn transposed_thirds(&self, name: &str, width: usize) -> Result<[Linear; 3]> {
         let stored = self.on_host(&format!("{name}.weight"), &[width, 3 * width])?.t()?;
         let biases = self.tensor(&format!("{name}.bias"), &[3 * width])?;
         let third = |index: usize| -> Result<Linear> {
@@ -118,7 +124,7 @@ impl<'a> TensorLookup<'a> {
     }
 
     /// Looks up a norm of the residual stream.
-    pub fn norm(&self, name: &str, bias: bool) -> Result<Norm> {
+    pub(crate) fn norm(&self, name: &str, bias: bool) -> Result<Norm> {
         let width = [self.config.hidden_size];
         let load_bias = || self.tensor(&format!("{name}.bias"), &width);
         let weight = self.norm_weight(name, &width)?;
@@ -126,7 +132,7 @@ impl<'a> TensorLookup<'a> {
     }
 
     /// Looks up the norm of a head's queries or keys, `[head_size]`.
-    pub fn head_norm(&self, name: &str) -> Result<Tensor> {
+    pub(crate) fn head_norm(&self, name: &str) -> Result<Tensor> {
         self.norm_weight(name, &[self.config.head_size])
     }
 

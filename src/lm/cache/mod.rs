@@ -37,9 +37,9 @@ pub(super) struct ModelId(Arc<()>);
 /// Dimensions of a model's keys and values.
 #[derive(Debug, Clone)]
 pub(super) struct Shape {
-    pub layers: usize,
-    pub kv_heads: usize,
-    pub head_size: usize,
+    pub(crate) layers: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) head_size: usize,
 }
 
 impl Shape {

@@ -8,16 +8,16 @@ use std::sync::Arc;
 use super::Shape;
 
 /// Tokens per block. A fork that appends tokens copies at most one block.
-pub const BLOCK: usize = 16;
+pub(crate) const BLOCK: usize = 16;
 
 #[derive(Debug)]
-pub struct Blocks {
+pub(crate) struct Blocks {
     shape: Shape,
     rows: Vec<Row>,
 }
 
 #[derive(Debug, Clone, Default)]
-pub struct Row {
+pub(crate) struct Row {
     blocks: Vec<Arc<Block>>,
     tokens: usize,
 }
@@ -34,38 +34,38 @@ struct Block {
 
 /// Keys and values of one head in one block.
 #[derive(Clone)]
-pub struct Part<'a> {
+pub(crate) struct Part<'a> {
     /// `[head_size, BLOCK]`; entries beyond the tokens of `values` are undefined.
-    pub keys: &'a [[f32; BLOCK]],
+    pub(crate) keys: &'a [[f32; BLOCK]],
     /// `[tokens, head_size]`
-    pub values: &'a [f32],
+    pub(crate) values: &'a [f32],
 }
 
 impl Row {
     /// Returns the number of tokens.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.tokens
     }
 }
 
 impl Blocks {
     /// Creates one empty row.
-    pub fn new(shape: Shape) -> Self {
+    pub(crate) fn new(shape: Shape) -> Self {
         Self { shape, rows: vec![Row::default()] }
     }
 
-    pub fn rows(&self) -> &[Row] {
+    pub(crate) fn rows(&self) -> &[Row] {
         &self.rows
     }
 
     /// Returns the given rows in the given order, with shared blocks. The rows must exist.
-    pub fn fork(&self, rows: &[usize]) -> Self {
+    pub(crate) fn fork(&self, rows: &[usize]) -> Self {
         let rows = rows.iter().map(|&row| self.rows[row].clone()).collect();
         Self { shape: self.shape.clone(), rows }
     }
 
     /// Truncates `row` to `len` tokens. The row must have at least `len` tokens.
-    pub fn truncate(&mut self, row: usize, len: usize) {
+    pub(crate) fn truncate(&mut self, row: usize, len: usize) {
         let row = &mut self.rows[row];
         row.tokens = len;
         row.blocks.truncate(len.div_ceil(BLOCK));
@@ -73,7 +73,7 @@ impl Blocks {
 
     /// Writes one token's keys and values of `layer`, each `[kv_heads, head_size]`, at `position`
     /// of `row`. The token is part of the row only after [`Blocks::commit`].
-    pub fn write(
+    pub(crate) fn write(
         &mut self,
         row: usize,
         position: usize,
@@ -100,7 +100,7 @@ impl Blocks {
     }
 
     /// Adds the tokens written by [`Blocks::write`] to the rows: `lens[r]` tokens to row r.
-    pub fn commit(&mut self, lens: &[usize]) {
+    pub(crate) fn commit(&mut self, lens: &[usize]) {
         for (row, len) in self.rows.iter_mut().zip(lens) {
             row.tokens += len;
         }
@@ -108,7 +108,7 @@ impl Blocks {
 
     /// Iterates over the keys and values of one head for the first `tokens` tokens of `row`, block
     /// by block.
-    pub fn read(
+    pub(crate) fn read(
         &self,
         row: usize,
         layer: usize,

@@ -17,9 +17,9 @@ use crate::lm::error::Result;
 const MIN_CAPACITY: usize = 32;
 
 #[derive(Debug)]
-pub struct KeyValue {
-    pub keys: Tensor,
-    pub values: Tensor,
+pub(crate) struct KeyValue {
+    pub(crate) keys: Tensor,
+    pub(crate) values: Tensor,
 }
 
 /// Keys and values of the prompt, shared by all rows and all forks.
@@ -31,7 +31,7 @@ struct Prompt {
 }
 
 #[derive(Debug)]
-pub struct Tails {
+pub(crate) struct Tails {
     shape: Shape,
     prompt: Arc<Prompt>,
     /// Per layer, `[rows, kv_heads, capacity, head_size]`.
@@ -45,7 +45,7 @@ pub struct Tails {
 
 impl Tails {
     /// Creates one empty row without a prompt, with space for `capacity` tokens.
-    pub fn new(shape: Shape, capacity: usize, device: &Device) -> Result<Self> {
+    pub(crate) fn new(shape: Shape, capacity: usize, device: &Device) -> Result<Self> {
         let tails = new_tails(&shape, 1, capacity, device)?;
         Ok(Self {
             prompt: Arc::new(Prompt { layers: Vec::new(), tokens: 0 }),
@@ -58,7 +58,7 @@ impl Tails {
     }
 
     /// Turns the tail of the only row into the prompt that all forks share.
-    pub fn into_prompt(self) -> Result<Self> {
+    pub(crate) fn into_prompt(self) -> Result<Self> {
         let tokens = self.used;
         let mut layers = Vec::with_capacity(self.tails.len());
         for tail in &self.tails {
@@ -80,18 +80,18 @@ impl Tails {
     }
 
     /// Returns the number of rows.
-    pub fn rows(&self) -> usize {
+    pub(crate) fn rows(&self) -> usize {
         self.slots.len()
     }
 
     /// Returns the number of tokens in `row`, including the prompt, or 0 if the row does not exist.
-    pub fn len(&self, row: usize) -> usize {
+    pub(crate) fn len(&self, row: usize) -> usize {
         self.slots.get(row).map_or(0, |slots| self.prompt.tokens + slots.len())
     }
 
     /// Returns the given rows in the given order. The rows must exist. The prompt is shared; the
     /// tails are copied without unused slots.
-    pub fn fork(&self, rows: &[usize]) -> Result<Tails> {
+    pub(crate) fn fork(&self, rows: &[usize]) -> Result<Tails> {
         let longest = rows.iter().map(|&row| self.slots[row].len()).max().unwrap_or(0);
         let mut fork = Tails {
             shape: self.shape.clone(),
@@ -111,7 +111,7 @@ impl Tails {
     }
 
     /// Truncates `row` to `len` tokens. `len` must be between the prompt length and the row length.
-    pub fn truncate(&mut self, row: usize, len: usize) {
+    pub(crate) fn truncate(&mut self, row: usize, len: usize) {
         let prompt = self.prompt.tokens;
         self.slots[row].truncate(len - prompt);
         let last = self.slots.iter().filter_map(|slots| slots.last()).max();
@@ -156,7 +156,7 @@ impl Tails {
 
     /// Allocates space for `tokens` more slots. Doubles the capacity, so that the total copying
     /// cost stays linear.
-    pub fn reserve(&mut self, tokens: usize) -> Result<()> {
+    pub(crate) fn reserve(&mut self, tokens: usize) -> Result<()> {
         let needed = self.used + tokens;
         if needed <= self.capacity {
             return Ok(());
@@ -178,7 +178,7 @@ impl Tails {
     /// Writes new keys and values `[rows, kv_heads, T, head_size]` of one layer to the next slots.
     /// Call [`Tails::reserve`] before. The tokens are part of the rows only after
     /// [`Tails::commit`].
-    pub fn write(&mut self, layer: usize, keys: &Tensor, values: &Tensor) -> Result<()> {
+    pub(crate) fn write(&mut self, layer: usize, keys: &Tensor, values: &Tensor) -> Result<()> {
         self.tails[layer].keys.slice_set(keys, 2, self.used)?;
         self.tails[layer].values.slice_set(values, 2, self.used)?;
         Ok(())
@@ -186,7 +186,7 @@ impl Tails {
 
     /// Adds the tokens written by [`Tails::write`] to the rows: `lens[r]` tokens to row r, in
     /// `tokens` slots.
-    pub fn commit(&mut self, lens: &[usize], tokens: usize) {
+    pub(crate) fn commit(&mut self, lens: &[usize], tokens: usize) {
         for (slots, &len) in self.slots.iter_mut().zip(lens) {
             slots.extend(self.used..self.used + len);
         }
@@ -194,13 +194,13 @@ impl Tails {
     }
 
     /// Returns the prompt's keys and values in `layer`, or `None` during prefill.
-    pub fn prompt(&self, layer: usize) -> Option<&KeyValue> {
+    pub(crate) fn prompt(&self, layer: usize) -> Option<&KeyValue> {
         self.prompt.layers.get(layer)
     }
 
     /// Returns the keys and values in the first `slots` slots of `layer`,
     /// `[rows, kv_heads, slots, head_size]`, not contiguous.
-    pub fn tail(&self, layer: usize, slots: usize) -> Result<KeyValue> {
+    pub(crate) fn tail(&self, layer: usize, slots: usize) -> Result<KeyValue> {
         let tail = &self.tails[layer];
         Ok(KeyValue {
             keys: tail.keys.narrow(2, 0, slots)?,
@@ -209,17 +209,17 @@ impl Tails {
     }
 
     /// Returns the number of slots in use, without tokens that are not committed yet.
-    pub fn used(&self) -> usize {
+    pub(crate) fn used(&self) -> usize {
         self.used
     }
 
     /// Returns the number of tokens in the prompt.
-    pub fn prompt_tokens(&self) -> usize {
+    pub(crate) fn prompt_tokens(&self) -> usize {
         self.prompt.tokens
     }
 
     /// Returns the slots of the tail of `row`, ascending.
-    pub fn row_slots(&self, row: usize) -> &[usize] {
+    pub(crate) fn row_slots(&self, row: usize) -> &[usize] {
         &self.slots[row]
     }
 }

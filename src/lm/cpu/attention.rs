@@ -14,24 +14,24 @@ const PARALLEL_FROM: usize = 1 << 17;
 const LANES: usize = 16;
 
 /// A new token. It attends to its row up to and including itself.
-pub struct NewToken {
-    pub row: usize,
-    pub position: usize,
+pub(crate) struct NewToken {
+    pub(crate) row: usize,
+    pub(crate) position: usize,
 }
 
 /// Attention parameters of a layer.
 #[derive(Clone, Copy)]
-pub struct AttentionParams {
+pub(crate) struct AttentionParams {
     /// Window in tokens, including the current token, or `None` for full attention.
-    pub window: Option<usize>,
+    pub(crate) window: Option<usize>,
     /// Factor applied to the products of queries and keys.
-    pub scale: f32,
+    pub(crate) scale: f32,
 }
 
 /// Computes attention for N tokens. Their keys and values must already be in `cache`. The queries
 /// of token n are the first `heads * head_size` values of row n of `queries`; rows have `width`
 /// values. Returns `[N, heads * head_size]`.
-pub fn attend(
+pub(crate) fn attend(
     queries: &[f32],
     width: usize,
     new_tokens: &[NewToken],

@@ -8,17 +8,17 @@ use crate::lm::rope::{RotaryAngles, RotaryFrequencies};
 
 /// The new tokens of one forward pass: all rows concatenated, without padding.
 pub(super) struct Batch {
-    pub new_tokens: Vec<NewToken>,
+    pub(crate) new_tokens: Vec<NewToken>,
     /// Number of new tokens per row.
-    pub lens: Vec<usize>,
+    pub(crate) lens: Vec<usize>,
     /// Maximum of `lens`.
-    pub tokens: usize,
-    pub ropes: Option<Arc<RotaryFrequencies>>,
-    pub turns: Vec<RotaryAngles>,
+    pub(crate) tokens: usize,
+    pub(crate) ropes: Option<Arc<RotaryFrequencies>>,
+    pub(crate) turns: Vec<RotaryAngles>,
 }
 
 impl Batch {
-    pub fn new(
+    pub(super) fn new(
         ropes: Option<Arc<RotaryFrequencies>>,
         rows: &[Row],
         new: &[&[u32]],
@@ -39,7 +39,7 @@ impl Batch {
     }
 
     /// Returns the rotations of the new tokens in `layer`, or `None` for learned positions.
-    pub fn turns(&self, layer: usize) -> Option<&RotaryAngles> {
+    pub(super) fn turns(&self, layer: usize) -> Option<&RotaryAngles> {
         let ropes = self.ropes.as_ref()?;
         self.turns.get(ropes.index_of_layer(layer))
     }

@@ -59,7 +59,7 @@ pub(super) struct Norm {
 
 impl Norm {
     /// Applies the norm: `[N, width]` → `[N, width]`.
-    pub fn apply(&self, x: &[f32]) -> Vec<f32> {
+    pub(super) fn apply(&self, x: &[f32]) -> Vec<f32> {
         match self.kind {
             NormKind::Rms => rms_norm(x, &self.weight, self.epsilon),
             NormKind::Layer => layer_norm(x, &self.weight, &self.bias, self.epsilon),
@@ -70,7 +70,7 @@ impl Norm {
 impl Block<PackedWeights> {
     /// Runs the block on `x`, `[N, hidden]`, in place. Writes this layer's new keys and values to
     /// `cache`.
-    pub fn forward(
+    pub(crate) fn forward(
         &self,
         x: &mut [f32],
         config: &LmConfig,

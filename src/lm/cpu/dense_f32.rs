@@ -9,7 +9,7 @@ pub(super) struct Floats;
 
 impl Packed<Floats> {
     /// Packs `weight`, row-major `[outputs, inputs]`.
-    pub fn new(weight: &[f32], outputs: usize, inputs: usize) -> Self {
+    pub(super) fn new(weight: &[f32], outputs: usize, inputs: usize) -> Self {
         let mut units = vec![[0.0; LANES]; outputs.div_ceil(LANES) * inputs];
         for (output, row) in weight.chunks_exact(inputs).enumerate() {
             let panel = &mut units[output / LANES * inputs..][..inputs];
@@ -21,7 +21,7 @@ impl Packed<Floats> {
     }
 
     /// Copies row `output` of the weights, `[inputs]`, to `row`.
-    pub fn read(&self, output: usize, row: &mut [f32]) {
+    pub(super) fn read(&self, output: usize, row: &mut [f32]) {
         let (panel, lane) = self.panel(output);
         for (weight, unit) in row.iter_mut().zip(panel) {
             *weight = unit[lane];

@@ -7,7 +7,7 @@ use crate::lm::parts::Dense;
 
 impl Dense<PackedWeights> {
     /// Applies the network: `[rows, width]` → `[rows, width]`.
-    pub fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
+    pub(crate) fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
         let up = self.up.apply(x, rows);
         let inside = match (self.is_gated, self.activation) {
             (true, Activation::Silu) => gated(&up, self.inside, silu),

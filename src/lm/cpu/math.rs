@@ -5,7 +5,7 @@ use crate::numeric::{exp, fused_multiply_add};
 /// Returns sums + x·weights. Sums are passed by value to keep them in registers; borrowed sums
 /// would stay in memory.
 #[inline(always)]
-pub fn add_multiple<const LANES: usize>(
+pub(crate) fn add_multiple<const LANES: usize>(
     x: f32,
     weights: &[f32; LANES],
     sums: [f32; LANES],
@@ -19,7 +19,7 @@ pub fn add_multiple<const LANES: usize>(
 
 /// Returns Σ aᵢ·bᵢ.
 #[inline(always)]
-pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     const LANES: usize = 16;
     let mut sums = [0.0; LANES];
     let (a_chunks, a_rest) = a.as_chunks::<LANES>();
@@ -42,18 +42,18 @@ pub fn dot(a: &[f32], b: &[f32]) -> f32 {
 
 /// Returns the maximum absolute value. NaN counts as larger than any number.
 #[inline(always)]
-pub fn max_abs(x: &[f32]) -> f32 {
+pub(crate) fn max_abs(x: &[f32]) -> f32 {
     // Without the sign bit, floats are ordered by their bits.
     f32::from_bits(x.iter().fold(0, |max, x| max.max(x.to_bits() & 0x7fff_ffff)))
 }
 
 /// Computes y += x.
-pub fn add(y: &mut [f32], x: &[f32]) {
+pub(super) fn add(y: &mut [f32], x: &[f32]) {
     y.iter_mut().zip(x).for_each(|(y, x)| *y += x);
 }
 
 /// Applies an RMS norm: divides each row of `x` by its root mean square and multiplies by `weight`.
-pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
+pub(crate) fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
     let mut out = Vec::with_capacity(x.len());
     for row in x.chunks_exact(weight.len()) {
         let scale = 1.0 / (dot(row, row) / row.len() as f32 + epsilon).sqrt();
@@ -64,7 +64,7 @@ pub fn rms_norm(x: &[f32], weight: &[f32], epsilon: f32) -> Vec<f32> {
 
 /// Applies a layer norm: centres each row of `x`, divides by its standard deviation, multiplies by
 /// `weight` and adds `bias`.
-pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<f32> {
+pub(crate) fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<f32> {
     let width = weight.len();
     let mut out = Vec::with_capacity(x.len());
     for row in x.chunks_exact(width) {
@@ -82,14 +82,14 @@ pub fn layer_norm(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<
 
 /// Returns SiLU(x) = x·σ(x).
 #[inline(always)]
-pub fn silu(x: f32) -> f32 {
+pub(crate) fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
 /// Returns GELU(x) with the tanh approximation, ½x(1 + tanh(√(2/π)(x + 0.044715x³))), computed as
 /// x·σ(2√(2/π)(x + 0.044715x³)).
 #[inline(always)]
-pub fn gelu_tanh(x: f32) -> f32 {
+pub(crate) fn gelu_tanh(x: f32) -> f32 {
     const TWO_ROOT_TWO_OVER_PI: f32 = 1.595_769;
     x / (1.0 + exp(-TWO_ROOT_TWO_OVER_PI * fused_multiply_add(0.044_715 * x * x, x, x)))
 }
@@ -97,7 +97,7 @@ pub fn gelu_tanh(x: f32) -> f32 {
 /// Returns activation(gate)·up for rows of concatenated gate and up values:
 /// `[N, 2·width]` → `[N, width]`.
 #[inline(always)]
-pub fn gated(gate_up: &[f32], width: usize, activation: impl Fn(f32) -> f32) -> Vec<f32> {
+pub(super) fn gated(gate_up: &[f32], width: usize, activation: impl Fn(f32) -> f32) -> Vec<f32> {
     let mut out = Vec::with_capacity(gate_up.len() / 2);
     for row in gate_up.chunks_exact(2 * width) {
         let (gate, up) = row.split_at(width);
@@ -109,7 +109,14 @@ pub fn gated(gate_up: &[f32], width: usize, activation: impl Fn(f32) -> f32) -> 
 /// Rotates the first `heads` heads of each row of `x` by that row's angles (half-split rotation).
 /// `cos` and `sin` are `[N, half]`, where `half` is half the head size. A row of `x` has `width`
 /// values.
-pub fn rotate(x: &mut [f32], width: usize, heads: usize, cos: &[f32], sin: &[f32], half: usize) {
+pub(crate) fn rotate(
+    x: &mut [f32],
+    width: usize,
+    heads: usize,
+    cos: &[f32],
+    sin: &[f32],
+    half: usize,
+) {
     for (index, row) in x.chunks_exact_mut(width).enumerate() {
         let cos = &cos[index * half..][..half];
         let sin = &sin[index * half..][..half];
@@ -126,7 +133,7 @@ pub fn rotate(x: &mut [f32], width: usize, heads: usize, cos: &[f32], sin: &[f32
 
 /// Applies an RMS norm to each of `heads` heads of each row of `x`, from head `first` on. A row of
 /// `x` has `width` values.
-pub fn norm_heads(
+pub(crate) fn norm_heads(
     x: &mut [f32],
     width: usize,
     (first, heads): (usize, usize),
@@ -143,7 +150,7 @@ pub fn norm_heads(
 }
 
 /// Replaces `x` with its softmax.
-pub fn softmax(x: &mut [f32]) {
+pub(super) fn softmax(x: &mut [f32]) {
     let max = reduce(x, f32::NEG_INFINITY, |a, b| if a > b { a } else { b });
     x.iter_mut().for_each(|x| *x = exp(*x - max));
     let scale = 1.0 / reduce(x, 0.0, |a, b| a + b);

@@ -62,18 +62,18 @@ pub(super) struct Packed<F: Format> {
 
 impl<F: Format> Packed<F> {
     /// Creates a matrix from its units, panel by panel.
-    pub fn from_units(units: Vec<F::Unit>, outputs: usize, inputs: usize) -> Self {
+    pub(crate) fn from_units(units: Vec<F::Unit>, outputs: usize, inputs: usize) -> Self {
         Self { inputs, outputs, units }
     }
 
     /// Returns the panel that contains `output`, and its lane in that panel.
-    pub fn panel(&self, output: usize) -> (&[F::Unit], usize) {
+    pub(super) fn panel(&self, output: usize) -> (&[F::Unit], usize) {
         let length = self.units_per_panel();
         (&self.units[output / LANES * length..][..length], output % LANES)
     }
 
     /// Computes x Wᵀ: `[rows, inputs]` → `[rows, outputs]`.
-    pub fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
+    pub(super) fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
         let mut out = vec![0.0; rows * self.outputs];
         match rows {
             0 => {}

@@ -9,7 +9,7 @@ use crate::numeric::fused_multiply_add;
 impl Experts<PackedWeights> {
     /// Returns Σ weight · expert(x) over the experts of each row, `[rows, width]` → `[rows,
     /// width]`; see [`shares`]. Each expert processes all its rows at once.
-    pub fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
+    pub(crate) fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
         let mut out = vec![0.0; x.len()];
         if rows == 0 {
             return out;

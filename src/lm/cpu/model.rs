@@ -15,14 +15,14 @@ use crate::lm::error::{LmError, Result};
 use crate::lm::parts::Parts;
 
 /// A model whose weights are packed for the products of a decoding step.
-pub struct Model(Parts<PackedWeights>);
+pub(crate) struct Model(Parts<PackedWeights>);
 
 impl Model {
     /// Reads a model.
     ///
     /// # Errors
     /// Fails if a tensor is missing, damaged or of the wrong shape.
-    pub fn new(config: &LmConfig, lookup: &TensorLookup<'_>) -> Result<Self> {
+    pub(crate) fn new(config: &LmConfig, lookup: &TensorLookup<'_>) -> Result<Self> {
         Parts::new(config, lookup).map(Self)
     }
 

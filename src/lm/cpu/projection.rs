@@ -41,7 +41,7 @@ struct LowRankUpdate {
 
 impl Weight {
     /// Packs a matrix for products.
-    pub fn new(matrix: &Matrix) -> Result<Self> {
+    pub(super) fn new(matrix: &Matrix) -> Result<Self> {
         Ok(match matrix {
             Matrix::Full(tensor) => Self::Floats(Arc::new(pack(tensor)?)),
             Matrix::Quantised(matrix) => {
@@ -56,7 +56,7 @@ impl Weight {
     }
 
     /// Computes x Wᵀ: `[rows, inputs]` → `[rows, outputs]`.
-    pub fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
+    pub(super) fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
         match self {
             Self::Floats(packed) => packed.apply(x, rows),
             Self::Bytes(packed) => packed.apply(x, rows),
@@ -64,7 +64,7 @@ impl Weight {
     }
 
     /// Copies row `output` of the weights, `[inputs]`, to `row`.
-    pub fn read(&self, output: usize, row: &mut [f32]) {
+    pub(super) fn read(&self, output: usize, row: &mut [f32]) {
         match self {
             Self::Floats(packed) => packed.read(output, row),
             Self::Bytes(packed) => packed.read(output, row),
@@ -74,7 +74,7 @@ impl Weight {
 
 impl Projection {
     /// Combines linear layers with the same inputs into one; their outputs are concatenated.
-    pub fn new(parts: &[&Linear]) -> Result<Self> {
+    pub(super) fn new(parts: &[&Linear]) -> Result<Self> {
         let matrices: Vec<&Matrix> = parts.iter().map(|part| &part.matrix).collect();
         let weight = match matrices.as_slice() {
             [one] => Weight::new(one)?,
@@ -90,7 +90,7 @@ impl Projection {
     }
 
     /// Adds an adapter's update to the outputs from `first` on. The weights stay shared.
-    pub fn with_update(mut self, first: usize, update: &LowRank) -> Result<Self> {
+    pub(crate) fn with_update(mut self, first: usize, update: &LowRank) -> Result<Self> {
         self.updates.push(LowRankUpdate {
             first,
             down: Arc::new(pack(&update.down)?),
@@ -101,7 +101,7 @@ impl Projection {
     }
 
     /// `[rows, inputs]` → `[rows, outputs]`.
-    pub fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
+    pub(super) fn apply(&self, x: &[f32], rows: usize) -> Vec<f32> {
         let mut y = self.weight.apply(x, rows);
         if rows == 0 {
             return y;

@@ -42,7 +42,7 @@ const MAX_ROUNDED: f32 = i16::MAX as f32;
 
 impl Packed<Bytes> {
     /// Packs the blocks of a row-major matrix, ⌈inputs / 32⌉ blocks per row.
-    pub fn new(blocks: &[u8], outputs: usize, inputs: usize) -> Self {
+    pub(super) fn new(blocks: &[u8], outputs: usize, inputs: usize) -> Self {
         let length = inputs.div_ceil(BLOCK);
         let empty = Unit { scales: [0; LANES], weights: [[0; 2 * LANES]; PAIRS] };
         let mut units = vec![empty; outputs.div_ceil(LANES) * length];
@@ -61,7 +61,7 @@ impl Packed<Bytes> {
     }
 
     /// Dequantises row `output` of the weights, `[inputs]`, to `row`.
-    pub fn read(&self, output: usize, row: &mut [f32]) {
+    pub(super) fn read(&self, output: usize, row: &mut [f32]) {
         let (panel, lane) = self.panel(output);
         for (unit, values) in panel.iter().zip(row.chunks_mut(BLOCK)) {
             let scale = f16_to_f32(unit.scales[lane]);

@@ -23,7 +23,7 @@ pub(super) fn values(tensor: &Tensor) -> Result<Values<impl Deref<Target = Stora
 }
 
 impl<G: Deref<Target = Storage>> Values<G> {
-    pub fn slice(&self) -> Result<&[f32]> {
+    pub(super) fn slice(&self) -> Result<&[f32]> {
         match &*self.storage {
             Storage::Cpu(CpuStorage::F32(values)) => Ok(&values[self.range.clone()]),
             _ => Err(unexpected()),

@@ -33,24 +33,24 @@ pub(in crate::lm) enum Meta {
 /// Type, shape and location of a tensor.
 #[derive(Debug, Clone)]
 pub(in crate::lm) struct Entry {
-    pub kind: TensorType,
+    pub(crate) kind: TensorType,
     /// Rows first; the file stores the dimensions in reverse order.
-    pub shape: Vec<usize>,
+    pub(crate) shape: Vec<usize>,
     /// Index of the part that holds it, 0 for a file that is not split.
-    pub part: usize,
+    pub(crate) part: usize,
     /// Offset in bytes from the start of the part.
-    pub start: u64,
-    pub bytes: usize,
+    pub(crate) start: u64,
+    pub(crate) bytes: usize,
 }
 
 pub(super) struct Header {
-    pub meta: HashMap<String, Meta>,
-    pub tensors: HashMap<String, Entry>,
+    pub(crate) meta: HashMap<String, Meta>,
+    pub(crate) tensors: HashMap<String, Entry>,
 }
 
 impl Meta {
     /// Returns the value if it is a non-negative integer.
-    pub fn integer(&self) -> Option<u64> {
+    pub(crate) fn integer(&self) -> Option<u64> {
         match self {
             Meta::Whole(n) => Some(*n),
             Meta::Number(n) if *n >= 0.0 && n.fract() == 0.0 => Some(*n as u64),
@@ -60,7 +60,7 @@ impl Meta {
 
     /// Returns a number, or the common value of a list (one entry per layer) whose entries are
     /// equal.
-    pub fn same_for_all(&self) -> Option<f64> {
+    pub(crate) fn same_for_all(&self) -> Option<f64> {
         match self {
             Meta::Numbers(numbers) => {
                 let first = numbers.first().copied()?;
@@ -71,7 +71,7 @@ impl Meta {
     }
 
     /// Returns the value if it is a number.
-    pub fn number(&self) -> Option<f64> {
+    pub(crate) fn number(&self) -> Option<f64> {
         match self {
             Meta::Whole(n) => Some(*n as f64),
             Meta::Number(n) => Some(*n),
@@ -141,7 +141,10 @@ fn parse(cursor: &mut Cursor, part: usize) -> Parsed<Header> {
         let kind = cursor.u32()?;
         let value = value(cursor, kind).map_err(|problem| match problem {
             Problem::Damaged(problem) => format!("entry '{key}': {problem}").into(),
-            other => other,
+            Problem::Unsupported { feature, instead } => {
+                Problem::Unsupported { feature: format!("{feature} (of entry '{key}')"), instead }
+            }
+            Problem::NotGguf => Problem::NotGguf,
         });
         meta.insert(key, value?);
     }
@@ -175,8 +178,8 @@ fn tensor(cursor: &mut Cursor, part: usize) -> Parsed<(String, Entry)> {
     let name = cursor.text()?;
     let count = cursor.u32()?;
     if count > MAX_DIMS {
-        let problem = format!("tensor '{name}' has {count} dimensions; the maximum is {MAX_DIMS}");
-        return Err(problem.into());
+        let feature = format!("a tensor of {count} dimensions ('{name}')");
+        return Err(Problem::Unsupported { feature, instead: "with at most four" });
     }
     let dims: Parsed<Vec<u64>> = (0..count).map(|_| cursor.u64()).collect();
     let mut shape = Vec::new();
@@ -256,7 +259,10 @@ fn scalar(cursor: &mut Cursor, kind: u32) -> Parsed<Meta> {
         10 => Meta::Whole(cursor.u64()?),
         11 => signed(i64::from_le_bytes(cursor.array()?)),
         12 => Meta::Number(f64::from_le_bytes(cursor.array()?)),
-        other => return Err(format!("its type {other} is unknown").into()),
+        other => {
+            let feature = format!("metadata type {other}");
+            return Err(Problem::Unsupported { feature, instead: "in GGUF version 2 or 3" });
+        }
     })
 }
 

@@ -237,7 +237,7 @@ fn part_names(file: &Path, count: u64) -> Option<Vec<PathBuf>> {
 
 /// Returns the paths of all parts if `file` is one part of a split file, otherwise `file` alone.
 /// Checks the name only.
-pub fn split_parts(file: &Path) -> Vec<PathBuf> {
+pub(crate) fn split_parts(file: &Path) -> Vec<PathBuf> {
     let total = file.file_stem().and_then(|stem| stem.to_str()?.rsplit_once("-of-"));
     let count = total.and_then(|(_, total)| total.parse().ok()).filter(|count| *count > 0);
     let parts = count.and_then(|count| part_names(file, count));

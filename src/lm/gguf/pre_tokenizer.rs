@@ -10,19 +10,19 @@ const TEKKEN_PATTERN: &str = r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]
 
 /// A pre-tokenizer and the tokenizer settings that belong to it.
 pub(super) struct PreTokenizer {
-    pub normalizer: Value,
+    pub(crate) normalizer: Value,
     /// In the form of `tokenizer.json`.
-    pub split: Value,
+    pub(crate) split: Value,
     /// Whether a piece that is itself a token is used whole, without merging.
-    pub ignore_merges: bool,
+    pub(crate) ignore_merges: bool,
     /// Whether the beginning-of-text token is added if the file does not say: older files leave
     /// this to the reader.
-    pub adds_bos: bool,
+    pub(crate) adds_bos: bool,
 }
 
 impl PreTokenizer {
     /// Returns the pre-tokenizer with this name, or `None` if the name is unknown.
-    pub fn named(name: &str) -> Option<Self> {
+    pub(super) fn named(name: &str) -> Option<Self> {
         let plain =
             |split| Self { normalizer: Value::Null, split, ignore_merges: false, adds_bos: false };
         Some(match name {

@@ -28,7 +28,7 @@ impl TensorType {
     ///
     /// # Errors
     /// Returns the name of an unsupported type, or the number of an unknown one.
-    pub fn from_number(number: u32) -> Result<Self, String> {
+    pub(crate) fn from_number(number: u32) -> Result<Self, String> {
         Ok(match number {
             0 => Self::Candle(GgmlDType::F32),
             1 => Self::Candle(GgmlDType::F16),
@@ -55,7 +55,7 @@ impl TensorType {
     }
 
     /// Returns the number of values per block.
-    pub fn block_size(self) -> usize {
+    pub(crate) fn block_size(self) -> usize {
         match self {
             Self::Candle(dtype) => dtype.block_size(),
             Self::Iq4Nl => 32,
@@ -65,7 +65,7 @@ impl TensorType {
     }
 
     /// Returns the bytes per block.
-    pub fn block_bytes(self) -> usize {
+    pub(crate) fn block_bytes(self) -> usize {
         match self {
             Self::Candle(dtype) => dtype.type_size(),
             Self::Iq4Nl => IQ4_NL_BYTES,

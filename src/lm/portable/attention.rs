@@ -9,7 +9,7 @@ use crate::lm::error::Result;
 /// Attention masks for the new tokens of one forward pass.
 pub(super) struct Batch {
     /// New tokens per row, including padding of shorter rows.
-    pub tokens: usize,
+    pub(crate) tokens: usize,
     /// `[rows, 1, 1, tokens, slots]`: 0 if the key is visible, −∞ otherwise. `None` if all slots
     /// are visible to all rows.
     mask: Option<Tensor>,
@@ -20,7 +20,12 @@ pub(super) struct Batch {
 
 impl Batch {
     /// Creates the masks for `tokens` new tokens per row after those in `cache`.
-    pub fn new(cache: &Tails, tokens: usize, config: &LmConfig, device: &Device) -> Result<Self> {
+    pub(super) fn new(
+        cache: &Tails,
+        tokens: usize,
+        config: &LmConfig,
+        device: &Device,
+    ) -> Result<Self> {
         let window = config.local.as_ref().map(|local| local.window_tokens);
         let window_mask = match window {
             Some(window) => window_mask(cache, tokens, window, device)?,

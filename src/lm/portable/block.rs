@@ -55,12 +55,12 @@ pub(super) struct Norm {
 
 /// Cosines and sines of one set of frequencies, each `[rows, tokens, head_size / 2]`.
 pub(super) struct RotaryAngles {
-    pub cos: Tensor,
-    pub sin: Tensor,
+    pub(crate) cos: Tensor,
+    pub(crate) sin: Tensor,
 }
 
 impl Norm {
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match self.kind {
             NormKind::Rms => Ok(rms_norm(x, &self.weight, self.epsilon as f32)?),
             NormKind::Layer => {
@@ -97,7 +97,7 @@ impl Dense<Tensors> {
 impl Block<Tensors> {
     /// Runs the block: `[N, hidden]` → `[N, hidden]`. Writes this layer's new keys and values to
     /// `cache`.
-    pub fn forward(
+    pub(crate) fn forward(
         &self,
         x: &Tensor,
         config: &LmConfig,

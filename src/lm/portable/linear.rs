@@ -37,7 +37,7 @@ struct LowRankUpdate {
 
 impl Weight {
     /// Converts a matrix to the form used in products.
-    pub fn new(matrix: &Matrix) -> Result<Self> {
+    pub(super) fn new(matrix: &Matrix) -> Result<Self> {
         Ok(match matrix {
             Matrix::Full(tensor) => Self::Full(tensor.clone()),
             Matrix::Quantised(quantised) => Self::Blocks {
@@ -49,7 +49,7 @@ impl Weight {
     }
 
     /// Computes `[N, in]` → `[N, out]`.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Self::Full(weight) => x.matmul(&weight.t()?)?,
             Self::Blocks { product, padding, .. } => {
@@ -59,7 +59,7 @@ impl Weight {
     }
 
     /// Returns the rows `ids` `[N]` of the weights, `[N, in]`.
-    pub fn rows(&self, ids: &Tensor) -> Result<Tensor> {
+    pub(super) fn rows(&self, ids: &Tensor) -> Result<Tensor> {
         Ok(match self {
             Self::Full(weight) => weight.index_select(ids, 0)?,
             Self::Blocks { product, width, .. } => {
@@ -71,7 +71,7 @@ impl Weight {
 
 impl Linear {
     /// Combines linear layers with the same inputs into one; their outputs are concatenated.
-    pub fn new(parts: &[&weights::Linear]) -> Result<Self> {
+    pub(super) fn new(parts: &[&weights::Linear]) -> Result<Self> {
         let matrices: Vec<&Matrix> = parts.iter().map(|part| &part.matrix).collect();
         let biases: Vec<&Tensor> = parts.iter().filter_map(|part| part.bias.as_ref()).collect();
         let bias = (!biases.is_empty()).then(|| Tensor::cat(&biases, 0)).transpose()?;
@@ -81,7 +81,7 @@ impl Linear {
     }
 
     /// Adds an adapter's update to the outputs from `first` on.
-    pub fn with_update(mut self, first: usize, update: &LowRank) -> Result<Self> {
+    pub(crate) fn with_update(mut self, first: usize, update: &LowRank) -> Result<Self> {
         let device = match (&self.bias, &self.weight) {
             (_, Weight::Full(weight)) => weight.device().clone(),
             (Some(bias), _) => bias.device().clone(),
@@ -97,7 +97,7 @@ impl Linear {
     }
 
     /// Computes `[N, in]` → `[N, out]`.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let mut y = self.weight.forward(x)?;
         if let Some(bias) = &self.bias {
             y = y.broadcast_add(bias)?;

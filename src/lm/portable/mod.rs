@@ -28,7 +28,11 @@ impl Model {
     ///
     /// # Errors
     /// Fails if a tensor is missing, damaged or of the wrong shape.
-    pub fn new(config: &LmConfig, lookup: &TensorLookup<'_>, device: &Device) -> Result<Self> {
+    pub(super) fn new(
+        config: &LmConfig,
+        lookup: &TensorLookup<'_>,
+        device: &Device,
+    ) -> Result<Self> {
         Ok(Self { parts: Parts::new(config, lookup)?, device: device.clone() })
     }
 

@@ -23,7 +23,7 @@ impl Alphabet {
     ///
     /// # Errors
     /// Returns [`LmError::Unsupported`] for all other kinds, because they have no bytes per id.
-    pub fn of(json: &Value, file: &Path) -> Result<Self> {
+    pub(super) fn of(json: &Value, file: &Path) -> Result<Self> {
         let model = &json["model"];
         let untyped = if model["merges"].is_array() { "BPE" } else { "none" };
         let kind = model["type"].as_str().unwrap_or(untyped);
@@ -43,7 +43,7 @@ impl Alphabet {
     }
 
     /// Returns the bytes of a token, or `None` if it is not written in this alphabet.
-    pub fn bytes(self, token: &str) -> Option<Vec<u8>> {
+    pub(super) fn bytes(self, token: &str) -> Option<Vec<u8>> {
         match self {
             Self::Bytes => token.chars().map(|c| CHARACTERS.get(&c).copied()).collect(),
             Self::Pieces => {
@@ -59,7 +59,7 @@ impl Alphabet {
 
     /// Returns a token in the spelling of `tokenizer.json`, which writes ▁ for a space. GGUF files
     /// write tokens of several spaces with plain spaces.
-    pub fn spelled(self, token: &str) -> String {
+    pub(crate) fn spelled(self, token: &str) -> String {
         match self {
             Self::Bytes => token.to_owned(),
             Self::Pieces => token.replace(' ', "▁"),

@@ -21,7 +21,7 @@ pub(super) struct Controls {
 
 impl Controls {
     /// Creates the control tokens of a vocabulary. `json` is its `tokenizer.json`.
-    pub fn new(vocabulary: &Vocabulary, json: &Value) -> Self {
+    pub(super) fn new(vocabulary: &Vocabulary, json: &Value) -> Self {
         let special = |token: &&Added| token.special && !token.content.is_empty();
         let special: Vec<&Added> = vocabulary.added().iter().filter(special).collect();
         let names: Vec<String> = special.iter().map(|token| token.content.clone()).collect();
@@ -36,13 +36,13 @@ impl Controls {
     }
 
     /// Returns the names, as they appear in a text.
-    pub fn names(&self) -> &[String] {
+    pub(super) fn names(&self) -> &[String] {
         &self.names
     }
 
     /// Splits a prompt into parts to encode one by one. The flag of a part says whether control
     /// tokens are recognised in it. A prompt that does not imitate a control token is one part.
-    pub fn parts<'a>(&self, prompt: &'a PromptText) -> Vec<(&'a str, bool)> {
+    pub(super) fn parts<'a>(&self, prompt: &'a PromptText) -> Vec<(&'a str, bool)> {
         let text = prompt.text();
         let mut parts: Vec<(Range<usize>, bool)> = Vec::new();
         let mut done = 0;

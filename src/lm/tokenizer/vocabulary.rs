@@ -25,15 +25,15 @@ pub(super) struct Vocabulary {
 /// A token outside the BPE, from `added_tokens`.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Added {
-    pub id: u32,
-    pub content: String,
-    pub special: bool,
+    pub(crate) id: u32,
+    pub(crate) content: String,
+    pub(crate) special: bool,
     /// Whether it strips the spaces before it.
-    pub lstrip: bool,
+    pub(crate) lstrip: bool,
     /// Whether it strips the spaces after it.
-    pub rstrip: bool,
+    pub(crate) rstrip: bool,
     /// Whether it is matched after normalisation.
-    pub normalized: bool,
+    pub(crate) normalized: bool,
 }
 
 impl Vocabulary {
@@ -41,7 +41,7 @@ impl Vocabulary {
     ///
     /// # Errors
     /// Returns an error if an id is too large.
-    pub fn new(inner: &Inner, json: &Value, alphabet: Alphabet) -> Result<Self, String> {
+    pub(super) fn new(inner: &Inner, json: &Value, alphabet: Alphabet) -> Result<Self, String> {
         let added = added_tokens(inner);
         let mut vocab = inner.get_vocab(false);
         vocab.extend(added.iter().map(|token| (token.content.clone(), token.id)));
@@ -59,12 +59,12 @@ impl Vocabulary {
     }
 
     /// Returns the tokens outside the BPE, sorted by id.
-    pub fn added(&self) -> &[Added] {
+    pub(super) fn added(&self) -> &[Added] {
         &self.added
     }
 
     /// Returns whether `id` is a special token, such as the end of text.
-    pub fn is_special(&self, id: u32) -> bool {
+    pub(super) fn is_special(&self, id: u32) -> bool {
         let found = self.added.binary_search_by_key(&id, |token| token.id);
         found.is_ok_and(|index| self.added[index].special)
     }
@@ -75,7 +75,7 @@ impl Vocabulary {
     ///
     /// # Errors
     /// Returns an error if a token of the BPE is not written in the alphabet.
-    pub fn byte_table(&self, alphabet: Alphabet) -> Result<Vec<Box<[u8]>>, String> {
+    pub(crate) fn byte_table(&self, alphabet: Alphabet) -> Result<Vec<Box<[u8]>>, String> {
         let mut table = vec![Box::<[u8]>::default(); self.tokens.len()];
         let added: HashSet<u32> = self.added.iter().map(|token| token.id).collect();
         for (id, token) in self.tokens.iter().enumerate() {
@@ -96,7 +96,7 @@ impl Vocabulary {
     }
 
     /// Returns the number of shared ids; see [`super::Tokenizer::common_vocabulary`].
-    pub fn common(&self, other: &Self) -> Result<usize, String> {
+    pub(super) fn common(&self, other: &Self) -> Result<usize, String> {
         let common = self.tokens.len().min(other.tokens.len());
         for id in 0..common {
             let (ours, theirs) = (self.spelled(id), other.spelled(id));

@@ -8,10 +8,10 @@ use crate::lm::json_file::read_json;
 /// The weight files of one model.
 pub(super) struct WeightFiles {
     /// The file that messages name: the single file or the index of the shards.
-    pub reported: PathBuf,
-    pub files: Vec<PathBuf>,
+    pub(crate) reported: PathBuf,
+    pub(crate) files: Vec<PathBuf>,
     /// Whether the files are in PyTorch's format; otherwise they are safetensors.
-    pub is_pickled: bool,
+    pub(crate) is_pickled: bool,
 }
 
 /// Unsupported weight files in a folder: end of the file name, description.

@@ -34,7 +34,7 @@ struct Location<'a> {
 }
 
 impl Tensors {
-    pub fn new(gguf: &GgufFile) -> Self {
+    pub(super) fn new(gguf: &GgufFile) -> Self {
         let architecture = gguf.architecture();
         let interleaved_heads = (architecture == "llama").then(|| gguf.heads());
         Self {
@@ -46,12 +46,12 @@ impl Tensors {
     }
 
     /// Returns the GGUF names of all tensors.
-    pub fn names(&self) -> Vec<&str> {
+    pub(super) fn names(&self) -> Vec<&str> {
         self.entries.keys().map(String::as_str).collect()
     }
 
     /// Returns the shape of the tensor with this Hugging Face name, or `None` if it does not exist.
-    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+    pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
         let location = self.locate(name)?;
         let skip = usize::from(location.expert.is_some());
         Some(location.entry.shape[skip..].to_vec())
@@ -62,7 +62,7 @@ impl Tensors {
     /// # Errors
     /// Returns an error if the tensor is not a float type, the file cannot be read, or a value is
     /// NaN or infinite.
-    pub fn read(&self, name: &str) -> Result<Option<Tensor>> {
+    pub(super) fn read(&self, name: &str) -> Result<Option<Tensor>> {
         let (Some(location), Some(shape)) = (self.locate(name), self.shape(name)) else {
             return Ok(None);
         };
@@ -86,7 +86,7 @@ impl Tensors {
     }
 
     /// Checks that a tensor is stored in a type that [`Tensors::read`] supports.
-    pub fn check(&self, name: &str) -> Result<()> {
+    pub(super) fn check(&self, name: &str) -> Result<()> {
         match self.locate(name).map(|location| location.entry) {
             Some(entry @ Entry { kind: TensorType::Plain(kind, _), .. }) => {
                 Err(unsupported_dtype(self.file(entry), name, kind))
@@ -96,7 +96,7 @@ impl Tensors {
     }
 
     /// Returns the GGUF name of the tensor with this Hugging Face name.
-    pub fn gguf_name(&self, name: &str) -> Option<String> {
+    pub(crate) fn gguf_name(&self, name: &str) -> Option<String> {
         let entry: *const Entry = self.locate(name)?.entry;
         self.entries.iter().find(|(_, e)| std::ptr::eq(*e, entry)).map(|(name, _)| name.clone())
     }
@@ -111,7 +111,7 @@ impl Tensors {
     ///
     /// # Errors
     /// Returns an error if the file cannot be read or a scale is NaN or infinite.
-    pub fn quantised(
+    pub(super) fn quantised(
         &self,
         name: &str,
         outputs: usize,

@@ -30,7 +30,7 @@ impl Matrix {
     ///
     /// # Errors
     /// Fails if the tensor is not a matrix.
-    pub fn outputs(&self) -> Result<usize> {
+    pub(crate) fn outputs(&self) -> Result<usize> {
         Ok(match self {
             Self::Full(tensor) => tensor.dims2()?.0,
             Self::Quantised(matrix) => matrix.outputs(),
@@ -41,7 +41,7 @@ impl Matrix {
     ///
     /// # Errors
     /// Returns an error if they are not all in the same precision.
-    pub fn stacked(parts: &[&Matrix]) -> Result<Matrix> {
+    pub(crate) fn stacked(parts: &[&Matrix]) -> Result<Matrix> {
         let full: Option<Vec<&Tensor>> = parts
             .iter()
             .map(|part| match part {
@@ -71,7 +71,7 @@ impl Quantised {
     ///
     /// # Errors
     /// Returns an error if candle fails or a weight needs a scale beyond the range of f16.
-    pub fn new(full: &Tensor, device: &Device) -> Result<Self> {
+    pub(crate) fn new(full: &Tensor, device: &Device) -> Result<Self> {
         let (outputs, inputs) = full.dims2()?;
         let padding = inputs.next_multiple_of(BLOCK) - inputs;
         let padded = full.pad_with_zeros(D::Minus1, 0, padding)?;
@@ -90,7 +90,7 @@ impl Quantised {
     ///
     /// # Errors
     /// Returns an error if candle fails.
-    pub fn from_blocks(
+    pub(crate) fn from_blocks(
         blocks: Vec<u8>,
         outputs: usize,
         inputs: usize,
@@ -124,21 +124,21 @@ impl Quantised {
     }
 
     /// Returns the blocks, ⌈inputs / 32⌉ per row.
-    pub fn tensor(&self) -> &Arc<QTensor> {
+    pub(crate) fn tensor(&self) -> &Arc<QTensor> {
         &self.tensor
     }
 
-    pub fn outputs(&self) -> usize {
+    pub(crate) fn outputs(&self) -> usize {
         self.tensor.shape().dims().first().copied().unwrap_or(0)
     }
 
     /// Returns the number of inputs without padding.
-    pub fn inputs(&self) -> usize {
+    pub(crate) fn inputs(&self) -> usize {
         self.inputs
     }
 
     /// Returns the number of inputs with padding.
-    pub fn aligned(&self) -> usize {
+    pub(crate) fn aligned(&self) -> usize {
         self.tensor.shape().dims().last().copied().unwrap_or(0)
     }
 }

@@ -122,7 +122,7 @@ impl Weights {
 
     /// Sets the precision that matrices are held in.
     #[must_use]
-    pub fn with_precision(self, precision: Precision) -> Self {
+    pub(crate) fn with_precision(self, precision: Precision) -> Self {
         Self { precision, ..self }
     }
 
@@ -195,7 +195,7 @@ impl Weights {
     ///
     /// # Errors
     /// See [`Weights::get`].
-    pub fn with_prefix(&self, prefix: &str) -> Result<HashMap<String, Tensor>> {
+    pub(crate) fn with_prefix(&self, prefix: &str) -> Result<HashMap<String, Tensor>> {
         let read = |name: &str| {
             let shape = self.shape(name).unwrap_or_default();
             Ok((name.to_owned(), self.get(name, &shape)?))

@@ -10,58 +10,58 @@ use super::matrix::Matrix;
 #[derive(Clone)]
 pub(in crate::lm) struct Linear {
     /// `[out, in]`
-    pub matrix: Matrix,
+    pub(crate) matrix: Matrix,
     /// `[out]`
-    pub bias: Option<Tensor>,
+    pub(crate) bias: Option<Tensor>,
 }
 
 /// The low-rank change that an adapter adds to a map: y += up (down x). `up` includes the scale.
 #[derive(Clone)]
 pub(in crate::lm) struct LowRank {
     /// `[rank, in]`
-    pub down: Arc<Tensor>,
+    pub(crate) down: Arc<Tensor>,
     /// `[out, rank]`
-    pub up: Arc<Tensor>,
+    pub(crate) up: Arc<Tensor>,
 }
 
 /// Weight and bias of a norm, each `[width]`.
 #[derive(Clone)]
 pub(in crate::lm) struct Norm {
-    pub weight: Tensor,
-    pub bias: Option<Tensor>,
+    pub(crate) weight: Tensor,
+    pub(crate) bias: Option<Tensor>,
 }
 
 /// The weights outside the blocks.
 pub(in crate::lm) struct OuterWeights {
     /// `[vocab, hidden]`
-    pub embedding: Matrix,
+    pub(crate) embedding: Matrix,
     /// Learned position embeddings `[context, hidden]`.
-    pub positions: Option<Tensor>,
-    pub norm: Norm,
+    pub(crate) positions: Option<Tensor>,
+    pub(crate) norm: Norm,
     /// `[vocab, hidden]`; `None` if the head is the embedding or the model has no head.
-    pub head: Option<Matrix>,
+    pub(crate) head: Option<Matrix>,
 }
 
 /// The weights of one block.
 pub(in crate::lm) struct BlockWeights {
-    pub attention_norm: Norm,
-    pub attention: AttentionWeights,
-    pub attention_output_norm: Option<Norm>,
-    pub mlp_norm: Norm,
-    pub mlp: Mlp,
-    pub mlp_output_norm: Option<Norm>,
+    pub(crate) attention_norm: Norm,
+    pub(crate) attention: AttentionWeights,
+    pub(crate) attention_output_norm: Option<Norm>,
+    pub(crate) mlp_norm: Norm,
+    pub(crate) mlp: Mlp,
+    pub(crate) mlp_output_norm: Option<Norm>,
 }
 
 /// The weights of attention.
 pub(in crate::lm) struct AttentionWeights {
-    pub queries: Linear,
-    pub keys: Linear,
-    pub values: Linear,
+    pub(crate) queries: Linear,
+    pub(crate) keys: Linear,
+    pub(crate) values: Linear,
     /// `[head_size]`
-    pub query_norm: Option<Tensor>,
+    pub(crate) query_norm: Option<Tensor>,
     /// `[head_size]`
-    pub key_norm: Option<Tensor>,
-    pub output: Linear,
+    pub(crate) key_norm: Option<Tensor>,
+    pub(crate) output: Linear,
 }
 
 /// The feed-forward network of a block.
@@ -76,7 +76,7 @@ pub(in crate::lm) enum Mlp {
 
 /// A gated feed-forward network.
 pub(in crate::lm) struct Gated {
-    pub gate: Linear,
-    pub up: Linear,
-    pub down: Linear,
+    pub(crate) gate: Linear,
+    pub(crate) up: Linear,
+    pub(crate) down: Linear,
 }

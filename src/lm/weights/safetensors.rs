@@ -12,7 +12,9 @@ use candle_core::{Device, Tensor};
 use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
-use crate::lm::error::{LmError, Result, damaged, invalid, not_finite, unsupported_dtype};
+use crate::lm::error::{
+    LmError, Result, damaged, invalid, not_finite, occurs_twice, unsupported_dtype,
+};
 use crate::lm::file_kind::{self, FileKind, MAX_SAFETENSORS_HEADER};
 
 /// Bytes compared at a time.
@@ -41,7 +43,7 @@ impl Files {
     ///
     /// # Errors
     /// Returns an error that names the file that is missing, cut short or not safetensors.
-    pub fn open(paths: Vec<PathBuf>) -> Result<Self> {
+    pub(super) fn open(paths: Vec<PathBuf>) -> Result<Self> {
         let mut files = Self { shards: Vec::new(), entries: HashMap::new() };
         for path in paths {
             files.add(path)?;
@@ -50,12 +52,12 @@ impl Files {
     }
 
     /// Returns the shape of a tensor, or `None` if it does not exist.
-    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+    pub(super) fn shape(&self, name: &str) -> Option<&[usize]> {
         self.entries.get(name).map(|entry| entry.shape.as_slice())
     }
 
     /// Returns the names of all tensors.
-    pub fn names(&self) -> Vec<&str> {
+    pub(super) fn names(&self) -> Vec<&str> {
         self.entries.keys().map(String::as_str).collect()
     }
 
@@ -64,7 +66,7 @@ impl Files {
     /// # Errors
     /// Returns an error if the tensor is not f32, f16 or bf16, a value is NaN or infinite, or the
     /// file cannot be read.
-    pub fn read(&self, name: &str) -> Result<Option<Tensor>> {
+    pub(super) fn read(&self, name: &str) -> Result<Option<Tensor>> {
         let Some(entry) = self.entries.get(name) else { return Ok(None) };
         let file = &self.shards[entry.shard];
         let mut data = vec![0; entry.bytes];
@@ -87,7 +89,7 @@ impl Files {
     ///
     /// # Errors
     /// Returns an error if a file cannot be read.
-    pub fn have_same_bytes(&self, one: &str, other: &str) -> Result<Option<bool>> {
+    pub(crate) fn have_same_bytes(&self, one: &str, other: &str) -> Result<Option<bool>> {
         let (Some(one), Some(other)) = (self.entries.get(one), self.entries.get(other)) else {
             return Ok(None);
         };
@@ -121,7 +123,7 @@ impl Files {
     }
 
     /// Checks that a tensor is stored in a type that [`Files::read`] supports.
-    pub fn check(&self, name: &str) -> Result<()> {
+    pub(super) fn check(&self, name: &str) -> Result<()> {
         match self.entries.get(name) {
             Some(entry) if to_f32(&[], entry.dtype).is_none() => {
                 Err(unsupported_dtype(&self.shards[entry.shard], name, &entry.dtype))
@@ -160,7 +162,9 @@ impl Files {
                 start: data_start + start as u64,
                 bytes: end - start,
             };
-            self.entries.insert(name, entry);
+            if self.entries.insert(name.clone(), entry).is_some() {
+                return Err(occurs_twice(&file, &name));
+            }
         }
         self.shards.push(file);
         Ok(())

@@ -39,7 +39,7 @@ pub(super) struct Lock {
     /// `None` if the file system does not support locks.
     _file: Option<File>,
     /// Whether no other program can write to the same partial file.
-    pub is_exclusive: bool,
+    pub(crate) is_exclusive: bool,
 }
 
 /// Returns whether `text` is a full commit hash.
@@ -48,7 +48,7 @@ pub(super) fn is_commit(text: &str) -> bool {
 }
 
 impl Store {
-    pub fn new(cache: &Path, model: &HubModel) -> Self {
+    pub(super) fn new(cache: &Path, model: &HubModel) -> Self {
         let cache = Cache::new(cache.to_owned());
         let HubModel { id, revision, .. } = model;
         let repo = Repo::with_revision(id.clone(), RepoType::Model, revision.clone());
@@ -62,7 +62,7 @@ impl Store {
     }
 
     /// Returns the cached commit of the revision.
-    pub fn commit(&self) -> Option<String> {
+    pub(super) fn commit(&self) -> Option<String> {
         if is_commit(&self.revision) {
             return Some(self.revision.clone());
         }
@@ -72,7 +72,7 @@ impl Store {
     }
 
     /// Records the commit of the revision.
-    pub fn record_commit(&self, commit: &str) -> Result<(), HubFailure> {
+    pub(crate) fn record_commit(&self, commit: &str) -> Result<(), HubFailure> {
         if is_commit(&self.revision) || self.commit().as_deref() == Some(commit) {
             return Ok(());
         }
@@ -81,7 +81,7 @@ impl Store {
     }
 
     /// Returns the files of `need` at `commit` if all essential ones are cached.
-    pub fn local(&self, commit: &str, need: &Need) -> Option<Local> {
+    pub(super) fn local(&self, commit: &str, need: &Need) -> Option<Local> {
         let snapshot = self.paths.pointer_path(commit);
         let has = |name: &str| snapshot.join(name).is_file();
         for file in need.essential(&has).ok()? {
@@ -96,7 +96,7 @@ impl Store {
     }
 
     /// Returns the names of the cached files of `need` at `commit`.
-    pub fn cached_files(&self, commit: &str, need: &Need) -> Vec<String> {
+    pub(crate) fn cached_files(&self, commit: &str, need: &Need) -> Vec<String> {
         let snapshot = self.paths.pointer_path(commit);
         let has = |name: &str| snapshot.join(name).is_file();
         let mut files = need.essential(&has).unwrap_or_default();
@@ -110,7 +110,7 @@ impl Store {
 
     /// Returns whether a cached file matches the checksum in its name. Returns `None` if the name
     /// contains no checksum, if the file is outside this cache, or if `keep_reading` returns false.
-    pub fn is_intact(&self, file: &Path, keep_reading: &dyn Fn() -> bool) -> Option<bool> {
+    pub(crate) fn is_intact(&self, file: &Path, keep_reading: &dyn Fn() -> bool) -> Option<bool> {
         let (real, blobs) = (file.canonicalize().ok()?, self.root.join("blobs"));
         if real.parent()? != blobs.canonicalize().ok()? {
             return None;
@@ -120,13 +120,13 @@ impl Store {
 
     /// Returns whether every optional file of `need` is cached or known to be absent. Another tool
     /// may have downloaded only the essential files.
-    pub fn knows_optional_files(&self, commit: &str, need: &Need) -> bool {
+    pub(crate) fn knows_optional_files(&self, commit: &str, need: &Need) -> bool {
         let (cached, absent) = (self.paths.pointer_path(commit), self.absent(commit));
         need.optional().iter().all(|f| cached.join(f).is_file() || absent.join(f).is_file())
     }
 
     /// Records that `commit` does not contain `file`.
-    pub fn record_absent(&self, commit: &str, file: &str) -> Result<(), HubFailure> {
+    pub(crate) fn record_absent(&self, commit: &str, file: &str) -> Result<(), HubFailure> {
         let path = self.absent(commit).join(file);
         if path.is_file() { Ok(()) } else { write(&path, b"") }
     }
@@ -136,17 +136,17 @@ impl Store {
     }
 
     /// Returns the path of a file in the snapshot of `commit`.
-    pub fn pointer(&self, commit: &str, file: &str) -> PathBuf {
+    pub(super) fn pointer(&self, commit: &str, file: &str) -> PathBuf {
         self.paths.pointer_path(commit).join(file)
     }
 
-    pub fn blob(&self, name: &str) -> PathBuf {
+    pub(super) fn blob(&self, name: &str) -> PathBuf {
         self.paths.blob_path(name)
     }
 
     /// Returns the path of the partial download of `name`. With an exclusive [`Lock`], it is the
     /// name that Python's `huggingface_hub` uses, so each tool can resume downloads of the other.
-    pub fn partial(&self, name: &str, is_exclusive: bool) -> PathBuf {
+    pub(super) fn partial(&self, name: &str, is_exclusive: bool) -> PathBuf {
         if is_exclusive {
             return self.blob(&format!("{name}.incomplete"));
         }
@@ -155,7 +155,7 @@ impl Store {
 
     /// Waits until no other program downloads the same contents. Calls `wait` between attempts and
     /// returns its error.
-    pub fn lock(
+    pub(super) fn lock(
         &self,
         name: &str,
         wait: &mut dyn FnMut(Duration) -> Result<(), HubFailure>,
@@ -181,7 +181,7 @@ impl Store {
     }
 
     /// Links `snapshots/<commit>/<file>` to the contents `name`.
-    pub fn link(&self, commit: &str, file: &str, name: &str) -> Result<(), HubFailure> {
+    pub(super) fn link(&self, commit: &str, file: &str, name: &str) -> Result<(), HubFailure> {
         let pointer = self.pointer(commit, file);
         let failed = |source| HubFailure::Disk { path: pointer.clone(), source };
         let folder = pointer.parent().unwrap_or(&self.root);

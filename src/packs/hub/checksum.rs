@@ -20,7 +20,7 @@ pub(super) enum Checksum {
 
 impl Checksum {
     /// Parses the name of a blob. Returns `None` if it is not a checksum.
-    pub fn of_name(name: &str) -> Option<Self> {
+    pub(crate) fn of_name(name: &str) -> Option<Self> {
         let is_hex = name.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
         match name.len() {
             64 if is_hex => Some(Self::Sha256(name.to_owned())),
@@ -30,7 +30,7 @@ impl Checksum {
     }
 
     /// Starts a hash over contents of `size` bytes.
-    pub fn begin(&self, size: u64) -> Context {
+    pub(super) fn begin(&self, size: u64) -> Context {
         match self {
             Self::Sha256(_) => Context::new(&SHA256),
             Self::Git(_) => {
@@ -42,7 +42,7 @@ impl Checksum {
     }
 
     /// Returns whether the hashed contents match this checksum.
-    pub fn matches(&self, context: Context) -> bool {
+    pub(super) fn matches(&self, context: Context) -> bool {
         let (Self::Sha256(expected) | Self::Git(expected)) = self;
         let digest = context.finish();
         let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();

@@ -27,17 +27,17 @@ const MAX_TEXT_TIME: Duration = Duration::from_secs(60);
 pub(super) struct Stop(AtomicBool);
 
 impl Stop {
-    pub fn raise(&self) {
+    pub(super) fn raise(&self) {
         self.0.store(true, Ordering::Relaxed);
     }
 
     /// Returns [`HubFailure::Cancelled`] if the flag is set.
-    pub fn check(&self) -> Result<(), HubFailure> {
+    pub(super) fn check(&self) -> Result<(), HubFailure> {
         if self.0.load(Ordering::Relaxed) { Err(HubFailure::Cancelled) } else { Ok(()) }
     }
 
     /// Sleeps for `wait`, or until the flag is set.
-    pub fn sleep(&self, wait: Duration) -> Result<(), HubFailure> {
+    pub(super) fn sleep(&self, wait: Duration) -> Result<(), HubFailure> {
         let start = Instant::now();
         loop {
             self.check()?;
@@ -52,9 +52,9 @@ impl Stop {
 
 /// Sends the requests of one operation.
 pub(super) struct Client<'a> {
-    pub settings: &'a HubSettings,
-    pub stop: &'a Stop,
-    pub tally: &'a Tally,
+    pub(crate) settings: &'a HubSettings,
+    pub(crate) stop: &'a Stop,
+    pub(crate) tally: &'a Tally,
     agent: Agent,
     /// Whether the hub has answered any request.
     has_answered: AtomicBool,
@@ -90,7 +90,12 @@ pub(super) fn agent(settings: &HubSettings) -> Agent {
 }
 
 impl<'a> Client<'a> {
-    pub fn new(settings: &'a HubSettings, agent: Agent, stop: &'a Stop, tally: &'a Tally) -> Self {
+    pub(super) fn new(
+        settings: &'a HubSettings,
+        agent: Agent,
+        stop: &'a Stop,
+        tally: &'a Tally,
+    ) -> Self {
         Self { settings, stop, tally, agent, has_answered: AtomicBool::new(false) }
     }
 
@@ -99,7 +104,11 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     /// Fails on an error status or a failed connection.
-    pub fn request(&self, url: &str, part: RequestPart) -> Result<Response<Body>, HubFailure> {
+    pub(super) fn request(
+        &self,
+        url: &str,
+        part: RequestPart,
+    ) -> Result<Response<Body>, HubFailure> {
         let mut url = parse(url)?;
         let hub = origin(&parse(&self.settings.endpoint)?);
         for _ in 0..MAX_REDIRECTS {
@@ -153,7 +162,7 @@ impl<'a> Client<'a> {
     }
 
     /// Requests the text at `url`, with retries as in [`Client::attempt`].
-    pub fn text(&self, url: &str, retries: u32) -> Result<String, HubFailure> {
+    pub(super) fn text(&self, url: &str, retries: u32) -> Result<String, HubFailure> {
         self.attempt(retries, || {
             let mut body = self.request(url, RequestPart::All)?.into_body().into_reader();
             let (mut text, mut chunk) = (Vec::new(), vec![0; CHUNK_BYTES]);
@@ -178,7 +187,7 @@ impl<'a> Client<'a> {
     }
 
     /// Calls `work` until it succeeds, fails permanently, or has been retried `retries` times.
-    pub fn attempt<T>(
+    pub(super) fn attempt<T>(
         &self,
         retries: u32,
         mut work: impl FnMut() -> Result<T, HubFailure>,
@@ -199,7 +208,7 @@ impl<'a> Client<'a> {
     /// # Errors
     /// Returns the failure itself if it is permanent, if no retries are left, or if the requested
     /// wait is too long.
-    pub fn wait_after(
+    pub(crate) fn wait_after(
         &self,
         failure: HubFailure,
         failures: u32,
@@ -254,7 +263,7 @@ impl<'a> Client<'a> {
     }
 
     /// Converts an error that occurred while reading a body.
-    pub fn read_fault(&self, error: io::Error, held: u64, size: u64) -> HubFailure {
+    pub(crate) fn read_fault(&self, error: io::Error, held: u64, size: u64) -> HubFailure {
         // Unwraps the errors of ureq.
         match ureq::Error::from(error) {
             ureq::Error::Timeout(_) => HubFailure::Stalled(self.settings.stall_timeout),

@@ -51,18 +51,18 @@ struct Parameters {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Item {
     /// Path in the repository.
-    pub file: String,
+    pub(crate) file: String,
     /// Name of the blob in the cache.
-    pub name: String,
+    pub(crate) name: String,
     /// Size in bytes.
-    pub size: u64,
-    pub checksum: Option<Checksum>,
-    pub url: String,
+    pub(crate) size: u64,
+    pub(crate) checksum: Option<Checksum>,
+    pub(crate) url: String,
 }
 
 impl Listing {
     /// Requests the list of files from the hub.
-    pub fn request(
+    pub(super) fn request(
         client: &Client<'_>,
         model: &HubModel,
         retries: u32,
@@ -84,39 +84,39 @@ impl Listing {
         Ok(listing)
     }
 
-    pub fn commit(&self) -> &str {
+    pub(super) fn commit(&self) -> &str {
         &self.sha
     }
 
-    pub fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.siblings.iter().any(|s| s.rfilename == name)
     }
 
-    pub fn licence(&self) -> Option<String> {
+    pub(super) fn licence(&self) -> Option<String> {
         self.tags.iter().find_map(|tag| tag.strip_prefix("license:")).map(str::to_owned)
     }
 
-    pub fn is_gated(&self) -> bool {
+    pub(super) fn is_gated(&self) -> bool {
         !matches!(self.gated, serde_json::Value::Null | serde_json::Value::Bool(false))
     }
 
-    pub fn parameters(&self) -> Option<u64> {
+    pub(super) fn parameters(&self) -> Option<u64> {
         self.safetensors.as_ref().or(self.gguf.as_ref())?.total
     }
 
     /// Returns the required files, see [`Need::essential`].
-    pub fn essential(&self, need: &Need) -> Result<Vec<String>, HubFailure> {
+    pub(crate) fn essential(&self, need: &Need) -> Result<Vec<String>, HubFailure> {
         need.essential(&|name| self.has(name)).map_err(|missing| self.missing_file(need, &missing))
     }
 
-    pub fn missing_file(&self, need: &Need, missing: &str) -> HubFailure {
+    pub(crate) fn missing_file(&self, need: &Need, missing: &str) -> HubFailure {
         let names: Vec<&str> = self.siblings.iter().map(|s| s.rfilename.as_str()).collect();
         HubFailure::MissingFile(need.advice(missing, &names))
     }
 
     /// Returns name, size and checksum of `file`. Requests its headers if the list does not contain
     /// them.
-    pub fn item(
+    pub(super) fn item(
         &self,
         client: &Client<'_>,
         model: &HubModel,

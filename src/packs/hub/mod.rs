@@ -22,7 +22,8 @@ use crossbeam_channel::{RecvTimeoutError, bounded};
 
 pub use error::{HubError, HubFailure};
 pub use need::Need;
-pub use progress::{Pause, Progress};
+pub use progress::Pause;
+pub use progress::Progress;
 pub use settings::{HubSettings, Token};
 
 use self::cache::Store;
@@ -56,7 +57,7 @@ pub struct Order {
 
 impl Order {
     /// Returns whether both orders need the same files, for any role.
-    pub fn has_same_files(&self, other: &Self) -> bool {
+    pub(crate) fn has_same_files(&self, other: &Self) -> bool {
         self.model == other.model && self.need == other.need
     }
 }
@@ -206,7 +207,7 @@ impl Hub {
     }
 
     /// Returns whether a cached file of the orders is damaged, see [`Hub::review`].
-    pub fn is_damaged(&self, orders: &[Order], cancelled: &dyn Fn() -> bool) -> bool {
+    pub(crate) fn is_damaged(&self, orders: &[Order], cancelled: &dyn Fn() -> bool) -> bool {
         let mut orders = distinct(orders).into_iter();
         orders.any(|order| !self.review(order, cancelled).damaged.is_empty())
     }

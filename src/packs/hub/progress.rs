@@ -44,7 +44,7 @@ impl Progress {
     }
 
     /// Returns the current model and the bytes done.
-    pub fn amount(&self) -> String {
+    pub(crate) fn amount(&self) -> String {
         if self.file.is_empty() {
             return "asking the hub".to_owned();
         }
@@ -53,7 +53,7 @@ impl Progress {
     }
 
     /// Returns speed and time left if known, or the reason for a wait. May be empty.
-    pub fn pace(&self) -> String {
+    pub(crate) fn pace(&self) -> String {
         if let Some(Pause { problem, seconds_left }) = &self.pause {
             return format!("trying again in {}: {problem}", format::duration(*seconds_left));
         }
@@ -96,38 +96,38 @@ impl Tally {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn expect(&self, bytes: u64) {
+    pub(super) fn expect(&self, bytes: u64) {
         self.state().total += bytes;
     }
 
-    pub fn begin(&self, role: &'static str, file: &str) {
+    pub(super) fn begin(&self, role: &'static str, file: &str) {
         let mut state = self.state();
         state.role = role;
         state.file = file.to_owned();
     }
 
-    pub fn pause(&self, problem: String, wait: Duration) {
+    pub(super) fn pause(&self, problem: String, wait: Duration) {
         self.state().pause = Some((problem, Instant::now() + wait));
     }
 
-    pub fn resume(&self) {
+    pub(super) fn resume(&self) {
         self.state().pause = None;
     }
 
     /// Adds bytes that were already on this machine.
-    pub fn found(&self, bytes: u64) {
+    pub(super) fn found(&self, bytes: u64) {
         self.state().done += bytes;
     }
 
     /// Adds bytes received over the network.
-    pub fn arrived(&self, bytes: u64) {
+    pub(super) fn arrived(&self, bytes: u64) {
         let mut state = self.state();
         state.done += bytes;
         state.arrived += bytes;
     }
 
     /// Subtracts discarded bytes.
-    pub fn discarded(&self, bytes: u64) {
+    pub(crate) fn discarded(&self, bytes: u64) {
         let mut state = self.state();
         state.done = state.done.saturating_sub(bytes);
     }
@@ -146,12 +146,12 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { samples: VecDeque::new(), has_reported: false }
     }
 
     /// Returns the progress at `now`, or `None` before the first file or pause.
-    pub fn read(&mut self, tally: &Tally, now: Instant) -> Option<Progress> {
+    pub(super) fn read(&mut self, tally: &Tally, now: Instant) -> Option<Progress> {
         let state = tally.state().clone();
         if state.file.is_empty() && state.pause.is_none() && !self.has_reported {
             return None;

@@ -23,10 +23,10 @@ const PROGRESS_BYTES: u64 = 1 << 20;
 
 /// Downloads one file of a commit.
 pub(super) struct Transfer<'a> {
-    pub client: &'a Client<'a>,
-    pub store: &'a Store,
-    pub commit: &'a str,
-    pub item: &'a Item,
+    pub(crate) client: &'a Client<'a>,
+    pub(crate) store: &'a Store,
+    pub(crate) commit: &'a str,
+    pub(crate) item: &'a Item,
 }
 
 /// A partial file and the hash of its contents.
@@ -54,7 +54,7 @@ impl From<HubFailure> for Incomplete {
 impl Transfer<'_> {
     /// Downloads the file unless it is cached, and links it into the snapshot. If two programs need
     /// the same file, the second waits for the download of the first.
-    pub fn run(&self) -> Result<(), HubFailure> {
+    pub(super) fn run(&self) -> Result<(), HubFailure> {
         let Item { file, name, size, .. } = self.item;
         let stop = self.client.stop;
         let lock = self.store.lock(name, &mut |wait| stop.sleep(wait))?;
@@ -68,7 +68,7 @@ impl Transfer<'_> {
     }
 
     /// Downloads a damaged file again, unless another program has replaced it meanwhile.
-    pub fn replace(&self) -> Result<(), HubFailure> {
+    pub(super) fn replace(&self) -> Result<(), HubFailure> {
         let name = &self.item.name;
         let stop = self.client.stop;
         let lock = self.store.lock(name, &mut |wait| stop.sleep(wait))?;

@@ -26,7 +26,7 @@ pub(super) struct Head {
     trace_bytes: u64,
     /// CRC-32 of the second line without its line feed.
     trace_crc32: u32,
-    pub entry: Entry,
+    pub(crate) entry: Entry,
 }
 
 /// The keys of the first line that decide whether the rest can be parsed.
@@ -50,7 +50,7 @@ pub(super) enum EntryFault {
 }
 
 impl Head {
-    pub fn new(entry: Entry, line: &[u8]) -> Self {
+    pub(super) fn new(entry: Entry, line: &[u8]) -> Self {
         Self {
             format: FORMAT,
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -61,7 +61,7 @@ impl Head {
     }
 
     /// Returns the content of the file: this first line, and `line` with the run.
-    pub fn to_bytes(&self, line: &[u8]) -> Result<Vec<u8>, RecordError> {
+    pub(crate) fn to_bytes(&self, line: &[u8]) -> Result<Vec<u8>, RecordError> {
         let failed = |e: serde_json::Error| RecordError::Inconsistent { reason: e.to_string() };
         let mut bytes = serde_json::to_vec(self).map_err(failed)?;
         bytes.reserve(line.len() + 2);
@@ -72,11 +72,11 @@ impl Head {
     }
 
     /// Checks whether `line` has the length and checksum of this first line.
-    pub fn matches(&self, line: &[u8]) -> bool {
+    pub(super) fn matches(&self, line: &[u8]) -> bool {
         self.trace_bytes == line.len() as u64 && self.trace_crc32 == crc32fast::hash(line)
     }
 
-    pub fn trace_bytes(&self) -> u64 {
+    pub(crate) fn trace_bytes(&self) -> u64 {
         self.trace_bytes
     }
 
@@ -99,12 +99,12 @@ impl Head {
 
 /// The parsed first line of a file whose second line matches it.
 pub(super) struct Content {
-    pub head: Head,
+    pub(crate) head: Head,
     trace_start: usize,
 }
 
 impl Content {
-    pub fn of(bytes: &[u8], id: &EntryId) -> Result<Self, EntryFault> {
+    pub(super) fn of(bytes: &[u8], id: &EntryId) -> Result<Self, EntryFault> {
         let cut_short = || EntryFault::Damaged("cut short".to_owned());
         let end = bytes.iter().position(|&b| b == b'\n').ok_or_else(cut_short)?;
         let head = Head::parse(&bytes[..end], id)?;
@@ -120,7 +120,7 @@ impl Content {
     }
 
     /// Returns the line with the run. `bytes` must be the bytes passed to [`Content::of`].
-    pub fn trace<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+    pub(super) fn trace<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
         &bytes[self.trace_start..bytes.len() - 1]
     }
 }

@@ -11,7 +11,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-pub use entry::{ColumnSummary, Entry, EntryId, search};
+pub use entry::ColumnSummary;
+pub use entry::{Entry, EntryId, search};
 use file::{Content, EntryFault, Head, damaged_name, read_head};
 
 use super::RecordError;
@@ -50,7 +51,7 @@ pub struct Listing {
 }
 
 /// Returns the current time in milliseconds since 1970.
-pub fn now_unix_ms() -> u64 {
+pub(crate) fn now_unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     since.as_millis().try_into().unwrap_or(u64::MAX)
 }

@@ -12,13 +12,13 @@ pub struct Metric {
     /// The name in tables and tooltips.
     pub name: &'static str,
     /// The name for narrow places.
-    pub short_name: &'static str,
+    pub(crate) short_name: &'static str,
     /// The definition, in one or two sentences.
-    pub meaning: &'static str,
+    pub(crate) meaning: &'static str,
     /// Whether the metric is also shown in presentation mode.
-    pub is_primary: bool,
+    pub(crate) is_primary: bool,
     /// Whether differences between two responses are meaningful.
-    pub is_compared: bool,
+    pub(crate) is_compared: bool,
     value: fn(&ArmTrace) -> Option<f64>,
     decimals: usize,
     is_signed: bool,
@@ -64,7 +64,7 @@ pub const KL: Metric = Metric {
 };
 
 /// Perplexity: exp of the mean negative log-probability per token under the base model.
-pub const PERPLEXITY: Metric = Metric {
+pub(crate) const PERPLEXITY: Metric = Metric {
     name: "Perplexity",
     short_name: "Perplexity",
     meaning: "Perplexity of this text under the unguided base model, per token. Lower is more \
@@ -101,7 +101,7 @@ pub const SAMPLED: Metric = Metric {
 };
 
 /// Tokens drawn per second over all rows.
-pub const SPEED: Metric = Metric {
+pub(crate) const SPEED: Metric = Metric {
     name: "Tokens/s",
     short_name: "Tokens/s",
     meaning: "Tokens drawn per second over all rows, kept or dropped.",
@@ -125,7 +125,7 @@ pub const SECONDS: Metric = Metric {
 };
 
 /// All metrics, in the order of the tables.
-pub const METRICS: [Metric; 8] =
+pub(crate) const METRICS: [Metric; 8] =
     [GOLD_REWARD, VALUE, KL, PERPLEXITY, TOKENS, SAMPLED, SPEED, SECONDS];
 
 impl Metric {

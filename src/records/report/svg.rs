@@ -31,7 +31,7 @@ const RADIUS: [f64; 2] = [1.8, 4.2];
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Look {
     /// Index of the colour, 0 to [`COLOURS`] − 1.
-    pub colour: usize,
+    pub(crate) colour: usize,
     shape: usize,
     is_dashed: bool,
 }

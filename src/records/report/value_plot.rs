@@ -6,39 +6,38 @@ use crate::guidance::lineage;
 use crate::guidance::trace::ChunkTrace;
 
 /// Shown instead of the plot if no candidate has a value.
-pub const NO_VALUES: &str =
+pub(crate) const NO_VALUES: &str =
     "This run has no values: the pack has no model that ranks partial responses.";
 
-/// A drawn candidate.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Dot {
+pub(crate) struct Dot {
     /// Index of the chunk.
-    pub chunk: usize,
+    pub(crate) chunk: usize,
     /// Index of the candidate in its chunk.
-    pub candidate: usize,
+    pub(crate) candidate: usize,
     /// Position in tokens and value.
-    pub position: [f64; 2],
+    pub(crate) position: [f64; 2],
     /// Whether the search kept the candidate.
-    pub kept: bool,
+    pub(crate) kept: bool,
     /// Whether the final response continues the candidate.
-    pub on_lead: bool,
+    pub(crate) on_lead: bool,
 }
 
 /// One column of the plot. Positions are in tokens and value.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Series {
+pub(crate) struct Series {
     /// The drawn candidates, chunk by chunk.
-    pub dots: Vec<Dot>,
+    pub(crate) dots: Vec<Dot>,
     /// Line segments from the parent of each kept candidate to the candidate.
-    pub lineage: Vec<[[f64; 2]; 2]>,
+    pub(crate) lineage: Vec<[[f64; 2]; 2]>,
     /// Number of chunks.
-    pub chunks: usize,
+    pub(crate) chunks: usize,
 }
 
 impl Series {
     /// Lays out `chunks`. Includes all kept candidates and about `max_dropped` of the dropped ones,
     /// spread evenly over the chunks.
-    pub fn new(chunks: &[ChunkTrace], max_dropped: Option<usize>) -> Self {
+    pub(crate) fn new(chunks: &[ChunkTrace], max_dropped: Option<usize>) -> Self {
         let mut series = Self { chunks: chunks.len(), ..Self::default() };
         let lead = lineage::lead(chunks);
         let per_chunk =
@@ -67,7 +66,7 @@ impl Series {
     }
 
     /// Returns the dots on the way to the final response, from first to last.
-    pub fn lead(&self) -> impl Iterator<Item = &Dot> {
+    pub(crate) fn lead(&self) -> impl Iterator<Item = &Dot> {
         self.dots.iter().filter(|dot| dot.on_lead)
     }
 }
@@ -81,12 +80,12 @@ pub fn position(chunk: &ChunkTrace, candidate: usize) -> Option<[f64; 2]> {
 
 /// Returns a radius at which dots of neighbouring chunks do not touch, within `limits` (minimum,
 /// maximum). `width` is the width of the plot.
-pub fn radius(width: f64, chunks: usize, limits: [f64; 2]) -> f64 {
+pub(crate) fn radius(width: f64, chunks: usize, limits: [f64; 2]) -> f64 {
     (0.22 * width / chunks.max(1) as f64).clamp(limits[0], limits[1])
 }
 
 /// Returns a tick step of 1, 2 or 5 times a power of ten, so that about `count` steps fill `span`.
-pub fn tick_step(span: f64, count: f64) -> f64 {
+pub(crate) fn tick_step(span: f64, count: f64) -> f64 {
     let rough = (span / count).max(1e-9);
     let power = 10f64.powf(rough.log10().floor());
     let distance = |step: &f64| (step / rough).ln().abs();
@@ -95,14 +94,14 @@ pub fn tick_step(span: f64, count: f64) -> f64 {
 }
 
 /// Returns the multiples of `step` from `low` to `high`.
-pub fn ticks(low: f64, high: f64, step: f64) -> impl Iterator<Item = f64> {
+pub(crate) fn ticks(low: f64, high: f64, step: f64) -> impl Iterator<Item = f64> {
     const MAX_TICKS: usize = 1000;
     let (first, last) = ((low / step).ceil() as i64, (high / step).floor() as i64);
     (first..=last).take(MAX_TICKS).map(move |i| i as f64 * step)
 }
 
 /// Formats a tick with as many decimals as `step` needs.
-pub fn tick_label(value: f64, step: f64) -> String {
+pub(crate) fn tick_label(value: f64, step: f64) -> String {
     let decimals = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
     let value = if value.abs() < step / 2.0 { 0.0 } else { value };
     minus(&format!("{value:.decimals$}"))

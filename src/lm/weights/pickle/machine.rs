@@ -34,7 +34,6 @@ impl From<&str> for Problem {
 /// Index of a node.
 pub(super) type Id = u32;
 
-/// A Python object.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Node {
     None,
@@ -64,27 +63,27 @@ pub(super) struct Pickle {
 }
 
 impl Pickle {
-    pub fn root(&self) -> &Node {
+    pub(super) fn root(&self) -> &Node {
         self.node(self.root)
     }
 
-    pub fn node(&self, id: Id) -> &Node {
+    pub(super) fn node(&self, id: Id) -> &Node {
         self.nodes.get(id as usize).unwrap_or(&Node::None)
     }
 
     /// Returns all nodes in the order of creation.
-    pub fn nodes(&self) -> &[Node] {
+    pub(crate) fn nodes(&self) -> &[Node] {
         &self.nodes
     }
 
-    pub fn int(&self, id: Id) -> Option<i64> {
+    pub(super) fn int(&self, id: Id) -> Option<i64> {
         match self.node(id) {
             Node::Int(n) => Some(*n),
             _ => None,
         }
     }
 
-    pub fn text(&self, id: Id) -> Option<&str> {
+    pub(super) fn text(&self, id: Id) -> Option<&str> {
         match self.node(id) {
             Node::Text(text) => Some(text),
             _ => None,
@@ -92,7 +91,7 @@ impl Pickle {
     }
 
     /// Returns the items of a tuple or list.
-    pub fn items(&self, id: Id) -> Option<&[Id]> {
+    pub(super) fn items(&self, id: Id) -> Option<&[Id]> {
         match self.node(id) {
             Node::Tuple(items) | Node::List(items) => Some(items),
             _ => None,
@@ -100,7 +99,7 @@ impl Pickle {
     }
 
     /// Returns the items of a tuple or list of sizes, such as a shape.
-    pub fn sizes(&self, id: Id) -> Option<Vec<usize>> {
+    pub(super) fn sizes(&self, id: Id) -> Option<Vec<usize>> {
         let size = |id: &Id| self.int(*id).and_then(|n| usize::try_from(n).ok());
         self.items(id)?.iter().map(size).collect()
     }

@@ -19,7 +19,9 @@ use candle_core::{Device, Tensor};
 use self::machine::{Id, Node, Pickle, Problem};
 use self::storage::{Dtype, Storage};
 use self::zip_archive::Archive;
-use crate::lm::error::{LmError, Result, damaged, invalid, not_finite, unsupported_dtype};
+use crate::lm::error::{
+    LmError, Result, damaged, invalid, not_finite, occurs_twice, unsupported_dtype,
+};
 use crate::lm::file_kind::{self, FileKind};
 
 /// The tensors of one file or of several shards.
@@ -47,7 +49,7 @@ impl Pickled {
     ///
     /// # Errors
     /// Returns an error that names the file if it is missing, cut short or of another kind.
-    pub fn open(files: Vec<PathBuf>) -> Result<Self> {
+    pub(super) fn open(files: Vec<PathBuf>) -> Result<Self> {
         let mut tensors = HashMap::new();
         for (index, file) in files.iter().enumerate() {
             let archive = read_archive(file)?;
@@ -59,8 +61,17 @@ impl Pickled {
             };
             for (name, value) in entries {
                 let Some(name) = archive.pickle.text(*name) else { continue };
-                let entry = entry(&archive, *value, index, length)
-                    .map_err(|problem| damaged(file, format!("tensor '{name}' {problem}")))?;
+                let entry =
+                    entry(&archive, *value, index, length).map_err(|problem| match problem {
+                        Problem::Damaged(problem) => {
+                            damaged(file, format!("tensor '{name}' {problem}"))
+                        }
+                        Problem::Unsupported(what, instead) => LmError::Unsupported {
+                            file: file.to_path_buf(),
+                            feature: format!("{what} (of tensor '{name}')"),
+                            instead: instead.into(),
+                        },
+                    })?;
                 if let (None, Some(class)) = (&entry, foreign_call(&archive.pickle, *value)) {
                     let problem = format!(
                         "'{name}' calls '{class}', which is not allowed; take the model's \
@@ -68,7 +79,11 @@ impl Pickled {
                     );
                     return Err(invalid(file, problem));
                 }
-                tensors.extend(entry.map(|entry| (name.to_owned(), entry)));
+                let Some(entry) = entry else { continue };
+                let earlier = tensors.insert(name.to_owned(), entry);
+                if earlier.is_some_and(|earlier| earlier.file != index) {
+                    return Err(occurs_twice(file, name));
+                }
             }
         }
         if let (true, [file, ..]) = (tensors.is_empty(), files.as_slice()) {
@@ -80,17 +95,17 @@ impl Pickled {
     }
 
     /// Returns the names of all tensors.
-    pub fn names(&self) -> Vec<&str> {
+    pub(super) fn names(&self) -> Vec<&str> {
         self.tensors.keys().map(String::as_str).collect()
     }
 
     /// Returns the shape of a tensor, or `None` if it does not exist.
-    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+    pub(super) fn shape(&self, name: &str) -> Option<Vec<usize>> {
         self.tensors.get(name).map(|entry| entry.shape.clone())
     }
 
     /// Checks that a tensor is stored in a type that [`Pickled::read`] supports.
-    pub fn check(&self, name: &str) -> Result<()> {
+    pub(super) fn check(&self, name: &str) -> Result<()> {
         match self.tensors.get(name) {
             Some(entry) if !entry.dtype.is_weight() => {
                 Err(unsupported_dtype(&self.files[entry.file], name, &format!("{:?}", entry.dtype)))
@@ -104,7 +119,7 @@ impl Pickled {
     /// # Errors
     /// Returns an error if the tensor is not f32, f16 or bf16, a value is NaN or infinite, or the
     /// file cannot be read.
-    pub fn read(&self, name: &str) -> Result<Option<Tensor>> {
+    pub(super) fn read(&self, name: &str) -> Result<Option<Tensor>> {
         self.check(name)?;
         let Some(entry) = self.tensors.get(name) else { return Ok(None) };
         let file = &self.files[entry.file];
@@ -192,7 +207,7 @@ fn entry(
     node: Id,
     file: usize,
     length: u64,
-) -> std::result::Result<Option<Entry>, String> {
+) -> std::result::Result<Option<Entry>, Problem> {
     let pickle = &archive.pickle;
     let Some(args) = tensor_args(pickle, node) else { return Ok(None) };
     let [storage, offset, shape, strides, ..] = args else { return Ok(None) };
@@ -200,14 +215,17 @@ fn entry(
     let Some(storage) = Storage::parse(pickle, *id) else { return Ok(None) };
     let Storage { dtype, key, is_view } = storage;
     if is_view {
-        return Err("uses a part of another storage, which is not supported".to_owned());
+        return Err(Problem::Unsupported(
+            "a storage that is a part of another".to_owned(),
+            "saved with torch 1.6 or later",
+        ));
     }
     let (shape, strides) = (pickle.sizes(*shape), pickle.sizes(*strides));
     let offset = pickle.int(*offset).and_then(|offset| u64::try_from(offset).ok());
     let (Some(shape), Some(strides), Some(offset)) = (shape, strides, offset) else {
-        return Err("has no shape".to_owned());
+        return Err("has no shape".to_owned().into());
     };
-    let outside = || "does not lie inside the file".to_owned();
+    let outside = || Problem::from("does not lie inside the file".to_owned());
     let (start, bytes) = *archive.storages.get(key).ok_or_else(outside)?;
     let values = shape.iter().try_fold(1_usize, |n, &size| n.checked_mul(size));
     // A view may repeat values; limit its size to that of the file.

@@ -16,9 +16,9 @@ const MAX_PICKLE: u64 = 1 << 26;
 
 /// A pickle and the locations of the storages that it refers to.
 pub(super) struct Archive {
-    pub pickle: Pickle,
+    pub(crate) pickle: Pickle,
     /// By key: offset in the file and length, in bytes.
-    pub storages: HashMap<String, (u64, u64)>,
+    pub(crate) storages: HashMap<String, (u64, u64)>,
 }
 
 /// Reads the format since PyTorch 1.6: a zip archive with `data.pkl` and one file per storage.
