@@ -4,6 +4,7 @@
 //! Source: Liu, Zhou, Wang, Yang, Qiao, *Inference-Time Language Model Alignment via Integrated
 //! Value Guidance*, EMNLP 2024 (arXiv 2409.17819).
 
+pub mod aim;
 pub mod columns;
 mod error;
 pub mod labels;

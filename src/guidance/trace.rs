@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::aim::Aim;
 use super::settings::{Arm, Settings};
 use crate::local_time::LocalTime;
 
@@ -18,6 +19,9 @@ pub struct Trace {
     pub program: String,
     /// Name of the model pack.
     pub pack: String,
+    /// What the guides of the pack steer towards; `None` if the pack does not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aim: Option<Aim>,
     /// The random seed.
     pub seed: u64,
     /// The prompt as typed.

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::manifest::Manifest;
+use super::manifest::{Manifest, Story};
 use super::role::{BackboneRole, JudgeRole, PLACEHOLDER, PromptStyle, Role};
 use super::source::{HubModel, MAIN, Source};
+use crate::guidance::aim::Aim;
 use crate::guidance::settings::Settings;
 use crate::lm::Precision;
 
@@ -26,6 +27,10 @@ pub(super) struct PackFile {
     examples: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     stop: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aim: Option<Aim>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    stories: Vec<Story>,
     base: RoleTable,
     #[serde(skip_serializing_if = "Option::is_none")]
     untuned: Option<RoleTable>,
@@ -248,6 +253,8 @@ impl TryFrom<PackFile> for Manifest {
             eval_prompts: file.eval_prompts,
             examples: file.examples,
             stop: file.stop,
+            aim: file.aim,
+            stories: file.stories,
             defaults: file.defaults,
         })
     }
@@ -273,6 +280,8 @@ impl From<&Manifest> for PackFile {
             eval_prompts: manifest.eval_prompts.clone(),
             examples: manifest.examples.clone(),
             stop: manifest.stop.clone(),
+            aim: manifest.aim.clone(),
+            stories: manifest.stories.clone(),
             base: role(&manifest.base),
             untuned: manifest.untuned.as_ref().map(role),
             tuned: manifest.tuned.as_ref().map(tuned),

@@ -3,9 +3,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
 use super::role::{JudgeRole, Part, Role};
 use super::source::{Source, is_plain};
 use crate::bounded_read::read_text;
+use crate::guidance::aim::Aim;
 use crate::guidance::settings::Settings;
 
 /// The file's name inside a pack.
@@ -42,10 +45,25 @@ pub struct Manifest {
     pub eval_prompts: Option<PathBuf>,
     /// Example prompts for the models.
     pub examples: Vec<String>,
+    /// What the guides steer towards.
+    pub aim: Option<Aim>,
+    /// Stories to present, in order.
+    pub stories: Vec<Story>,
     /// Stop sequences, such as a newline; not included in the response.
     pub stop: Vec<String>,
     /// Default settings.
     pub defaults: Settings,
+}
+
+/// A prompt and a seed whose responses show the guidance well. It runs with the pack's default
+/// settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { prompt = \"This film\", seed = 1 }")]
+pub struct Story {
+    /// The prompt.
+    pub prompt: String,
+    /// Seed of every random draw.
+    pub seed: u64,
 }
 
 impl Manifest {
@@ -124,6 +142,12 @@ impl Manifest {
             if untuned.precision != tuned.precision || tuned.source.as_ref().is_some_and(differ) {
                 return Err(PRECISION_MISMATCH.to_owned());
             }
+        }
+        if let Some(aim) = &self.aim {
+            aim.check().map_err(|reason| format!("aim.{reason}"))?;
+        }
+        if self.stories.iter().any(|story| story.prompt.trim().is_empty()) {
+            return Err("stories.prompt is empty; write the prompt of the story".to_owned());
         }
         if self.stop.iter().any(String::is_empty) {
             return Err("stop: an empty text would end every response at once".to_owned());

@@ -32,7 +32,7 @@ pub use assets::embed;
 pub use device::DeviceChoice;
 pub use error::PackError;
 pub(crate) use manifest::MAX_PROMPTS_BYTES;
-pub use manifest::{MANIFEST, Manifest};
+pub use manifest::{MANIFEST, Manifest, Story};
 pub(crate) use role::PLACEHOLDER;
 pub use role::{BackboneRole, JudgeRole, PromptStyle, Role};
 pub use source::{HubModel, Local, MAIN, Source};

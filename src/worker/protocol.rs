@@ -1,5 +1,6 @@
 //! The commands of the worker and its events.
 
+use crate::guidance::aim::Aim;
 use crate::guidance::settings::{Column, Settings};
 use crate::guidance::trace::{ArmTrace, ChunkTrace, TokenTrace, Trace};
 use crate::lab::sweep::PackCapabilities;
@@ -7,7 +8,7 @@ pub use crate::lab::sweep::{Plan as SweepRequest, Sample};
 use crate::local_time::LocalTime;
 pub use crate::packs::device::no_gpu_support;
 pub use crate::packs::hub::Progress;
-pub use crate::packs::{DeviceChoice, PackSource};
+pub use crate::packs::{DeviceChoice, PackSource, Story};
 
 /// Number of a run. It increases by one with every run and is part of every event of the run.
 pub type RunId = u64;
@@ -159,6 +160,10 @@ pub struct PackInfo {
     pub roles: Vec<RoleInfo>,
     /// Example prompts for these models.
     pub examples: Vec<String>,
+    /// What the guides steer towards.
+    pub aim: Option<Aim>,
+    /// Stories to present, in order.
+    pub stories: Vec<Story>,
     /// Control tokens of the base, as written in text.
     pub controls: Vec<String>,
     /// Initial settings for this pack.

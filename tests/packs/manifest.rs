@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
+use ivg_playground::guidance::aim::Aim;
 use ivg_playground::guidance::settings::Settings;
 use ivg_playground::packs::{
     BackboneRole, HubModel, JudgeRole, MAIN, MANIFEST, Manifest, Precision, PromptStyle, Role,
-    Source,
+    Source, Story,
 };
 use proptest::option;
 use proptest::prelude::*;
@@ -239,6 +240,7 @@ prop_compose! {
         pair in option::of(pair()).boxed(),
         value in option::of(role()).boxed(), judge in option::of(folder_source()),
         prompts in option::of(word()), examples in prop::collection::vec(any::<String>(), 0..3),
+        name_of_aim in option::of("[a-z]{1,40}"),
         trunk in prop_oneof![
             Just(BackboneRole::Base), Just(BackboneRole::Untuned), Just(BackboneRole::Tuned)
         ].boxed(),
@@ -259,6 +261,8 @@ prop_compose! {
             judge: judge.map(|source| JudgeRole { source }),
             eval_prompts: prompts.map(PathBuf::from),
             examples,
+            aim: name_of_aim.map(|towards| Aim { towards, away: Some("criticism".into()) }),
+            stories: vec![Story { prompt: "A film".to_owned(), seed: 7 }],
             stop: vec!["\n".to_owned()],
             defaults: Settings { seed, beta, lambda, ..Settings::default() },
         }
@@ -275,6 +279,10 @@ fn wrong_types_and_control_characters_name_the_field() {
         ("base = { path = \"b\", precision = \"q3\" }", ["base.precision: ", "q3"]),
         ("base = { path = \"b\", adapter = { path = true } }", ["base.adapter.path: ", "true"]),
         ("base = { path = \"b\" }\ndefaults = { beta = \"x\" }", ["line 4: defaults.beta: ", "x"]),
+        ("aim = { towards = \" \" }\nbase.path = \"b\"", ["aim.towards", "noun"]),
+        ("aim = \"praise\"\nbase.path = \"b\"", ["line 3: aim: ", "a table such as"]),
+        ("stories = [{ prompt = \"\", seed = 1 }]\nbase.path = \"b\"", ["stories.prompt", "empty"]),
+        ("stories = [{ prompt = \"x\" }]\nbase.path = \"b\"", ["stories[0]", "seed"]),
         ("licence = \"\\u001b[31m\"\nbase.path = \"b\"", ["licence: ", "control character"]),
     ] {
         let message = with(rest);

@@ -20,6 +20,7 @@ pub fn columns(prompt: &str, arms: &[(Arm, &str)]) -> Trace {
         version: TRACE_VERSION,
         program: "0.1.0".into(),
         pack: "imdb".into(),
+        aim: None,
         seed: settings.seed,
         prompt: prompt.into(),
         arms: arms.iter().map(|(arm, text)| report(*arm, &settings, text)).collect(),

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 
+use ivg_playground::guidance::aim::Aim;
 use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::{
     Alternative, ArmTrace, Candidate, ChunkTrace, StopReason, TRACE_VERSION, TokenTrace, Trace,
@@ -56,6 +57,8 @@ pub fn pack() -> PackInfo {
         device_note: None,
         has_pair: true,
         has_value: true,
+        aim: Some(Aim { towards: "praise".into(), away: Some("criticism".into()) }),
+        stories: Vec::new(),
         has_judge: true,
     }
 }
@@ -206,6 +209,7 @@ pub fn trace(request: &Request, texts: &[&str], stop_reason: StopReason) -> Trac
         version: TRACE_VERSION,
         program: "test".into(),
         pack: pack().name,
+        aim: pack().aim,
         seed: request.settings.seed,
         prompt: request.prompt.clone(),
         settings: request.settings.clone(),

@@ -144,6 +144,8 @@ impl PackForm {
             judge: source(&self.judge).map(|source| JudgeRole { source }),
             eval_prompts: None,
             examples: Vec::new(),
+            aim: None,
+            stories: Vec::new(),
             stop: Vec::new(),
             defaults: if self.uses_current_settings {
                 self.current_settings.clone()

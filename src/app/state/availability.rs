@@ -153,6 +153,8 @@ mod tests {
             description: String::new(),
             roles: Vec::new(),
             examples: Vec::new(),
+            aim: None,
+            stories: Vec::new(),
             controls: Vec::new(),
             defaults: Settings::default(),
             context_tokens: 512,

@@ -55,6 +55,7 @@ fn done(session: &Session, run: RunId, stop_reason: StopReason) -> Event {
         version: TRACE_VERSION,
         program: "test".into(),
         pack: "test".into(),
+        aim: None,
         seed: 1,
         prompt: shown.request.prompt.clone(),
         settings: Settings::default(),
