@@ -4,6 +4,7 @@ use eframe::egui::{Key, KeyboardShortcut, Modifiers};
 
 use super::dialogs::path_dialog::Purpose;
 use super::state::coloring::Coloring;
+use super::state::preferences::LowerTab;
 use super::widgets::Edit;
 use crate::lab::sweep::SweepAxis;
 use crate::records::history::EntryId;
@@ -25,7 +26,10 @@ pub enum Action {
     /// Do the first of these that applies: close what is open, stop the run, end the presentation.
     Escape,
     /// Columns were added, removed or changed.
-    ColumnsChanged,
+    ColumnsChanged {
+        /// Whether a column was added.
+        added: bool,
+    },
     /// Start a sweep.
     RunSweep,
     /// Use the setting of a sweep point.
@@ -59,6 +63,30 @@ pub enum Action {
     AskForPath(Purpose),
     /// Copy the run to the clipboard as Markdown.
     CopyMarkdown,
+    /// Go to the next stop of the demo and run it.
+    NextStop {
+        /// Go to the previous stop instead.
+        backward: bool,
+    },
+    /// Raise a guidance strength to its next step.
+    Nudge {
+        /// The strength: β or λ.
+        axis: SweepAxis,
+        /// Lower it instead.
+        down: bool,
+    },
+    /// Present only the column with this index, or all columns if it is the only one shown.
+    FocusColumn(usize),
+    /// Show this tab of the lower panel.
+    ShowLower(LowerTab),
+    /// Return to the default zoom.
+    ResetZoom,
+    /// Collapse or expand the sidebar.
+    ToggleSidebar,
+    /// Undo the last change of prompt, settings or columns.
+    Undo,
+    /// Redo the change that was undone last.
+    Redo,
     /// Start or end the presentation.
     Present,
     /// Show or hide the list of shortcuts.

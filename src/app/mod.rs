@@ -50,6 +50,7 @@ use state::preferences::Preferences;
 use state::presentation::Presentation;
 use state::selection::Selection;
 use state::session::{Loading, Session};
+use state::undo::UndoHistory;
 pub use theme::Theme;
 use theme::{Palette, space};
 
@@ -86,6 +87,11 @@ pub struct App {
     /// The columns before some were removed because the pack cannot run them. They return with a
     /// pack that can run them all.
     columns_to_restore: Option<Vec<Column>>,
+    /// Whether the sidebar is open in a window that is too narrow for it at first.
+    narrow_sidebar_open: bool,
+    undo: UndoHistory,
+    /// When Live runs again, in seconds of egui's clock, if a slider is not moved before.
+    live_due: Option<f64>,
     /// The requested size, and the number of frames left in which to request it.
     requested_size: Option<(Vec2, u32)>,
 }
@@ -133,6 +139,9 @@ impl App {
             },
             modal: None,
             columns_to_restore: None,
+            narrow_sidebar_open: false,
+            undo: UndoHistory::default(),
+            live_due: None,
             requested_size,
         };
         if options.present {
@@ -241,18 +250,30 @@ impl App {
     fn show_bars(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let loading = self.loading();
         let loading = loading.as_ref();
-        let Self { session, preferences, history, models, .. } = self;
+        let Self { session, preferences, history, models, narrow_sidebar_open, .. } = self;
         if self.presentation.is_on() {
             layout::presentation_bar::PresentationBar { session, preferences }.show(ui, actions);
             layout::error_bar::ErrorBar { session }.show(ui, actions);
+            layout::stage_strip::StageStrip { session, preferences }.show(ui, actions);
         } else {
-            layout::top_bar::TopBar { session, loading, preferences }.show(ui, actions);
+            layout::top_bar::TopBar { session, preferences }.show(ui, actions);
+            layout::story_bar::StoryBar { session, preferences, models, loading }.show(ui, actions);
             layout::error_bar::ErrorBar { session }.show(ui, actions);
             let download = models.jobs.is_downloading().then(|| models.jobs.waiting()).flatten();
-            layout::status_bar::StatusBar { session, loading, preferences, download }
-                .show(ui, actions);
-            layout::sidebar::SideBar { session, preferences, history, models, loading }
-                .show(ui, actions);
+            if ui.ctx().content_rect().height() >= layout::status_bar::MIN_WINDOW_HEIGHT {
+                layout::status_bar::StatusBar { session, loading, preferences, download }
+                    .show(ui, actions);
+            }
+            let is_open = match layout::sidebar::is_narrow(ui.ctx()) {
+                true => *narrow_sidebar_open,
+                false => !preferences.sidebar_hidden,
+            };
+            if is_open {
+                layout::sidebar::SideBar { session, preferences, history, models, loading }
+                    .show(ui, actions);
+            } else {
+                layout::presentation_bar::PromptBar { session, preferences }.show(ui, actions);
+            }
         }
     }
 
@@ -290,6 +311,7 @@ impl App {
                     preferences,
                     selection,
                     presenting,
+                    focused: presentation.focused(),
                 };
                 columns.show(ui, actions);
             },
@@ -350,11 +372,13 @@ impl eframe::App for App {
             self.report(Err(reason));
         }
         let mut actions = self.shortcuts(ui);
+        self.run_when_rested(ui.ctx());
         let before = self.preferences.theme;
         self.show_panels(ui, &mut actions);
         commands::shortcuts::help(ui, &mut self.help);
         self.show_modal(ui);
         // Actions run last, so that a run starts with the values entered in this frame.
+        self.record_undo(ui);
         let needs_repaint =
             self.selection.end_frame() || !actions.is_empty() || self.preferences.theme != before;
         actions.sort_by_key(|a| !matches!(a, Action::Edited(_)));

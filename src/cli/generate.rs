@@ -129,6 +129,6 @@ fn metrics(arm: &ArmTrace) -> String {
         text(&TOKENS),
         text(&SAMPLED),
         text(&SECONDS),
-        arm.stop_reason.label()
+        arm.stop_reason.describe(arm.tokens.len())
     )
 }

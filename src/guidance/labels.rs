@@ -4,6 +4,9 @@ use super::settings::{Arm, Settings, ValueSource};
 use super::trace::ArmTrace;
 use crate::format::plain;
 
+/// Maximum number of differing settings in a title.
+const MAX_DIFFERENCES: usize = 2;
+
 /// Returns the title of an arm. `applied` are the settings that it decodes with.
 pub fn title(arm: Arm, applied: &Settings) -> String {
     match arm {
@@ -15,20 +18,50 @@ pub fn title(arm: Arm, applied: &Settings) -> String {
     }
 }
 
-/// Returns the titles of the columns of a comparison. Numbers titles that would be equal.
+/// Returns the titles of the columns of a comparison. Equal titles get the settings that differ,
+/// such as "Guided β 1" and "Guided β −1". Titles that are still equal are numbered.
 pub(crate) fn titles<'a>(columns: impl IntoIterator<Item = (Arm, &'a Settings)>) -> Vec<String> {
+    let columns: Vec<(Arm, &Settings)> = columns.into_iter().collect();
     let mut titles: Vec<String> = Vec::new();
-    for (arm, applied) in columns {
-        let title = title(arm, applied);
+    for &(arm, applied) in &columns {
+        let equal = |other: &&(Arm, &Settings)| title(other.0, other.1) == title(arm, applied);
+        let group: Vec<_> = columns.iter().filter(equal).map(|(_, s)| settings_of(s)).collect();
+        let mut title = title(arm, applied);
+        let own = settings_of(applied).into_iter().enumerate();
+        let differs = own.filter(|(i, text)| group.iter().any(|other| other[*i] != *text));
+        for (_, text) in differs.take(MAX_DIFFERENCES) {
+            title = format!("{title} {text}");
+        }
         let mut unique = title.clone();
         let mut number = 1;
         while titles.contains(&unique) {
             number += 1;
-            unique = format!("{title} {number}");
+            let is_plain = title == self::title(arm, applied);
+            unique =
+                if is_plain { format!("{title} {number}") } else { format!("{title} ({number})") };
         }
         titles.push(unique);
     }
     titles
+}
+
+/// Returns each setting with its symbol, in order of importance.
+fn settings_of(s: &Settings) -> [String; 9] {
+    let source = match s.value_source {
+        ValueSource::Explicit => "explicit",
+        ValueSource::Implicit => "implicit",
+    };
+    [
+        format!("β {}", plain(s.beta.into())),
+        format!("λ {}", plain(s.lambda.into())),
+        format!("W {}", s.beams),
+        format!("K {}", s.successors),
+        format!("L {}", s.chunk_tokens),
+        source.to_owned(),
+        format!("T {}", plain(s.temperature.into())),
+        format!("top-p {}", plain(s.top_p.into())),
+        format!("top-k {}", s.top_k),
+    ]
 }
 
 /// Returns the titles of the arms of a trace.
@@ -70,6 +103,17 @@ mod tests {
         let applied = arms.map(|arm| (arm, arm.apply(&s)));
         let titles = titles(applied.iter().map(|(arm, s)| (*arm, s)));
         assert_eq!(titles, ["Unguided", "Guided", "Guided 2", "Best of 16", "Guided 3"]);
+    }
+
+    #[test]
+    fn titles_of_the_same_arm_tell_what_differs() {
+        let s = Settings::default();
+        let other = Settings { beta: -1.0, ..s.clone() };
+        let soft = Settings { lambda: 0.0, beams: 2, chunk_tokens: 9, ..other.clone() };
+        let of = |columns: &[&Settings]| titles(columns.iter().map(|s| (Arm::Ivg, *s)));
+        assert_eq!(of(&[&s, &other]), ["Guided β 1", "Guided β −1"]);
+        assert_eq!(of(&[&s, &s, &other]), ["Guided β 1", "Guided β 1 (2)", "Guided β −1"]);
+        assert_eq!(of(&[&other, &soft]), ["Guided λ ∞ W 4", "Guided λ 0 W 2"]);
     }
 
     #[test]

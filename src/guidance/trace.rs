@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::aim::Aim;
 use super::settings::{Arm, Settings};
+use crate::format::counted;
 use crate::local_time::LocalTime;
 
 /// Version of the file format. It increases when the meaning of a key changes.
@@ -217,13 +218,14 @@ pub enum StopReason {
 }
 
 impl StopReason {
-    /// Returns the text for the status line.
-    pub fn label(self) -> &'static str {
+    /// Returns why a response of this many tokens ended.
+    pub fn describe(self, tokens: usize) -> String {
+        let tokens = counted(tokens, "token");
         match self {
-            StopReason::EndOfText => "end of text",
-            StopReason::MaxTokens => "length reached",
-            StopReason::ContextFull => "context full",
-            StopReason::Stopped => "stopped",
+            StopReason::EndOfText => format!("Ended after {tokens}"),
+            StopReason::MaxTokens => format!("Stopped at {tokens}"),
+            StopReason::ContextFull => format!("Context full at {tokens}"),
+            StopReason::Stopped => format!("Stopped by you at {tokens}"),
         }
     }
 }

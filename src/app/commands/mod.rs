@@ -5,6 +5,8 @@ mod modals;
 mod packs;
 mod runs;
 pub(super) mod shortcuts;
+mod stage;
+mod undo;
 
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use eframe::egui::{Context, Popup, Ui};
 use super::App;
 use super::action::Action;
 use super::settings::{panel, prompt_box};
-use super::state::preferences::SidebarTab;
+use super::state::preferences::{LowerTab, SidebarTab};
 use super::state::session::Notice;
 use super::widgets::Edit;
 use crate::worker::protocol::Command;
@@ -32,24 +34,32 @@ impl App {
             }
             Action::Stop => self.stop(),
             Action::Escape => self.escape(ctx),
-            Action::Edited(edit) => self.edited(edit),
-            Action::ColumnsChanged => self.columns_changed(),
+            Action::Edited(edit) => self.edited(ctx, edit),
+            Action::ColumnsChanged { added } => self.columns_changed(added),
             Action::RunSweep => self.run_sweep(),
             Action::Adopt { axis, value } => {
                 self.preferences.settings = axis.with_value(&self.preferences.settings, value);
-                self.edited(Edit::at_once(true));
+                self.edited(ctx, Edit::at_once(true));
             }
             Action::NewSeed => {
                 let seed = &mut self.preferences.settings.seed;
                 *seed = panel::fresh_seed(*seed);
-                self.edited(Edit::at_once(true));
+                self.edited(ctx, Edit::at_once(true));
             }
             Action::FocusPrompt => self.focus_prompt = true,
             Action::ToggleLive => self.preferences.live = !self.preferences.live,
             Action::Color(coloring) => self.preferences.coloring = coloring,
-            Action::ToggleHistory => self.toggle_sidebar(SidebarTab::History),
-            Action::ToggleModels => self.toggle_sidebar(SidebarTab::Models),
+            Action::ToggleHistory => self.toggle_sidebar(ctx, SidebarTab::History),
+            Action::ToggleModels => self.toggle_sidebar(ctx, SidebarTab::Models),
             Action::Pack(action) => self.act_on_packs(ctx, action),
+            Action::NextStop { backward } => self.next_stop(backward),
+            Action::Nudge { axis, down } => self.nudge(ctx, axis, down),
+            Action::FocusColumn(column) => self.focus_column(column),
+            Action::ShowLower(tab) => self.show_lower(tab),
+            Action::ResetZoom => self.presentation.reset_zoom(ctx, &mut self.preferences),
+            Action::ToggleSidebar => self.toggle_sidebar_panel(ctx),
+            Action::Undo => self.undo(ctx),
+            Action::Redo => self.redo(ctx),
             Action::Present => self.present(ctx),
             Action::Help => self.help = !self.help,
             Action::DismissError => self.session.error = None,
@@ -89,9 +99,9 @@ impl App {
         }
     }
 
-    fn toggle_sidebar(&mut self, tab: SidebarTab) {
-        let current = &mut self.preferences.side;
-        *current = if *current == tab { SidebarTab::Settings } else { tab };
+    fn show_lower(&mut self, tab: LowerTab) {
+        self.preferences.lower = tab;
+        self.preferences.lower_hidden = false;
     }
 
     fn present(&mut self, ctx: &Context) {
@@ -126,7 +136,11 @@ impl App {
             || self.selection.open.is_some()
             || self.is_busy()
             || (self.presentation.is_on() && ui.memory(|m| m.focused()).is_none());
-        let actions = shortcuts::pressed(ui, applies && !Popup::is_any_open(ui.ctx()));
+        let has_popup = Popup::is_any_open(ui.ctx());
+        let mut actions = shortcuts::pressed(ui, applies && !has_popup);
+        if self.presentation.is_on() && !has_popup {
+            actions.extend(shortcuts::pressed_on_stage(ui));
+        }
         if actions.contains(&Action::Generate) {
             // A number box applies the typed number when it loses the focus.
             let focused = ui.memory(|m| m.focused());

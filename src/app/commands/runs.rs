@@ -1,5 +1,9 @@
 //! Starts and stops runs and sweeps, and shows past runs.
 
+use std::time::Duration;
+
+use eframe::egui::Context;
+
 use crate::app::App;
 use crate::app::action::RecallMode;
 use crate::app::example_run;
@@ -13,9 +17,23 @@ use crate::guidance::settings::limits;
 use crate::guidance::trace::Trace;
 use crate::worker::protocol::{Command, Request};
 
+/// How long a held slider rests before Live runs again.
+const LIVE_REST: Duration = Duration::from_millis(250);
+
 impl App {
-    /// Starts a run with the current prompt, columns and settings.
+    /// Starts a run of all columns with the current prompt and settings.
     pub(in crate::app) fn generate(&mut self) {
+        self.start_run(false);
+    }
+
+    /// Starts a run, but keeps the columns of the run shown that would write the same text again.
+    fn generate_changed(&mut self) {
+        self.start_run(true);
+    }
+
+    /// Starts a run with the current prompt, columns and settings. With `keeps_same`, columns that
+    /// would write the same text again keep it.
+    fn start_run(&mut self, keeps_same: bool) {
         if let Some(reason) = run_disabled_reason(&self.preferences, self.session.pack.as_ref()) {
             return self.report(Err(reason));
         }
@@ -43,9 +61,17 @@ impl App {
             self.lower.plot.reset();
         }
         self.session.error = None;
-        self.session.begin(self.last_run, request.clone());
-        self.lower.sweep.stopping();
-        self.send(Command::Generate(self.last_run, request));
+        let request = match keeps_same {
+            true => self.session.begin_changed(self.last_run, request),
+            false => {
+                self.session.begin(self.last_run, request.clone());
+                Some(request)
+            }
+        };
+        if let Some(request) = request {
+            self.lower.sweep.stopping();
+            self.send(Command::Generate(self.last_run, request));
+        }
     }
 
     /// Stops the run or the sweep.
@@ -73,23 +99,45 @@ impl App {
         }
     }
 
-    /// Runs again if Live is on, the edit is committed and a setting differs from the run shown.
-    pub(super) fn edited(&mut self, edit: Edit) {
-        let Some(run) = self.session.run.as_ref() else { return };
-        let is_changed = run.request.settings != self.preferences.settings;
-        if self.preferences.live && edit.committed && is_changed {
-            self.generate();
+    /// If Live is on and a setting differs from the run shown, runs again: at once if the edit is
+    /// committed, else when the slider has rested for [`LIVE_REST`].
+    pub(super) fn edited(&mut self, ctx: &Context, edit: Edit) {
+        self.live_due = None;
+        if !self.preferences.live || !self.differs_from_run() {
+            return;
+        }
+        if edit.committed {
+            return self.generate_changed();
+        }
+        self.live_due = Some(ctx.input(|i| i.time) + LIVE_REST.as_secs_f64());
+        ctx.request_repaint_after(LIVE_REST);
+    }
+
+    /// Runs again if a slider that is still held has rested for [`LIVE_REST`].
+    pub(in crate::app) fn run_when_rested(&mut self, ctx: &Context) {
+        if self.live_due.is_some_and(|due| ctx.input(|i| i.time) >= due) {
+            self.live_due = None;
+            if self.preferences.live && self.differs_from_run() {
+                self.generate_changed();
+            }
         }
     }
 
-    /// Runs again if Live is on and a column is not part of the run shown.
-    pub(super) fn columns_changed(&mut self) {
+    fn differs_from_run(&self) -> bool {
+        let run = self.session.run.as_ref();
+        run.is_some_and(|run| run.request.settings != self.preferences.settings)
+    }
+
+    /// Runs the columns that are not part of the run shown, if Live is on or if a column was added
+    /// to a run of this session.
+    pub(super) fn columns_changed(&mut self, is_added: bool) {
         self.selection.clear();
         self.lower.plot.show_all();
         let Some(run) = self.session.run.as_ref() else { return };
-        let is_missing = |c| !run.request.columns.contains(c);
-        if self.preferences.live && self.preferences.columns.iter().any(is_missing) {
-            self.generate();
+        let is_same = run.request.prompt == self.preferences.prompt && !self.differs_from_run();
+        let may_run = self.preferences.live || (is_added && is_same && run.origin == Origin::Own);
+        if may_run && run.request.columns != self.preferences.columns {
+            self.generate_changed();
         }
     }
 

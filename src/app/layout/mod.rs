@@ -4,5 +4,7 @@ pub(crate) mod error_bar;
 pub(crate) mod lower_panel;
 pub(crate) mod presentation_bar;
 pub(super) mod sidebar;
+pub(crate) mod stage_strip;
 pub(crate) mod status_bar;
+pub(crate) mod story_bar;
 pub(crate) mod top_bar;

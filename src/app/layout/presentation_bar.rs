@@ -1,7 +1,8 @@
-//! The bar of presentation mode: the prompt, and the buttons that start and stop a run.
+//! The bars with the prompt in one line: on the stage, and in a window with a collapsed sidebar.
 
 use eframe::egui::{Align, Frame, Layout, Margin, Panel, Sense, Ui, UiBuilder, vec2};
 
+use super::story_bar;
 use crate::app::action::Action;
 use crate::app::responses::panel::{LEGEND_WIDTH, color_scale};
 use crate::app::settings::panel::Controls;
@@ -11,6 +12,15 @@ use crate::app::state::session::Session;
 use crate::app::theme::{Palette, space};
 use crate::app::widgets::secondary_button;
 
+/// Height of the sentence on the stage, in points.
+const SENTENCE_HEIGHT: f32 = 30.0;
+/// Width of the Generate and Stop buttons together, in points.
+const BUTTONS_WIDTH: f32 = 212.0;
+/// Width of the prompt bar below which the colour scale is left out, in points.
+const LEGEND_MIN_WIDTH: f32 = 860.0;
+
+/// The bar of presentation mode: what is steered towards what, the prompt, and the buttons that
+/// start and stop a run.
 pub(crate) struct PresentationBar<'a> {
     pub(crate) session: &'a Session,
     pub(crate) preferences: &'a mut Preferences,
@@ -19,27 +29,64 @@ pub(crate) struct PresentationBar<'a> {
 impl PresentationBar<'_> {
     pub(crate) fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let Self { session, preferences } = self;
-        let margin = Margin::symmetric(space::L as i8, 0);
-        let frame = Frame::new().fill(Palette::of(ui).surface).inner_margin(margin);
-        Panel::top("present").exact_size(space::TOP_BAR).frame(frame).show(ui, |ui| {
+        let height = space::TOP_BAR + SENTENCE_HEIGHT;
+        Panel::top("present").exact_size(height).frame(frame(ui)).show(ui, |ui| {
+            let size = vec2(ui.available_width(), SENTENCE_HEIGHT);
+            let layout = Layout::left_to_right(Align::Max);
+            ui.allocate_ui_with_layout(size, layout, |ui| {
+                story_bar::sentence(ui, session, preferences);
+            });
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let leave = secondary_button(ui, "Leave", 64.0, true);
-                if leave.on_hover_text("Ends the presentation. F11").clicked() {
+                let exit = secondary_button(ui, "Exit presentation", 128.0, true);
+                if exit.on_hover_text("F11").clicked() {
                     actions.push(Action::Present);
                 }
-                let (rect, _) = ui.allocate_exact_size(vec2(212.0, 36.0), Sense::hover());
-                // Top-aligned, because buttons taller than a centred row would extend below it.
-                let builder = UiBuilder::new().max_rect(rect).layout(Layout::top_down(Align::Min));
-                Controls { session, preferences }.buttons(&mut ui.new_child(builder), actions);
-                // The colour scale is drawn here to leave more height for the responses.
-                if preferences.coloring.legend().is_some() {
-                    let size = vec2(LEGEND_WIDTH, space::ROW);
-                    ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
-                        color_scale(ui, preferences.coloring);
-                    });
-                }
-                prompt_line(ui, &mut preferences.prompt);
+                prompt_row(ui, session, preferences, actions);
             });
         });
     }
+}
+
+/// The bar that replaces the sidebar while it is collapsed.
+pub(crate) struct PromptBar<'a> {
+    pub(crate) session: &'a Session,
+    pub(crate) preferences: &'a mut Preferences,
+}
+
+impl PromptBar<'_> {
+    pub(crate) fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        let Self { session, preferences } = self;
+        Panel::top("prompt bar").exact_size(space::TOP_BAR).frame(frame(ui)).show(ui, |ui| {
+            ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                prompt_row(ui, session, preferences, actions);
+            });
+        });
+    }
+}
+
+fn frame(ui: &Ui) -> Frame {
+    let margin = Margin::symmetric(space::L as i8, 0);
+    Frame::new().fill(Palette::of(ui).surface).inner_margin(margin)
+}
+
+/// Draws the buttons, the colour scale and the prompt, from right to left.
+fn prompt_row(
+    ui: &mut Ui,
+    session: &Session,
+    preferences: &mut Preferences,
+    actions: &mut Vec<Action>,
+) {
+    let (rect, _) = ui.allocate_exact_size(vec2(BUTTONS_WIDTH, 36.0), Sense::hover());
+    // Top-aligned, because buttons taller than a centred row would extend below it.
+    let builder = UiBuilder::new().max_rect(rect).layout(Layout::top_down(Align::Min));
+    Controls { session, preferences }.buttons(&mut ui.new_child(builder), actions);
+    // The colour scale is drawn here to leave more height for the responses.
+    let has_room = ui.available_width() >= LEGEND_MIN_WIDTH - BUTTONS_WIDTH;
+    if preferences.coloring.legend().is_some() && has_room {
+        let size = vec2(LEGEND_WIDTH, space::ROW);
+        ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
+            color_scale(ui, preferences.coloring);
+        });
+    }
+    prompt_line(ui, &mut preferences.prompt);
 }

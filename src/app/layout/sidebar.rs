@@ -1,6 +1,6 @@
 //! The sidebar: the prompt, and below it the decoding settings, the past runs or the packs.
 
-use eframe::egui::{Frame, Margin, Panel, ScrollArea, Ui};
+use eframe::egui::{Context, Frame, Margin, Panel, ScrollArea, Ui};
 
 use crate::app::action::Action;
 use crate::app::action::PackAction;
@@ -23,6 +23,14 @@ pub(crate) struct SideBar<'a> {
     pub(crate) models: &'a ModelsState,
     /// The progress of loading a pack.
     pub(crate) loading: Option<&'a Loading>,
+}
+
+/// Width of the window below which the sidebar is collapsed at first, in points.
+const MIN_WINDOW_WIDTH: f32 = 1000.0;
+
+/// Returns whether the window is too narrow to show the sidebar beside the responses at first.
+pub(in crate::app) fn is_narrow(ctx: &Context) -> bool {
+    ctx.content_rect().width() < MIN_WINDOW_WIDTH
 }
 
 impl SideBar<'_> {

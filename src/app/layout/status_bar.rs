@@ -14,6 +14,9 @@ use crate::app::widgets::progress_bar;
 use crate::format::{duration, excerpt};
 use crate::records::record_writer::Command;
 
+/// Minimum height of a window that shows the bar, in points.
+pub(in crate::app) const MIN_WINDOW_HEIGHT: f32 = 420.0;
+
 pub(crate) struct StatusBar<'a> {
     pub(crate) session: &'a Session,
     /// The progress of loading a pack.

@@ -1,4 +1,4 @@
-//! The bar at the top: the title, the pack, Live, opening and saving files, presentation mode, the
+//! The bar at the top: the title, Live, opening and saving files, presentation mode, the
 //! theme and help.
 
 use eframe::egui::{Align, Button, Frame, Label, Layout, Margin, Panel, Popup, RichText, Ui};
@@ -6,15 +6,17 @@ use eframe::egui::{Align, Button, Frame, Label, Layout, Margin, Panel, Popup, Ri
 use crate::app::action::Action;
 use crate::app::dialogs::path_dialog::Purpose;
 use crate::app::state::preferences::Preferences;
-use crate::app::state::session::{Loading, Session};
+use crate::app::state::session::Session;
 use crate::app::theme::{Palette, Theme, space, text};
-use crate::app::widgets::{chip, menu, pill, segmented, switch};
-use crate::worker::protocol::PackInfo;
+use crate::app::widgets::{Icon, chip, choice, icon_button, menu, segmented, switch};
+
+/// Minimum width of the bar that shows the title, in points.
+const TITLE_MIN_WIDTH: f32 = 560.0;
+/// Minimum width of the window that shows the themes side by side, in points.
+const THEMES_MIN_WIDTH: f32 = 860.0;
 
 pub(crate) struct TopBar<'a> {
     pub(crate) session: &'a Session,
-    /// The progress of loading a pack.
-    pub(crate) loading: Option<&'a Loading>,
     /// Contains the theme and the Live switch.
     pub(crate) preferences: &'a mut Preferences,
 }
@@ -28,25 +30,14 @@ impl TopBar<'_> {
         panel.show(ui, |ui| {
             ui.horizontal_centered(|ui| {
                 ui.spacing_mut().item_spacing.x = space::M;
-                ui.add(Label::new(RichText::new("IVG Playground").font(text::title())));
-                self.pack(ui);
+                if ui.available_width() >= TITLE_MIN_WIDTH {
+                    ui.add(Label::new(RichText::new("IVG Playground").font(text::title())));
+                }
                 ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                     self.controls(ui, actions);
                 });
             });
         });
-    }
-
-    fn pack(&self, ui: &mut Ui) {
-        let name = match (&self.session.pack, self.loading) {
-            (Some(pack), _) => pack.name.as_str(),
-            (None, Some(_)) => "loading…",
-            (None, None) => "no models",
-        };
-        let pill = pill(ui, name);
-        if let Some(pack) = &self.session.pack {
-            pill.on_hover_ui(|ui| pack_tooltip(ui, pack));
-        }
     }
 
     /// Draws the controls, from right to left.
@@ -56,16 +47,7 @@ impl TopBar<'_> {
         if help.accessible_name("Help").clicked() {
             actions.push(Action::Help);
         }
-        // A narrow or enlarged window has no room for the theme.
-        let is_wide = ui.ctx().content_rect().width() > 860.0;
-        let themes = [
-            (Theme::System, "System", "Follows the system theme.", None),
-            (Theme::Light, "Light", "Dark text on light.", None),
-            (Theme::Dark, "Dark", "Light text on dark.", None),
-        ];
-        if is_wide {
-            segmented(ui, "Theme", &themes, &mut self.preferences.theme);
-        }
+        themes(ui, &mut self.preferences.theme);
         let present = chip(ui, "Present", false);
         if present.on_hover_text("Shows only the responses and the plot, enlarged. F11").clicked() {
             actions.push(Action::Present);
@@ -80,6 +62,28 @@ impl TopBar<'_> {
             "Runs again with the same seed when you release a slider or enter a number.",
         );
     }
+}
+
+/// Draws the choice of the theme: side by side, or in a menu in a narrow or enlarged window.
+fn themes(ui: &mut Ui, theme: &mut Theme) {
+    let themes = [
+        (Theme::System, "System", "Follows the system theme.", None),
+        (Theme::Light, "Light", "Dark text on light.", None),
+        (Theme::Dark, "Dark", "Light text on dark.", None),
+    ];
+    if ui.ctx().content_rect().width() > THEMES_MIN_WIDTH {
+        segmented(ui, "Theme", &themes, theme);
+        return;
+    }
+    let button = icon_button(ui, Icon::More, "Theme");
+    Popup::menu(&button).show(|ui| {
+        menu(ui, 120.0);
+        for (value, label, hint, _) in themes {
+            if ui.add(choice(ui, *theme == value, label)).on_hover_text(hint).clicked() {
+                *theme = value;
+            }
+        }
+    });
 }
 
 /// Returns the reason the run shown cannot be saved, or `None` if it can.
@@ -117,18 +121,4 @@ fn export_menu(ui: &mut Ui, session: &Session, actions: &mut Vec<Action>) {
         let markdown = "Copies the responses and metrics to the clipboard.";
         entry("Copy as Markdown", markdown, reason, Action::CopyMarkdown);
     });
-}
-
-fn pack_tooltip(ui: &mut Ui, pack: &PackInfo) {
-    if !pack.description.is_empty() {
-        ui.label(&pack.description);
-    }
-    let weak = Palette::of(ui).weak;
-    for role in &pack.roles {
-        let millions = role.parameters as f64 / 1e6;
-        let line = format!("{}: {millions:.1} million parameters", role.role);
-        ui.label(RichText::new(line).font(text::small()).color(weak));
-    }
-    let line = format!("Context: {} tokens", pack.context_tokens);
-    ui.label(RichText::new(line).font(text::small()).color(weak));
 }

@@ -65,6 +65,19 @@ impl ModelsState {
         Self { hub, large_download_bytes, ..Self::default() }
     }
 
+    /// Returns the source and the name of each pack whose files are all on this machine.
+    pub(crate) fn ready_packs(&self) -> impl Iterator<Item = (&PackSource, &str)> {
+        let surveyed = self.packs.iter().flatten();
+        surveyed.filter_map(|listed| {
+            let survey = listed.survey.as_ref().ok()?;
+            let is_ready = survey
+                .models
+                .iter()
+                .all(|model| !matches!(model.presence, Presence::ToDownload | Presence::Broken));
+            is_ready.then_some((&listed.source, survey.name.as_str()))
+        })
+    }
+
     /// Refreshes the list. `added` are the folders that the user added. With `ask_hub`, requests
     /// the sizes of missing files from the hub.
     pub(crate) fn refresh(&mut self, ctx: &Context, added: &[PathBuf], ask_hub: bool) {

@@ -19,6 +19,8 @@ pub(crate) enum ColumnEdit {
     Pin(usize),
     /// Decodes the column with the settings of the sidebar again.
     Follow(usize),
+    /// Adds a copy of the column beside it, pinned to its settings.
+    Freeze(usize),
     /// Removes the column.
     Remove(usize),
     /// Adds a column with this arm on the right.
@@ -26,6 +28,11 @@ pub(crate) enum ColumnEdit {
 }
 
 impl ColumnEdit {
+    /// Returns whether the edit adds a column.
+    pub(crate) fn is_added(self) -> bool {
+        matches!(self, ColumnEdit::Add(_) | ColumnEdit::Freeze(_))
+    }
+
     /// Applies the edit. `applied` holds the settings that each column decodes with now.
     pub(crate) fn apply(self, columns: &mut Vec<Column>, applied: &[Settings], chosen: &Settings) {
         match self {
@@ -48,6 +55,13 @@ impl ColumnEdit {
                     column.pinned = None;
                 }
             }
+            ColumnEdit::Freeze(i) => {
+                let mut frozen = columns.clone();
+                ColumnEdit::Pin(i).apply(&mut frozen, applied, chosen);
+                if columns.len() < *limits::COLUMNS.end() && i < columns.len() {
+                    columns.insert(i + 1, frozen.swap_remove(i));
+                }
+            }
             ColumnEdit::Remove(i) => {
                 if columns.len() > *limits::COLUMNS.start() && i < columns.len() {
                     columns.remove(i);
@@ -62,30 +76,12 @@ impl ColumnEdit {
     }
 }
 
-/// Returns the arm for the next column: the first one that the pack can decode and that no column
-/// has yet. Token and chunk guidance alone come right after IVG, because they show what each of
-/// the two contributes.
-///
-/// # Errors
-/// Returns the reason as a sentence if there are four columns already, or if the pack has no guide.
-pub(crate) fn next_arm(
-    columns: &[Column],
-    chosen: &Settings,
-    pack: Option<&PackInfo>,
-) -> Result<Arm, &'static str> {
-    if columns.len() >= *limits::COLUMNS.end() {
-        return Err("At most four columns.");
-    }
-    let arms = [Arm::Ivg, Arm::Token, Arm::Chunk, Arm::BestOfN, Arm::Base];
-    let mut possible =
-        arms.into_iter().filter(|arm| arm_disabled_reason(*arm, chosen, pack).is_none());
-    let missing = |arm: &Arm| columns.iter().all(|c| c.arm != *arm);
-    // An arm may be used twice, because a column can be pinned to other settings.
-    let repeated = possible.clone().find(|arm| *arm != Arm::Base);
-    possible.find(missing).or(repeated).ok_or("This pack has no guide for the base model.")
+/// Returns why no column can be added, or `None` if one can.
+pub(super) fn add_disabled_reason(columns: &[Column]) -> Option<&'static str> {
+    (columns.len() >= *limits::COLUMNS.end()).then_some("At most four columns.")
 }
 
-fn description(arm: Arm) -> &'static str {
+pub(super) fn description(arm: Arm) -> &'static str {
     match arm {
         Arm::Base => "The base model alone.",
         Arm::BestOfN => {
@@ -112,9 +108,10 @@ impl ColumnMenu<'_> {
     pub(crate) fn show(self, ui: &mut Ui) -> Option<ColumnEdit> {
         let p = Palette::of(ui);
         let color = p.column(self.column_view.index);
-        let words = RichText::new(&self.column_view.title).font(text::heading()).color(color);
+        let words = format!("{} ▾", self.column_view.title);
+        let words = RichText::new(words).font(text::heading()).color(color);
         let button = Button::new(words).frame_when_inactive(false);
-        let response = ui.add(button).on_hover_text("Choose how this column decodes.");
+        let response = ui.add(button).on_hover_text("Choose how this column generates text.");
         let name = format!("Column {}: {}", self.column_view.index + 1, self.column_view.title);
         let response = response.accessible_name(name);
         let mut edit = None;
@@ -177,13 +174,11 @@ mod tests {
     #[test]
     fn adds_up_to_four_columns_and_keeps_the_last() {
         let mut columns: Vec<Column> = vec![Arm::Base.into(), Arm::Ivg.into()];
-        let chosen = Settings::default();
-        for expected in [Arm::Token, Arm::Chunk] {
-            let arm = next_arm(&columns, &chosen, None);
-            assert_eq!(arm, Ok(expected));
-            columns = edited(ColumnEdit::Add(expected), &columns);
+        for arm in [Arm::Token, Arm::Chunk] {
+            assert_eq!(add_disabled_reason(&columns), None);
+            columns = edited(ColumnEdit::Add(arm), &columns);
         }
-        assert!(next_arm(&columns, &chosen, None).is_err_and(|why| why.contains("four")));
+        assert!(add_disabled_reason(&columns).is_some_and(|why| why.contains("four")));
         assert_eq!(
             edited(ColumnEdit::Add(Arm::Ivg), &columns),
             columns,
@@ -193,6 +188,17 @@ mod tests {
             columns = edited(ColumnEdit::Remove(0), &columns);
         }
         assert_eq!(columns, [Arm::Chunk.into()]);
+    }
+
+    #[test]
+    fn a_frozen_column_stands_beside_the_live_one() {
+        let live: [Column; 2] = [Arm::Base.into(), Arm::Ivg.into()];
+        let frozen = edited(ColumnEdit::Freeze(1), &live);
+        assert_eq!(frozen[..2], live);
+        assert_eq!(frozen[2], Column::pinned(Arm::Ivg, Settings::default()));
+        assert_eq!(edited(ColumnEdit::Freeze(0), &frozen).len(), 4);
+        let full = edited(ColumnEdit::Freeze(0), &frozen);
+        assert_eq!(edited(ColumnEdit::Freeze(0), &full), full, "a fifth column is not added");
     }
 
     #[test]

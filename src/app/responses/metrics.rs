@@ -1,6 +1,6 @@
 //! The metrics below a response, and the difference of each from the first column.
 
-use eframe::egui::{Align2, FontId, Rect, Role, Sense, Ui, WidgetInfo, vec2};
+use eframe::egui::{Align2, Rect, Role, Sense, Ui, WidgetInfo, vec2};
 
 use crate::app::theme::{Palette, space, text};
 use crate::guidance::trace::ArmTrace;
@@ -27,8 +27,6 @@ pub(crate) struct MetricsView<'a> {
     pub(crate) report: Option<&'a ArmTrace>,
     /// The first column's trace. `None` in the first column.
     pub(crate) reference: Option<&'a ArmTrace>,
-    /// Whether the pack has no judge.
-    pub(crate) no_judge: bool,
     /// Draws only the primary metrics, for presentations.
     pub(crate) presenting: bool,
 }
@@ -36,6 +34,8 @@ pub(crate) struct MetricsView<'a> {
 /// Layout of the metrics in a column. All columns share one layout, so their lines are level.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Grid {
+    /// Only the judge's score is shown.
+    Hidden,
     /// Rows of cells with the caption above the number.
     Cells {
         /// Number of metrics in a row.
@@ -48,7 +48,10 @@ pub(crate) enum Grid {
 
 impl Grid {
     /// Chooses the layout for columns of this width. `compared` reserves room for differences.
-    pub(crate) fn of(width: f32, presenting: bool, compared: bool) -> Self {
+    pub(crate) fn of(width: f32, presenting: bool, compared: bool, details: bool) -> Self {
+        if !details {
+            return Grid::Hidden;
+        }
         let count = metrics(presenting).count();
         let fits = (width / if compared { COMPARED_CELL_WIDTH } else { CELL_WIDTH }) as usize;
         if fits < 4 {
@@ -63,14 +66,17 @@ impl Grid {
     /// Returns the height of all metrics, in points.
     pub(crate) fn height(self) -> f32 {
         match self {
+            Grid::Hidden => 0.0,
             Grid::Cells { rows, .. } => rows as f32 * CELL_HEIGHT,
             Grid::Lines { lines } => lines as f32 * LINE_HEIGHT,
         }
     }
 }
 
+/// Returns the metrics besides the judge's score, which has a line of its own.
 fn metrics(presenting: bool) -> impl Iterator<Item = &'static Metric> {
-    METRICS.iter().filter(move |metric| metric.is_primary || !presenting)
+    let others = METRICS.iter().filter(|metric| metric.name != GOLD_REWARD.name);
+    others.filter(move |metric| metric.is_primary || !presenting)
 }
 
 /// The displayed text of a metric.
@@ -80,18 +86,11 @@ struct MetricText {
     difference: Option<String>,
 }
 
-impl MetricText {
-    /// Returns the number font, or the caption font for words such as "no judge".
-    fn font(&self) -> FontId {
-        let is_word = self.number.starts_with(char::is_alphabetic);
-        if is_word { text::small() } else { text::figure() }
-    }
-}
-
 impl MetricsView<'_> {
     /// Draws the metrics from the upper left corner of `rect`.
     pub(crate) fn show(&self, ui: &mut Ui, rect: Rect, grid: Grid) {
         match grid {
+            Grid::Hidden => {}
             Grid::Cells { per_row, .. } => {
                 let width = rect.width() / per_row as f32;
                 for (i, metric) in metrics(self.presenting).enumerate() {
@@ -119,12 +118,7 @@ impl MetricsView<'_> {
     fn metric_text(&self, metric: &Metric) -> MetricText {
         let text = self.report.and_then(|report| metric.text(report));
         let is_known = text.is_some();
-        let is_gold = metric.name == GOLD_REWARD.name;
-        let number = match text {
-            Some(text) => text,
-            None if is_gold && self.no_judge => "no judge".into(),
-            None => NONE.into(),
-        };
+        let number = text.unwrap_or_else(|| NONE.into());
         let both = self.report.zip(self.reference);
         let difference = both.and_then(|(own, first)| metric.difference(own, first));
         MetricText { number, is_known, difference }
@@ -137,8 +131,7 @@ impl MetricsView<'_> {
         painter.text(cell.left_top(), Align2::LEFT_TOP, metric.short_name, text::small(), p.weak);
         let color = if metric_text.is_known { p.text } else { p.weak };
         let (bottom_left, align) = (cell.left_bottom(), Align2::LEFT_BOTTOM);
-        let shown =
-            painter.text(bottom_left, align, &metric_text.number, metric_text.font(), color);
+        let shown = painter.text(bottom_left, align, &metric_text.number, text::figure(), color);
         if let Some(difference) = &metric_text.difference {
             let at = shown.right_bottom() + vec2(6.0, -1.0);
             painter.text(at, align, format!("Δ {difference}"), text::small(), p.weak);
@@ -156,7 +149,7 @@ impl MetricsView<'_> {
         let compared = self.reference.is_some() && line.width() >= MIN_COMPARED_WIDTH;
         let column = if compared { line.left() + 0.68 * line.width() } else { line.right() };
         let at = line.right_center() - vec2(line.right() - column, 0.0);
-        painter.text(at, Align2::RIGHT_CENTER, &metric_text.number, metric_text.font(), color);
+        painter.text(at, Align2::RIGHT_CENTER, &metric_text.number, text::figure(), color);
         if let Some(difference) = metric_text.difference.as_ref().filter(|_| compared) {
             let words = format!("Δ {difference}");
             painter.text(line.right_center(), Align2::RIGHT_CENTER, words, text::small(), p.weak);
@@ -211,10 +204,12 @@ mod tests {
 
     #[test]
     fn the_layout_depends_on_the_column_width() {
-        assert_eq!(Grid::of(414.0, false, true), Grid::Cells { per_row: 4, rows: 2 });
-        assert_eq!(Grid::of(185.0, false, true), Grid::Lines { lines: 5 });
-        assert_eq!(Grid::of(185.0, true, true), Grid::Lines { lines: 4 });
-        assert_eq!(Grid::of(600.0, false, false), Grid::Cells { per_row: 8, rows: 1 });
-        assert_eq!(Grid::of(300.0, true, false), Grid::Cells { per_row: 4, rows: 1 });
+        let of = |width, presenting, compared| Grid::of(width, presenting, compared, true);
+        assert_eq!(of(414.0, false, true), Grid::Cells { per_row: 4, rows: 2 });
+        assert_eq!(of(185.0, false, true), Grid::Lines { lines: 4 });
+        assert_eq!(of(185.0, true, true), Grid::Lines { lines: 3 });
+        assert_eq!(of(600.0, false, false), Grid::Cells { per_row: 7, rows: 1 });
+        assert_eq!(of(300.0, true, false), Grid::Cells { per_row: 3, rows: 1 });
+        assert_eq!(Grid::of(414.0, false, true, false).height(), 0.0);
     }
 }

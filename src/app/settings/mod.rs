@@ -3,3 +3,4 @@
 pub(super) mod panel;
 pub(crate) mod preset_menu;
 pub(crate) mod prompt_box;
+mod stage_strengths;

@@ -118,8 +118,7 @@ impl Controls<'_> {
         let pack = session.pack.as_ref();
         let s = &mut self.preferences.settings;
         let default = defaults(pack);
-        let (low, high) = limits_of(&limits::BETA);
-        let scale = Scale::Linear { min: low, max: high, step: 0.05, snap: 0.08 };
+        let scale = beta_scale();
         let hint = "Strength of guidance by the tuned and the untuned model at each token. 0 is \
                     off. Negative values reverse the guidance.";
         let beta = Setting::new("Token guidance β", hint, scale, rounded(default.beta));
@@ -129,14 +128,7 @@ impl Controls<'_> {
             .number_format(|v| minus(&format!("{v:.2}")), parse_number)
             .disabled_reason(disabled_reason(Control::Beta, s, pack))
             .show_f32(ui, &mut s.beta);
-        let (_, high) = limits_of(&limits::LAMBDA);
-        let scale = Scale::Decades {
-            min: MIN_LAMBDA,
-            max: high,
-            has_zero: true,
-            has_infinity: true,
-            is_integer: false,
-        };
+        let scale = lambda_scale();
         let hint = "How strongly the value decides which chunks are kept. 0 keeps random chunks, \
                     ∞ keeps the best, as in the paper.";
         let lambda = Setting::new("Chunk guidance λ", hint, scale, rounded(default.lambda));
@@ -254,6 +246,22 @@ impl Controls<'_> {
     }
 }
 
+pub(super) fn beta_scale() -> Scale {
+    let (low, high) = limits_of(&limits::BETA);
+    Scale::Linear { min: low, max: high, step: 0.05, snap: 0.08 }
+}
+
+pub(super) fn lambda_scale() -> Scale {
+    let (_, high) = limits_of(&limits::LAMBDA);
+    Scale::Decades {
+        min: MIN_LAMBDA,
+        max: high,
+        has_zero: true,
+        has_infinity: true,
+        is_integer: false,
+    }
+}
+
 /// Returns the default settings: those of the pack, or the built-in ones if no pack is loaded.
 fn defaults(pack: Option<&PackInfo>) -> Settings {
     pack.map_or_else(Settings::default, |p| p.defaults.clone())
@@ -325,7 +333,7 @@ impl Setting<'_> {
 }
 
 /// Rounds to the decimal that the user entered: 0.7, not 0.699999988.
-fn rounded(value: f32) -> f64 {
+pub(super) fn rounded(value: f32) -> f64 {
     if value.is_finite() { (f64::from(value) * 1e5).round() / 1e5 } else { f64::from(value) }
 }
 

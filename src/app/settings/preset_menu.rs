@@ -29,12 +29,11 @@ pub(crate) fn preset_menu(
     let built_in = built_in(pack);
     let saved = preferences.presets.iter().map(|p| (p.name.as_str(), &p.settings));
     // Prefers a preset of the user to a built-in one with the same settings.
-    let mut all = saved.chain(built_in.iter().map(|(name, _, s)| (*name, s)));
+    let mut all = saved.chain(built_in.iter().map(|(name, _, s)| (name.as_str(), s)));
     let current = all.find(|(_, s)| equal_except_seed(s, &preferences.settings));
     let is_none = current.is_none();
     let name = current.map_or("none", |(name, _)| name).to_owned();
-    // Beside the three tabs only the name fits.
-    let shown = if is_none { "Presets" } else { name.as_str() };
+    let shown = if is_none { "Presets ▾".to_owned() } else { format!("Preset: {name} ▾") };
     let label = RichText::new(shown).font(text::small());
     let button = ui.add(Button::new(label).truncate());
     let button = button.on_hover_text("Choose a preset, or save the current settings as a preset.");
@@ -44,7 +43,7 @@ pub(crate) fn preset_menu(
     Popup::menu(&button).close_behavior(PopupCloseBehavior::CloseOnClickOutside).show(|ui| {
         menu(ui, 250.0);
         for (name, hint, settings) in &built_in {
-            if ui.add(choice(ui, current == *name, name)).on_hover_text(*hint).clicked() {
+            if ui.add(choice(ui, current == name, name)).on_hover_text(*hint).clicked() {
                 chosen = Some(settings.clone());
                 ui.close();
             }

@@ -142,11 +142,12 @@ pub(crate) fn run_disabled_reason(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::worker::protocol::PackSource;
 
-    fn pack(has_pair: bool, has_value: bool) -> PackInfo {
+    /// Returns a pack with these guides, without examples and stories.
+    pub(in crate::app) fn pack(has_pair: bool, has_value: bool) -> PackInfo {
         PackInfo {
             source: PackSource::default(),
             name: "test".into(),

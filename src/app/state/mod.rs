@@ -8,3 +8,5 @@ pub mod presentation;
 pub mod presets;
 pub mod selection;
 pub mod session;
+pub(crate) mod stories;
+pub(crate) mod undo;

@@ -43,6 +43,12 @@ pub struct Preferences {
     pub lower_hidden: bool,
     /// Whether to run again whenever a setting has changed.
     pub live: bool,
+    /// Whether all metrics are shown, not only the judge's score.
+    pub details: bool,
+    /// Whether the sidebar is collapsed.
+    pub sidebar_hidden: bool,
+    /// Whether the columns scroll together.
+    pub scroll_together: bool,
     /// Zoom factor of the window (Ctrl with plus and minus); 1 is the normal size.
     pub zoom: f32,
     /// Zoom factor of the presentation.
@@ -66,6 +72,9 @@ impl Default for Preferences {
             lower: LowerTab::default(),
             lower_hidden: false,
             live: false,
+            details: false,
+            sidebar_hidden: false,
+            scroll_together: false,
             zoom: 1.0,
             present_zoom: PRESENT_ZOOM,
         }
@@ -100,7 +109,7 @@ pub enum SidebarTab {
 }
 
 /// Default zoom of the presentation: readable from the back of a room, and fits 1280×720.
-const PRESENT_ZOOM: f32 = 1.4;
+pub(super) const PRESENT_ZOOM: f32 = 1.4;
 /// Zoom factors that egui accepts. The range also excludes NaN.
 const ZOOMS: std::ops::RangeInclusive<f32> = 0.2..=5.0;
 

@@ -2,12 +2,14 @@
 
 use eframe::egui::{Context, ViewportCommand};
 
-use super::preferences::Preferences;
+use super::preferences::{PRESENT_ZOOM, Preferences};
 
 /// Whether the window is in presentation mode.
 #[derive(Debug, Default)]
 pub struct Presentation {
     is_on: bool,
+    /// Index of the only column shown, or `None` if all are shown.
+    focused: Option<usize>,
 }
 
 impl Presentation {
@@ -16,11 +18,29 @@ impl Presentation {
         self.is_on
     }
 
-    /// Turns presentation mode on or off, and sets the zoom of the new mode.
+    /// Returns the index of the only column shown, or `None` if all are shown.
+    pub(crate) fn focused(&self) -> Option<usize> {
+        self.focused.filter(|_| self.is_on)
+    }
+
+    /// Shows only this column, or all columns if it is the only one shown.
+    pub(crate) fn toggle_focus(&mut self, column: usize) {
+        self.focused = if self.focused == Some(column) { None } else { Some(column) };
+    }
+
+    /// Turns presentation mode on or off, and sets the zoom of the new mode. A stage is never
+    /// smaller than the window.
     pub(crate) fn toggle(&mut self, ctx: &Context, preferences: &Preferences) {
         self.is_on = !self.is_on;
+        self.focused = None;
         let Preferences { zoom, present_zoom, .. } = *preferences;
-        ctx.set_zoom_factor(if self.is_on { present_zoom } else { zoom });
+        ctx.set_zoom_factor(if self.is_on { present_zoom.max(zoom) } else { zoom });
+    }
+
+    /// Returns to the default zoom of the current mode.
+    pub(crate) fn reset_zoom(&self, ctx: &Context, preferences: &mut Preferences) {
+        let zoom = if self.is_on { PRESENT_ZOOM.max(preferences.zoom) } else { 1.0 };
+        ctx.set_zoom_factor(zoom);
     }
 
     /// Makes the window full-screen if presentation mode is on, and restores it otherwise.

@@ -90,6 +90,9 @@ pub struct Run {
     pub arms: Vec<ArmView>,
     /// The trace of the finished run. `None` while it runs, and if two runs are shown side by side.
     pub trace: Option<Box<Trace>>,
+    /// The column that each arm of the worker belongs to. Columns that keep the result of an
+    /// earlier run have no arm.
+    column_of: Vec<usize>,
     /// Lowest and highest value so far. The range never shrinks.
     value_range: Option<(f32, f32)>,
 }
@@ -135,9 +138,62 @@ impl Session {
         let kind = |request: &Request| request.settings.value_source;
         let comparable = previous.filter(|r| !is_new && kind(&r.request) == kind(&request));
         let value_range = comparable.and_then(|r| r.value_range);
+        let column_of = (0..request.columns.len()).collect();
         let phase = Phase::Starting;
         let origin = Origin::Own;
-        self.run = Some(Run { id, request, phase, origin, arms, trace: None, value_range });
+        self.run =
+            Some(Run { id, request, phase, origin, arms, trace: None, column_of, value_range });
+    }
+
+    /// Begins a run, but keeps the columns of the run shown that would write the same text again.
+    /// Returns the request for the other columns, or `None` if all columns are kept.
+    pub(crate) fn begin_changed(&mut self, id: RunId, request: Request) -> Option<Request> {
+        let kept = self.unchanged(&request);
+        let last = self.run.as_ref().and_then(|run| run.trace.clone());
+        self.begin(id, request.clone());
+        let run = self.run.as_mut()?;
+        for (view, report) in run.arms.iter_mut().zip(&kept) {
+            if let Some(report) = report {
+                *view = ArmView::completed(report, &request.prompt);
+            }
+        }
+        run.column_of = (0..kept.len()).filter(|&i| kept[i].is_none()).collect();
+        if let (Some(last), true) = (last, run.column_of.is_empty()) {
+            let settings = request.settings;
+            run.finish(Box::new(Trace {
+                seed: settings.seed,
+                settings,
+                arms: Vec::new(),
+                ..*last
+            }));
+            return None;
+        }
+        if run.column_of.is_empty() {
+            run.column_of = (0..kept.len()).collect();
+        }
+        let columns = run.column_of.iter().map(|&i| request.columns[i].clone()).collect();
+        Some(Request { columns, ..request })
+    }
+
+    /// Returns for each column of `request` the result of the run shown, if a new run would give
+    /// the same.
+    fn unchanged(&self, request: &Request) -> Vec<Option<ArmTrace>> {
+        let same_inputs = |run: &&Run| {
+            run.origin == Origin::Own
+                && !self.has_new_pack
+                && run.request.prompt == request.prompt
+                && run.request.local_time == request.local_time
+        };
+        let run = self.run.as_ref().filter(same_inputs);
+        let unchanged = |column: &Column| {
+            let applied = column.applied(&request.settings);
+            let view = run?.arms.iter().find(|view| {
+                let is_complete = view.done && view.report.stop_reason != StopReason::Stopped;
+                is_complete && view.report.name == column.arm && view.report.settings == applied
+            })?;
+            Some(view.report.clone())
+        };
+        request.columns.iter().map(unchanged).collect()
     }
 
     /// Shows a past run. `id` must be a new number, so that layouts cached for other runs are not
@@ -152,7 +208,10 @@ impl Session {
         let arms = trace.arms.iter().zip(&request.columns);
         let arms = arms.map(|(report, _)| ArmView::completed(report, &trace.prompt)).collect();
         let phase = Phase::Finished;
-        let mut run = Run { id, request, phase, origin, arms, trace: None, value_range: None };
+        let column_of = (0..request.columns.len()).collect();
+        let (trace_shown, value_range) = (None, None);
+        let mut run =
+            Run { id, request, phase, origin, arms, trace: trace_shown, column_of, value_range };
         run.finish(Box::new(trace));
         self.run = Some(run);
     }
@@ -226,7 +285,7 @@ impl Session {
             Event::Started { .. } => run.set_generating(),
             Event::Token { arm, token, cost, .. } => {
                 run.set_generating();
-                if let Some(view) = run.arms.get_mut(arm) {
+                if let Some(view) = run.view_of(arm) {
                     view.push(token, cost);
                 }
             }
@@ -300,9 +359,10 @@ impl Run {
 
     fn decide(&mut self, arm: usize, chunk: ChunkTrace, lead: Vec<TokenTrace>) {
         self.set_generating();
-        let Some(view) = self.arms.get_mut(arm) else { return };
         widen(&mut self.value_range, &chunk);
-        view.decide(chunk, lead);
+        if let Some(view) = self.view_of(arm) {
+            view.decide(chunk, lead);
+        }
     }
 
     fn widen_value_range(&mut self) {
@@ -312,7 +372,7 @@ impl Run {
     }
 
     fn finish_arm(&mut self, arm: usize, trace: ArmTrace) {
-        if let Some(view) = self.arms.get_mut(arm) {
+        if let Some(view) = self.view_of(arm) {
             view.finish(trace);
         }
     }
@@ -326,12 +386,20 @@ impl Run {
         }
     }
 
-    fn finish(&mut self, trace: Box<Trace>) {
-        for (view, report) in self.arms.iter_mut().zip(&trace.arms) {
-            if !view.done {
-                view.finish(report.clone());
+    /// Returns the view of an arm of the worker.
+    fn view_of(&mut self, arm: usize) -> Option<&mut ArmView> {
+        self.arms.get_mut(*self.column_of.get(arm)?)
+    }
+
+    /// Ends the run. `trace` holds the arms of the worker; the run's trace also gets those of
+    /// columns that kept an earlier result.
+    fn finish(&mut self, mut trace: Box<Trace>) {
+        for (arm, report) in std::mem::take(&mut trace.arms).into_iter().enumerate() {
+            if let Some(view) = self.view_of(arm).filter(|view| !view.done) {
+                view.finish(report);
             }
         }
+        trace.arms = self.arms.iter().map(|view| view.report.clone()).collect();
         let stopped = trace.arms.iter().any(|a| a.stop_reason == StopReason::Stopped);
         self.phase = if stopped { Phase::Stopped } else { Phase::Finished };
         // A repetition of this run gives chat templates the same time.

@@ -133,6 +133,11 @@ pub mod text {
         FontId::new(15.0, strong())
     }
 
+    /// Returns the font of the judge's score.
+    pub(crate) fn score() -> FontId {
+        FontId::new(21.0, strong())
+    }
+
     /// Returns the font of the main button.
     pub fn button() -> FontId {
         FontId::new(14.0, strong())

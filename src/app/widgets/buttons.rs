@@ -17,6 +17,14 @@ pub(crate) enum Icon {
     Reset,
     /// Draws another random number.
     Dice,
+    /// Makes a copy.
+    Copy,
+    /// Shows or hides the sidebar.
+    Sidebar,
+    /// Goes back.
+    Left,
+    /// Goes on.
+    Right,
     /// Closes or deletes.
     Close,
     /// Opens a menu.
@@ -75,6 +83,23 @@ impl Icon {
                 let tip = at + vec2(0.0, 2.5 * up);
                 let ends = [-5.0, 5.0].map(|x| at + vec2(x, -2.5 * up));
                 painter.add(Shape::line(vec![ends[0], tip, ends[1]], stroke));
+            }
+            Icon::Left | Icon::Right => {
+                let side = if self == Icon::Right { 1.0 } else { -1.0 };
+                let tip = at + vec2(3.0 * side, 0.0);
+                let ends = [-5.0, 5.0].map(|y| at + vec2(-2.5 * side, y));
+                painter.add(Shape::line(vec![ends[0], tip, ends[1]], stroke));
+            }
+            Icon::Copy => {
+                for shift in [vec2(-2.0, 2.0), vec2(2.0, -2.0)] {
+                    let sheet = Rect::from_center_size(at + shift, vec2(9.0, 9.0));
+                    painter.rect_stroke(sheet, 2.0, stroke, StrokeKind::Inside);
+                }
+            }
+            Icon::Sidebar => {
+                let frame = Rect::from_center_size(at, vec2(16.0, 13.0));
+                painter.rect_stroke(frame, 2.5, stroke, StrokeKind::Inside);
+                painter.vline(frame.left() + 5.5, frame.y_range(), stroke);
             }
             Icon::Dice => {
                 let face = Rect::from_center_size(at, vec2(15.0, 15.0));

@@ -33,7 +33,7 @@ impl Edit {
     }
 
     /// Reads the edit from the response of a widget.
-    fn of(response: &Response) -> Self {
+    pub(crate) fn of(response: &Response) -> Self {
         let is_held = response.is_pointer_button_down_on() || response.dragged();
         let released = response.drag_stopped() || response.clicked();
         let changed = response.changed();

@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
-use super::metrics::{GOLD_REWARD, KL, METRICS, NONE, SECONDS, TOKENS, VALUE, decimals, signed};
+use super::metrics::{
+    GOLD_REWARD, KL, METRICS, NONE, SECONDS, VALUE, decimals, judge_meaning, signed,
+};
+use super::story;
 use super::svg::{self, Look};
 use super::value_plot::NO_VALUES;
 use crate::format::{minus, plain, separator, visible};
@@ -82,7 +85,7 @@ impl Report<'_> {
         };
         markup! {
             header {
-                p class="eyebrow" { "One prompt, side by side" }
+                p class="eyebrow" { bdi { (visible(&one_line(&story(t), 200))) } }
                 h1 class=[size] { bdi dir="auto" { (visible(&t.prompt)) } }
                 ul class="facts" {
                     li { "Pack " b { bdi { (visible(&one_line(&t.pack, 80))) } } }
@@ -108,6 +111,7 @@ impl Report<'_> {
 
     fn text(&self, arm: &ArmTrace, title: &str, look: &Look) -> Markup {
         let prompt = self.repeated_prompt();
+        let aim = self.trace.aim.as_ref();
         let separator = separator(&self.trace.prompt, &arm.text);
         markup! {
             article class={ "c" (look.colour) } {
@@ -123,12 +127,15 @@ impl Report<'_> {
                 }
                 dl {
                     @for metric in [GOLD_REWARD, VALUE, KL] {
-                        div { dt { (metric.name) } dd { (metric.text_or_none(arm)) } }
+                        div { dt { (metric.title(aim)) } dd { (metric.text_or_none(arm)) } }
                     }
                 }
+                @if let Some(score) = arm.gold_reward {
+                    p class="meaning" { (judge_meaning(score, aim)) }
+                }
                 p class="end" {
-                    (TOKENS.text_or_none(arm)) " tokens · " (SECONDS.text_or_none(arm)) " s · "
-                    (arm.stop_reason.label())
+                    (arm.stop_reason.describe(arm.tokens.len())) " · "
+                    (SECONDS.text_or_none(arm)) " s"
                 }
             }
         }
@@ -185,7 +192,7 @@ impl Report<'_> {
                             tr {
                                 th scope="col" { "Column" }
                                 @for metric in &METRICS {
-                                    th scope="col" class="number" { (metric.name) }
+                                    th scope="col" class="number" { (metric.title(self.trace.aim.as_ref())) }
                                 }
                             }
                         }

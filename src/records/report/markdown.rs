@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::metrics::METRICS;
+use super::story;
 use crate::format::{joined, visible};
 use crate::guidance::labels::{settings_line, titles_of};
 use crate::guidance::trace::Trace;
@@ -11,7 +12,9 @@ use crate::records::escape::{markdown as escaped, one_line};
 /// Returns the report: prompt, metrics, every response as a quoted block, pack, seed and version.
 pub fn markdown(trace: &Trace) -> String {
     let titles = titles_of(&trace.arms);
-    let mut out = String::from("# IVG Playground: one prompt, side by side\n\n## Prompt\n\n");
+    let mut out = String::from("# IVG Playground: one prompt, side by side\n\n");
+    // Writing to a string cannot fail.
+    let _ = write!(out, "{}.\n\n## Prompt\n\n", escaped(&one_line(&story(trace), 200)));
     quote(&mut out, &trace.prompt);
     out += "\n## Metrics\n\n";
     table(&mut out, trace, &titles);
@@ -23,7 +26,7 @@ pub fn markdown(trace: &Trace) -> String {
             "\n### {}\n\n{} · {}\n\n",
             title,
             settings_line(arm.name, &arm.settings),
-            arm.stop_reason.label()
+            arm.stop_reason.describe(arm.tokens.len())
         );
         quote(&mut out, &joined(&trace.prompt, &arm.text));
     }
@@ -40,7 +43,7 @@ pub fn markdown(trace: &Trace) -> String {
 fn table(out: &mut String, trace: &Trace, titles: &[String]) {
     *out += "| Column | Settings |";
     for metric in &METRICS {
-        let _ = write!(out, " {} |", metric.name);
+        let _ = write!(out, " {} |", escaped(&metric.title(trace.aim.as_ref())));
     }
     *out += "\n|---|---|";
     *out += &"---:|".repeat(METRICS.len());

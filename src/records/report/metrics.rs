@@ -1,6 +1,7 @@
 //! The metrics of a response, for the window, the reports and the command line.
 
 use crate::format::minus;
+use crate::guidance::aim::Aim;
 use crate::guidance::trace::ArmTrace;
 
 /// Shown if a metric has no value.
@@ -26,8 +27,8 @@ pub struct Metric {
 
 /// Gold reward, in log-odds.
 pub const GOLD_REWARD: Metric = Metric {
-    name: "Gold reward",
-    short_name: "Gold",
+    name: "Judge",
+    short_name: "Judge",
     meaning: "Score of the finished text by an independent judge: log p(positive) − log \
               p(negative). It is used only to measure, never to guide.",
     is_primary: true,
@@ -128,7 +129,37 @@ pub const SECONDS: Metric = Metric {
 pub(crate) const METRICS: [Metric; 8] =
     [GOLD_REWARD, VALUE, KL, PERPLEXITY, TOKENS, SAMPLED, SPEED, SECONDS];
 
+/// Score of a judge beyond which a text is clearly of one kind, in nats.
+const CLEAR_NATS: f32 = 4.0;
+/// Score of a judge below which a text is mixed, in nats.
+const MIXED_NATS: f32 = 1.0;
+
+/// Returns the title of the judge's score, such as "Judge: praise".
+pub fn judge_title(aim: Option<&Aim>) -> String {
+    aim.map_or("Judge".to_owned(), |aim| format!("Judge: {}", aim.towards))
+}
+
+/// Returns in a few words what a judge's score means, such as "clearly praise".
+pub fn judge_meaning(gold_reward: f32, aim: Option<&Aim>) -> String {
+    let towards = aim.map_or("positive", |aim| aim.towards.as_str());
+    let away = match aim {
+        Some(aim) => aim.away.clone().unwrap_or_else(|| format!("no {}", aim.towards)),
+        None => "negative".to_owned(),
+    };
+    let side = if gold_reward > 0.0 { towards } else { away.as_str() };
+    match gold_reward.abs() {
+        score if score >= CLEAR_NATS => format!("clearly {side}"),
+        score if score >= MIXED_NATS => format!("rather {side}"),
+        _ => "mixed".to_owned(),
+    }
+}
+
 impl Metric {
+    /// Returns the title in tables. The judge's score names the aim of the pack.
+    pub fn title(&self, aim: Option<&Aim>) -> String {
+        if self.name == GOLD_REWARD.name { judge_title(aim) } else { self.name.to_owned() }
+    }
+
     /// Returns the value, or `None` if the pack has no model that computes it.
     pub fn value(&self, arm: &ArmTrace) -> Option<f64> {
         (self.value)(arm)

@@ -9,3 +9,15 @@ pub mod markdown;
 pub mod metrics;
 mod svg;
 pub mod value_plot;
+
+use crate::guidance::aim::Steering;
+use crate::guidance::trace::Trace;
+
+/// Returns the sentence that tells where a run steers and with which pack.
+fn story(trace: &Trace) -> String {
+    let mut tokens = trace.arms.iter().flat_map(|arm| &arm.tokens);
+    let has_pair = tokens.any(|token| token.advantage.is_some());
+    let has_value = trace.arms.iter().any(|arm| arm.value.is_some());
+    let steering = Steering::of(&trace.settings, has_pair, has_value);
+    format!("{} · pack {}", steering.text(trace.aim.as_ref()), trace.pack)
+}
