@@ -37,6 +37,7 @@ use crate::worker::path_probe::PathProbe;
 use crate::worker::protocol::{Command, DeviceChoice, Event, PackInfo, RunId};
 
 use action::Action;
+use dialogs::help::HelpPage;
 use history::state::HistoryState;
 use layout::lower_panel::LowerState;
 use modal::Modal;
@@ -77,8 +78,9 @@ pub struct App {
     presentation: Presentation,
     selection: Selection,
     history: HistoryState,
-    /// Whether the list of shortcuts is open.
+    /// Whether the help window is open.
     help: bool,
+    help_page: HelpPage,
     lower: LowerState,
     reader: BeamReader,
     models: ModelsState,
@@ -130,6 +132,7 @@ impl App {
             selection: Selection::default(),
             history: HistoryState::new(ctx, options.folder),
             help: false,
+            help_page: HelpPage::default(),
             lower: LowerState::default(),
             reader: BeamReader::default(),
             models: ModelsState::new(options.hub, options.large_download_bytes),
@@ -286,14 +289,9 @@ impl App {
         let canvas = Frame::new().fill(Palette::of(ui).canvas);
         let margin = |top, bottom| Margin { left: 16, right: 16, top, bottom };
         let available = ui.available_height();
-        if available >= layout::lower_panel::MIN_SHARED_HEIGHT {
-            let lower = layout::lower_panel::LowerPanel {
-                session,
-                preferences,
-                selection,
-                lower,
-                presenting,
-            };
+        let lower =
+            layout::lower_panel::LowerPanel { session, preferences, selection, lower, presenting };
+        if lower.has_room(available) {
             let height = lower.height(available);
             let bottom = if presenting { space::M } else { space::L };
             Panel::bottom("lower")
@@ -375,8 +373,9 @@ impl eframe::App for App {
         self.run_when_rested(ui.ctx());
         let before = self.preferences.theme;
         self.show_panels(ui, &mut actions);
-        commands::shortcuts::help(ui, &mut self.help);
+        dialogs::help::help(ui, &mut self.help, &mut self.help_page);
         self.show_modal(ui);
+        self.presentation.hide_idle_pointer(ui.ctx());
         // Actions run last, so that a run starts with the values entered in this frame.
         self.record_undo(ui);
         let needs_repaint =

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::error::Category;
 
 use super::RecordError;
 use super::atomic::write_whole;
@@ -91,9 +92,10 @@ pub(super) fn parse(path: &Path, bytes: &[u8]) -> Result<Trace, RecordError> {
         .map_err(|e| invalid(path, &format!("byte {} is not UTF-8 text", e.valid_up_to())))?;
     // Some editors write a byte order mark.
     let text = text.trim_start_matches('\u{feff}');
-    let rejected = |e: serde_json::Error| {
-        let what = if e.is_eof() { "it is cut short" } else { "its JSON is wrong" };
-        invalid(path, &format!("{what} ({e})"))
+    let rejected = |e: serde_json::Error| match e.classify() {
+        Category::Eof => invalid(path, &format!("it is cut short ({e})")),
+        Category::Data => invalid(path, &format!("not an IVG trace ({e})")),
+        Category::Syntax | Category::Io => invalid(path, "not an IVG trace (invalid JSON)"),
     };
     let head: Head = serde_json::from_str(text).map_err(rejected)?;
     match head.version {

@@ -87,7 +87,7 @@ fn the_error_for_an_edited_file_names_the_problem_and_its_location() {
     assert!(rejection(|v| v["arms"] = json!([])).contains("0 columns"));
     let many = |v: &mut Value| v["arms"] = json!(vec![v["arms"][0].clone(); 17]);
     assert!(rejection(many).contains("17 columns"));
-    assert!(rejection(|v| v["prompt"] = json!(3)).contains("its JSON is wrong"));
+    assert!(rejection(|v| v["prompt"] = json!(3)).contains("not an IVG trace"));
     assert!(rejection(|v| v["version"] = json!(null)).contains("`version` is missing"));
     assert!(rejection(|v| v["arms"][0]["name"] = json!("x".repeat(9000))).len() < 600);
 }
@@ -96,10 +96,10 @@ fn the_error_for_an_edited_file_names_the_problem_and_its_location() {
 fn rejects_files_that_are_not_runs() {
     let message = |content: &[u8]| read(content).unwrap_err().to_string();
     assert!(message(b"").contains("cut short"));
-    assert!(message(b"<!DOCTYPE html>").contains("JSON is wrong"));
+    assert!(message(b"<!DOCTYPE html>").contains("not an IVG trace (invalid JSON)"));
     assert!(message(&[0x7b, 0xff]).contains("byte 1 is not UTF-8"));
     assert!(message(b"{}").contains("`version` is missing"));
-    assert!(message(&b"[".repeat(100_000)).contains("JSON is wrong"));
+    assert!(message(&b"[".repeat(100_000)).contains("not an IVG trace (invalid JSON)"));
     assert!(message(&b"{\"a\":".repeat(100_000)).contains("run.json"));
     let dir = tempfile::tempdir().unwrap();
     assert!(trace_file::read(dir.path()).unwrap_err().to_string().contains("not a file"));

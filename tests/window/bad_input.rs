@@ -93,7 +93,7 @@ fn a_stored_prompt_that_is_too_long_can_only_be_cleared() {
         bench.click("Present");
         assert!(frame(&mut bench) < RESPONSIVE);
         assert!(bench.shows("Clear the prompt"));
-        bench.click("Leave");
+        bench.click("Exit presentation");
         bench.click("Clear the prompt");
         assert_eq!(prompt(&bench), "");
         assert!(bench.window.query_by_role(Role::MultilineTextInput).is_some());

@@ -217,6 +217,6 @@ fn the_option_overrides_the_stored_tab_and_presentation_mode_shows_the_values() 
     bench.click("Present");
     assert!(bench.shows("Candidates of Guided: shown"));
     assert!(!bench.shows("Lower panel: Tree") && !bench.shows("Hide the lower panel"));
-    bench.click("Leave");
+    bench.click("Exit presentation");
     assert_eq!(bench.window.state().preferences().lower, LowerTab::Tree);
 }

@@ -27,8 +27,8 @@ fn choose(bench: &mut Bench, column: &str, entry: &str) {
 /// Opens a window with four finished columns.
 fn four() -> Bench {
     let mut bench = Bench::ready();
-    bench.click("Add column");
-    bench.click("Add column");
+    bench.add_column("Token only");
+    bench.add_column("Chunk only");
     bench.finish(&[" a", " b", " c", " d"]);
     bench
 }
@@ -36,9 +36,9 @@ fn four() -> Bench {
 #[test]
 fn up_to_four_columns_can_be_added_and_all_of_them_run() {
     let mut bench = Bench::ready();
-    bench.click("Add column");
+    bench.add_column("Token only");
     assert!(bench.shows("Column 3: Token only"), "an arm that is not shown yet");
-    bench.click("Add column");
+    bench.add_column("Chunk only");
     assert!(bench.shows("Column 4: Chunk only"));
     assert!(bench.is_disabled(Role::Button, "Add column"));
     let at = bench.window.get_by_label("Add column").rect().center();
@@ -73,7 +73,7 @@ fn a_pinned_column_keeps_its_settings_except_seed_and_length() {
     bench.enter("Token guidance β", "-1");
     bench.enter("Seed", "77");
     bench.enter("Length", "20");
-    bench.click("Add column");
+    bench.add_column("Token only");
     assert!(bench.shows("pinned · β 1 · λ ∞ · W 4 · K 4 · L 5"));
     let request = bench.finish(&[" a", " b", " c"]);
     let standard = Settings::default();
@@ -102,7 +102,7 @@ fn all_columns_but_the_last_can_be_removed() {
     let at = bench.window.get_by_label("Remove this column").rect().center();
     bench.hover(at);
     assert!(bench.shows("The last column cannot be removed."));
-    assert!(bench.shows("Done · the columns have changed since"));
+    assert!(bench.shows("Done. Press Generate to apply your changes"));
 }
 
 /// Opens a window with a changed pack.
@@ -126,7 +126,7 @@ fn arms_that_the_pack_cannot_run_are_disabled_with_the_reason() {
             with_changed_pack(|p| p.has_value = false),
             "Chunk only",
             "Token only",
-            "This pack has no value model; rank by implicit values instead.",
+            "λ needs a value model, and this pack has none. Rank chunks by implicit values instead.",
         ),
     ] {
         // The guided column is hidden, and the other columns can run.
@@ -154,14 +154,18 @@ fn hidden_columns_return_with_a_pack_that_can_run_them() {
 #[test]
 fn only_arms_that_the_pack_can_run_are_added() {
     let mut bench = with_changed_pack(|p| (p.has_pair, p.has_value) = (false, false));
-    assert!(bench.is_disabled(Role::Button, "Add column"));
-    let at = bench.window.get_by_label("Add column").rect().center();
+    bench.click("Add column");
+    assert!(!bench.is_disabled(Role::Button, "Add column: Unguided"));
+    for title in ["Guided", "Token only", "Chunk only", "Best of 16"] {
+        assert!(bench.is_disabled(Role::Button, &format!("Add column: {title}")), "{title}");
+    }
+    let at = bench.window.get_by_label("Add column: Chunk only").rect().center();
     bench.hover(at);
-    assert!(bench.shows("This pack has no guide for the base model."));
+    assert!(bench.reads("This pack has no value model and no tuned/untuned pair"));
     let mut bench = with_changed_pack(|p| p.has_pair = false);
-    bench.click("Add column");
+    bench.add_column("Chunk only");
     assert!(bench.shows("Column 2: Chunk only"));
-    bench.click("Add column");
+    bench.add_column("Best of 16");
     assert!(bench.shows("Column 3: Best of 16"));
     assert!(!bench.is_disabled(Role::Button, "Generate"));
 }
@@ -201,21 +205,26 @@ fn every_column_shows_its_difference_from_the_first() {
     trace.arms[1].elapsed_ms = 3500.0;
     bench.engine.send(Event::Done { run, trace: Box::new(trace) });
     bench.window.run();
-    assert!(bench.shows("Unguided Gold: +2.50"), "the first column has no difference");
-    assert!(bench.shows("Guided Gold: +4.00, +1.5 from the first column"));
+    assert!(bench.shows("Unguided Judge: praise: +2.50, rather praise"), "without a difference");
+    let judge = "Guided Judge: praise: +4.00, +1.5 from the first column, clearly praise";
+    assert!(bench.shows(judge));
+    assert!(!bench.reads("Guided Value: "), "the other metrics are details");
+    bench.click("Details");
     assert!(bench.shows("Guided Value: −1.00, −2.2 from the first column"));
     assert!(bench.shows("Guided Seconds: 3.50, +1.5 from the first column"));
     // In a narrow column the difference is only in the tooltip.
     for width in [1280.0, 700.0] {
         bench.window.set_size(Vec2::new(width, 720.0));
         bench.window.run();
-        let gold = "Guided Gold: +4.00, +1.5 from the first column";
-        let at = bench.window.get_by_label(gold).rect().center();
+        let at = bench.window.get_by_label(judge).rect().center();
         bench.hover(at);
-        assert!(bench.shows("Δ +1.5 from the first column."), "{width}");
+        assert!(bench.shows("+1.5 from the first column"), "{width}");
     }
     choose(&mut bench, "Column 1: Unguided", "Remove this column");
-    assert!(bench.shows("Guided Gold: +4.00"), "now it is the first column");
+    assert!(
+        bench.shows("Guided Judge: praise: +4.00, clearly praise"),
+        "now it is the first column"
+    );
 }
 
 #[test]
@@ -226,7 +235,9 @@ fn four_narrow_columns_show_every_metric_within_their_width() {
     let mut before = 0.0;
     for title in ["Unguided", "Guided", "Token only", "Chunk only"] {
         let mut right: f32 = 0.0;
-        for metric in ["Gold: +2.50", "Value: +1.25", "KL, nats: ", "Perplexity: ", "cost: 2 of "] {
+        for metric in
+            ["Judge: praise: +2.50", "Value: +1.25", "KL, nats: ", "Perplexity: ", "cost: 2 of "]
+        {
             let name = format!("{title} {metric}");
             let mut found = bench.window.query_all_by_label_contains(&name);
             let found = found.find(|node| node.rect().left() >= before).expect(&name).rect();
@@ -243,7 +254,7 @@ fn live_runs_after_a_column_is_added_or_changed_but_not_removed() {
     let mut bench = Bench::ready();
     bench.finish(&[" a", " b"]);
     bench.click("Live");
-    bench.click("Add column");
+    bench.add_column("Token only");
     let (run, request) = bench.engine.generate();
     assert_eq!(arms(&request.columns), [Arm::Base, Arm::Ivg, Arm::Token]);
     bench.engine.done(run, &request, &[" a", " b", " c"], StopReason::MaxTokens);

@@ -225,7 +225,7 @@ fn a_large_pack_named_at_the_start_is_downloaded_only_after_confirmation() {
     let presenting = Options { present: true, ..options() };
     let mut bench = Bench::closed(presenting, Preferences::default());
     bench.wait("the dialog", |b| b.shows("Download 60 kB?"));
-    assert!(bench.reads("to download · 1000 · 60 kB") && !bench.shows("Leave"));
+    assert!(bench.reads("to download · 1000 · 60 kB") && !bench.shows("Exit presentation"));
     assert_eq!(bench.window.state().preferences().side, SidebarTab::Models);
     assert!(server.starts("model.safetensors").is_empty());
     assert!(bench.window.state().loading().is_none(), "not loading before the confirmation");

@@ -153,7 +153,7 @@ fn bad(json: &str) -> Vec<(&'static str, String, &'static str)> {
         ("edited", json.replacen("\"beta\": 2.0", "\"beta\": 99.0", 1), "choose -3 to 3"),
         ("text", json.replacen(" dull, he said.", " dull, she said.", 1), "column 1"),
         ("empty", String::new(), "it is cut short"),
-        ("else", "[1, 2]".to_owned(), "its JSON is wrong"),
+        ("else", "[1, 2]".to_owned(), "not an IVG trace"),
     ]
 }
 

@@ -115,9 +115,15 @@ impl Bench {
         self.click("Column 2: Guided");
         self.click("Pin these settings");
         self.enter("Token guidance β", "2");
-        self.click("Add column");
+        self.add_column("Token only");
         self.click("Column 1: Unguided");
         self.click("Best of 16");
+    }
+
+    /// Adds a column with the arm of this title.
+    pub fn add_column(&mut self, title: &str) {
+        self.click("Add column");
+        self.click(&format!("Add column: {title}"));
     }
 
     /// Clicks the only widget with this label.

@@ -81,7 +81,7 @@ fn opening_a_run_restores_its_prompt_settings_and_columns() {
     assert_eq!(preferences.settings, first.settings);
     assert_eq!(preferences.columns, first.columns);
     assert!(bench.shows("Recorded run · The ending") && bench.shows("recorded"));
-    assert!(bench.shows("Best of 16 Gold: +2.50"));
+    assert!(bench.shows("Best of 16 Judge: praise: +2.50, rather praise"));
     // Generate repeats the same request.
     bench.click("Generate");
     assert_eq!(bench.engine.generate().1, first);

@@ -140,13 +140,13 @@ fn escape_first_closes_the_list_then_stops_the_run_then_ends_the_presentation() 
     bench.expect_stop(run);
     bench.engine.done(run, &request, &[" a", " b"], StopReason::Stopped);
     bench.window.run();
-    assert!(bench.shows("Leave"));
+    assert!(bench.shows("Exit presentation"));
     bench.key(NONE, Key::Escape);
-    if bench.shows("Leave") {
+    if bench.shows("Exit presentation") {
         // The first Escape only removed the focus from the clicked button.
         bench.key(NONE, Key::Escape);
     }
-    assert!(bench.shows("Token guidance β") && !bench.shows("Leave"));
+    assert!(bench.shows("Token guidance β") && !bench.shows("Exit presentation"));
 }
 
 #[test]

@@ -145,5 +145,5 @@ fn the_status_bar_says_that_the_pack_has_changed_since_the_run() {
     let source = PackSource::Bundled("other".into());
     bench.engine.send(Event::Loaded(PackInfo { source, name: "other".into(), ..pack() }));
     bench.window.run();
-    assert!(bench.shows("Done · the pack has changed since"));
+    assert!(bench.shows("Done. This run used imdb-sentiment; other is loaded now."));
 }

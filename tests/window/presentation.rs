@@ -28,7 +28,7 @@ fn presentation_mode_hides_the_settings_and_has_its_own_zoom() {
     assert_eq!(bench.window.ctx.zoom_factor(), 1.0);
     bench.click("Present");
     assert_eq!(bench.window.ctx.zoom_factor(), 2.0, "the last zoom of the presentation");
-    bench.click("Leave");
+    bench.click("Exit presentation");
     assert!(bench.shows("Token guidance β"));
 }
 
@@ -67,6 +67,6 @@ fn the_colour_scale_takes_no_space_from_the_texts() {
     assert!(bench.shows("Colours: advantage, −1 to +1 nat"));
     assert_eq!(place(&bench), plain);
     let heading = bench.window.get_by_label("Column 1: Unguided").rect();
-    let metrics = bench.window.get_by_label_contains("Unguided Gold").rect();
+    let metrics = bench.window.get_by_label_contains("Unguided Judge").rect();
     assert!(plain.top() > heading.bottom() && plain.bottom() < metrics.top(), "{plain:?}");
 }

@@ -53,7 +53,7 @@ fn a_built_in_preset_sets_every_setting_except_the_seed() {
     assert_eq!(*bench.settings(), expected);
     assert!(bench.shows("Preset: Paper: summaries"), "the menu names the current preset");
     bench.click("Preset: Paper: summaries");
-    bench.click("Pack defaults");
+    bench.click("Default");
     assert_eq!(*bench.settings(), Settings { seed: 77, ..Settings::default() });
     bench.expect_silence();
 }
@@ -93,7 +93,7 @@ fn presets_can_be_saved_overwritten_chosen_deleted_and_restored() {
 #[test]
 fn saving_a_preset_requires_a_name() {
     let mut bench = Bench::ready();
-    bench.click("Preset: Pack defaults");
+    bench.click("Preset: Default");
     assert!(bench.is_disabled(Role::Button, "Save preset"));
     let at = bench.window.get_by_label("Save preset").rect().center();
     bench.hover(at);
@@ -121,9 +121,9 @@ fn choosing_another_preset_runs_again_in_live_mode() {
     let mut bench = Bench::ready();
     bench.finish(&[" a", " b"]);
     bench.click("Live");
-    bench.click("Preset: Pack defaults");
+    bench.click("Preset: Default");
     bench.expect_silence();
-    bench.click("Reversed");
+    bench.click("Reverse (towards criticism)");
     let (_, request) = bench.engine.generate();
     assert_eq!((request.settings.beta, request.settings.lambda), (-1.0, 0.0));
     bench.expect_silence();

@@ -91,10 +91,10 @@ fn a_finished_run_shows_its_metrics() {
     assert!(bench.reads("This movie was was great."));
     assert!(bench.shows("Unguided Value: +1.25"));
     assert!(bench.shows("Guided Value: +1.25, +0.0 from the first column"));
-    assert!(bench.shows("Guided Gold: +2.50, +0.0 from the first column"));
+    assert!(bench.shows("Guided Judge: praise: +2.50, +0.0 from the first column, rather praise"));
     assert!(bench.shows("Guided Tokens/s: 100"));
     assert!(bench.shows("Unguided Seconds: 2.00"));
-    assert!(bench.shows("end of text"));
+    assert!(bench.reads("Ended after "));
     assert!(bench.shows("Done"));
     let kl = bench.arm(Arm::Ivg).report.kl_nats();
     assert!(bench.reads(&format!("Guided KL, nats: {kl:.2}, ")));
@@ -172,7 +172,7 @@ fn a_run_shows_its_settings_and_whether_they_have_changed_since() {
     assert!(bench.shows("β 1 · λ ∞ · W 4 · K 4 · L 5"));
     bench.enter("Token guidance β", "0.5");
     assert!(bench.shows("β 1 · λ ∞ · W 4 · K 4 · L 5"), "the column shows the settings of the run");
-    assert!(bench.shows("Done · the settings have changed since"));
+    assert!(bench.shows("Done. Press Generate to apply your changes"));
 }
 
 #[test]
@@ -192,9 +192,11 @@ fn a_pack_without_a_judge_has_no_gold_reward() {
     let mut pack = pack();
     pack.has_judge = false;
     let bench = Bench::with_pack(pack);
-    assert!(bench.shows("Guided Gold: no judge"));
+    assert!(
+        bench.shows("Guided Value (this pack has no judge): +1.25, +0.0 from the first column")
+    );
     let bench = Bench::with_pack(crate::engine::pack());
-    assert!(bench.shows("Guided Gold: –"));
+    assert!(bench.shows("Guided Value (this pack has no judge): –"));
 }
 
 #[test]
@@ -215,7 +217,7 @@ fn a_long_text_is_scrolled_to_its_end() {
     let long = " word".repeat(600);
     bench.engine.done(run, &request, &[&long, &long], StopReason::MaxTokens);
     bench.window.run();
-    let metrics = bench.window.get_by_label_contains("Guided Gold").rect();
+    let metrics = bench.window.get_by_label_contains("Guided Judge").rect();
     let texts = bench.window.query_all_by_label_contains("This movie was word");
     let ends: Vec<f32> = texts.map(|text| text.rect().bottom()).collect();
     assert_eq!(ends.len(), 2);
@@ -247,7 +249,7 @@ fn a_new_run_is_scrolled_to_its_start() {
         bench.engine.token(run, 0, " new", COST);
     }
     bench.window.run();
-    let metrics = bench.window.get_by_label_contains("Unguided Gold").rect();
+    let metrics = bench.window.get_by_label_contains("Unguided Judge").rect();
     let pages_above = (heading.bottom() - top(&bench)) / (metrics.top() - heading.bottom());
     assert!((0.5..3.0).contains(&pages_above), "{pages_above} pages are above");
     // So is the last line, which arrives with the end of the run.
@@ -265,8 +267,8 @@ fn four_columns_fit_into_the_smallest_window() {
     let mut bench = Bench::ready();
     bench.window.set_size(vec2(1024.0, 640.0));
     bench.window.run();
-    for _ in 0..2 {
-        bench.click("Add column");
+    for title in ["Token only", "Chunk only"] {
+        bench.add_column(title);
     }
     let request = bench.finish(&[" a", " b", " c", " d"]);
     assert_eq!(request.columns.len(), 4);

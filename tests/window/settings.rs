@@ -98,7 +98,7 @@ fn the_number_of_rows_is_limited() {
     let mut bench = Bench::ready();
     bench.enter("Beams W", "16");
     assert_eq!((bench.settings().beams, bench.settings().successors), (16, 4));
-    assert!(bench.shows("W·K = 64 rows decode together (at most 64)."));
+    assert!(bench.shows("64 candidates at a time (W × K, at most 64)"));
     bench.enter("Successors K", "16");
     assert_eq!((bench.settings().beams, bench.settings().successors), (16, 4));
     bench.enter("Beams W", "2");
@@ -138,7 +138,7 @@ fn beta_is_disabled_without_a_pair_and_says_why() {
     assert!(!bench.is_disabled(Role::Slider, "Chunk guidance λ"));
     let at = bench.place("Token guidance β", 0.3);
     bench.hover(at);
-    assert!(bench.shows("This pack has no tuned/untuned pair, so there are no token values."));
+    assert!(bench.shows("β needs a tuned and an untuned model, and this pack has none."));
     bench.press(at);
     assert_eq!(bench.settings().beta, 1.0);
 }
@@ -153,7 +153,9 @@ fn lambda_is_disabled_without_a_value_model_until_implicit_values_are_chosen() {
     assert!(bench.is_disabled(Role::Slider, "Chunk guidance λ"));
     let at = bench.place("Chunk guidance λ", 0.3);
     bench.hover(at);
-    assert!(bench.shows("This pack has no value model; rank by implicit values instead."));
+    assert!(bench.shows(
+        "λ needs a value model, and this pack has none. Rank chunks by implicit values instead."
+    ));
     bench.click("Rank chunks by: Implicit");
     assert!(!bench.is_disabled(Role::Slider, "Chunk guidance λ"));
 }

@@ -98,7 +98,7 @@ fn the_tree_of_any_column_can_be_shown() {
 fn removing_a_column_keeps_the_trees_of_the_others() {
     let mut bench = Bench::ready();
     bench.click("Lower panel: Tree");
-    bench.click("Add column");
+    bench.add_column("Token only");
     bench.click("Generate");
     let (run, _) = bench.engine.generate();
     for (arm, rows) in [(0, (1, 1)), (1, (2, 4)), (2, (4, 16))] {

@@ -105,6 +105,8 @@ impl App {
     }
 
     fn present(&mut self, ctx: &Context) {
+        // The keys of the stage work while no text box has the focus.
+        ctx.memory_mut(|memory| memory.stop_text_input());
         self.presentation.toggle(ctx, &self.preferences);
         self.presentation.fill_screen(ctx);
     }

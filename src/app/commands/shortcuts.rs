@@ -1,19 +1,18 @@
 //! The keyboard shortcuts: one table for handling the keys and for the help window.
 
-use eframe::egui::{Grid, Key, KeyboardShortcut, Modifiers, RichText, Ui, Window, vec2};
+use eframe::egui::{Key, KeyboardShortcut, Modifiers, Ui};
 
 use crate::app::action::{Action, GENERATE};
 use crate::app::dialogs::path_dialog::Purpose;
 use crate::app::state::coloring::Coloring;
 use crate::app::state::preferences::LowerTab;
-use crate::app::theme::{Palette, text};
 use crate::lab::sweep::SweepAxis;
 
 /// A key combination and its action.
 pub(crate) struct Shortcut {
-    keys: KeyboardShortcut,
+    pub(crate) keys: KeyboardShortcut,
     action: Action,
-    words: &'static str,
+    pub(crate) words: &'static str,
 }
 
 const fn plain(key: Key) -> KeyboardShortcut {
@@ -32,7 +31,8 @@ const fn shortcut(keys: KeyboardShortcut, action: Action, words: &'static str) -
     Shortcut { keys, action, words }
 }
 
-/// Every shortcut of the window, in the order in which the help lists them.
+/// Every shortcut of the window, in the order in which the help lists them. Redo comes before Undo,
+/// because the keys of Undo are also pressed for Redo.
 pub(crate) static SHORTCUTS: [Shortcut; 20] = [
     shortcut(GENERATE, Action::Generate, "Generate"),
     shortcut(plain(Key::Escape), Action::Escape, "Close what is open; stop the run"),
@@ -44,8 +44,8 @@ pub(crate) static SHORTCUTS: [Shortcut; 20] = [
     shortcut(command(Key::Num3), Action::Color(Coloring::Kl), "Colour by KL"),
     shortcut(command(Key::Num4), Action::Color(Coloring::Probability), "Colour by probability"),
     shortcut(command(Key::Num5), Action::Color(Coloring::Changes), "Mark changed words"),
-    shortcut(command(Key::Z), Action::Undo, "Undo a change of prompt, settings or columns"),
     shortcut(command_shift(Key::Z), Action::Redo, "Redo"),
+    shortcut(command(Key::Z), Action::Undo, "Undo a change of prompt, settings or columns"),
     shortcut(command(Key::B), Action::ToggleSidebar, "Collapse or expand the sidebar"),
     shortcut(command(Key::Num0), Action::ResetZoom, "Reset the zoom"),
     shortcut(command(Key::H), Action::ToggleHistory, "Show or hide the history"),
@@ -84,7 +84,7 @@ pub(crate) static STAGE_SHORTCUTS: [Shortcut; 14] = [
 ];
 
 /// Keys that egui handles.
-const EGUI_KEYS: [(&str, &str); 4] = [
+pub(crate) const EGUI_KEYS: [(&str, &str); 4] = [
     ("Tab, Shift+Tab", "Next control, previous control"),
     ("Arrow keys", "Change the focused setting"),
     ("Ctrl + and −", "Zoom in, zoom out"),
@@ -95,8 +95,11 @@ const EGUI_KEYS: [(&str, &str); 4] = [
 /// the prompt box would insert a new line for Ctrl+Enter. Unless `handles_escape` is set, Escape is
 /// left to menus and text boxes.
 pub(crate) fn pressed(ui: &Ui, handles_escape: bool) -> Vec<Action> {
+    // A text box has its own undo.
+    let is_typing = ui.ctx().text_edit_focused();
     let is_pressed = |s: &&Shortcut| {
         (handles_escape || s.action != Action::Escape)
+            && !(is_typing && matches!(s.action, Action::Undo | Action::Redo))
             && ui.input_mut(|i| i.consume_shortcut(&s.keys))
     };
     SHORTCUTS.iter().filter(is_pressed).map(|s| s.action.clone()).collect()
@@ -116,37 +119,15 @@ pub(crate) fn pressed_on_stage(ui: &Ui) -> Vec<Action> {
     STAGE_SHORTCUTS.iter().filter(is_pressed).map(|s| s.action.clone()).collect()
 }
 
-/// Draws the help window, which lists the keys.
-pub(crate) fn help(ui: &Ui, open: &mut bool) {
-    let window = Window::new("Keyboard shortcuts").open(open).resizable(false).collapsible(false);
-    window.default_pos(ui.ctx().content_rect().center() - vec2(200.0, 220.0)).show(
-        ui.ctx(),
-        |ui| {
-            let weak = Palette::of(ui).weak;
-            ui.spacing_mut().interact_size.y = 18.0;
-            Grid::new("keys").num_columns(2).spacing([24.0, 4.0]).show(ui, |ui| {
-                let shortcuts =
-                    SHORTCUTS.iter().map(|s| (ui.ctx().format_shortcut(&s.keys), s.words));
-                let shortcuts: Vec<_> = shortcuts.collect();
-                let egui_keys = EGUI_KEYS.map(|(keys, words)| (keys.to_owned(), words));
-                for (keys, words) in shortcuts.into_iter().chain(egui_keys) {
-                    ui.label(RichText::new(keys).font(text::group()));
-                    ui.label(RichText::new(words).color(weak));
-                    ui.end_row();
-                }
-            });
-        },
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn every_key_has_one_action() {
-        for (i, a) in SHORTCUTS.iter().enumerate() {
-            assert!(SHORTCUTS[..i].iter().all(|b| b.keys != a.keys), "{}", a.words);
+        let all: Vec<&Shortcut> = SHORTCUTS.iter().chain(&STAGE_SHORTCUTS).collect();
+        for (i, a) in all.iter().enumerate() {
+            assert!(all[..i].iter().all(|b| b.keys != a.keys), "{}", a.words);
         }
     }
 }

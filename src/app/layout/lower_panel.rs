@@ -29,17 +29,24 @@ pub(crate) struct LowerPanel<'a> {
     pub(crate) preferences: &'a mut Preferences,
     pub(crate) selection: &'a mut Selection,
     pub(crate) lower: &'a mut LowerState,
-    /// Presentation mode: shows only the value plot, without tabs.
+    /// Presentation mode: shows the content without tabs.
     pub(crate) presenting: bool,
 }
 
 /// Minimum height of the responses and this panel together. With less, as in a small or enlarged
 /// window, the panel is not drawn.
-pub(crate) const MIN_SHARED_HEIGHT: f32 = 430.0;
+const MIN_SHARED_HEIGHT: f32 = 430.0;
+/// The same on the stage.
+const MIN_STAGE_HEIGHT: f32 = 380.0;
 /// Height of the row with tabs and legend.
 const HEADING: f32 = space::ROW;
 
 impl LowerPanel<'_> {
+    /// Returns whether there is room for the panel below the responses.
+    pub(crate) fn has_room(&self, available: f32) -> bool {
+        available >= if self.presenting { MIN_STAGE_HEIGHT } else { MIN_SHARED_HEIGHT }
+    }
+
     /// Returns the height of the panel with its margins. `available` is the height that it shares
     /// with the responses.
     pub(crate) fn height(&self, available: f32) -> f32 {
@@ -47,7 +54,7 @@ impl LowerPanel<'_> {
             return HEADING + 2.0 * space::M + space::XS;
         }
         // The presentation leaves more height for the responses.
-        let (share, min) = if self.presenting { (0.35, 164.0) } else { (0.38, 200.0) };
+        let (share, min) = if self.presenting { (0.35, 142.0) } else { (0.38, 200.0) };
         (available * share).clamp(min, 380.0)
     }
 
@@ -85,7 +92,7 @@ impl LowerPanel<'_> {
 
     fn draw(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let Self { session, preferences, selection, lower, presenting } = self;
-        let tab = if presenting { LowerTab::Values } else { preferences.lower };
+        let tab = preferences.lower;
         let (mut chosen, mut hide) = (Some(tab), false);
         let columns = column_views(session, preferences);
         let mut content = match tab {
@@ -112,7 +119,7 @@ impl LowerPanel<'_> {
         };
         ui.horizontal(|ui| {
             if presenting {
-                let words = RichText::new("Value of every chunk").font(text::heading());
+                let words = RichText::new(heading(tab)).font(text::heading());
                 ui.add(Label::new(words).selectable(false));
             } else {
                 tabs(ui, &mut chosen);
@@ -150,6 +157,15 @@ enum Content<'a> {
     Values(ValuePlot<'a>),
     Tree(BeamTree<'a>),
     Sweep(SweepPanel<'a>),
+}
+
+/// Returns the heading of a tab on the stage.
+fn heading(tab: LowerTab) -> &'static str {
+    match tab {
+        LowerTab::Values => "Value of every chunk",
+        LowerTab::Tree => "Search tree",
+        LowerTab::Sweep => "How strong should guidance be?",
+    }
 }
 
 /// Draws the tabs. `chosen` is `None` while the panel is hidden; clicking a tab shows it.

@@ -10,10 +10,16 @@ use crate::app::settings::prompt_box::prompt_line;
 use crate::app::state::preferences::Preferences;
 use crate::app::state::session::Session;
 use crate::app::theme::{Palette, space};
-use crate::app::widgets::secondary_button;
+use crate::app::widgets::{Icon, icon_button, secondary_button};
 
 /// Height of the sentence on the stage, in points.
 const SENTENCE_HEIGHT: f32 = 30.0;
+/// Width of the sentence beside the prompt, in points.
+const SENTENCE_MAX_WIDTH: f32 = 310.0;
+/// Height of a stage that shows the sentence above the prompt, in points.
+const MIN_TWO_ROW_HEIGHT: f32 = 640.0;
+/// Width of the bar below which the exit is an icon, in points.
+const EXIT_MIN_WIDTH: f32 = 1000.0;
 /// Width of the Generate and Stop buttons together, in points.
 const BUTTONS_WIDTH: f32 = 212.0;
 /// Width of the prompt bar below which the colour scale is left out, in points.
@@ -29,19 +35,38 @@ pub(crate) struct PresentationBar<'a> {
 impl PresentationBar<'_> {
     pub(crate) fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let Self { session, preferences } = self;
-        let height = space::TOP_BAR + SENTENCE_HEIGHT;
+        // A small screen shows the sentence beside the prompt, to leave height for the responses.
+        let is_low = ui.ctx().content_rect().height() < MIN_TWO_ROW_HEIGHT;
+        let height = space::TOP_BAR + if is_low { 0.0 } else { SENTENCE_HEIGHT };
         Panel::top("present").exact_size(height).frame(frame(ui)).show(ui, |ui| {
-            let size = vec2(ui.available_width(), SENTENCE_HEIGHT);
-            let layout = Layout::left_to_right(Align::Max);
-            ui.allocate_ui_with_layout(size, layout, |ui| {
-                story_bar::sentence(ui, session, preferences);
-            });
+            if !is_low {
+                let size = vec2(ui.available_width(), SENTENCE_HEIGHT);
+                let layout = Layout::left_to_right(Align::Max);
+                ui.allocate_ui_with_layout(size, layout, |ui| {
+                    story_bar::sentence(ui, session, preferences);
+                });
+            }
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                let exit = secondary_button(ui, "Exit presentation", 128.0, true);
-                if exit.on_hover_text("F11").clicked() {
+                let is_exit = if ui.available_width() >= EXIT_MIN_WIDTH {
+                    secondary_button(ui, "Exit presentation", 128.0, true).clicked()
+                } else {
+                    icon_button(ui, Icon::Close, "Exit presentation").clicked()
+                };
+                if is_exit {
                     actions.push(Action::Present);
                 }
-                prompt_row(ui, session, preferences, actions);
+                if is_low {
+                    let size = vec2(ui.available_width() - SENTENCE_MAX_WIDTH, space::TOP_BAR);
+                    let layout = Layout::right_to_left(Align::Center);
+                    ui.allocate_ui_with_layout(size, layout, |ui| {
+                        prompt_row(ui, session, preferences, actions);
+                    });
+                    ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
+                        story_bar::sentence(ui, session, preferences);
+                    });
+                } else {
+                    prompt_row(ui, session, preferences, actions);
+                }
             });
         });
     }

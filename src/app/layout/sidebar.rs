@@ -50,15 +50,13 @@ impl SideBar<'_> {
                     (SidebarTab::History, "History", "Past runs. Ctrl+H", None),
                     (SidebarTab::Models, "Models", "Packs. Ctrl+M", None),
                 ];
-                ui.horizontal(|ui| {
-                    segmented(ui, "Sidebar", &tabs, &mut preferences.side);
-                    if preferences.side == SidebarTab::Settings {
-                        let edit = preset_menu(ui, preferences, session.pack.as_ref());
-                        if edit != Edit::default() {
-                            actions.push(Action::Edited(edit));
-                        }
+                segmented(ui, "Sidebar", &tabs, &mut preferences.side);
+                if preferences.side == SidebarTab::Settings {
+                    let edit = preset_menu(ui, preferences, session.pack.as_ref());
+                    if edit != Edit::default() {
+                        actions.push(Action::Edited(edit));
                     }
-                });
+                }
             });
             ui.add_space(space::XS);
             if preferences.side == SidebarTab::Models {

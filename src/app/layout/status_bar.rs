@@ -145,18 +145,15 @@ impl StatusBar<'_> {
         let has_all = columns.len() == run.arms.len() && columns.iter().all(|c| c.view.is_some());
         let pack = self.session.pack.as_ref().map(|pack| &pack.name);
         let is_other_pack = run.trace.as_ref().is_some_and(|trace| Some(&trace.pack) != pack);
-        let change = if is_other_pack && pack.is_some() && run.origin == Origin::Own {
-            "the pack has changed since"
-        } else if run.request.prompt != *prompt {
-            "the prompt has changed since"
-        } else if run.request.settings != *settings {
-            "the settings have changed since"
-        } else if !has_all {
-            "the columns have changed since"
-        } else {
-            return State { words: word, progress: None, ink };
+        let is_changed = run.request.prompt != *prompt || run.request.settings != *settings;
+        let words = match (&run.trace, pack) {
+            (Some(trace), Some(pack)) if is_other_pack && run.origin == Origin::Own => {
+                format!("{word}. This run used {}; {pack} is loaded now.", trace.pack)
+            }
+            _ if is_changed || !has_all => format!("{word}. Press Generate to apply your changes"),
+            _ => word,
         };
-        State { words: format!("{word} · {change}"), progress: None, ink }
+        State { words, progress: None, ink }
     }
 }
 

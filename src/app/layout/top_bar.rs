@@ -43,7 +43,7 @@ impl TopBar<'_> {
     /// Draws the controls, from right to left.
     fn controls(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         ui.spacing_mut().item_spacing.x = space::S;
-        let help = chip(ui, "?", false).on_hover_text("Keyboard shortcuts. F1");
+        let help = chip(ui, "?", false).on_hover_text("Glossary and keyboard shortcuts. F1");
         if help.accessible_name("Help").clicked() {
             actions.push(Action::Help);
         }

@@ -77,10 +77,10 @@ impl Card<'_> {
         let pack = self.session.pack.as_ref();
         let has_judge = pack.is_none_or(|pack| pack.has_judge);
         let trace = self.session.run.as_ref().and_then(|run| run.trace.as_ref());
-        let aim = match trace {
-            Some(trace) => trace.aim.as_ref(),
-            None => pack.and_then(|pack| pack.aim.as_ref()),
-        };
+        // Traces of earlier versions have no aim.
+        let of_pack = pack.filter(|pack| trace.is_none_or(|trace| trace.pack == pack.name));
+        let of_trace = trace.and_then(|trace| trace.aim.as_ref());
+        let aim = of_trace.or(of_pack.and_then(|pack| pack.aim.as_ref()));
         let below = inside.with_min_y(line + space::S);
         let judge = below.with_max_y(below.top() + judge_line::HEIGHT - space::XS);
         JudgeLine { title, report, reference, has_judge, aim }.show(ui, judge);

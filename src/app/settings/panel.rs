@@ -16,7 +16,7 @@ use crate::app::widgets::{
     Edit, Icon, Scale, Setting, chip, icon_button, primary_button, secondary_button, segmented,
     within,
 };
-use crate::format::minus;
+use crate::format::{counted, minus};
 use crate::guidance::settings::{Settings, ValueSource, limits};
 use crate::worker::protocol::PackInfo;
 
@@ -189,12 +189,9 @@ impl Controls<'_> {
         }
         let rows = s.beams * s.successors;
         let words = if rows + s.beams.min(s.successors) > max_rows {
-            format!("W·K = {rows} rows decode together (at most {max_rows}).")
+            format!("{rows} candidates at a time (W × K, at most {max_rows})")
         } else {
-            match rows {
-                1 => "W·K = 1: a single row decodes.".to_owned(),
-                rows => format!("W·K = {rows} rows decode together."),
-            }
+            format!("{} at a time (W × K)", counted(rows, "candidate"))
         };
         let words = RichText::new(words).font(text::small()).color(Palette::of(ui).weak);
         ui.add(Label::new(words).selectable(false));

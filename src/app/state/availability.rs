@@ -33,7 +33,8 @@ pub(crate) enum Control {
 
 const NO_GUIDES: &str =
     "This pack has no value model and no tuned/untuned pair to rank partial responses.";
-const NO_VALUE_MODEL: &str = "This pack has no value model; rank by implicit values instead.";
+const NO_VALUE_MODEL: &str =
+    "λ needs a value model, and this pack has none. Rank chunks by implicit values instead.";
 const NO_PAIR: &str = "This pack has no tuned/untuned pair; rank by the value model instead.";
 
 /// Returns the reason `control` has no effect with these settings and this pack, or `None` if it
@@ -47,7 +48,7 @@ pub(crate) fn disabled_reason(
     let has_value = pack.is_none_or(|p| p.has_value);
     match control {
         Control::Beta | Control::ImplicitValue if !has_pair => {
-            Some("This pack has no tuned/untuned pair, so there are no token values.")
+            Some("β needs a tuned and an untuned model, and this pack has none.")
         }
         Control::ExplicitValue if !has_value => Some("This pack has no value model."),
         Control::Lambda | Control::Rows if !has_pair && !has_value => Some(NO_GUIDES),

@@ -1,8 +1,13 @@
 //! Presentation mode: shows only the prompt, the responses and the plot, enlarged and full-screen.
 
-use eframe::egui::{Context, ViewportCommand};
+use std::time::Duration;
+
+use eframe::egui::{Context, CursorIcon, ViewportCommand};
 
 use super::preferences::{PRESENT_ZOOM, Preferences};
+
+/// How long a pointer rests before it is hidden.
+const POINTER_REST: Duration = Duration::from_secs(2);
 
 /// Whether the window is in presentation mode.
 #[derive(Debug, Default)]
@@ -46,6 +51,19 @@ impl Presentation {
     /// Makes the window full-screen if presentation mode is on, and restores it otherwise.
     pub(crate) fn fill_screen(&self, ctx: &Context) {
         ctx.send_viewport_cmd(ViewportCommand::Fullscreen(self.is_on));
+    }
+
+    /// Hides a pointer that has not moved for [`POINTER_REST`].
+    pub(crate) fn hide_idle_pointer(&self, ctx: &Context) {
+        if self.is_on && self.is_pointer_idle(ctx) {
+            ctx.set_cursor_icon(CursorIcon::None);
+        } else if self.is_on {
+            ctx.request_repaint_after(POINTER_REST);
+        }
+    }
+
+    fn is_pointer_idle(&self, ctx: &Context) -> bool {
+        ctx.input(|i| i.pointer.time_since_last_movement()) >= POINTER_REST.as_secs_f32()
     }
 
     /// Stores the current zoom, which the user may have changed (Ctrl with plus and minus), as the

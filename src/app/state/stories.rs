@@ -161,6 +161,8 @@ mod tests {
     use super::super::availability::tests::pack;
     use super::*;
     use crate::guidance::aim::Aim;
+    use crate::guidance::{Prefilled, Search};
+    use crate::packs::{DeviceChoice, Pack, PackSource, PromptOptions};
 
     fn with_stories(has_pair: bool, has_value: bool) -> PackInfo {
         let story = |prompt: &str, seed| Story { prompt: prompt.into(), seed };
@@ -223,5 +225,44 @@ mod tests {
     #[test]
     fn without_stories_and_examples_there_is_no_stop() {
         assert_eq!(next(&Preferences::default(), &pack(true, true), false), None);
+    }
+
+    /// Writes the text of an arm with the bundled models. Returns it with the judge's score.
+    fn written(models: &Pack, story: &Story, arm: Arm, settings: &Settings) -> (String, f32) {
+        let prompts = models.prompts(&story.prompt, PromptOptions::default()).expect("a prompt");
+        let prefilled = Prefilled::new(&models.models, &prompts).expect("reads the prompt");
+        let mut search =
+            Search::new(&models.models, &prefilled, arm, settings).expect("valid settings");
+        while !search.is_done() {
+            search.step().expect("a step");
+        }
+        let text = search.finish().expect("a trace").text;
+        let score = models.gold_reward(&story.prompt, &text).expect("a judge");
+        (text, score)
+    }
+
+    #[test]
+    fn the_stories_of_the_bundled_models_turn_out_as_told() {
+        let source = PackSource::Bundled("imdb".into());
+        let models = Pack::load(&source, DeviceChoice::Cpu, &mut |_, _| {}).expect("the pack");
+        let info = PackInfo {
+            stories: models.manifest.stories.clone(),
+            defaults: models.defaults(),
+            ..pack(true, true)
+        };
+        let stops = stops(&info);
+        assert_eq!(stops.len(), 9, "three stories of three steps");
+        for stop in stops {
+            let Stop::Step { story, step, .. } = stop else { panic!("not a story") };
+            let settings = step.settings(&info, story.seed);
+            let (base, unguided) = written(&models, &story, Arm::Base, &settings);
+            let (text, guided) = written(&models, &story, Arm::Ivg, &settings);
+            assert!(unguided < 1.0, "sour or mixed: {unguided} {base}");
+            match step {
+                Step::Unguided => assert_eq!(text, base),
+                Step::Towards => assert!(guided > 8.0, "glows: {guided} {text}"),
+                Step::Away => assert!(guided < -4.0, "sour: {guided} {text}"),
+            }
+        }
     }
 }

@@ -55,8 +55,8 @@ pub const VALUE: Metric = Metric {
 pub const KL: Metric = Metric {
     name: "KL, nats",
     short_name: "KL, nats",
-    meaning: "How far token guidance moved the base model's probabilities, summed over the text. \
-              Choosing between chunks is not included.",
+    meaning: "How far token guidance moved the model from its own probabilities (chunk choice not \
+              included).",
     is_primary: true,
     is_compared: true,
     value: |arm| Some(arm.kl_nats().into()),
