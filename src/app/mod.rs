@@ -83,6 +83,8 @@ pub struct App {
     models: ModelsState,
     path_probe: PathProbe,
     modal: Option<Modal>,
+    /// Whether to show the recorded example if there is no past run.
+    example_pending: bool,
     /// The columns before some were removed because the pack cannot run them. They return with a
     /// pack that can run them all.
     columns_to_restore: Option<Vec<Column>>,
@@ -99,6 +101,7 @@ impl App {
         stored: Preferences,
     ) -> Self {
         theme::install(ctx);
+        let restores_newest = options.screenshot.is_none() && !options.generate;
         let shows_example = options.example && options.prompt.is_none() && !options.generate;
         let preferences = options.apply_to(stored);
         ctx.set_theme(preferences.theme.preference());
@@ -122,7 +125,7 @@ impl App {
             screenshots: Screenshots::default(),
             presentation: Presentation::default(),
             selection: Selection::default(),
-            history: HistoryState::new(ctx, options.folder),
+            history: HistoryState::new(ctx, options.folder, restores_newest),
             help: false,
             lower: LowerState::default(),
             reader: BeamReader::default(),
@@ -132,14 +135,16 @@ impl App {
                 PathProbe::spawn(move || ctx.request_repaint())
             },
             modal: None,
+            example_pending: shows_example,
             columns_to_restore: None,
             requested_size,
         };
         if options.present {
             app.presentation.toggle(ctx, &app.preferences);
         }
-        if shows_example && !app.preferences.has_run {
-            app.show_example();
+        // Otherwise it waits for the list of past runs.
+        if app.history.closed_reason().is_some() {
+            app.show_pending_example();
         }
         if app.preferences.device != DeviceChoice::default() {
             app.send(Command::UseDevice(app.preferences.device));
@@ -248,6 +253,7 @@ impl App {
         } else {
             layout::top_bar::TopBar { session, loading, preferences }.show(ui, actions);
             layout::error_bar::ErrorBar { session }.show(ui, actions);
+            layout::pack_bar::PackBar { session, models, loading }.show(ui, actions);
             let download = models.jobs.is_downloading().then(|| models.jobs.waiting()).flatten();
             layout::status_bar::StatusBar { session, loading, preferences, download }
                 .show(ui, actions);
@@ -370,6 +376,10 @@ impl eframe::App for App {
         if self.camera.is_none() {
             self.preferences.save(storage);
         }
+    }
+
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        self.keep_unfinished();
     }
 
     fn persist_egui_memory(&self) -> bool {

@@ -60,7 +60,11 @@ impl Columns<'_> {
         for column_view in &columns {
             let left = area.left() + column_view.index as f32 * (width + space::M);
             let card = Rect::from_min_size(pos2(left, area.top()), vec2(width, area.height()));
-            let first = columns.first().filter(|first| first.index != column_view.index);
+            let is_comparable = |first: &&ColumnView<'_>| {
+                let views = first.view.zip(column_view.view);
+                first.index != column_view.index && views.is_none_or(|(a, b)| a.is_comparable(b))
+            };
+            let first = columns.first().filter(is_comparable);
             let reference = first.and_then(|s| report(s.view));
             let card_edit =
                 Card { session, loading, preferences, column_view, reference, grid, presenting };
@@ -89,7 +93,7 @@ struct Card<'a> {
     loading: Option<&'a Loading>,
     preferences: &'a Preferences,
     column_view: &'a ColumnView<'a>,
-    /// The first column's trace. `None` in the first column.
+    /// The first column's trace. `None` in the first column, and if the two cannot be compared.
     reference: Option<&'a ArmTrace>,
     grid: Grid,
     presenting: bool,

@@ -8,3 +8,4 @@ pub mod presentation;
 pub mod presets;
 pub mod selection;
 pub mod session;
+mod side_by_side;

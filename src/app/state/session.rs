@@ -4,7 +4,6 @@
 use std::ops::RangeInclusive;
 
 use crate::format::sentence;
-use crate::guidance::columns::pinned;
 use crate::guidance::settings::{Arm, Column};
 use crate::guidance::trace::{ArmTrace, ChunkTrace, StopReason, TokenTrace, Trace};
 use crate::worker::protocol::{Cost, Event, PackInfo, Request, RunId};
@@ -88,8 +87,12 @@ pub struct Run {
     pub origin: Origin,
     /// The arms, in the order of the requested columns.
     pub arms: Vec<ArmView>,
-    /// The trace of the finished run. `None` while it runs, and if two runs are shown side by side.
+    /// The trace of the finished run. `None` while it runs, and if it failed.
     pub trace: Option<Box<Trace>>,
+    /// The traces of the runs added beside it, with the arms that are shown.
+    pub beside: Vec<Trace>,
+    /// Whether the user has closed the bar that names its pack.
+    pub(crate) is_pack_bar_closed: bool,
     /// Lowest and highest value so far. The range never shrinks.
     value_range: Option<(f32, f32)>,
 }
@@ -99,6 +102,8 @@ pub struct Run {
 pub struct ArmView {
     /// The prompt that the response continues.
     pub prompt: String,
+    /// Name of the pack that it ran with.
+    pub pack: String,
     /// The report. It grows while the arm runs and is final when `done` is set.
     pub report: ArmTrace,
     /// Number of tokens of the report that are decided by a chunk. The rest is provisional.
@@ -123,11 +128,13 @@ impl Session {
     /// the new text is longer.
     pub fn begin(&mut self, id: RunId, request: Request) {
         let previous = self.run.take().filter(|r| r.request.prompt == request.prompt);
+        let pack = self.pack.as_ref().map(|pack| pack.name.clone()).unwrap_or_default();
         let arms = request.columns.iter().enumerate().map(|(i, column)| {
             let old = previous.as_ref().and_then(|r| r.arms.get(i));
             // The previous text is kept only for the same kind of arm.
             let old = old.filter(|view| view.report.name == column.arm);
-            ArmView::new(column, &request, old.map(ArmView::to_ghost).unwrap_or_default())
+            let ghost = old.map(ArmView::to_ghost).unwrap_or_default();
+            ArmView::new(column, &request, pack.clone(), ghost)
         });
         let arms = arms.collect();
         // Values of another pack or of another value source are on another scale.
@@ -135,9 +142,9 @@ impl Session {
         let kind = |request: &Request| request.settings.value_source;
         let comparable = previous.filter(|r| !is_new && kind(&r.request) == kind(&request));
         let value_range = comparable.and_then(|r| r.value_range);
-        let phase = Phase::Starting;
-        let origin = Origin::Own;
-        self.run = Some(Run { id, request, phase, origin, arms, trace: None, value_range });
+        let mut run = Run::new(id, request, Phase::Starting, Origin::Own, arms);
+        run.value_range = value_range;
+        self.run = Some(run);
     }
 
     /// Shows a past run. `id` must be a new number, so that layouts cached for other runs are not
@@ -150,29 +157,10 @@ impl Session {
             settings: trace.settings.clone(),
         };
         let arms = trace.arms.iter().zip(&request.columns);
-        let arms = arms.map(|(report, _)| ArmView::completed(report, &trace.prompt)).collect();
-        let phase = Phase::Finished;
-        let mut run = Run { id, request, phase, origin, arms, trace: None, value_range: None };
+        let arms = arms.map(|(report, _)| ArmView::completed(report, &trace)).collect();
+        let mut run = Run::new(id, request, Phase::Finished, origin, arms);
         run.finish(Box::new(trace));
         self.run = Some(run);
-    }
-
-    /// Adds the arms of a past run to the run shown, up to `max` arms in total. The combined run
-    /// gets the number `id`. Returns its columns, or `None` if no ended run is shown.
-    pub(crate) fn add_arms(&mut self, id: RunId, trace: &Trace, max: usize) -> Option<Vec<Column>> {
-        let run = self.run.as_mut().filter(|r| !r.is_active())?;
-        run.id = id;
-        for report in &trace.arms {
-            if run.arms.len() >= max {
-                break;
-            }
-            run.request.columns.push(pinned(report, &trace.settings));
-            run.arms.push(ArmView::completed(report, &trace.prompt));
-        }
-        // A trace holds one run.
-        run.trace = None;
-        run.widen_value_range();
-        Some(run.request.columns.clone())
     }
 
     /// Records that a stop was sent to the worker.
@@ -245,6 +233,20 @@ impl Session {
 }
 
 impl Run {
+    fn new(id: RunId, request: Request, phase: Phase, origin: Origin, arms: Vec<ArmView>) -> Self {
+        Self {
+            id,
+            request,
+            phase,
+            origin,
+            arms,
+            trace: None,
+            beside: Vec::new(),
+            is_pack_bar_closed: false,
+            value_range: None,
+        }
+    }
+
     /// Returns whether the run is in progress.
     pub fn is_active(&self) -> bool {
         matches!(self.phase, Phase::Starting | Phase::Generating | Phase::Stopping)
@@ -305,7 +307,7 @@ impl Run {
         view.decide(chunk, lead);
     }
 
-    fn widen_value_range(&mut self) {
+    pub(super) fn widen_value_range(&mut self) {
         for chunk in self.arms.iter().flat_map(|view| &view.report.chunks) {
             widen(&mut self.value_range, chunk);
         }
@@ -328,6 +330,7 @@ impl Run {
 
     fn finish(&mut self, trace: Box<Trace>) {
         for (view, report) in self.arms.iter_mut().zip(&trace.arms) {
+            view.pack.clone_from(&trace.pack);
             if !view.done {
                 view.finish(report.clone());
             }
@@ -342,7 +345,7 @@ impl Run {
 }
 
 impl ArmView {
-    fn new(column: &Column, request: &Request, ghost: Ghost) -> Self {
+    fn new(column: &Column, request: &Request, pack: String, ghost: Ghost) -> Self {
         let report = ArmTrace {
             name: column.arm,
             settings: column.applied(&request.settings),
@@ -356,12 +359,13 @@ impl ArmView {
             elapsed_ms: 0.0,
             stop_reason: StopReason::Stopped,
         };
-        Self { prompt: request.prompt.clone(), report, decided: 0, done: false, ghost }
+        Self { prompt: request.prompt.clone(), pack, report, decided: 0, done: false, ghost }
     }
 
-    fn completed(report: &ArmTrace, prompt: &str) -> Self {
+    pub(super) fn completed(report: &ArmTrace, trace: &Trace) -> Self {
         Self {
-            prompt: prompt.to_owned(),
+            prompt: trace.prompt.clone(),
+            pack: trace.pack.clone(),
             decided: report.tokens.len(),
             report: report.clone(),
             done: true,

@@ -7,5 +7,6 @@
 pub mod html;
 pub mod markdown;
 pub mod metrics;
+mod side_by_side;
 mod svg;
 pub mod value_plot;
