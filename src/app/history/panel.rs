@@ -1,7 +1,7 @@
 //! The list of past runs in the sidebar: search, open, compare, rename, pin and delete.
 
 use eframe::egui::{
-    Align, Button, CursorIcon, Id, Key, Label, Layout, Popup, Rect, Response, RichText, Role,
+    Align, Button, CursorIcon, Key, Label, Layout, Popup, Rect, Response, RichText, Role,
     ScrollArea, Sense, Stroke, StrokeKind, TextEdit, TextStyle, TextWrapMode, Ui, UiBuilder,
     WidgetInfo, WidgetText, vec2,
 };
@@ -85,7 +85,7 @@ impl Card<'_> {
         if is_renaming {
             paint_card(ui, rect, None);
         } else {
-            let card = ui.interact(rect, Id::new(("past run", &self.entry.id)), Sense::click());
+            let card = ui.interact(rect, ui.scope_id().with(&self.entry.id), Sense::click());
             paint_card(ui, rect, Some(&card));
             self.explain(ui, card, actions);
         }
