@@ -253,12 +253,13 @@ impl App {
         } else {
             layout::top_bar::TopBar { session, loading, preferences }.show(ui, actions);
             layout::error_bar::ErrorBar { session }.show(ui, actions);
-            layout::pack_bar::PackBar { session, models, loading }.show(ui, actions);
             let download = models.jobs.is_downloading().then(|| models.jobs.waiting()).flatten();
             layout::status_bar::StatusBar { session, loading, preferences, download }
                 .show(ui, actions);
             layout::sidebar::SideBar { session, preferences, history, models, loading }
                 .show(ui, actions);
+            // Beside the sidebar, so that its cards do not move when a click on one shows the bar.
+            layout::pack_bar::PackBar { session, models, loading }.show(ui, actions);
         }
     }
 

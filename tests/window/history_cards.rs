@@ -16,7 +16,7 @@ fn fill(bench: &Bench, rect: Rect) -> Color32 {
     let is_card = |shape: &Rect| (shape.center() - rect.center()).length() < 1.0;
     let shapes = bench.window.output().shapes.iter();
     let mut fills = shapes.filter_map(|clipped| match &clipped.shape {
-        Shape::Rect(shape) if is_card(&shape.rect) => Some(shape.fill),
+        Shape::Rect(shape) if is_card(&shape.rect) && shape.fill.a() > 0 => Some(shape.fill),
         _ => None,
     });
     fills.next().expect("a card")

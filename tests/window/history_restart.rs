@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use eframe::App as _;
 use eframe::egui::Key;
 use eframe::egui::Modifiers;
+use egui_kittest::kittest::Queryable;
 use ivg_playground::app::state::session::Origin;
 use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::{StopReason, Trace};
@@ -105,8 +106,11 @@ fn an_unknown_pack_is_only_named() {
     bench.key(Modifiers::COMMAND, Key::M);
     bench.wait("the packs", |b| b.shows("Load: imdb"));
     assert!(!bench.shows("Load another"));
+    let top = |b: &Bench| b.window.get_by_label("Sidebar: Models").rect().top();
+    let with_note = top(&bench);
     bench.click("Close this note");
     assert!(!bench.shows(words));
+    assert_eq!(top(&bench), with_note, "the note does not move the sidebar");
     assert!(bench.shows("The ending g"));
 }
 

@@ -34,8 +34,8 @@ fn combined(prompt: &str, pack: &str) -> (Bench, TempDir) {
     let mut bench = reopened(folder.path());
     bench.wait("the past run", |b| b.reads("Recorded run"));
     run(&mut bench, "The cast", &[" d", " e"]);
-    let rows = bench.window.query_all_by_label_contains("More about ");
-    assert_eq!(rows.count(), 2);
+    let cards = |b: &Bench| b.window.query_all_by_label_contains("More about ").count();
+    bench.wait("both cards", |b| cards(b) == 2);
     let name = if prompt == "The cast" { "Older" } else { prompt };
     if prompt == "The cast" {
         // Both runs have the same title; rename the past one, which is the lower card.
