@@ -94,6 +94,12 @@ impl<C, E> Handle<C, E> {
         self.events.as_ref()?.recv().ok()
     }
 
+    /// Waits at most `timeout` for the next event. Returns `None` if none arrives, or if the thread
+    /// has ended.
+    pub(crate) fn wait_timeout(&self, timeout: Duration) -> Option<E> {
+        self.events.as_ref()?.recv_timeout(timeout).ok()
+    }
+
     /// Cancels every job up to and including `number`. Takes effect at once, even while commands
     /// are waiting.
     pub(crate) fn cancel(&self, number: u64) {

@@ -93,6 +93,8 @@ pub enum Action {
     Help,
     /// Close the error bar.
     DismissError,
+    /// Close the bar that names the pack of the run shown.
+    DismissPackBar,
 }
 
 /// An action on packs that the user requested.
@@ -102,6 +104,8 @@ pub enum PackAction {
     Refresh,
     /// Load a pack whose files are all on this machine.
     Load(PackSource),
+    /// Load the pack of the run shown with the settings of the run. Downloads missing files first.
+    LoadForRun(PackSource),
     /// Download a pack, then load it.
     Download(PackSource),
     /// Stop the download, or the request for its size.
@@ -125,4 +129,6 @@ pub enum RecallMode {
     Beside,
     /// Uses only its settings and columns for the next run.
     Settings,
+    /// Shows the last run after the start. Keeps the prompt, the settings and the columns.
+    Restored,
 }

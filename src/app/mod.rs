@@ -86,6 +86,8 @@ pub struct App {
     models: ModelsState,
     path_probe: PathProbe,
     modal: Option<Modal>,
+    /// Whether to show the recorded example if there is no past run.
+    example_pending: bool,
     /// The columns before some were removed because the pack cannot run them. They return with a
     /// pack that can run them all.
     columns_to_restore: Option<Vec<Column>>,
@@ -107,6 +109,7 @@ impl App {
         stored: Preferences,
     ) -> Self {
         theme::install(ctx);
+        let restores_newest = options.screenshot.is_none() && !options.generate;
         let shows_example = options.example && options.prompt.is_none() && !options.generate;
         let preferences = options.apply_to(stored);
         ctx.set_theme(preferences.theme.preference());
@@ -130,7 +133,7 @@ impl App {
             screenshots: Screenshots::default(),
             presentation: Presentation::default(),
             selection: Selection::default(),
-            history: HistoryState::new(ctx, options.folder),
+            history: HistoryState::new(ctx, options.folder, restores_newest),
             help: false,
             help_page: HelpPage::default(),
             lower: LowerState::default(),
@@ -141,6 +144,7 @@ impl App {
                 PathProbe::spawn(move || ctx.request_repaint())
             },
             modal: None,
+            example_pending: shows_example,
             columns_to_restore: None,
             narrow_sidebar_open: false,
             undo: UndoHistory::default(),
@@ -150,8 +154,9 @@ impl App {
         if options.present {
             app.presentation.toggle(ctx, &app.preferences);
         }
-        if shows_example && !app.preferences.has_run {
-            app.show_example();
+        // Otherwise it waits for the list of past runs.
+        if app.history.closed_reason().is_some() {
+            app.show_pending_example();
         }
         if app.preferences.device != DeviceChoice::default() {
             app.send(Command::UseDevice(app.preferences.device));
@@ -277,6 +282,8 @@ impl App {
             } else {
                 layout::presentation_bar::PromptBar { session, preferences }.show(ui, actions);
             }
+            // Beside the sidebar, so that its cards do not move when a click on one shows the bar.
+            layout::pack_bar::PackBar { session, models, loading }.show(ui, actions);
         }
     }
 
@@ -393,6 +400,10 @@ impl eframe::App for App {
         if self.camera.is_none() {
             self.preferences.save(storage);
         }
+    }
+
+    fn on_exit(&mut self, _gl: Option<&eframe::glow::Context>) {
+        self.keep_unfinished();
     }
 
     fn persist_egui_memory(&self) -> bool {

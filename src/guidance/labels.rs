@@ -92,6 +92,11 @@ pub fn settings_line(arm: Arm, applied: &Settings) -> String {
     }
 }
 
+/// Returns the value of a setting in the line of [`settings_line`], such as "1" for `β`.
+pub(crate) fn setting_of<'a>(line: &'a str, name: &str) -> Option<&'a str> {
+    line.split(" · ").find_map(|part| part.strip_prefix(name)?.strip_prefix(' '))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +128,8 @@ mod tests {
         assert_eq!(line(Arm::Ivg), "β −0.5 · λ ∞ · W 4 · K 4 · L 5 · implicit");
         assert_eq!(line(Arm::Token), "β −0.5");
         assert_eq!(line(Arm::Base), "base model");
+        let guided = line(Arm::Ivg);
+        assert_eq!((setting_of(&guided, "β"), setting_of(&guided, "λ")), (Some("−0.5"), Some("∞")));
+        assert_eq!(setting_of(&line(Arm::Base), "β"), None);
     }
 }

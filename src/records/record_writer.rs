@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::RecordError;
 use super::atomic::write_whole;
 use super::history::{Entry, EntryId, History};
-use super::report::html::html;
+use super::report::html::side_by_side_html;
 use super::trace_file;
 use crate::actor::{self, Handle, Limits, Mailbox, SendError};
 use crate::format::sentence;
@@ -43,6 +43,8 @@ pub enum Command {
         path: PathBuf,
         /// The run to write.
         trace: Box<Trace>,
+        /// The runs shown beside it.
+        beside: Vec<Trace>,
     },
     /// Writes a run as a trace file. Answered by `Written`.
     ExportJson {
@@ -187,7 +189,9 @@ impl Writer {
                 let result = self.history()?.undo_delete().map(|_| ());
                 self.report_and_list(result)
             }
-            Command::ExportHtml { path, trace } => self.write(path, html(&trace).as_bytes()),
+            Command::ExportHtml { path, trace, beside } => {
+                self.write(path, side_by_side_html(&trace, &beside).as_bytes())
+            }
             Command::ExportJson { path, trace } => {
                 let json = trace_file::to_json(&trace)?;
                 self.write(path, json.as_bytes())

@@ -43,6 +43,12 @@ impl WorkerHandle {
         self.0.drain()
     }
 
+    /// Waits at most `timeout` for the next event. Returns `None` if none arrives, or if the worker
+    /// has ended.
+    pub fn wait_timeout(&self, timeout: Duration) -> Option<Event> {
+        self.0.wait_timeout(timeout)
+    }
+
     /// Waits for the next event. Returns `None` once the worker has ended.
     pub fn wait(&self) -> Option<Event> {
         self.0.wait()

@@ -71,7 +71,8 @@ fn files_are_written_and_opened() {
     let json = path("a.json");
     let command = Command::ExportJson { path: json.clone(), trace: run.clone() };
     assert_eq!(written(command, json.clone()), trace_file::to_json(&run).unwrap().as_bytes());
-    let command = Command::ExportHtml { path: path("a.html"), trace: run.clone() };
+    let command =
+        Command::ExportHtml { path: path("a.html"), trace: run.clone(), beside: Vec::new() };
     assert!(written(command, path("a.html")).starts_with(b"<!DOCTYPE html>"));
     let command = Command::ExportBytes { path: path("a.png"), bytes: vec![1, 2, 3] };
     assert_eq!(written(command, path("a.png")), [1, 2, 3]);

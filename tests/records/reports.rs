@@ -2,8 +2,8 @@
 
 use ivg_playground::guidance::settings::{Arm, Settings};
 use ivg_playground::guidance::trace::Trace;
-use ivg_playground::records::report::html::html;
-use ivg_playground::records::report::markdown::markdown;
+use ivg_playground::records::report::html::{html, side_by_side_html};
+use ivg_playground::records::report::markdown::{markdown, side_by_side_markdown};
 
 use crate::sample::{columns, trace};
 
@@ -183,4 +183,29 @@ fn text_cannot_break_out_of_its_markdown_block() {
         assert!(!block.contains(markup), "{markup} in {block}");
     }
     assert!(block.contains("> \\# Head\\\n> \\- item\\\n> 1\\. one\\\n"));
+}
+
+#[test]
+fn runs_side_by_side_are_one_report_and_say_where_they_differ() {
+    let first = trace("This film", " was good");
+    let mut other = trace("This <b>book</b>", " was bad");
+    other.pack = "smol2".into();
+    let page = side_by_side_html(&first, std::slice::from_ref(&other));
+    assert_eq!(page.matches("<article").count(), 4);
+    assert_eq!(page.matches("Another run: pack smol2 · prompt").count(), 4, "texts and table");
+    assert!(page.contains("Guided 2") && page.contains("Runs side by side"));
+    assert!(page.contains("<span class=\"prompt\">This &lt;b&gt;book&lt;/b&gt;</span>"));
+    assert!(page.contains("cannot be compared.") && !page.contains("use the same seed"));
+    assert_balanced(&page);
+    let text = side_by_side_markdown(&first, std::slice::from_ref(&other));
+    assert!(text.starts_with("# IVG Playground: runs, side by side"));
+    assert!(text.contains("### Guided 2\n") && text.contains("Another run: pack smol2"));
+    assert!(text.contains("> This film was good\n") && text.contains(" was bad\n"));
+    assert!(!text.contains("<b>"));
+    // The same run with another seed.
+    let mut other = first.clone();
+    other.seed = 7;
+    let page = side_by_side_html(&first, &[other]);
+    assert!(page.contains("Another run: seed 7") && page.contains("One prompt, side by side"));
+    assert_eq!(side_by_side_html(&first, &[]), html(&first));
 }

@@ -126,6 +126,11 @@ impl Engine {
         assert!(self.end.send(event), "the window was closed");
     }
 
+    /// Sends an event if the window is still open.
+    pub fn send_if_open(&self, event: Event) {
+        self.end.send(event);
+    }
+
     /// Returns whether the window has stopped this run.
     pub fn is_stopped(&self, run: RunId) -> bool {
         self.end.is_cancelled(run)

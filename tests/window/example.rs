@@ -55,6 +55,31 @@ fn the_example_is_shown_until_the_first_run() {
 }
 
 #[test]
+fn the_example_is_shown_only_without_past_runs() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let with_history = || Options { folder: Some(folder.path().to_owned()), ..with_example() };
+    let mut bench = opened(with_history(), Preferences::default());
+    bench.wait("the example", |b| b.reads("Recorded example"));
+    bench.finish(&[" mine", " too"]);
+    drop(bench);
+    // Without stored preferences, the last run is shown all the same.
+    let mut bench = opened(with_history(), Preferences::default());
+    bench.wait("the last run", |b| b.reads("Recorded run"));
+    assert!(bench.reads(" too") && !bench.reads("Recorded example"));
+    drop(bench);
+    // Once the user has made a run, an empty history shows nothing.
+    let empty = tempfile::tempdir().expect("a folder");
+    let options = Options { folder: Some(empty.path().to_owned()), ..with_example() };
+    let stored = Preferences { has_run: true, ..Preferences::default() };
+    let mut bench = opened(options, stored);
+    for _ in 0..20 {
+        bench.window.step();
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(bench.window.state().session().run.is_none());
+}
+
+#[test]
 fn the_example_is_not_shown_with_generate_and_does_not_replace_a_typed_prompt() {
     let mut generate = with_example();
     (generate.prompt, generate.generate) = (Some("The cast".into()), true);
@@ -176,6 +201,8 @@ fn the_bundled_models_reproduce_a_saved_trace() {
     trace_file::write(&path, &first).expect("written");
     drop(window);
     options.settings = None;
+    // A new history, because the last run of the old one would be shown already.
+    options.folder = Some(folder.path().join("new history"));
     let mut window = real(options, Preferences::default());
     wait(&mut window, "the models", |app| app.session().pack.is_some());
     window.get_by_label("Open").click();

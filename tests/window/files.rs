@@ -223,7 +223,7 @@ fn only_a_screenshot_can_be_saved_before_a_run_has_ended() {
     bench.click("Generate");
     bench.engine.generate();
     bench.key(Modifiers::COMMAND, Key::S);
-    assert!(bench.shows("The run has not ended yet. Nothing can be saved."));
+    assert!(bench.shows("The run has not ended yet. Nothing was saved."));
 }
 
 #[test]
@@ -246,7 +246,9 @@ fn a_run_of_another_pack_or_with_too_many_columns_is_shown_with_a_notice() {
     let path = folder.path().join("other.json");
     trace_file::write(&path, &trace).expect("written");
     open(&mut bench, &path);
-    bench.wait("the notice", |b| b.reads("This run was made with the pack “another”;"));
+    let words = "This run was made with the pack “another”; “imdb-sentiment” is loaded.";
+    bench.wait("the note", |b| b.shows(words));
+    assert_eq!(bench.window.state().session().error, None);
     assert!(bench.shows("Recorded run · other.json"));
     trace.arms.extend([trace.arms[1].clone(), trace.arms[2].clone()]);
     let path = folder.path().join("wide.json");

@@ -13,20 +13,20 @@ use crate::engine::trace;
 use crate::harness::Bench;
 
 /// Opens a window that shows the history in a new folder.
-fn window() -> (Bench, TempDir) {
+pub fn window() -> (Bench, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
     let bench = reopened(folder.path());
     (bench, folder)
 }
 
-fn reopened(folder: &Path) -> Bench {
+pub fn reopened(folder: &Path) -> Bench {
     let mut bench = Bench::keeping(folder);
     bench.click("Sidebar: History");
     bench
 }
 
 /// Types a prompt, runs it to its end and waits until the run is listed.
-fn run(bench: &mut Bench, prompt: &str, texts: &[&str]) -> Request {
+pub fn run(bench: &mut Bench, prompt: &str, texts: &[&str]) -> Request {
     bench.key(Modifiers::COMMAND, Key::L);
     bench.overtype(prompt);
     let request = bench.finish(texts);
@@ -35,7 +35,7 @@ fn run(bench: &mut Bench, prompt: &str, texts: &[&str]) -> Request {
     request
 }
 
-fn choose(bench: &mut Bench, run: &str, entry: &str) {
+pub fn choose(bench: &mut Bench, run: &str, entry: &str) {
     bench.click(&format!("More about {run}"));
     bench.click(entry);
 }
@@ -103,7 +103,7 @@ fn a_past_run_can_be_added_to_the_shown_one_up_to_four_columns() {
     let arms: Vec<Arm> = columns.iter().map(|c| c.arm).collect();
     assert_eq!(arms, [Arm::Base, Arm::BestOfN, Arm::Base, Arm::Ivg]);
     assert_eq!(columns[3].applied(&first.settings), first.columns[1].applied(&first.settings));
-    // A fifth column is not added, and the combined runs cannot be saved.
+    // A fifth column is not added, and the combined runs cannot be saved as one trace.
     choose(&mut bench, "The cast", "Add to the run shown");
     for _ in 0..20 {
         bench.window.step();
@@ -111,7 +111,7 @@ fn a_past_run_can_be_added_to_the_shown_one_up_to_four_columns() {
     }
     assert_eq!(bench.window.state().preferences().columns.len(), 4);
     bench.key(Modifiers::COMMAND, Key::S);
-    assert!(bench.reads("Two runs side by side cannot be saved as one."));
+    assert!(bench.reads("A trace holds one run, and runs are shown side by side;"));
 }
 
 #[test]
@@ -266,7 +266,9 @@ fn without_a_data_folder_the_list_says_so() {
     let mut bench = Bench::ready();
     bench.finish(&[" a", " b"]);
     bench.click("Sidebar: History");
-    assert!(bench.shows("Past runs are not available: there is no folder for application data."));
+    assert!(
+        bench.shows("Past runs are not available. This system has no folder for application data.")
+    );
 }
 
 /// Finishes a run whose second column has a chunk of `rows` candidates, four of them kept.

@@ -81,7 +81,7 @@ fn ctrl_o_and_ctrl_s_open_the_path_dialog() {
     let (mut bench, _folder) = with_history();
     bench.key(CTRL, Key::S);
     assert!(!bench.shows("Save the trace"));
-    assert!(bench.shows("There is no run yet. Nothing can be saved."));
+    assert!(bench.shows("There is no run yet. Nothing was saved."));
     bench.finish(&[" a", " b"]);
     bench.key(CTRL, Key::S);
     assert!(bench.shows("Save the trace"));

@@ -15,6 +15,8 @@ mod files;
 mod graphics;
 mod harness;
 mod history;
+mod history_cards;
+mod history_restart;
 mod keys;
 mod live;
 mod loading;
@@ -28,6 +30,7 @@ mod runs;
 #[allow(dead_code, clippy::unwrap_used)]
 mod server;
 mod settings;
+mod side_by_side;
 mod snapshots;
 mod status;
 mod sweep;

@@ -8,17 +8,14 @@ use crate::app::App;
 use crate::app::dialogs::path_dialog::Purpose;
 use crate::app::history::state::HistoryOutcome;
 use crate::records::record_writer::Command;
-use crate::records::report::markdown::markdown;
+use crate::records::report::markdown::side_by_side_markdown;
 use crate::worker::pack_service::MANIFEST;
-
-/// The error if no file can be written or opened.
-pub(super) const NO_FOLDER: &str = "This system has no folder for application data.";
 
 impl App {
     /// Copies the run as Markdown.
     pub(super) fn copy_markdown(&mut self, ctx: &Context) {
         if let Some(trace) = self.trace() {
-            ctx.copy_text(markdown(trace));
+            ctx.copy_text(side_by_side_markdown(trace, self.runs_beside()));
             self.notice(ctx, "Copied as Markdown".into(), false);
         }
     }
@@ -35,7 +32,10 @@ impl App {
                 self.screenshots.request(ctx, path);
                 return;
             }
-            (Purpose::Report, Some(trace)) => Command::ExportHtml { path, trace },
+            (Purpose::Report, Some(trace)) => {
+                let beside = self.runs_beside().to_vec();
+                Command::ExportHtml { path, trace, beside }
+            }
             (Purpose::Trace, Some(trace)) => Command::ExportJson { path, trace },
             (Purpose::Report | Purpose::Trace, None) => return,
         };
@@ -60,6 +60,7 @@ impl App {
             match outcome {
                 HistoryOutcome::Run(trace, mode, name) => self.recall(*trace, mode, name),
                 HistoryOutcome::Notice { words, undo } => self.notice(ctx, words, undo),
+                HistoryOutcome::Empty => self.show_pending_example(),
                 HistoryOutcome::Error(message) => self.report(Err(message)),
             }
         }
@@ -71,9 +72,9 @@ impl App {
         if path.extension().is_none() || path.ends_with(MANIFEST) {
             return self.add_pack(ctx, path);
         }
-        let sent = match self.history.is_open() {
-            true => self.history.send(Command::Open { path }),
-            false => Err(NO_FOLDER.into()),
+        let sent = match self.history.closed_reason() {
+            None => self.history.send(Command::Open { path }),
+            Some(reason) => Err(reason.to_owned()),
         };
         self.report(sent);
     }

@@ -63,6 +63,10 @@ impl App {
             Action::Present => self.present(ctx),
             Action::Help => self.help = !self.help,
             Action::DismissError => self.session.error = None,
+            Action::DismissPackBar => {
+                let run = self.session.run.as_mut();
+                run.into_iter().for_each(|run| run.is_pack_bar_closed = true);
+            }
             Action::Recall(id, mode) => {
                 let sent = self.history.load(id, mode);
                 self.report(sent);

@@ -4,11 +4,10 @@ use std::path::PathBuf;
 
 use eframe::egui::{Context, Ui};
 
-use super::files::NO_FOLDER;
 use crate::app::App;
 use crate::app::dialogs::download_dialog;
 use crate::app::dialogs::path_dialog::{self, PathDialog, Purpose};
-use crate::app::layout::top_bar::export_disabled_reason;
+use crate::app::layout::top_bar::{export_disabled_reason, trace_disabled_reason};
 use crate::app::modal::Modal;
 use crate::app::models::pack_form::{self, PackForm};
 use crate::records::record_writer::suggested_name;
@@ -37,13 +36,17 @@ impl App {
 
     /// Opens the dialog that asks for a path, or reports why nothing can be saved or opened.
     pub(super) fn ask_for_path(&mut self, purpose: Purpose) {
-        let needs_run = matches!(purpose, Purpose::Report | Purpose::Trace);
-        if let Some(reason) = export_disabled_reason(&self.session).filter(|_| needs_run) {
-            return self.report(Err(format!("{reason} Nothing can be saved.")));
+        let reason = match purpose {
+            Purpose::Report => export_disabled_reason(&self.session),
+            Purpose::Trace => trace_disabled_reason(&self.session),
+            _ => None,
+        };
+        if let Some(reason) = reason {
+            return self.report(Err(format!("{reason} Nothing was saved.")));
         }
         let is_pack = matches!(purpose, Purpose::AddPack | Purpose::SavePack);
-        if !is_pack && !self.history.is_open() {
-            return self.report(Err(NO_FOLDER.into()));
+        if let Some(reason) = self.history.closed_reason().filter(|_| !is_pack) {
+            return self.report(Err(reason.to_owned()));
         }
         let name = match self.session.run.as_ref().and_then(|run| run.trace.as_deref()) {
             Some(trace) if !is_pack => suggested_name(trace, purpose.extension()),

@@ -94,6 +94,13 @@ impl App {
                 self.session.error = None;
                 self.load_pack(source);
             }
+            PackAction::LoadForRun(source) => {
+                self.session.error = None;
+                // Keeps the settings of the run, which belong to this pack.
+                let name = self.models.survey(&source).map(|survey| survey.name.clone());
+                self.preferences.pack = name.or(self.preferences.pack.take());
+                self.open_surveyed(ctx, source);
+            }
             PackAction::Download(source) => {
                 self.session.error = None;
                 self.models.highlight(source.clone());

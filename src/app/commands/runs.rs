@@ -1,6 +1,6 @@
 //! Starts and stops runs and sweeps, and shows past runs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use eframe::egui::Context;
 
@@ -8,14 +8,18 @@ use crate::app::App;
 use crate::app::action::RecallMode;
 use crate::app::example_run;
 use crate::app::state::availability::run_disabled_reason;
+use crate::app::state::columns::column_views;
 use crate::app::state::preferences::SidebarTab;
-use crate::app::state::session::Origin;
+use crate::app::state::session::{ArmView, Origin};
 use crate::app::sweep::state::plan;
 use crate::app::widgets::Edit;
 use crate::guidance::columns::columns_of;
 use crate::guidance::settings::limits;
 use crate::guidance::trace::Trace;
-use crate::worker::protocol::{Command, Request};
+use crate::worker::protocol::{Command, Event, Request};
+
+/// How long a closing window waits for the text of the run in progress.
+const EXIT_WAIT: Duration = Duration::from_secs(1);
 
 /// How long a held slider rests before Live runs again.
 const LIVE_REST: Duration = Duration::from_millis(250);
@@ -146,6 +150,11 @@ impl App {
         self.session.run.as_ref()?.trace.as_deref()
     }
 
+    /// Returns the runs that were added beside the run shown.
+    pub(super) fn runs_beside(&self) -> &[Trace] {
+        self.session.run.as_ref().map_or(&[], |run| &run.beside)
+    }
+
     /// Adds the run that has ended to the history, if it generated any tokens.
     pub(in crate::app) fn keep(&mut self) {
         let Some(trace) = self.trace() else { return };
@@ -155,17 +164,41 @@ impl App {
         }
     }
 
+    /// Stops the run in progress and adds it to the history, before the window closes. Waits at most
+    /// [`EXIT_WAIT`] for the worker.
+    pub(in crate::app) fn keep_unfinished(&mut self) {
+        let run = self.session.run.as_ref().filter(|run| run.is_active());
+        let has_text = |view: &ArmView| !view.report.tokens.is_empty();
+        let Some(id) = run.filter(|run| run.arms.iter().any(has_text)).map(|run| run.id) else {
+            return;
+        };
+        let deadline = Instant::now() + EXIT_WAIT;
+        self.stop();
+        while self.session.is_running() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Some(event) = self.worker.wait_timeout(left) else { return };
+            let is_end = matches!(event, Event::Done { run, .. } if run == id);
+            self.session.apply(event);
+            if is_end {
+                self.keep();
+            }
+        }
+    }
+
     /// Uses a past run in the way that the user requested.
     pub(super) fn recall(&mut self, trace: Trace, mode: RecallMode, name: String) {
         match mode {
             RecallMode::Shown => {
-                self.session.error = self.mismatch(&trace);
+                self.session.error = too_many_columns(&trace);
                 self.show(trace, Origin::Past(name));
             }
+            RecallMode::Restored => self.restore(trace, name),
             RecallMode::Beside => {
                 self.last_run += 1;
                 let max = *limits::COLUMNS.end();
-                let columns = self.session.add_arms(self.last_run, &trace, max);
+                let columns = self.session.add_arms(self.last_run, trace, max);
+                // The added values may be outside a part that is zoomed to.
+                self.lower.plot.reset();
                 self.preferences.columns = columns.unwrap_or(self.preferences.columns.clone());
             }
             RecallMode::Settings => {
@@ -174,21 +207,6 @@ impl App {
                 self.preferences.side = SidebarTab::Settings;
             }
         }
-    }
-
-    /// Returns a warning if the window cannot show all columns of a trace, or cannot repeat it with
-    /// the current pack.
-    fn mismatch(&self, trace: &Trace) -> Option<String> {
-        let max = *limits::COLUMNS.end();
-        if trace.arms.len() > max {
-            let columns = trace.arms.len();
-            return Some(format!("This run has {columns} columns; the first {max} are shown."));
-        }
-        let pack = self.session.pack.as_ref().filter(|pack| pack.name != trace.pack)?;
-        Some(format!(
-            "This run was made with the pack “{}”; with “{}” its texts will differ.",
-            trace.pack, pack.name
-        ))
     }
 
     /// Shows a past run with its prompt, settings and columns.
@@ -207,8 +225,35 @@ impl App {
         self.session.show(self.last_run, trace, columns, origin);
     }
 
+    /// Shows the last run after the start, unless a run was started or opened since. Keeps the
+    /// prompt, the settings and the columns of the last session.
+    fn restore(&mut self, trace: Trace, name: String) {
+        if self.session.run.is_some() || self.generate_when_ready {
+            return;
+        }
+        let before = self.preferences.clone();
+        self.show(trace, Origin::Past(name));
+        let columns = std::mem::replace(&mut self.preferences.columns, before.columns);
+        self.preferences.settings = before.settings;
+        if !before.prompt.trim().is_empty() {
+            self.preferences.prompt = before.prompt;
+        }
+        let views = column_views(&self.session, &self.preferences);
+        if views.iter().all(|column| column.view.is_none()) {
+            self.preferences.columns = columns;
+        }
+    }
+
+    /// Shows the recorded example if the user has never made a run and no run is shown.
+    pub(in crate::app) fn show_pending_example(&mut self) {
+        let is_pending = std::mem::take(&mut self.example_pending);
+        if is_pending && !self.preferences.has_run && self.session.run.is_none() {
+            self.show_example();
+        }
+    }
+
     /// Shows the recorded example. Keeps the prompt of an earlier session if there is one.
-    pub(in crate::app) fn show_example(&mut self) {
+    fn show_example(&mut self) {
         match example_run::example() {
             Ok(trace) => {
                 let typed = self.preferences.prompt.clone();
@@ -221,4 +266,11 @@ impl App {
             Err(error) => tracing::warn!("the example cannot be read: {error}"),
         }
     }
+}
+
+/// Returns a warning if the window cannot show all columns of a trace.
+fn too_many_columns(trace: &Trace) -> Option<String> {
+    let (columns, max) = (trace.arms.len(), *limits::COLUMNS.end());
+    let is_cut = columns > max;
+    is_cut.then(|| format!("This run has {columns} columns; the first {max} are shown."))
 }

@@ -1,17 +1,18 @@
 //! The list of past runs in the sidebar: search, open, compare, rename, pin and delete.
 
 use eframe::egui::{
-    Align, Button, Frame, Key, Label, Layout, Popup, Response, RichText, ScrollArea, Sense, Stroke,
-    TextEdit, Ui, vec2,
+    Align, Button, CursorIcon, Key, Label, Layout, Popup, Rect, Response, RichText, Role,
+    ScrollArea, Sense, Stroke, StrokeKind, TextEdit, TextStyle, TextWrapMode, Ui, UiBuilder,
+    WidgetInfo, WidgetText, vec2,
 };
 
 use super::state::HistoryState;
 use crate::app::action::Action;
 use crate::app::action::RecallMode;
 use crate::app::theme::{Palette, space, text};
-use crate::app::widgets::{Icon, icon_button, menu};
+use crate::app::widgets::{Icon, icon_button, menu, within};
 use crate::format::{excerpt, minus};
-use crate::records::history::{Entry, now_unix_ms, search};
+use crate::records::history::{Entry, Group, grouped, now_unix_ms, search};
 use crate::records::record_writer::Command;
 
 pub(crate) struct HistoryList<'a> {
@@ -24,8 +25,8 @@ impl HistoryList<'_> {
     /// Draws the list. Fills `ui`.
     pub(crate) fn show(self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let p = Palette::of(ui);
-        if !self.history.is_open() {
-            let words = "Past runs are not available: there is no folder for application data.";
+        if let Some(reason) = self.history.closed_reason() {
+            let words = format!("Past runs are not available. {reason}");
             ui.label(RichText::new(words).color(p.weak));
             return;
         }
@@ -34,8 +35,8 @@ impl HistoryList<'_> {
         ui.add(edit.desired_width(width)).accessible_name("Search runs");
         let now = now_unix_ms();
         let matches = search(&self.history.entries, &self.history.query);
-        let matches: Vec<Entry> = matches.into_iter().cloned().collect();
-        if matches.is_empty() {
+        let groups = grouped(matches);
+        if groups.is_empty() {
             let words = if self.history.entries.is_empty() {
                 "No past runs. Finished runs are kept here."
             } else {
@@ -47,79 +48,111 @@ impl HistoryList<'_> {
         ScrollArea::vertical().id_salt("history").auto_shrink(false).show(ui, |ui| {
             ui.set_max_width(width);
             ui.spacing_mut().item_spacing.y = space::S;
-            for entry in &matches {
-                Item { history: &mut *self.history, entry, can_compare: self.can_compare, now }
+            for Group { newest: entry, count } in &groups {
+                let (count, can_compare) = (*count, self.can_compare);
+                Card { history: &mut *self.history, entry, count, can_compare, now }
                     .show(ui, actions);
             }
         });
     }
 }
 
-struct Item<'a> {
+/// Height of the row with the title and the menu button, in points.
+const HEADING: f32 = 24.0;
+/// Gap between the lines of a card, in points.
+const LINE_GAP: f32 = 2.0;
+
+/// The card of a run. A click anywhere on it shows the run.
+struct Card<'a> {
     history: &'a mut HistoryState,
     entry: &'a Entry,
+    /// The number of equal runs that the card stands for.
+    count: usize,
     can_compare: bool,
     now: u64,
 }
 
-impl Item<'_> {
+impl Card<'_> {
     fn show(mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
-        let p = Palette::of(ui);
-        let frame = Frame::new()
-            .fill(p.inset)
-            .stroke(Stroke::new(1.0, p.border))
-            .corner_radius(space::RADIUS)
-            .inner_margin(space::S);
-        frame.show(ui, |ui| {
-            ui.set_width(ui.available_width());
-            ui.spacing_mut().item_spacing = vec2(space::XS, 2.0);
-            ui.spacing_mut().button_padding.x = 0.0;
-            ui.horizontal(|ui| {
-                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                    self.menu(ui, actions);
-                    ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                        self.title(ui, actions);
-                    });
-                });
-            });
-            let pinned = if self.entry.pinned { "pinned · " } else { "" };
-            let when = ago(self.now, self.entry.unix_ms);
-            small(ui, &format!("{pinned}{when} · {}", self.entry.pack))
-                .on_hover_text("Age and pack of the run");
+        let lines = self.lines();
+        let line_height = ui.fonts_mut(|fonts| fonts.row_height(&text::small())).ceil() + LINE_GAP;
+        let height = 2.0 * space::S + HEADING + lines.len() as f32 * line_height;
+        let size = vec2(ui.available_width(), height);
+        let (rect, _) = ui.allocate_exact_size(size, Sense::hover());
+        // Added before the menu button, which therefore gets its own clicks.
+        let is_renaming =
+            self.history.renaming.as_ref().is_some_and(|(id, _)| *id == self.entry.id);
+        if is_renaming {
+            paint_card(ui, rect, None);
+        } else {
+            let card = ui.interact(rect, ui.scope_id().with(&self.entry.id), Sense::click());
+            paint_card(ui, rect, Some(&card));
+            self.explain(ui, card, actions);
+        }
+        let inside = rect.shrink(space::S);
+        let heading = inside.with_max_y(inside.top() + HEADING);
+        let menu_left = heading.right() - HEADING;
+        let title = heading.with_max_x(menu_left - space::XS);
+        if is_renaming {
+            within(ui, title, |ui| self.rename(ui, actions));
+        } else {
+            paint_title(ui, title, &self.entry.title());
+        }
+        within(ui, heading.with_min_x(menu_left), |ui| self.menu(ui, actions));
+        let builder = UiBuilder::new().max_rect(inside.with_min_y(heading.bottom()));
+        let mut ui = ui.new_child(builder.layout(Layout::top_down(Align::Min)));
+        ui.spacing_mut().item_spacing.y = LINE_GAP;
+        lines.iter().for_each(|line| small(&mut ui, line));
+    }
+
+    /// Returns the lines below the title.
+    fn lines(&self) -> Vec<String> {
+        let entry = self.entry;
+        let pinned = if entry.pinned { "pinned · " } else { "" };
+        let count = if self.count > 1 { format!("{} runs · ", self.count) } else { String::new() };
+        let mut lines =
+            vec![format!("{pinned}{count}{} · {}", ago(self.now, entry.unix_ms), entry.pack)];
+        lines.extend(Some(entry.strengths()).filter(|line| !line.is_empty()));
+        lines.extend(entry.columns.iter().map(|column| {
+            let gold = column.gold_reward.map(|g| minus(&format!(" {g:+.1}"))).unwrap_or_default();
+            format!("{}{gold}: {}", column.title, excerpt(&column.excerpt, 60))
+        }));
+        lines
+    }
+
+    /// Names the card, adds its tooltip and opens the run on a click, or on Enter with the focus.
+    fn explain(&self, ui: &Ui, card: Response, actions: &mut Vec<Action>) {
+        let (enabled, name) = (ui.is_enabled(), format!("Run: {}", self.entry.title()));
+        card.widget_info(|| WidgetInfo::labeled(Role::Button, enabled, &name));
+        if card.gained_focus() {
+            card.scroll_to_me(None);
+        }
+        if card.clicked() {
+            actions.push(Action::Recall(self.entry.id.clone(), RecallMode::Shown));
+        }
+        card.on_hover_cursor(CursorIcon::PointingHand).on_hover_ui(|ui| {
+            ui.label("Shows this run with its prompt and settings.");
             for column in &self.entry.columns {
-                let gold = column.gold_reward.map(|g| minus(&format!(" {g:+.1}")));
-                let line = format!("{}{}", column.title, gold.unwrap_or_default());
-                small(ui, &format!("{line}: {}", excerpt(&column.excerpt, 60)))
-                    .on_hover_text(format!("{}\n{}", column.settings_line, column.excerpt));
+                let words = format!("{}: {}", column.title, column.settings_line);
+                small(ui, &words);
+                ui.label(RichText::new(&column.excerpt).font(text::small()));
             }
         });
     }
 
-    /// Draws the title as a button that opens the run, or as a text box while the run is renamed.
-    fn title(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    /// Draws the text box with the new name.
+    fn rename(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let id = &self.entry.id;
-        if let Some((_, name)) = self.history.renaming.as_mut().filter(|(i, _)| i == id) {
-            let edit = ui.add(TextEdit::singleline(name).desired_width(f32::INFINITY));
-            let edit = edit.accessible_name("New name");
-            if edit.lost_focus() {
-                let entered = ui.input(|i| i.key_pressed(Key::Enter));
-                if entered {
-                    let name = name.clone();
-                    actions.push(Action::File(Command::Rename(id.clone(), name)));
-                }
-                self.history.renaming = None;
-            } else {
-                edit.request_focus();
-            }
-            return;
+        let Some((_, name)) = &mut self.history.renaming else { return };
+        let edit = TextEdit::singleline(name).margin(vec2(space::XS, 2.0));
+        let edit = ui.add(edit.desired_width(f32::INFINITY)).accessible_name("New name");
+        if !edit.lost_focus() {
+            return edit.request_focus();
         }
-        let title = self.entry.title();
-        let words = RichText::new(&title).font(text::group());
-        let button = Button::new(words).frame_when_inactive(false).truncate();
-        let button = ui.add(button).on_hover_text("Shows this run with its prompt and settings.");
-        if button.accessible_name(format!("Run: {title}")).clicked() {
-            actions.push(Action::Recall(id.clone(), RecallMode::Shown));
+        if ui.input(|i| i.key_pressed(Key::Enter)) {
+            actions.push(Action::File(Command::Rename(id.clone(), name.clone())));
         }
+        self.history.renaming = None;
     }
 
     fn menu(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
@@ -144,16 +177,42 @@ impl Item<'_> {
             if ui.button(if *pinned { "Unpin" } else { "Pin" }).clicked() {
                 actions.push(Action::File(Command::Pin(id.clone(), !pinned)));
             }
-            if ui.button("Delete").clicked() {
+            let delete = if self.count > 1 { "Delete the newest run" } else { "Delete" };
+            if ui.button(delete).clicked() {
                 actions.push(Action::File(Command::Delete(id.clone())));
             }
         });
     }
 }
 
-fn small(ui: &mut Ui, words: &str) -> Response {
+/// Draws the background of a card. `card` is its response, or `None` if it cannot be clicked.
+fn paint_card(ui: &Ui, rect: Rect, card: Option<&Response>) {
+    let p = Palette::of(ui);
+    let is_hovered = card.is_some_and(Response::hovered);
+    let has_focus = card.is_some_and(Response::has_focus);
+    let fill = if is_hovered || has_focus { p.hover } else { p.inset };
+    let stroke = match (has_focus, is_hovered) {
+        (true, _) => Stroke::new(1.5, p.guided),
+        (false, true) => Stroke::new(1.0, p.outline),
+        (false, false) => Stroke::new(1.0, p.border),
+    };
+    ui.painter().rect(rect, space::RADIUS, fill, stroke, StrokeKind::Inside);
+}
+
+/// Paints the title. It is not a label, because the card already has an accessible name.
+fn paint_title(ui: &Ui, rect: Rect, title: &str) {
+    let color = Palette::of(ui).text;
+    let words = WidgetText::from(RichText::new(title).font(text::group()).color(color));
+    let wrap = Some(TextWrapMode::Truncate);
+    let galley = words.into_galley(ui, wrap, rect.width(), TextStyle::Body);
+    let at = rect.left_center() - vec2(0.0, galley.size().y / 2.0);
+    ui.painter().galley(at, galley, color);
+}
+
+fn small(ui: &mut Ui, words: &str) {
     let words = RichText::new(words).font(text::small()).color(Palette::of(ui).weak);
-    ui.add(Label::new(words).selectable(false).truncate().sense(Sense::hover()))
+    // Shows no tooltip of its own, because the card has one.
+    ui.add(Label::new(words).selectable(false).truncate().show_tooltip_when_elided(false));
 }
 
 /// Formats the time since `then_ms`.

@@ -2,6 +2,7 @@
 
 pub(crate) mod error_bar;
 pub(crate) mod lower_panel;
+pub(crate) mod pack_bar;
 pub(crate) mod presentation_bar;
 pub(super) mod sidebar;
 pub(crate) mod stage_strip;

@@ -91,9 +91,16 @@ pub(in crate::app) fn export_disabled_reason(session: &Session) -> Option<&'stat
     match &session.run {
         None => Some("There is no run yet."),
         Some(run) if run.is_active() => Some("The run has not ended yet."),
-        Some(run) if run.trace.is_none() => Some("Two runs side by side cannot be saved as one."),
+        Some(run) if run.trace.is_none() => Some("The run failed."),
         Some(_) => None,
     }
+}
+
+/// Returns the reason the run shown cannot be saved as a trace, or `None` if it can.
+pub(in crate::app) fn trace_disabled_reason(session: &Session) -> Option<&'static str> {
+    let is_combined = session.run.as_ref().is_some_and(|run| !run.beside.is_empty());
+    let reason = "A trace holds one run, and runs are shown side by side; save a report instead.";
+    export_disabled_reason(session).or(is_combined.then_some(reason))
 }
 
 /// Draws the Export button and its menu.
@@ -115,7 +122,8 @@ fn export_menu(ui: &mut Ui, session: &Session, actions: &mut Vec<Action>) {
         let report = "One HTML file for any browser: responses, metrics, plot and settings.";
         entry("Report (HTML)", report, reason, Action::AskForPath(Purpose::Report));
         let trace = "All data of the run. This program can open it again. Ctrl+S";
-        entry("Trace (JSON)", trace, reason, Action::AskForPath(Purpose::Trace));
+        let trace_reason = trace_disabled_reason(session);
+        entry("Trace (JSON)", trace, trace_reason, Action::AskForPath(Purpose::Trace));
         let screenshot = "An image of the window as it looks now.";
         entry("Screenshot (PNG)", screenshot, None, Action::AskForPath(Purpose::Screenshot));
         let markdown = "Copies the responses and metrics to the clipboard.";

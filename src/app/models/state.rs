@@ -185,6 +185,13 @@ impl ModelsState {
         listed.survey.as_ref().ok()
     }
 
+    /// Returns the first pack in the list with this name.
+    pub(crate) fn named(&self, name: &str) -> Option<&PackSource> {
+        let mut listed = self.packs.iter().flatten();
+        let found = listed.find(|listed| listed.survey.as_ref().is_ok_and(|s| s.name == name))?;
+        Some(&found.source)
+    }
+
     /// Handles the events of the service.
     pub(crate) fn receive(&mut self) -> Vec<Outcome> {
         let events: Vec<Event> = self.service.iter().flat_map(PackService::drain).collect();

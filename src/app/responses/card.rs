@@ -80,7 +80,9 @@ impl Card<'_> {
         // Traces of earlier versions have no aim.
         let of_pack = pack.filter(|pack| trace.is_none_or(|trace| trace.pack == pack.name));
         let of_trace = trace.and_then(|trace| trace.aim.as_ref());
-        let aim = of_trace.or(of_pack.and_then(|pack| pack.aim.as_ref()));
+        // A run beside the run shown may have used another pack.
+        let is_other = self.column_view.view.zip(trace).is_some_and(|(v, t)| v.pack != t.pack);
+        let aim = of_trace.or(of_pack.and_then(|pack| pack.aim.as_ref())).filter(|_| !is_other);
         let below = inside.with_min_y(line + space::S);
         let judge = below.with_max_y(below.top() + judge_line::HEIGHT - space::XS);
         JudgeLine { title, report, reference, has_judge, aim }.show(ui, judge);

@@ -7,7 +7,7 @@ use super::metrics::Grid;
 use super::toolbar::toolbar;
 pub(in crate::app) use super::toolbar::{LEGEND_WIDTH, color_scale};
 use crate::app::action::Action;
-use crate::app::state::columns::column_views;
+use crate::app::state::columns::{ColumnView, column_views};
 use crate::app::state::preferences::Preferences;
 use crate::app::state::selection::Selection;
 use crate::app::state::session::{ArmView, Loading, Session};
@@ -53,12 +53,16 @@ impl Columns<'_> {
             columns.len() > 1,
             preferences.details,
         );
-        let first = columns.first().and_then(|first| report(first.view));
         let settings = &*preferences;
         let mut cards = |ui: &mut Ui, top: f32| {
             for (position, column_view) in shown.iter().enumerate() {
                 let card = layout.card(position, top);
-                let reference = first.filter(|_| column_view.index > 0);
+                let is_comparable = |first: &&ColumnView<'_>| {
+                    let views = first.view.zip(column_view.view);
+                    first.index != column_view.index
+                        && views.is_none_or(|(a, b)| a.is_comparable(b))
+                };
+                let reference = columns.first().filter(is_comparable).and_then(|c| report(c.view));
                 let preferences = settings;
                 let card_view = Card {
                     session,

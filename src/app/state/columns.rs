@@ -3,6 +3,7 @@
 use super::preferences::Preferences;
 use super::session::{ArmView, Run, Session};
 use crate::app::widgets::Mark;
+use crate::format::{excerpt, one_line};
 use crate::guidance::labels;
 use crate::guidance::settings::{Column, Settings};
 
@@ -18,6 +19,8 @@ pub(crate) struct ColumnView<'a> {
     pub(crate) title: String,
     /// The arm of the run, or `None` if the run has no such column.
     pub(crate) view: Option<&'a ArmView>,
+    /// The pack and the prompt of its run, where they differ from those of the run shown.
+    origin: String,
 }
 
 /// Returns the columns that the user chose, each with its arm of the run shown.
@@ -36,7 +39,10 @@ pub(crate) fn column_views<'a>(
             Some(view) => view.report.settings.clone(),
             None => column.applied(&preferences.settings),
         };
-        views.push(ColumnView { index, spec: column, applied, title: String::new(), view });
+        let own = session.run.as_ref().and_then(|run| run.arms.first());
+        let origin = view.zip(own).map(|(view, own)| origin(view, own)).unwrap_or_default();
+        let title = String::new();
+        views.push(ColumnView { index, spec: column, applied, title, view, origin });
     }
     let titles = labels::titles(views.iter().map(|view| (view.spec.arm, &view.applied)));
     for (view, title) in views.iter_mut().zip(titles) {
@@ -65,16 +71,29 @@ fn match_arms<'a>(run: &'a Run, columns: &[Column], chosen: &Settings) -> Vec<Op
     views
 }
 
+/// Describes the run of an added arm. `own` is an arm of the run shown.
+fn origin(view: &ArmView, own: &ArmView) -> String {
+    let mut words = String::new();
+    if view.pack != own.pack {
+        words += &format!("{} · ", one_line(&view.pack));
+    }
+    if view.prompt != own.prompt {
+        words += &format!("“{}” · ", excerpt(&one_line(&view.prompt), 40));
+    }
+    words
+}
+
 impl ColumnView<'_> {
     /// Returns its mark in plots and headings.
     pub(crate) fn mark(&self) -> Mark {
         Mark::of(self.index)
     }
 
-    /// Returns its settings as one line.
+    /// Returns its settings as one line, after the pack and the prompt if it belongs to another run.
     pub(crate) fn line(&self) -> String {
         let line = labels::settings_line(self.spec.arm, &self.applied);
-        if self.spec.pinned.is_some() { format!("pinned · {line}") } else { line }
+        let pinned = if self.spec.pinned.is_some() { "pinned · " } else { "" };
+        format!("{}{pinned}{line}", self.origin)
     }
 }
 

@@ -8,5 +8,6 @@ pub mod presentation;
 pub mod presets;
 pub mod selection;
 pub mod session;
+mod side_by_side;
 pub(crate) mod stories;
 pub(crate) mod undo;

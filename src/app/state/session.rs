@@ -4,7 +4,6 @@
 use std::ops::RangeInclusive;
 
 use crate::format::sentence;
-use crate::guidance::columns::pinned;
 use crate::guidance::settings::{Arm, Column};
 use crate::guidance::trace::{ArmTrace, ChunkTrace, StopReason, TokenTrace, Trace};
 use crate::worker::protocol::{Cost, Event, PackInfo, Request, RunId};
@@ -88,11 +87,15 @@ pub struct Run {
     pub origin: Origin,
     /// The arms, in the order of the requested columns.
     pub arms: Vec<ArmView>,
-    /// The trace of the finished run. `None` while it runs, and if two runs are shown side by side.
+    /// The trace of the finished run. `None` while it runs, and if it failed.
     pub trace: Option<Box<Trace>>,
     /// The column that each arm of the worker belongs to. Columns that keep the result of an
     /// earlier run have no arm.
     column_of: Vec<usize>,
+    /// The traces of the runs added beside it, with the arms that are shown.
+    pub beside: Vec<Trace>,
+    /// Whether the user has closed the bar that names its pack.
+    pub(crate) is_pack_bar_closed: bool,
     /// Lowest and highest value so far. The range never shrinks.
     value_range: Option<(f32, f32)>,
 }
@@ -102,6 +105,8 @@ pub struct Run {
 pub struct ArmView {
     /// The prompt that the response continues.
     pub prompt: String,
+    /// Name of the pack that it ran with.
+    pub pack: String,
     /// The report. It grows while the arm runs and is final when `done` is set.
     pub report: ArmTrace,
     /// Number of tokens of the report that are decided by a chunk. The rest is provisional.
@@ -126,11 +131,13 @@ impl Session {
     /// the new text is longer.
     pub fn begin(&mut self, id: RunId, request: Request) {
         let previous = self.run.take().filter(|r| r.request.prompt == request.prompt);
+        let pack = self.pack.as_ref().map(|pack| pack.name.clone()).unwrap_or_default();
         let arms = request.columns.iter().enumerate().map(|(i, column)| {
             let old = previous.as_ref().and_then(|r| r.arms.get(i));
             // The previous text is kept only for the same kind of arm.
             let old = old.filter(|view| view.report.name == column.arm);
-            ArmView::new(column, &request, old.map(ArmView::to_ghost).unwrap_or_default())
+            let ghost = old.map(ArmView::to_ghost).unwrap_or_default();
+            ArmView::new(column, &request, pack.clone(), ghost)
         });
         let arms = arms.collect();
         // Values of another pack or of another value source are on another scale.
@@ -138,11 +145,9 @@ impl Session {
         let kind = |request: &Request| request.settings.value_source;
         let comparable = previous.filter(|r| !is_new && kind(&r.request) == kind(&request));
         let value_range = comparable.and_then(|r| r.value_range);
-        let column_of = (0..request.columns.len()).collect();
-        let phase = Phase::Starting;
-        let origin = Origin::Own;
-        self.run =
-            Some(Run { id, request, phase, origin, arms, trace: None, column_of, value_range });
+        let mut run = Run::new(id, request, Phase::Starting, Origin::Own, arms);
+        run.value_range = value_range;
+        self.run = Some(run);
     }
 
     /// Begins a run, but keeps the columns of the run shown that would write the same text again.
@@ -154,7 +159,7 @@ impl Session {
         let run = self.run.as_mut()?;
         for (view, report) in run.arms.iter_mut().zip(&kept) {
             if let Some(report) = report {
-                *view = ArmView::completed(report, &request.prompt);
+                view.finish(report.clone());
             }
         }
         run.column_of = (0..kept.len()).filter(|&i| kept[i].is_none()).collect();
@@ -185,10 +190,13 @@ impl Session {
                 && run.request.local_time == request.local_time
         };
         let run = self.run.as_ref().filter(same_inputs);
+        let pack = self.pack.as_ref().map_or("", |pack| pack.name.as_str());
         let unchanged = |column: &Column| {
             let applied = column.applied(&request.settings);
             let view = run?.arms.iter().find(|view| {
-                let is_complete = view.done && view.report.stop_reason != StopReason::Stopped;
+                let is_same_input = view.prompt == request.prompt && view.pack == pack;
+                let is_complete =
+                    is_same_input && view.done && view.report.stop_reason != StopReason::Stopped;
                 is_complete && view.report.name == column.arm && view.report.settings == applied
             })?;
             Some(view.report.clone())
@@ -206,32 +214,10 @@ impl Session {
             settings: trace.settings.clone(),
         };
         let arms = trace.arms.iter().zip(&request.columns);
-        let arms = arms.map(|(report, _)| ArmView::completed(report, &trace.prompt)).collect();
-        let phase = Phase::Finished;
-        let column_of = (0..request.columns.len()).collect();
-        let (trace_shown, value_range) = (None, None);
-        let mut run =
-            Run { id, request, phase, origin, arms, trace: trace_shown, column_of, value_range };
+        let arms = arms.map(|(report, _)| ArmView::completed(report, &trace)).collect();
+        let mut run = Run::new(id, request, Phase::Finished, origin, arms);
         run.finish(Box::new(trace));
         self.run = Some(run);
-    }
-
-    /// Adds the arms of a past run to the run shown, up to `max` arms in total. The combined run
-    /// gets the number `id`. Returns its columns, or `None` if no ended run is shown.
-    pub(crate) fn add_arms(&mut self, id: RunId, trace: &Trace, max: usize) -> Option<Vec<Column>> {
-        let run = self.run.as_mut().filter(|r| !r.is_active())?;
-        run.id = id;
-        for report in &trace.arms {
-            if run.arms.len() >= max {
-                break;
-            }
-            run.request.columns.push(pinned(report, &trace.settings));
-            run.arms.push(ArmView::completed(report, &trace.prompt));
-        }
-        // A trace holds one run.
-        run.trace = None;
-        run.widen_value_range();
-        Some(run.request.columns.clone())
     }
 
     /// Records that a stop was sent to the worker.
@@ -304,6 +290,22 @@ impl Session {
 }
 
 impl Run {
+    fn new(id: RunId, request: Request, phase: Phase, origin: Origin, arms: Vec<ArmView>) -> Self {
+        let column_of = (0..request.columns.len()).collect();
+        Self {
+            id,
+            request,
+            phase,
+            origin,
+            arms,
+            trace: None,
+            column_of,
+            beside: Vec::new(),
+            is_pack_bar_closed: false,
+            value_range: None,
+        }
+    }
+
     /// Returns whether the run is in progress.
     pub fn is_active(&self) -> bool {
         matches!(self.phase, Phase::Starting | Phase::Generating | Phase::Stopping)
@@ -365,7 +367,7 @@ impl Run {
         }
     }
 
-    fn widen_value_range(&mut self) {
+    pub(super) fn widen_value_range(&mut self) {
         for chunk in self.arms.iter().flat_map(|view| &view.report.chunks) {
             widen(&mut self.value_range, chunk);
         }
@@ -395,8 +397,11 @@ impl Run {
     /// columns that kept an earlier result.
     fn finish(&mut self, mut trace: Box<Trace>) {
         for (arm, report) in std::mem::take(&mut trace.arms).into_iter().enumerate() {
-            if let Some(view) = self.view_of(arm).filter(|view| !view.done) {
-                view.finish(report);
+            if let Some(view) = self.view_of(arm) {
+                view.pack.clone_from(&trace.pack);
+                if !view.done {
+                    view.finish(report);
+                }
             }
         }
         trace.arms = self.arms.iter().map(|view| view.report.clone()).collect();
@@ -410,7 +415,7 @@ impl Run {
 }
 
 impl ArmView {
-    fn new(column: &Column, request: &Request, ghost: Ghost) -> Self {
+    fn new(column: &Column, request: &Request, pack: String, ghost: Ghost) -> Self {
         let report = ArmTrace {
             name: column.arm,
             settings: column.applied(&request.settings),
@@ -424,12 +429,13 @@ impl ArmView {
             elapsed_ms: 0.0,
             stop_reason: StopReason::Stopped,
         };
-        Self { prompt: request.prompt.clone(), report, decided: 0, done: false, ghost }
+        Self { prompt: request.prompt.clone(), pack, report, decided: 0, done: false, ghost }
     }
 
-    fn completed(report: &ArmTrace, prompt: &str) -> Self {
+    pub(super) fn completed(report: &ArmTrace, trace: &Trace) -> Self {
         Self {
-            prompt: prompt.to_owned(),
+            prompt: trace.prompt.clone(),
+            pack: trace.pack.clone(),
             decided: report.tokens.len(),
             report: report.clone(),
             done: true,

@@ -218,3 +218,52 @@ fn progress_is_the_token_count_of_the_slowest_arm() {
     feed(&mut session, tokens(1, 1, &["a"]));
     assert_eq!(session.run.as_ref().expect("a run").tokens_so_far(), 1);
 }
+
+fn with_max_tokens(session: &Session, max_tokens: usize, value: f32) -> Trace {
+    let Event::Done { trace, .. } = done(session, 1, StopReason::MaxTokens) else {
+        panic!("not the end of a run")
+    };
+    let mut trace = *trace;
+    for arm in &mut trace.arms {
+        arm.settings.max_tokens = max_tokens;
+        let Event::Chunk { chunk, .. } = chunk(1, 0, value, &[" a"]) else { panic!("no chunk") };
+        arm.chunks = vec![chunk];
+    }
+    trace
+}
+
+#[test]
+fn added_arms_widen_both_axes_and_keep_their_trace() {
+    let mut session = started(1);
+    let added = with_max_tokens(&session, 80, 20.0);
+    assert_eq!(session.add_arms(2, added.clone(), 4), None, "the run has not ended");
+    let end = done(&session, 1, StopReason::MaxTokens);
+    session.apply(end);
+    let columns = session.add_arms(2, added.clone(), 3).expect("columns");
+    let run = session.run.as_ref().expect("a run");
+    assert_eq!((columns.len(), run.arms.len(), run.id), (3, 3, 2));
+    assert!(run.trace.is_some());
+    assert_eq!((run.beside.len(), run.beside[0].arms.len()), (1, 1), "only the arm that is shown");
+    assert!(*run.value_span().end() > 20.0);
+    assert_eq!(run.token_span(), 80);
+    // A fourth arm is not added.
+    session.add_arms(3, added, 3);
+    let run = session.run.as_ref().expect("a run");
+    assert_eq!((run.arms.len(), run.beside.len(), run.id), (3, 1, 2));
+}
+
+#[test]
+fn arms_of_another_prompt_or_pack_are_not_comparable() {
+    let mut session = started(1);
+    let end = done(&session, 1, StopReason::MaxTokens);
+    session.apply(end);
+    let same = with_max_tokens(&session, 50, 1.0);
+    let other_pack = Trace { pack: "other".into(), ..same.clone() };
+    let other_prompt = Trace { prompt: "The book".into(), ..same.clone() };
+    for (trace, comparable) in [(same, true), (other_pack, false), (other_prompt, false)] {
+        session.add_arms(2, trace, 100);
+        let arms = &session.run.as_ref().expect("a run").arms;
+        let last = arms.last().expect("an arm");
+        assert_eq!(arms[0].is_comparable(last), comparable);
+    }
+}

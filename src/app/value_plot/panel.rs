@@ -92,8 +92,7 @@ impl ValuePlot<'_> {
     /// Returns the bounds of the whole plot. They never shrink during a run.
     fn whole(&self) -> PlotBounds {
         let run = self.session.run.as_ref();
-        let settings = run.map_or(&self.preferences.settings, |r| &r.request.settings);
-        let length = settings.max_tokens as f64;
+        let length = run.map_or(self.preferences.settings.max_tokens, |r| r.token_span()) as f64;
         let span = run.map_or(-1.0..=1.0, |r| r.value_span());
         PlotBounds::from_min_max([0.0, *span.start()], [length * 1.02, *span.end()])
     }

@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::guidance::labels::{settings_line, titles_of};
+use crate::guidance::labels::{setting_of, settings_line, titles_of};
 use crate::guidance::settings::Arm;
-use crate::guidance::trace::{ArmTrace, Trace};
+use crate::guidance::trace::{ArmTrace, StopReason, Trace};
 use crate::records::escape::one_line;
 
 /// Maximum length of a name.
@@ -74,6 +74,12 @@ pub struct Entry {
     pub prompt: String,
     /// Name of the model pack.
     pub pack: String,
+    /// The random seed; `None` in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// CRC-32 of what was run, see [`request_checksum`]; `None` in files of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) request_crc32: Option<u32>,
     /// The columns, in order.
     pub columns: Vec<ColumnSummary>,
 }
@@ -104,6 +110,8 @@ impl Entry {
             pinned: false,
             prompt: one_line(&trace.prompt, PROMPT_CHARS),
             pack: one_line(&trace.pack, NAME_CHARS),
+            seed: Some(trace.seed),
+            request_crc32: request_checksum(trace),
             columns: columns.collect(),
         }
     }
@@ -118,6 +126,26 @@ impl Entry {
         self.name.clone().unwrap_or_else(|| one_line(&self.prompt, TITLE_CHARS))
     }
 
+    /// Returns the guidance strengths of the columns and the seed, such as "β 1 · λ ∞ · seed 7".
+    /// Several values of one strength are separated by commas.
+    pub(crate) fn strengths(&self) -> String {
+        let mut parts = Vec::new();
+        for name in ["β", "λ"] {
+            let mut values: Vec<&str> = Vec::new();
+            let lines = self.columns.iter().map(|column| column.settings_line.as_str());
+            for value in lines.filter_map(|line| setting_of(line, name)) {
+                if !values.contains(&value) {
+                    values.push(value);
+                }
+            }
+            if !values.is_empty() {
+                parts.push(format!("{name} {}", values.join(", ")));
+            }
+        }
+        parts.extend(self.seed.map(|seed| format!("seed {seed}")));
+        parts.join(" · ")
+    }
+
     fn searchable_text(&self) -> String {
         let mut text = format!("{}\n{}\n", self.name.as_deref().unwrap_or_default(), self.prompt);
         for column in &self.columns {
@@ -128,6 +156,15 @@ impl Entry {
         }
         folded(&text)
     }
+}
+
+/// Returns a checksum that is equal for runs of the same prompt, pack, columns and settings with
+/// the seed. A stopped run differs from a complete one, because its texts are shorter.
+fn request_checksum(trace: &Trace) -> Option<u32> {
+    let columns: Vec<_> = trace.arms.iter().map(|arm| (arm.name, &arm.settings)).collect();
+    let is_stopped = trace.arms.iter().any(|arm| arm.stop_reason == StopReason::Stopped);
+    let request = (&trace.prompt, &trace.pack, trace.seed, &trace.settings, columns, is_stopped);
+    serde_json::to_vec(&request).ok().map(|bytes| crc32fast::hash(&bytes))
 }
 
 fn summary(arm: &ArmTrace, title: String) -> ColumnSummary {
@@ -152,6 +189,145 @@ pub fn search<'a>(entries: &'a [Entry], query: &str) -> Vec<&'a Entry> {
     entries.iter().filter(matches).collect()
 }
 
+/// A run in the list, and the equal runs that it stands for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Group {
+    /// The newest of the runs.
+    pub newest: Entry,
+    /// The number of runs, at least 1.
+    pub count: usize,
+}
+
+/// Groups equal runs: those of the same prompt, pack, columns and settings with the seed. `entries`
+/// are sorted as in a listing. Pinned and renamed runs stay alone, and so do runs of older versions.
+pub fn grouped<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    for entry in entries {
+        match groups.iter_mut().find(|group| is_repeated(&group.newest, entry)) {
+            Some(group) => group.count += 1,
+            None => groups.push(Group { newest: entry.clone(), count: 1 }),
+        }
+    }
+    groups
+}
+
+fn is_repeated(a: &Entry, b: &Entry) -> bool {
+    let is_plain = |entry: &Entry| !entry.pinned && entry.name.is_none();
+    // The texts are compared too, because different requests may have the same checksum.
+    a.request_crc32.is_some()
+        && a.request_crc32 == b.request_crc32
+        && (&a.prompt, &a.pack, a.seed) == (&b.prompt, &b.pack, b.seed)
+        && is_plain(a)
+        && is_plain(b)
+}
+
 fn folded(text: &str) -> String {
     text.to_lowercase().replace('−', "-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guidance::settings::{Column, Settings};
+    use crate::guidance::trace::TRACE_VERSION;
+
+    fn run(prompt: &str, settings: &Settings, columns: &[Column]) -> Trace {
+        let report = |column: &Column| ArmTrace {
+            name: column.arm,
+            settings: column.applied(settings),
+            text: " fine".into(),
+            value: None,
+            gold_reward: None,
+            tokens: Vec::new(),
+            chunks: Vec::new(),
+            sampled_tokens: 0,
+            forward_passes: 0,
+            elapsed_ms: 0.0,
+            stop_reason: StopReason::MaxTokens,
+        };
+        Trace {
+            version: TRACE_VERSION,
+            program: "test".into(),
+            pack: "imdb".into(),
+            aim: None,
+            seed: settings.seed,
+            prompt: prompt.into(),
+            local_time: None,
+            settings: settings.clone(),
+            arms: columns.iter().map(report).collect(),
+        }
+    }
+
+    fn entry(trace: &Trace, unix_ms: u64) -> Entry {
+        Entry::of(trace, EntryId::new(unix_ms, 0), unix_ms)
+    }
+
+    /// Returns the times and counts of the groups.
+    fn counts(entries: &[Entry]) -> Vec<(u64, usize)> {
+        grouped(entries).iter().map(|group| (group.newest.unix_ms, group.count)).collect()
+    }
+
+    #[test]
+    fn equal_runs_are_one_group_and_the_newest_stands_for_it() {
+        let (s, columns) = (Settings::default(), [Arm::Base.into(), Arm::Ivg.into()]);
+        let film = run("The film", &s, &columns);
+        let book = run("The book", &s, &columns);
+        let entries =
+            [entry(&film, 5), entry(&book, 4), entry(&film, 3), entry(&book, 2), entry(&film, 1)];
+        assert_eq!(counts(&entries), [(5, 3), (4, 2)]);
+    }
+
+    #[test]
+    fn runs_that_differ_in_any_choice_are_not_grouped() {
+        let (s, columns) = (Settings::default(), [Arm::Base.into(), Arm::Ivg.into()]);
+        let film = run("The film", &s, &columns);
+        let pinned = Column::pinned(Arm::Ivg, Settings { top_p: 0.9, ..s.clone() });
+        let mut other_pack = film.clone();
+        other_pack.pack = "smol2".into();
+        let mut stopped = film.clone();
+        stopped.arms[1].stop_reason = StopReason::Stopped;
+        let others = [
+            run("The film ", &s, &columns),
+            run("The film", &Settings { seed: 2, ..s.clone() }, &columns),
+            run("The film", &Settings { temperature: 0.5, ..s.clone() }, &columns),
+            run("The film", &s, &columns[..1]),
+            run("The film", &s, &[Arm::Base.into(), pinned]),
+            other_pack,
+            stopped,
+        ];
+        for (i, other) in others.iter().enumerate() {
+            assert_eq!(counts(&[entry(other, 2), entry(&film, 1)]), [(2, 1), (1, 1)], "run {i}");
+        }
+    }
+
+    #[test]
+    fn pinned_renamed_and_old_runs_stay_alone() {
+        let film = run("The film", &Settings::default(), &[Arm::Base.into()]);
+        let mut entries: Vec<Entry> = (1..=5).rev().map(|time| entry(&film, time)).collect();
+        entries[0].pinned = true;
+        entries[1].rename("mine");
+        entries[4].request_crc32 = None;
+        assert_eq!(counts(&entries), [(5, 1), (4, 1), (3, 2), (1, 1)]);
+    }
+
+    #[test]
+    fn the_strengths_are_those_of_the_columns() {
+        let s = Settings { seed: 7, ..Settings::default() };
+        let strengths = |columns: &[Column]| entry(&run("The film", &s, columns), 1).strengths();
+        assert_eq!(strengths(&[Arm::Base.into(), Arm::Ivg.into()]), "β 1 · λ ∞ · seed 7");
+        assert_eq!(strengths(&[Arm::Base.into(), Arm::BestOfN.into()]), "seed 7");
+        assert_eq!(strengths(&[Arm::Token.into()]), "β 1 · seed 7");
+        let pinned = Column::pinned(Arm::Ivg, Settings { beta: -0.5, lambda: 2.0, ..s.clone() });
+        assert_eq!(strengths(&[Arm::Ivg.into(), pinned]), "β 1, −0.5 · λ ∞, 2 · seed 7");
+    }
+
+    #[test]
+    fn an_entry_of_an_older_version_has_no_seed() {
+        let film = run("The film", &Settings::default(), &[Arm::Ivg.into()]);
+        let mut json = serde_json::to_value(entry(&film, 1)).expect("JSON");
+        let fields = json.as_object_mut().expect("an object");
+        assert!(fields.remove("seed").is_some() && fields.remove("request_crc32").is_some());
+        let old: Entry = serde_json::from_value(json).expect("an entry");
+        assert_eq!(old.strengths(), "β 1 · λ ∞");
+    }
 }

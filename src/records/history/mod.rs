@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 pub use entry::ColumnSummary;
-pub use entry::{Entry, EntryId, search};
+pub use entry::{Entry, EntryId, Group, grouped, search};
 use file::{Content, EntryFault, Head, damaged_name, read_head};
 
 use super::RecordError;

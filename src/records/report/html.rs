@@ -7,6 +7,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 use super::metrics::{
     GOLD_REWARD, KL, METRICS, NONE, SECONDS, VALUE, decimals, judge_meaning, signed,
 };
+use super::side_by_side::{ColumnRun, column_runs, joined_arms};
 use super::story;
 use super::svg::{self, Look};
 use super::value_plot::NO_VALUES;
@@ -29,24 +30,40 @@ const REPEATED_CHARS: usize = 140;
 /// Returns the report: prompt, responses coloured by advantage, value plot, metrics and settings.
 /// The page has no scripts and no external resources.
 pub fn html(trace: &Trace) -> String {
+    side_by_side_html(trace, &[])
+}
+
+/// Returns one report of a run and of the runs beside it. The columns of a run with another pack,
+/// seed or prompt say so.
+pub fn side_by_side_html(trace: &Trace, beside: &[Trace]) -> String {
+    let runs = column_runs(trace, beside);
+    let trace = &*joined_arms(trace, beside);
     let titles = titles_of(&trace.arms);
     let looks = svg::looks(&trace.arms);
-    let report = Report { trace, titles: &titles, looks: &looks };
+    let report = Report { trace, titles: &titles, looks: &looks, runs: &runs };
     let mut page = report.page().into_string();
     page.push('\n');
     page
 }
 
 struct Report<'a> {
+    /// The first run, with the arms of all runs.
     trace: &'a Trace,
     titles: &'a [String],
     looks: &'a [Look],
+    /// The run of every arm.
+    runs: &'a [ColumnRun<'a>],
 }
 
 impl Report<'_> {
     fn columns(&self) -> impl Iterator<Item = (&ArmTrace, &String, &Look)> {
         let titled = self.trace.arms.iter().zip(self.titles);
         titled.zip(self.looks).map(|((arm, title), look)| (arm, title, look))
+    }
+
+    /// Returns whether all columns have the prompt, the seed and the pack of the first run.
+    fn is_one_run(&self) -> bool {
+        self.runs.iter().all(|run| run.note.is_none())
     }
 
     fn page(&self) -> Markup {
@@ -85,7 +102,13 @@ impl Report<'_> {
         };
         markup! {
             header {
-                p class="eyebrow" { bdi { (visible(&one_line(&story(t), 200))) } }
+                p class="eyebrow" {
+                    @if self.runs.iter().all(|run| run.prompt == t.prompt) {
+                        bdi { (visible(&one_line(&story(t), 200))) }
+                    } @else {
+                        "Runs side by side"
+                    }
+                }
                 h1 class=[size] { bdi dir="auto" { (visible(&t.prompt)) } }
                 ul class="facts" {
                     li { "Pack " b { bdi { (visible(&one_line(&t.pack, 80))) } } }
@@ -103,54 +126,12 @@ impl Report<'_> {
             section aria-label="Responses" {
                 @if has_advantage { (legend()) }
                 div class="columns" {
-                    @for (arm, title, look) in self.columns() { (self.text(arm, title, look)) }
+                    @for ((arm, title, look), run) in self.columns().zip(self.runs) {
+                        (text(arm, title, look, run))
+                    }
                 }
             }
         }
-    }
-
-    fn text(&self, arm: &ArmTrace, title: &str, look: &Look) -> Markup {
-        let prompt = self.repeated_prompt();
-        let aim = self.trace.aim.as_ref();
-        let separator = separator(&self.trace.prompt, &arm.text);
-        markup! {
-            article class={ "c" (look.colour) } {
-                h2 { (svg::key(look)) (title) }
-                p class="line" { (settings_line(arm.name, &arm.settings)) }
-                p class="text" {
-                    bdi dir="auto" {
-                        span class="prompt" { (visible(&prompt)) (separator) }
-                        @for token in arm.tokens.iter().filter(|token| !token.text.is_empty()) {
-                            (span(token))
-                        }
-                    }
-                }
-                dl {
-                    @for metric in [GOLD_REWARD, VALUE, KL] {
-                        div { dt { (metric.title(aim)) } dd { (metric.text_or_none(arm)) } }
-                    }
-                }
-                @if let Some(score) = arm.gold_reward {
-                    p class="meaning" { (judge_meaning(score, aim)) }
-                }
-                p class="end" {
-                    (arm.stop_reason.describe(arm.tokens.len())) " · "
-                    (SECONDS.text_or_none(arm)) " s"
-                }
-            }
-        }
-    }
-
-    /// Returns the prompt shown before each response: the whole prompt, or the end of a long one.
-    fn repeated_prompt(&self) -> String {
-        let prompt = &self.trace.prompt;
-        if prompt.chars().nth(LONG_PROMPT_CHARS).is_none() {
-            return prompt.clone();
-        }
-        let cut = prompt.char_indices().nth_back(REPEATED_CHARS).map_or(0, |(at, _)| at);
-        let end = &prompt[cut..];
-        let next_word = end.trim_end().find(char::is_whitespace).unwrap_or(0);
-        format!("… {}", end[next_word..].trim_start())
     }
 
     fn plot(&self) -> Markup {
@@ -168,6 +149,9 @@ impl Report<'_> {
                         "Each mark is one partial response at the end of a chunk. Thin lines join \
                          each kept response to the one it continues. The bold line leads to the \
                          final response."
+                        @if !self.is_one_run() {
+                            " Values for different packs or prompts cannot be compared."
+                        }
                         @if self.trace.arms.iter().any(is_implicit) {
                             " Implicit values are summed advantages in nats. They cannot be \
                              compared with the values of the value model."
@@ -197,11 +181,14 @@ impl Report<'_> {
                             }
                         }
                         tbody {
-                            @for (arm, title, look) in self.columns() {
+                            @for ((arm, title, look), run) in self.columns().zip(self.runs) {
                                 tr {
                                     th scope="row" {
                                         (svg::key(look)) (title)
                                         small { (settings_line(arm.name, &arm.settings)) }
+                                        @if let Some(note) = &run.note {
+                                            small { bdi { (visible(note)) } }
+                                        }
                                     }
                                     @for metric in &METRICS {
                                         td class="number" { (metric.text_or_none(arm)) }
@@ -257,7 +244,8 @@ impl Report<'_> {
                     "Integrated Value Guidance (Liu et al., EMNLP 2024) steers a frozen language \
                      model while it decodes. The difference between a tuned and an untuned small \
                      model reweights every token (β). A value model selects between chunks (λ, W, \
-                     K, L). All columns use the same seed."
+                     K, L)."
+                    @if self.is_one_run() { " All columns use the same seed." }
                 }
                 p {
                     "Written by IVG Playground "
@@ -266,6 +254,50 @@ impl Report<'_> {
             }
         }
     }
+}
+
+/// Returns the response of a column, with its primary metrics.
+fn text(arm: &ArmTrace, title: &str, look: &Look, run: &ColumnRun<'_>) -> Markup {
+    let prompt = repeated_prompt(run.prompt);
+    let separator = separator(run.prompt, &arm.text);
+    markup! {
+        article class={ "c" (look.colour) } {
+            h2 { (svg::key(look)) (title) }
+            p class="line" { (settings_line(arm.name, &arm.settings)) }
+            @if let Some(note) = &run.note { p class="line" { bdi { (visible(note)) } } }
+            p class="text" {
+                bdi dir="auto" {
+                    span class="prompt" { (visible(&prompt)) (separator) }
+                    @for token in arm.tokens.iter().filter(|token| !token.text.is_empty()) {
+                        (span(token))
+                    }
+                }
+            }
+            dl {
+                @for metric in [GOLD_REWARD, VALUE, KL] {
+                    div { dt { (metric.title(run.aim)) } dd { (metric.text_or_none(arm)) } }
+                }
+            }
+            @if let Some(score) = arm.gold_reward {
+                p class="meaning" { (judge_meaning(score, run.aim)) }
+            }
+            p class="end" {
+                (arm.stop_reason.describe(arm.tokens.len())) " · "
+                (SECONDS.text_or_none(arm)) " s"
+            }
+        }
+    }
+}
+
+/// Returns the prompt shown before a response: the whole prompt, or the end of a long one.
+fn repeated_prompt(prompt: &str) -> String {
+    if prompt.chars().nth(LONG_PROMPT_CHARS).is_none() {
+        return prompt.to_owned();
+    }
+    let cut = prompt.char_indices().nth_back(REPEATED_CHARS).map_or(0, |(at, _)| at);
+    let end = &prompt[cut..];
+    let next_word = end.trim_end().find(char::is_whitespace).unwrap_or(0);
+    format!("… {}", end[next_word..].trim_start())
 }
 
 /// Returns the name and value of every setting.

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use super::metrics::METRICS;
+use super::side_by_side::{column_runs, joined_arms};
 use super::story;
 use crate::format::{joined, visible};
 use crate::guidance::labels::{settings_line, titles_of};
@@ -11,15 +12,28 @@ use crate::records::escape::{markdown as escaped, one_line};
 
 /// Returns the report: prompt, metrics, every response as a quoted block, pack, seed and version.
 pub fn markdown(trace: &Trace) -> String {
+    side_by_side_markdown(trace, &[])
+}
+
+/// Returns one report of a run and of the runs beside it. The columns of a run with another pack,
+/// seed or prompt say so.
+pub fn side_by_side_markdown(trace: &Trace, beside: &[Trace]) -> String {
+    let runs = column_runs(trace, beside);
+    let trace = &*joined_arms(trace, beside);
     let titles = titles_of(&trace.arms);
-    let mut out = String::from("# IVG Playground: one prompt, side by side\n\n");
-    // Writing to a string cannot fail.
-    let _ = write!(out, "{}.\n\n## Prompt\n\n", escaped(&one_line(&story(trace), 200)));
+    let is_one_prompt = runs.iter().all(|run| run.prompt == trace.prompt);
+    let subject = if is_one_prompt { "one prompt" } else { "runs" };
+    let mut out = format!("# IVG Playground: {subject}, side by side\n\n");
+    if is_one_prompt {
+        // Writing to a string cannot fail.
+        let _ = write!(out, "{}.\n\n", escaped(&one_line(&story(trace), 200)));
+    }
+    out += "## Prompt\n\n";
     quote(&mut out, &trace.prompt);
     out += "\n## Metrics\n\n";
     table(&mut out, trace, &titles);
     out += "\n## Responses\n\nEach text begins with the prompt.\n";
-    for (arm, title) in trace.arms.iter().zip(&titles) {
+    for ((arm, title), run) in trace.arms.iter().zip(&titles).zip(&runs) {
         // Writing to a string cannot fail.
         let _ = write!(
             out,
@@ -28,7 +42,10 @@ pub fn markdown(trace: &Trace) -> String {
             settings_line(arm.name, &arm.settings),
             arm.stop_reason.describe(arm.tokens.len())
         );
-        quote(&mut out, &joined(&trace.prompt, &arm.text));
+        if let Some(note) = &run.note {
+            let _ = write!(out, "{}\n\n", escaped(note));
+        }
+        quote(&mut out, &joined(run.prompt, &arm.text));
     }
     let origin = format!(
         "Pack {} · seed {} · IVG Playground {}",

@@ -7,6 +7,7 @@
 pub mod html;
 pub mod markdown;
 pub mod metrics;
+mod side_by_side;
 mod svg;
 pub mod value_plot;
 
