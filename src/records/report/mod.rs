@@ -2,8 +2,9 @@
 //!
 //! * [`metrics`] and [`value_plot`] compute the content. The window, the reports and the command
 //!   line all use them.
-//! * [`html`] and [`markdown`] format a report.
+//! * [`html`] and [`markdown`] format a report, [`figure`] one plot as SVG or PNG.
 
+pub mod figure;
 pub mod html;
 pub mod markdown;
 pub mod metrics;
