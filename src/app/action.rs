@@ -28,6 +28,8 @@ pub enum Action {
     ColumnsChanged,
     /// Start a sweep.
     RunSweep,
+    /// Go on with a sweep that was paused or failed.
+    ResumeSweep,
     /// Use the setting of a sweep point.
     Adopt {
         /// The swept setting.

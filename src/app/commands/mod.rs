@@ -35,6 +35,7 @@ impl App {
             Action::Edited(edit) => self.edited(edit),
             Action::ColumnsChanged => self.columns_changed(),
             Action::RunSweep => self.run_sweep(),
+            Action::ResumeSweep => self.resume_sweep(),
             Action::Adopt { axis, value } => {
                 self.preferences.settings = axis.with_value(&self.preferences.settings, value);
                 self.edited(Edit::at_once(true));

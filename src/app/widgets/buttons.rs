@@ -25,6 +25,8 @@ pub(crate) enum Icon {
     Fold,
     /// Unfolds a panel.
     Unfold,
+    /// Saves to a file.
+    Save,
 }
 
 /// Draws a small button with an icon. `name` is its accessible name and its tooltip.
@@ -75,6 +77,15 @@ impl Icon {
                 let tip = at + vec2(0.0, 2.5 * up);
                 let ends = [-5.0, 5.0].map(|x| at + vec2(x, -2.5 * up));
                 painter.add(Shape::line(vec![ends[0], tip, ends[1]], stroke));
+            }
+            Icon::Save => {
+                // An arrow down onto a line.
+                let tip = at + vec2(0.0, 3.0);
+                painter.line_segment([at - vec2(0.0, 6.0), tip], stroke);
+                let head = [vec2(-3.5, -0.5), vec2(0.0, 3.0), vec2(3.5, -0.5)];
+                painter.add(Shape::line(head.map(|d| at + d).to_vec(), stroke));
+                let end = vec2(5.5, 6.0);
+                painter.line_segment([at + vec2(-end.x, end.y), at + end], stroke);
             }
             Icon::Dice => {
                 let face = Rect::from_center_size(at, vec2(15.0, 15.0));

@@ -6,12 +6,17 @@
 
 mod png_file;
 mod sheet;
+mod sweep;
+#[cfg(test)]
+mod tests;
+mod tree;
 mod values;
 
 use thiserror::Error;
 
 use super::value_plot::NO_VALUES;
 use crate::guidance::trace::Trace;
+use crate::lab::sweep::{SweepAxis, SweepResults};
 
 /// What a figure is made for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +41,20 @@ pub enum FigureFormat {
 pub enum Figure {
     /// The value of every chunk of a run.
     Values(Box<Trace>),
+    /// The search tree of one column of a run.
+    Tree {
+        /// The run.
+        trace: Box<Trace>,
+        /// Index of the column.
+        arm: usize,
+    },
+    /// One curve of a sweep.
+    Sweep {
+        /// The results so far.
+        results: Box<SweepResults>,
+        /// The swept setting of the curve.
+        axis: SweepAxis,
+    },
 }
 
 /// The reason why a figure cannot be drawn.
@@ -44,6 +63,12 @@ pub enum FigureError {
     /// The run has no values.
     #[error("{}", NO_VALUES.trim_end_matches('.'))]
     NoValues,
+    /// The column has no chunk.
+    #[error("this column has no search tree; choose a column that searches")]
+    NoTree,
+    /// The curve has no point.
+    #[error("this sweep has no point yet; let it finish the first response")]
+    NoPoints,
     /// The renderer failed.
     #[error("the figure cannot be rendered as PNG: {0}; save it as SVG")]
     Png(String),
@@ -57,6 +82,8 @@ impl Figure {
     pub fn svg(&self, size: FigureSize) -> Result<String, FigureError> {
         match self {
             Figure::Values(trace) => values::draw(trace, size),
+            Figure::Tree { trace, arm } => tree::draw(trace, *arm, size),
+            Figure::Sweep { results, axis } => sweep::draw(results, *axis, size),
         }
     }
 

@@ -163,7 +163,9 @@ impl Sheet {
                 (PreEscaped(self.body))
             }
         };
-        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}\n", document.into_string())
+        // XML has no way to write these two characters, which a prompt or a text may contain.
+        let document = document.into_string().replace(['\u{fffe}', '\u{ffff}'], "\u{fffd}");
+        format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{document}\n")
     }
 }
 
