@@ -205,7 +205,7 @@ fn tree() {
 fn sweep() {
     let mut studio = finished(Theme::Light);
     studio.click("Lower panel: Sweep");
-    studio.click("Run the sweep");
+    studio.click("Compare strengths");
     studio.until("the sweep", |window| window.query_by_label("Run again").is_some());
     studio.save("sweep.png");
 }

@@ -32,6 +32,8 @@ pub enum Action {
     },
     /// Start a sweep.
     RunSweep,
+    /// Go on with a sweep that was paused or failed.
+    ResumeSweep,
     /// Use the setting of a sweep point.
     Adopt {
         /// The swept setting.

@@ -107,6 +107,9 @@ pub enum RecordError {
         "nothing to restore; only the last deleted run can be restored, until the program closes"
     )]
     NothingDeleted,
+    /// A figure cannot be drawn.
+    #[error(transparent)]
+    Figure(#[from] report::figure::FigureError),
     /// Too many commands are waiting.
     #[error("the last files are still being written; try again in a moment")]
     Busy,

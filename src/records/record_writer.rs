@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::RecordError;
 use super::atomic::write_whole;
 use super::history::{Entry, EntryId, History};
+use super::report::figure::{Figure, FigureFormat, FigureSize};
 use super::report::html::side_by_side_html;
 use super::trace_file;
 use crate::actor::{self, Handle, Limits, Mailbox, SendError};
@@ -52,6 +53,17 @@ pub enum Command {
         path: PathBuf,
         /// The run to write.
         trace: Box<Trace>,
+    },
+    /// Draws a figure and writes it. Answered by `Written`.
+    ExportFigure {
+        /// Path of the file.
+        path: PathBuf,
+        /// The figure to draw.
+        figure: Figure,
+        /// What it is made for.
+        size: FigureSize,
+        /// The format of the file.
+        format: FigureFormat,
     },
     /// Writes a file that the window created, such as a picture. Answered by `Written`.
     ExportBytes {
@@ -196,6 +208,9 @@ impl Writer {
                 let json = trace_file::to_json(&trace)?;
                 self.write(path, json.as_bytes())
             }
+            Command::ExportFigure { path, figure, size, format } => {
+                self.write(path, &figure.file(size, format)?)
+            }
             Command::ExportBytes { path, bytes } => self.write(path, &bytes),
             Command::Open { path } => {
                 let trace = Box::new(trace_file::read(&path)?);
@@ -263,8 +278,13 @@ impl Writer {
 /// Returns a suggested file name: the first words of the prompt in ASCII letters and digits, the
 /// seed and the extension.
 pub fn suggested_name(trace: &Trace, extension: &str) -> String {
+    suggested_name_for(&trace.prompt, trace.seed, extension)
+}
+
+/// Same as [`suggested_name`] for a prompt and a seed.
+pub(crate) fn suggested_name_for(prompt: &str, seed: u64, extension: &str) -> String {
     let mut name = String::from("ivg");
-    let words = trace.prompt.split(|c: char| !c.is_ascii_alphanumeric());
+    let words = prompt.split(|c: char| !c.is_ascii_alphanumeric());
     for word in words.filter(|word| !word.is_empty()).take(6) {
         if name.len() + word.len() > 48 {
             break;
@@ -272,7 +292,7 @@ pub fn suggested_name(trace: &Trace, extension: &str) -> String {
         name.push('-');
         name.push_str(&word.to_ascii_lowercase());
     }
-    Path::new(&format!("{name}-seed{}", trace.seed))
+    Path::new(&format!("{name}-seed{seed}"))
         .with_extension(extension)
         .to_string_lossy()
         .into_owned()

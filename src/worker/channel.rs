@@ -30,7 +30,7 @@ impl WorkerHandle {
     pub fn send(&self, command: Command) -> bool {
         match command {
             Command::Stop(run) => self.0.cancel(run),
-            Command::Generate(run, _) | Command::Sweep(run, _) => {
+            Command::Generate(run, _) | Command::Sweep(run, _) | Command::ResumeSweep(run, _) => {
                 self.0.cancel(run.saturating_sub(1));
             }
             Command::UseDevice(_) | Command::LoadPack(_) => {}

@@ -5,7 +5,7 @@ use super::error::{WorkerError, guard};
 use super::loaded_pack::LoadedPack;
 use super::protocol::{
     Command, Cost, DeviceChoice, Event, PackInfo, PackSource, Request, RoleInfo, RunId,
-    SweepRequest,
+    SweepResults,
 };
 use super::sweep::sweep;
 use crate::actor;
@@ -32,11 +32,14 @@ struct Engine {
     hub: Hub,
     device: DeviceChoice,
     loaded: LoadedPack,
+    /// The time that the last sweep passed to the chat templates. A resumed sweep uses it again.
+    sweep_time: LocalTime,
 }
 
 impl Engine {
     fn new(inbox: WorkerInbox, hub: Hub) -> Self {
-        Self { inbox, hub, device: DeviceChoice::default(), loaded: LoadedPack::default() }
+        let (device, loaded) = (DeviceChoice::default(), LoadedPack::default());
+        Self { inbox, hub, device, loaded, sweep_time: LocalTime::now() }
     }
 
     fn run(mut self) {
@@ -45,7 +48,11 @@ impl Engine {
                 Command::UseDevice(device) => self.device = device,
                 Command::LoadPack(source) => self.load(&source, self.device, None),
                 Command::Generate(run, request) => self.generate(run, &request),
-                Command::Sweep(run, plan) => self.sweep(run, &plan),
+                Command::Sweep(run, plan) => {
+                    self.sweep_time = plan.local_time.unwrap_or_else(LocalTime::now);
+                    self.sweep(run, SweepResults::new(*plan));
+                }
+                Command::ResumeSweep(run, results) => self.sweep(run, *results),
                 // The run has already seen the cancel token and ended.
                 Command::Stop(_) => {}
             }
@@ -76,9 +83,10 @@ impl Engine {
         }
     }
 
-    fn sweep(&mut self, run: RunId, request: &SweepRequest) {
+    fn sweep(&mut self, run: RunId, mut so_far: SweepResults) {
+        so_far.plan.local_time.get_or_insert(self.sweep_time);
         let pack = self.loaded.pack();
-        if let Err(e) = guard(|| sweep(&self.inbox, pack.ok_or(WorkerError::NoPack)?, run, request))
+        if let Err(e) = guard(|| sweep(&self.inbox, pack.ok_or(WorkerError::NoPack)?, run, &so_far))
         {
             tracing::warn!(run, error = %e, "sweep failed");
             let message = self.message(&e);

@@ -4,7 +4,7 @@ use crate::guidance::aim::Aim;
 use crate::guidance::settings::{Column, Settings};
 use crate::guidance::trace::{ArmTrace, ChunkTrace, TokenTrace, Trace};
 use crate::lab::sweep::PackCapabilities;
-pub use crate::lab::sweep::{Plan as SweepRequest, Sample};
+pub use crate::lab::sweep::{Plan as SweepRequest, Sample, SweepResults};
 use crate::local_time::LocalTime;
 pub use crate::packs::device::no_gpu_support;
 pub use crate::packs::hub::Progress;
@@ -38,6 +38,9 @@ pub enum Command {
     /// Runs a sweep, see [`crate::lab::sweep`]. Sweeps share the numbers of `Generate` and are
     /// stopped in the same way.
     Sweep(RunId, Box<SweepRequest>),
+    /// Generates the responses that a stopped sweep lacks. The pack must be the one that it started
+    /// with. Each response is sent like those of `Sweep`.
+    ResumeSweep(RunId, Box<SweepResults>),
     /// Stops this run and keeps its text.
     Stop(RunId),
 }

@@ -240,3 +240,22 @@ fn the_command_line_prints_a_table_per_setting_and_writes_the_file() {
     assert_eq!(out.status.code(), Some(2));
     assert!(String::from_utf8(out.stderr).unwrap().contains("-3 to 3"));
 }
+
+#[test]
+fn a_resumed_sweep_generates_only_the_missing_responses() {
+    let dir = tempfile::tempdir().unwrap();
+    let (worker, info) = loaded(dir.path());
+    let plan = plan(&info, 4, 2);
+    worker.send(Command::Sweep(1, Box::new(plan.clone())));
+    let (whole, _) = until_done(&worker, 1);
+    // Ends within the curve of λ, so that the responses that curves share are among both parts.
+    let mut so_far = SweepResults::new(plan);
+    whole[..9].iter().for_each(|sample| so_far.add(sample.clone()));
+    worker.send(Command::ResumeSweep(2, Box::new(so_far)));
+    let (rest, stopped) = until_done(&worker, 2);
+    assert!(!stopped);
+    let texts = |samples: &[Sample]| -> Vec<_> {
+        samples.iter().map(|s| (task(s), s.text.clone(), s.gold_reward)).collect()
+    };
+    assert_eq!(texts(&rest), texts(&whole[9..]));
+}

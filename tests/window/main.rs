@@ -10,6 +10,7 @@ mod downloads;
 mod endurance;
 mod engine;
 mod example;
+mod figures;
 mod files;
 #[path = "../graphics/mod.rs"]
 mod graphics;

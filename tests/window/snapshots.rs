@@ -113,7 +113,7 @@ fn a_finished_sweep() {
     let stored = Preferences { lower: LowerTab::Sweep, ..preferences(Theme::Light) };
     check("sweep", |painter| {
         let mut bench = open(painter, stored);
-        bench.click("Run the sweep");
+        bench.click("Compare strengths");
         let Command::Sweep(run, plan) = bench.engine.command() else { panic!("no sweep") };
         for task in plan.tasks() {
             let sample = Box::new(sample(task.axis, task.setting, task.seed));

@@ -1,6 +1,6 @@
 //! The sweep panel, alone in a window.
 
-use eframe::egui::{Align, Layout, Ui, Vec2};
+use eframe::egui::{Align, Key, Layout, Role, Ui, Vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::{NodeT, Queryable};
 use ivg_playground::app::action::Action;
@@ -9,7 +9,7 @@ use ivg_playground::app::sweep::state::{SweepState, plan};
 use ivg_playground::app::theme;
 use ivg_playground::guidance::settings::Settings;
 use ivg_playground::lab::sweep::SweepAxis;
-use ivg_playground::worker::protocol::{Event, PackInfo};
+use ivg_playground::worker::protocol::{Event, PackInfo, PackSource};
 
 use crate::engine::{pack, sample};
 
@@ -58,8 +58,8 @@ fn window(pack: PackInfo) -> Harness<'static, Bench> {
 fn begun() -> Harness<'static, Bench> {
     let mut window = window(pack());
     let bench = window.state_mut();
-    let plan = plan(bench.prompt, &bench.settings, bench.pack.as_ref()).expect("a plan");
-    bench.view.begin(1, plan);
+    let plan = plan(bench.prompt, &bench.settings, bench.pack.as_ref(), 4).expect("a plan");
+    bench.view.begin(1, plan, PackSource::Bundled("imdb-sentiment".into()));
     window.run();
     window
 }
@@ -80,13 +80,13 @@ fn is_disabled(window: &Harness<'static, Bench>, name: &str) -> bool {
 #[test]
 fn an_empty_panel_offers_a_sweep_or_says_why_it_cannot_run() {
     let mut window = window(pack());
-    window.get_by_label("Run the sweep").click();
+    window.get_by_label("Compare strengths").click();
     window.run();
     assert_eq!(window.state().actions, [Action::RunSweep]);
     window.state_mut().prompt = " ";
     window.run();
-    assert!(is_disabled(&window, "Run the sweep"));
-    window.get_by_label("Run the sweep").hover();
+    assert!(is_disabled(&window, "Compare strengths"));
+    window.get_by_label("Compare strengths").hover();
     for _ in 0..6 {
         window.step();
     }
@@ -94,29 +94,36 @@ fn an_empty_panel_offers_a_sweep_or_says_why_it_cannot_run() {
 }
 
 #[test]
-fn a_running_sweep_shows_its_progress_and_can_be_stopped() {
+fn a_running_sweep_shows_its_progress_and_can_be_paused_and_resumed() {
     let mut window = begun();
     assert!(window.query_by_label("0 of 84").is_some());
     assert!(window.query_by_label("β 0.5: no response yet").is_some());
     fill(&mut window);
     assert!(window.query_by_label("7 of 84 · 39 s left").is_some());
-    window.get_by_label("Stop").click();
+    window.get_by_label("Pause").click();
     window.run();
     assert_eq!(window.state().actions, [Action::Stop]);
-    window.state_mut().view.stopping();
+    window.state_mut().view.pausing();
     window.run();
-    assert!(is_disabled(&window, "Stop"));
+    assert!(is_disabled(&window, "Pause"));
     window.state_mut().view.apply(&Event::SweepDone { run: 1, stopped: true });
     window.run();
-    assert!(window.query_by_label("stopped early").is_some());
+    assert!(window.query_by_label("paused at 7 of 84").is_some());
     assert!(window.query_by_label("Run again").is_some());
+    window.get_by_label("Resume").click();
+    window.run();
+    assert_eq!(window.state().actions, [Action::Stop, Action::ResumeSweep]);
+    // Another pack cannot go on with the sweep.
+    window.state_mut().pack.as_mut().expect("a pack").source = PackSource::Bundled("other".into());
+    window.run();
+    assert!(is_disabled(&window, "Resume"));
 }
 
 #[test]
 fn clicking_a_row_applies_its_setting() {
     let mut window = begun();
     fill(&mut window);
-    let name = "β 0.5: gold +1.00, KL ≤ 16.2";
+    let name = "β 0.5: gold +1.00, KL upper bound 16.2 nats";
     window.get_by_label(name).click();
     window.run();
     assert_eq!(window.state().actions, [Action::Adopt { axis: SweepAxis::Beta, value: 0.5 }]);
@@ -128,7 +135,7 @@ fn clicking_a_row_applies_its_setting() {
     window.run();
     assert_eq!(window.state().actions, []);
     // Hovering over a row shows its texts.
-    window.get_by_label("β −1: gold −2.00, KL ≤ 19.2").hover();
+    window.get_by_label("β −1: gold −2.00, KL upper bound 19.2 nats").hover();
     for _ in 0..6 {
         window.step();
     }
@@ -140,7 +147,7 @@ fn clicking_a_row_applies_its_setting() {
 fn clicking_a_point_of_the_plot_applies_its_setting() {
     let mut window = begun();
     fill(&mut window);
-    let plot = window.get_by_label_contains("Token β: gold against KL").rect();
+    let plot = window.get_by_label_contains("Token β: gold against the KL upper bound").rect();
     // The last point, β 2, has the highest KL. Searches for it from the upper right corner.
     let corner = plot.right_top();
     let mut found = None;
@@ -180,4 +187,26 @@ fn a_curve_of_other_settings_is_marked() {
     window.state_mut().settings.seed = 9;
     window.run();
     assert!(window.query_by_label("from other settings").is_some());
+}
+
+#[test]
+fn the_number_of_seeds_decides_the_length_of_the_sweep() {
+    let mut window = window(pack());
+    let seeds = |window: &mut Harness<'static, Bench>, text: &str| {
+        window.get_by_role_and_label(Role::SpinButton, "Seeds").click();
+        window.run();
+        window.event(eframe::egui::Event::Text(text.into()));
+        window.run();
+        window.key_press(Key::Enter);
+        window.run();
+        window.state().view.seeds
+    };
+    assert_eq!(window.state().view.seeds, 4);
+    assert_eq!(seeds(&mut window, "2"), 2);
+    window.get_by_label("Compare strengths").hover();
+    for _ in 0..6 {
+        window.step();
+    }
+    assert!(window.query_by_label_contains("42 times under guidance: 2 times at each").is_some());
+    assert_eq!(seeds(&mut window, "99"), 8);
 }

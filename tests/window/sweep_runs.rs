@@ -1,7 +1,6 @@
 //! Sweeps in the window: starting, stopping, and using a result.
 
 use eframe::egui::{Key, Modifiers};
-use egui_kittest::kittest::Queryable;
 use ivg_playground::app::state::session::Phase;
 use ivg_playground::guidance::settings::Settings;
 use ivg_playground::guidance::trace::StopReason;
@@ -22,7 +21,7 @@ fn started(bench: &Bench) -> (RunId, SweepRequest) {
 fn running() -> (Bench, RunId) {
     let mut bench = Bench::ready();
     bench.click("Lower panel: Sweep");
-    bench.click("Run the sweep");
+    bench.click("Compare strengths");
     let (run, _) = started(&bench);
     (bench, run)
 }
@@ -36,14 +35,14 @@ fn fill(bench: &mut Bench, run: RunId) {
     bench.window.run();
 }
 
-const ROW: &str = "β 0.5: gold +1.00, KL ≤ 16.2";
+const ROW: &str = "β 0.5: gold +1.00, KL upper bound 16.2 nats";
 
 #[test]
 fn a_sweep_uses_the_prompt_and_the_settings_and_shows_its_points() {
     let mut bench = Bench::ready();
     bench.enter("Seed", "5");
     bench.click("Lower panel: Sweep");
-    bench.click("Run the sweep");
+    bench.click("Compare strengths");
     let (run, plan) = started(&bench);
     assert_eq!(plan.prompt, "This movie was");
     assert_eq!(plan.settings, *bench.settings());
@@ -72,13 +71,13 @@ fn clicking_a_row_applies_its_setting_and_runs_it_in_live_mode() {
     bench.expect_silence();
     bench.finish(&[" a", " b"]);
     bench.click("Live");
-    bench.click("β −1: gold −2.00, KL ≤ 19.2");
+    bench.click("β −1: gold −2.00, KL upper bound 19.2 nats");
     let (_, request) = bench.engine.generate();
     assert_eq!(request.settings.beta, -1.0);
 }
 
 #[test]
-fn a_new_run_stops_the_sweep() {
+fn a_new_run_pauses_the_sweep_which_can_be_resumed() {
     let (mut bench, sweep) = running();
     fill(&mut bench, sweep);
     bench.click("Generate");
@@ -87,15 +86,26 @@ fn a_new_run_stops_the_sweep() {
     bench.engine.send(Event::SweepDone { run: sweep, stopped: true });
     bench.engine.send(Event::Started { run });
     bench.window.run();
-    assert!(bench.shows("stopped early") && bench.shows(ROW), "its points stay");
+    assert!(bench.shows("paused at 7 of 84") && bench.shows(ROW), "its points stay");
     assert_eq!(bench.phase(), Some(Phase::Generating));
+    // It goes on with the points it has, and stops the run.
+    bench.click("Resume");
+    let Command::ResumeSweep(resumed, so_far) = bench.engine.command() else { panic!("no sweep") };
+    assert!(resumed > run && bench.engine.is_stopped(run));
+    assert_eq!((so_far.plan.prompt.as_str(), so_far.done()), ("This movie was", 7));
+    assert!(bench.shows("7 of 84 · 39 s left") && bench.shows("Pause"));
+    let sample = Box::new(sample(SweepAxis::Lambda, 0.3));
+    bench.engine.send(Event::SweepPoint { run: resumed, sample });
+    bench.engine.send(Event::SweepDone { run: resumed, stopped: false });
+    bench.window.run();
+    assert!(bench.shows(ROW) && !bench.shows("Resume"));
 }
 
 #[test]
 fn a_new_sweep_stops_the_run() {
     let (mut bench, run, request) = Bench::running();
     bench.click("Lower panel: Sweep");
-    bench.click("Run the sweep");
+    bench.click("Compare strengths");
     let (sweep, _) = started(&bench);
     assert!(bench.engine.is_stopped(run) && !bench.engine.is_stopped(sweep));
     assert_eq!(bench.phase(), Some(Phase::Stopping));
@@ -106,25 +116,19 @@ fn a_new_sweep_stops_the_run() {
 }
 
 #[test]
-fn escape_and_the_stop_button_of_the_panel_stop_the_sweep() {
+fn escape_and_the_pause_button_pause_the_sweep() {
     let (mut bench, sweep) = running();
     bench.key(Modifiers::NONE, Key::Escape);
     bench.expect_stop(sweep);
     assert!(bench.engine.is_stopped(sweep));
     bench.engine.send(Event::SweepDone { run: sweep, stopped: true });
     bench.window.run();
-    assert!(bench.shows("stopped early"));
+    assert!(bench.shows("paused at 0 of 84"));
     bench.key(Modifiers::NONE, Key::Escape);
     bench.expect_silence();
     bench.click("Run again");
     let (sweep, _) = started(&bench);
-    // The button on the right is that of the sweep. The one in the sidebar stops runs.
-    let stop = bench
-        .window
-        .get_all_by_label("Stop")
-        .max_by(|a, b| a.rect().left().total_cmp(&b.rect().left()));
-    stop.expect("a button").click();
-    bench.window.run();
+    bench.click("Pause");
     bench.expect_stop(sweep);
 }
 
@@ -134,5 +138,5 @@ fn a_failed_sweep_shows_the_error_and_keeps_its_points() {
     fill(&mut bench, run);
     bench.engine.send(Event::SweepFailed { run, message: "out of memory".into() });
     bench.window.run();
-    assert!(bench.shows("Out of memory.") && bench.shows(ROW));
+    assert!(bench.shows("Out of memory.") && bench.shows(ROW) && bench.shows("Resume"));
 }

@@ -7,7 +7,11 @@ use eframe::egui::Context;
 use crate::app::App;
 use crate::app::dialogs::path_dialog::Purpose;
 use crate::app::history::state::HistoryOutcome;
+use crate::app::state::columns::column_views;
+use crate::app::state::preferences::LowerTab;
+use crate::guidance::trace::Trace;
 use crate::records::record_writer::Command;
+use crate::records::report::figure::Figure;
 use crate::records::report::markdown::side_by_side_markdown;
 use crate::worker::pack_service::MANIFEST;
 
@@ -32,6 +36,14 @@ impl App {
                 self.screenshots.request(ctx, path);
                 return;
             }
+            (Purpose::Figure(tab, size, format), trace) => {
+                let Some(figure) = self.figure(tab, trace) else { return };
+                Command::ExportFigure { path, figure, size, format }
+            }
+            (Purpose::SweepData, _) => {
+                let Some(results) = self.lower.sweep.results() else { return };
+                Command::ExportBytes { path, bytes: results.to_csv().into_bytes() }
+            }
             (Purpose::Report, Some(trace)) => {
                 let beside = self.runs_beside().to_vec();
                 Command::ExportHtml { path, trace, beside }
@@ -41,6 +53,23 @@ impl App {
         };
         let sent = self.history.send(command);
         self.report(sent);
+    }
+
+    /// Returns the plot of a tab as a figure, or `None` if there is none.
+    fn figure(&mut self, tab: LowerTab, trace: Option<Box<Trace>>) -> Option<Figure> {
+        match tab {
+            LowerTab::Values => trace.map(Figure::Values),
+            LowerTab::Tree => {
+                let columns = column_views(&self.session, &self.preferences);
+                let arm = self.lower.tree.arm(&self.session, &columns)?;
+                trace.map(|trace| Figure::Tree { trace, arm })
+            }
+            LowerTab::Sweep => {
+                let sweep = &self.lower.sweep;
+                let results = Box::new(sweep.results()?.clone());
+                Some(Figure::Sweep { results, axis: sweep.axis })
+            }
+        }
     }
 
     /// Handles events of the record writer, finished screenshots and dropped files.

@@ -37,6 +37,7 @@ impl App {
             Action::Edited(edit) => self.edited(ctx, edit),
             Action::ColumnsChanged { added } => self.columns_changed(added),
             Action::RunSweep => self.run_sweep(),
+            Action::ResumeSweep => self.resume_sweep(),
             Action::Adopt { axis, value } => {
                 self.preferences.settings = axis.with_value(&self.preferences.settings, value);
                 self.edited(ctx, Edit::at_once(true));

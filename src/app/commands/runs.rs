@@ -73,17 +73,17 @@ impl App {
             }
         };
         if let Some(request) = request {
-            self.lower.sweep.stopping();
+            self.lower.sweep.pausing();
             self.send(Command::Generate(self.last_run, request));
         }
     }
 
-    /// Stops the run or the sweep.
+    /// Stops the run, or pauses the sweep.
     pub(in crate::app) fn stop(&mut self) {
         let run = self.session.run.as_ref().filter(|r| r.is_active()).map(|r| r.id);
         if let Some(id) = run.or(self.lower.sweep.running()) {
             self.session.stopping();
-            self.lower.sweep.stopping();
+            self.lower.sweep.pausing();
             self.send(Command::Stop(id));
         }
     }
@@ -91,16 +91,31 @@ impl App {
     /// Starts a sweep with the current prompt and settings.
     pub(super) fn run_sweep(&mut self) {
         let (preferences, pack) = (&self.preferences, self.session.pack.as_ref());
-        match plan(&preferences.prompt, &preferences.settings, pack) {
+        let seeds = self.lower.sweep.seeds;
+        match plan(&preferences.prompt, &preferences.settings, pack, seeds) {
             Ok(plan) => {
+                let source = pack.map(|pack| pack.source.clone()).unwrap_or_default();
                 self.last_run += 1;
                 self.session.error = None;
                 self.session.stopping();
-                self.lower.sweep.begin(self.last_run, plan.clone());
+                self.lower.sweep.begin(self.last_run, plan.clone(), source);
                 self.send(Command::Sweep(self.last_run, Box::new(plan)));
             }
             Err(reason) => self.report(Err(reason)),
         }
+    }
+
+    /// Generates the missing responses of a sweep that was paused or failed.
+    pub(super) fn resume_sweep(&mut self) {
+        let sweep = &mut self.lower.sweep;
+        if let Some(reason) = sweep.resume_disabled_reason(self.session.pack.as_ref()) {
+            return self.report(Err(reason.into()));
+        }
+        let Some(results) = sweep.resume(self.last_run + 1) else { return };
+        self.last_run += 1;
+        self.session.error = None;
+        self.session.stopping();
+        self.send(Command::ResumeSweep(self.last_run, results));
     }
 
     /// If Live is on and a setting differs from the run shown, runs again: at once if the edit is

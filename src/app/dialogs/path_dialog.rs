@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use eframe::egui::text::{CCursor, CCursorRange};
 use eframe::egui::{Frame, Id, Key, Modal, Response, RichText, TextEdit, Ui};
 
+use crate::app::state::preferences::LowerTab;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{primary_button, secondary_button};
+use crate::records::report::figure::{FigureFormat, FigureSize};
 use crate::worker::pack_service::{MANIFEST, PackSource, Source};
 use crate::worker::path_probe::PathProbe;
 
@@ -20,6 +22,10 @@ pub enum Purpose {
     Report,
     /// Save a run as a trace.
     Trace,
+    /// Save the plot of this tab as a figure.
+    Figure(LowerTab, FigureSize, FigureFormat),
+    /// Save the responses of the sweep as a table.
+    SweepData,
     /// Open a trace.
     Open,
     /// Add a pack to the list.
@@ -32,12 +38,21 @@ pub enum Purpose {
 type Words = (&'static str, &'static str, &'static str);
 
 impl Purpose {
-    /// Returns the file extension.
+    /// Returns the file extension. That of a figure begins with the name of its plot.
     pub fn extension(self) -> &'static str {
         match self {
             Purpose::Screenshot => "png",
             Purpose::Report => "html",
             Purpose::Trace | Purpose::Open => "json",
+            Purpose::Figure(tab, _, format) => match (tab, format) {
+                (LowerTab::Values, FigureFormat::Svg) => "values.svg",
+                (LowerTab::Values, FigureFormat::Png) => "values.png",
+                (LowerTab::Tree, FigureFormat::Svg) => "tree.svg",
+                (LowerTab::Tree, FigureFormat::Png) => "tree.png",
+                (LowerTab::Sweep, FigureFormat::Svg) => "sweep.svg",
+                (LowerTab::Sweep, FigureFormat::Png) => "sweep.png",
+            },
+            Purpose::SweepData => "sweep.csv",
             Purpose::AddPack | Purpose::SavePack => "toml",
         }
     }
@@ -57,6 +72,19 @@ impl Purpose {
                 "A JSON file with all data of the run. This program can open it again.",
                 "Save",
             ),
+            Purpose::Figure(_, FigureSize::Paper, _) => (
+                "Save the figure for a paper",
+                "One column: 90 mm wide, light, with labels and legend. PNG: 300 dpi.",
+                "Save",
+            ),
+            Purpose::Figure(_, FigureSize::Slide, _) => (
+                "Save the figure for a slide",
+                "1920 × 1080 pixels, light, with labels and legend.",
+                "Save",
+            ),
+            Purpose::SweepData => {
+                ("Save the data of the sweep", "A CSV table with one row per response.", "Save")
+            }
             Purpose::Open => (
                 "Open a trace",
                 "A JSON trace saved by this program. You can also drop it on the window.",
@@ -110,7 +138,7 @@ impl PathDialog {
         if path.as_os_str().is_empty() {
             return PathCheck::Invalid("Type a path.");
         }
-        if matches!(self.purpose, Purpose::Screenshot | Purpose::Report | Purpose::Trace) {
+        if !matches!(self.purpose, Purpose::Open | Purpose::AddPack | Purpose::SavePack) {
             return PathCheck::Valid;
         }
         let manifest = PackSource::pack_folder(path).join(MANIFEST);

@@ -2,6 +2,7 @@
 
 use eframe::egui::{Align, Frame, Label, Layout, Margin, RichText, Stroke, Ui};
 
+use super::figure_menu::{figure_disabled_reason, figure_menu};
 use crate::app::action::Action;
 use crate::app::search_tree::panel::{BeamTree, TreeView};
 use crate::app::state::columns::column_views;
@@ -95,6 +96,7 @@ impl LowerPanel<'_> {
         let tab = preferences.lower;
         let (mut chosen, mut hide) = (Some(tab), false);
         let columns = column_views(session, preferences);
+        let not_savable = figure_disabled_reason(tab, session, &lower.sweep);
         let mut content = match tab {
             LowerTab::Values => {
                 let (columns, view) = (columns.as_slice(), &mut lower.plot);
@@ -132,6 +134,7 @@ impl LowerPanel<'_> {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 if !presenting {
                     hide = icon_button(ui, Icon::Fold, "Hide the lower panel").clicked();
+                    figure_menu(ui, tab, not_savable, actions);
                 }
                 match &mut content {
                     Content::Values(plot) => plot.legend(ui),
@@ -173,7 +176,12 @@ fn tabs(ui: &mut Ui, chosen: &mut Option<LowerTab>) {
     let choices = [
         (Some(LowerTab::Values), "Values", "The value of each sampled chunk.", None),
         (Some(LowerTab::Tree), "Tree", "The search as a tree of chunks.", None),
-        (Some(LowerTab::Sweep), "Sweep", "One setting at several values: reward against KL.", None),
+        (
+            Some(LowerTab::Sweep),
+            "Sweep",
+            "One setting at several values: reward against distance from the base.",
+            None,
+        ),
     ];
     segmented(ui, "Lower panel", &choices, chosen);
 }

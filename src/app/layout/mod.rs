@@ -1,6 +1,7 @@
 //! The bars and panels that hold the features.
 
 pub(crate) mod error_bar;
+pub(super) mod figure_menu;
 pub(crate) mod lower_panel;
 pub(crate) mod pack_bar;
 pub(crate) mod presentation_bar;

@@ -1,5 +1,4 @@
 //! The search of one column as a tree, and the reader for one of its beams.
 
-pub(super) mod layout;
 pub(super) mod panel;
 pub(super) mod reader;

@@ -8,7 +8,6 @@ use eframe::egui::{
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::layout::{HEADER, Node, Tree};
 use crate::app::state::columns::ColumnView;
 use crate::app::state::selection::{ChunkRef, Selection};
 use crate::app::state::session::Session;
@@ -18,6 +17,7 @@ use crate::app::widgets::{LEGEND_KEY_WIDTH, legend_key};
 use crate::app::widgets::{Mark, segmented};
 use crate::guidance::lineage::{ancestry, candidate};
 use crate::guidance::trace::ChunkTrace;
+use crate::records::report::search_tree::{HEADER, Node, Tree};
 use crate::worker::protocol::RunId;
 
 /// Gap between a dot and its text, in points.
@@ -71,6 +71,21 @@ struct Scene<'a> {
     origin: Vec2,
     /// Whether it reacts to pointer and keyboard. False for the tree of the previous run.
     is_interactive: bool,
+}
+
+impl TreeView {
+    /// Returns the index in the run of the column shown, or `None` if the run has no such column.
+    pub(crate) fn arm(&self, session: &Session, columns: &[ColumnView<'_>]) -> Option<usize> {
+        let shown = columns.get(self.column(columns))?.view?;
+        session.run.as_ref()?.arms.iter().position(|arm| std::ptr::eq(arm, shown))
+    }
+
+    /// Returns the index of the column shown.
+    fn column(&self, columns: &[ColumnView<'_>]) -> usize {
+        let searches = |s: &&ColumnView<'_>| s.applied.beams * s.applied.successors > 1;
+        let first = || columns.iter().find(searches).map_or(0, |s| s.index);
+        self.column.filter(|&c| c < columns.len()).unwrap_or_else(first)
+    }
 }
 
 impl BeamTree<'_> {
@@ -164,9 +179,7 @@ impl BeamTree<'_> {
 
     /// Returns the index of the column shown.
     fn column(&self) -> usize {
-        let searches = |s: &&ColumnView<'_>| s.applied.beams * s.applied.successors > 1;
-        let first = || self.columns.iter().find(searches).map_or(0, |s| s.index);
-        self.view.column.filter(|&c| c < self.columns.len()).unwrap_or_else(first)
+        self.view.column(self.columns)
     }
 
     /// Returns the lowest and highest value of the column.

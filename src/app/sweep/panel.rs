@@ -1,20 +1,20 @@
-//! The sweep panel: gold reward against KL at seven values of a setting, with the responses.
+//! The sweep panel: gold reward against the distance from the base at seven values of a setting, with the responses.
 
 use eframe::egui::{
-    Align, Align2, Color32, CursorIcon, FontId, Label, Layout, Pos2, Rect, Response, RichText,
-    Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2,
+    Align, Align2, Color32, CursorIcon, DragValue, FontId, Label, Layout, Pos2, Rect, Response,
+    RichText, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2,
     text::{LayoutJob, TextFormat, TextWrapping},
     vec2,
 };
 
 use super::plot::SweepPlot;
-use super::state::{SweepPhase, SweepState, plan};
+use super::state::{SEEDS, SweepPhase, SweepState, plan};
 use super::tooltip::SweepTooltip;
 use crate::app::action::Action;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::progress_bar;
 use crate::app::widgets::{chip, primary_button, segmented};
-use crate::format::{excerpt, minus, plain};
+use crate::format::{counted, excerpt, minus, plain};
 use crate::guidance::settings::Settings;
 use crate::lab::sweep::{Curve, Measure, Plan, Point, SweepAxis};
 use crate::worker::protocol::PackInfo;
@@ -60,21 +60,48 @@ impl SweepPanel<'_> {
         }
     }
 
-    /// Draws the buttons that start and stop a sweep, and its progress, from right to left.
-    pub fn controls(&self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    /// Draws the number of seeds, the buttons that start, pause and resume a sweep, and its progress,
+    /// from right to left.
+    pub fn controls(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
         if self.view.running().is_some() {
-            let stopping = self.view.phase() == Some(&SweepPhase::Stopping);
-            let button = ui.add_enabled_ui(!stopping, |ui| chip(ui, "Stop", false)).inner;
-            let button = button.on_hover_text("Ends the sweep and keeps its points. Esc");
-            if button.on_disabled_hover_text("The sweep is stopping.").clicked() {
+            let pausing = self.view.phase() == Some(&SweepPhase::Pausing);
+            let button = ui.add_enabled_ui(!pausing, |ui| chip(ui, "Pause", false)).inner;
+            let button = button.on_hover_text("Pauses the sweep and keeps its points. Esc");
+            if button.on_disabled_hover_text("The sweep is pausing.").clicked() {
                 actions.push(Action::Stop);
             }
-        } else if self.view.results().is_some() {
-            let planned = self.plan();
-            let button = ui.add_enabled_ui(planned.is_ok(), |ui| chip(ui, "Run again", false));
-            start_button(button.inner, planned, actions);
+        } else {
+            self.seeds(ui);
+            if self.view.results().is_some() {
+                let planned = self.plan();
+                let button = ui.add_enabled_ui(planned.is_ok(), |ui| chip(ui, "Run again", false));
+                start_button(button.inner, planned, actions);
+            }
+            if self.view.can_resume() {
+                self.resume_button(ui, actions);
+            }
         }
         self.state(ui);
+    }
+
+    /// Draws the box for the number of seeds, from right to left.
+    fn seeds(&mut self, ui: &mut Ui) {
+        let number = ui.add(DragValue::new(&mut self.view.seeds).range(SEEDS).speed(0.05));
+        let label =
+            ui.add(Label::new(RichText::new("Seeds").font(text::small())).selectable(false));
+        number.labelled_by(label.id).on_hover_text(
+            "Responses at each value, each with a different seed. The curve shows their means.",
+        );
+    }
+
+    fn resume_button(&self, ui: &mut Ui, actions: &mut Vec<Action>) {
+        let reason = self.view.resume_disabled_reason(self.pack);
+        let button = ui.add_enabled_ui(reason.is_none(), |ui| chip(ui, "Resume", false)).inner;
+        let hint = "Generates the missing responses. Stops a run in progress.";
+        let button = button.on_hover_text(hint);
+        if button.on_disabled_hover_text(reason.unwrap_or_default()).clicked() {
+            actions.push(Action::ResumeSweep);
+        }
     }
 
     /// Draws the curve over the whole area of `ui`.
@@ -88,7 +115,7 @@ impl SweepPanel<'_> {
     }
 
     fn plan(&self) -> Result<Plan, String> {
-        plan(self.prompt, self.settings, self.pack)
+        plan(self.prompt, self.settings, self.pack, self.view.seeds)
     }
 
     /// Draws the progress or the state of the sweep, from right to left.
@@ -98,10 +125,11 @@ impl SweepPanel<'_> {
         let outdated = self.view.outdated_reason(self.prompt, self.settings);
         let (words, color) = match phase {
             SweepPhase::Running => (done.words(), p.weak),
-            SweepPhase::Stopping => ("Stopping".into(), p.weak),
+            SweepPhase::Pausing => ("Pausing".into(), p.weak),
             SweepPhase::Failed(message) => (message.clone(), p.danger),
-            SweepPhase::Finished | SweepPhase::Stopped => {
-                let word = (*phase == SweepPhase::Stopped).then_some("stopped early");
+            SweepPhase::Finished | SweepPhase::Paused => {
+                let paused = format!("paused at {} of {}", done.done, done.total);
+                let word = (*phase == SweepPhase::Paused).then_some(paused.as_str());
                 let words: Vec<&str> = word.into_iter().chain(outdated).collect();
                 (words.join(" · "), p.weak)
             }
@@ -117,10 +145,11 @@ impl SweepPanel<'_> {
         let p = Palette::of(ui);
         let centre = Layout::top_down(Align::Center);
         let ui = &mut ui.new_child(UiBuilder::new().max_rect(rect).layout(centre));
-        ui.add_space(((rect.height() - 92.0) / 2.0).max(0.0));
-        let words = "What does each setting gain, and what does it cost? A sweep answers your \
-                     prompt at seven values of β, then of λ, then of L, and plots the reward \
-                     against the KL divergence from the base model.";
+        ui.add_space(((rect.height() - 120.0) / 2.0).max(0.0));
+        let heading = RichText::new("How strong should guidance be?").font(text::heading());
+        ui.add(Label::new(heading).selectable(false));
+        let words = "A sweep answers your prompt at seven values of β, then of λ, then of L, and \
+                     plots the reward against the distance from the base model.";
         ui.scope(|ui| {
             ui.set_max_width(560.0);
             let words = RichText::new(words).font(text::body()).color(p.weak);
@@ -128,19 +157,24 @@ impl SweepPanel<'_> {
         });
         ui.add_space(space::XS);
         let planned = self.plan();
-        start_button(primary_button(ui, "Run the sweep", 112.0, planned.is_ok()), planned, actions);
+        start_button(
+            primary_button(ui, "Compare strengths", 136.0, planned.is_ok()),
+            planned,
+            actions,
+        );
     }
 
     /// Draws the plot, and the list of its points beside it.
     fn body(&mut self, ui: &mut Ui, rect: Rect, curve: &Curve, actions: &mut Vec<Action>) {
-        let Some(measure) = self.view.results().map(|s| s.plan.measure) else { return };
+        let Some(plan) = self.view.results().map(|s| s.plan.clone()) else { return };
+        let measure = plan.measure;
         let current = self.view.current(self.prompt, self.settings);
         let list = rect.with_min_x((rect.right() - LIST_WIDTH).max(rect.center().x));
         let plot = rect.with_max_x(list.left() - space::L);
         let highlighted = self.view.hovered;
         let shown = {
             let ui = &mut ui.new_child(UiBuilder::new().id_salt("plot").max_rect(plot));
-            SweepPlot { curve, measure, current, hovered: highlighted }.show(ui)
+            SweepPlot { curve, plan: &plan, current, hovered: highlighted }.show(ui)
         };
         let list = List { curve, measure, current, highlighted };
         let rows = list.show(ui, rect.with_min_x(plot.right() + space::L));
@@ -174,10 +208,10 @@ fn start_button(button: Response, planned: Result<Plan, String>, actions: &mut V
     let clicked = match planned {
         Ok(plan) => {
             let hint = format!(
-                "Answers the prompt {} times under guidance: {} times at each of seven values \
-                 per setting. Stops a run in progress.",
+                "Answers the prompt {} times under guidance: {} at each of seven values per \
+                 setting. Stops a run in progress.",
                 plan.len(),
-                plan.repeats
+                counted(plan.repeats as usize, "time")
             );
             button.on_hover_text(hint).clicked()
         }
@@ -209,7 +243,7 @@ impl List<'_> {
         };
         caption(columns[0].right_center(), Align2::RIGHT_CENTER, self.curve.axis.symbol());
         caption(columns[1].right_center(), Align2::RIGHT_CENTER, self.measure.name());
-        caption(columns[2].left_center(), Align2::LEFT_CENTER, "first response");
+        caption(columns[2].left_center(), Align2::LEFT_CENTER, "Sample text");
         let row = |index: usize| {
             let top = captions.bottom() + index as f32 * height;
             Rect::from_min_size(pos2(rect.left(), top), vec2(rect.width(), height))
@@ -261,7 +295,8 @@ impl List<'_> {
         let setting = self.curve.axis.format_value(point.setting);
         match (point.mean, point.kl_bound_nats) {
             (Some(mean), Some(kl)) => {
-                minus(&format!("{setting}: {} {mean:+.2}, KL ≤ {kl:.1}", self.measure.name()))
+                let measure = self.measure.name();
+                minus(&format!("{setting}: {measure} {mean:+.2}, KL upper bound {kl:.1} nats"))
             }
             _ => format!("{setting}: no response yet"),
         }

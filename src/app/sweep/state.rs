@@ -1,18 +1,25 @@
 //! State of the sweep panel: the running or last sweep, and the axis shown.
 
+use std::ops::RangeInclusive;
+
 use crate::guidance::settings::Settings;
 use crate::lab::sweep::{Curve, Plan, REPEATS, SweepAxis, SweepResults};
-use crate::worker::protocol::{Event, PackInfo, RunId};
+use crate::worker::protocol::{Event, PackInfo, PackSource, RunId};
 
 use crate::app::state::availability::not_ready_reason;
 use crate::format::duration;
 use crate::format::sentence;
 
+/// The numbers of seeds that the panel offers.
+pub(crate) const SEEDS: RangeInclusive<u64> = 1..=8;
+
 /// State of the sweep panel.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct SweepState {
     /// The axis whose curve is shown.
     pub axis: SweepAxis,
+    /// Number of seeds at each value of the next sweep, within [`SEEDS`].
+    pub seeds: u64,
     /// Index of the point under the pointer.
     pub hovered: Option<usize>,
     run: Option<Run>,
@@ -23,6 +30,8 @@ pub struct SweepState {
 struct Run {
     id: RunId,
     sweep: SweepResults,
+    /// The pack that generates it.
+    pack: PackSource,
     phase: SweepPhase,
 }
 
@@ -32,11 +41,11 @@ pub enum SweepPhase {
     /// The worker generates responses.
     Running,
     /// The worker was asked to stop.
-    Stopping,
+    Pausing,
     /// All responses have arrived.
     Finished,
-    /// The user stopped it.
-    Stopped,
+    /// The user or a new run stopped it. It can be resumed.
+    Paused,
     /// An error ended it. Holds the message.
     Failed(String),
 }
@@ -56,29 +65,67 @@ pub struct Progress {
 ///
 /// # Errors
 /// Returns the reason as a sentence if no sweep can be run.
-pub fn plan(prompt: &str, settings: &Settings, pack: Option<&PackInfo>) -> Result<Plan, String> {
+pub fn plan(
+    prompt: &str,
+    settings: &Settings,
+    pack: Option<&PackInfo>,
+    seeds: u64,
+) -> Result<Plan, String> {
     if let Some(reason) = not_ready_reason(prompt, settings, pack) {
         return Err(reason);
     }
     let pack = pack.ok_or("No models are loaded yet.")?;
-    Plan::new(pack.into(), prompt, settings, REPEATS).map_err(|e| sentence(&e.to_string()))
+    Plan::new(pack.into(), prompt, settings, seeds).map_err(|e| sentence(&e.to_string()))
+}
+
+impl Default for SweepState {
+    fn default() -> Self {
+        Self { axis: SweepAxis::default(), seeds: REPEATS, hovered: None, run: None }
+    }
 }
 
 impl SweepState {
-    /// Starts a sweep. If it skips the axis shown, shows its first axis.
-    pub fn begin(&mut self, id: RunId, plan: Plan) {
+    /// Starts a sweep with this pack. If it skips the axis shown, shows its first axis.
+    pub fn begin(&mut self, id: RunId, plan: Plan, pack: PackSource) {
         if !plan.axes.contains(&self.axis) {
             self.axis = plan.axes.first().copied().unwrap_or_default();
         }
         self.hovered = None;
-        self.run = Some(Run { id, sweep: SweepResults::new(plan), phase: SweepPhase::Running });
+        let sweep = SweepResults::new(plan);
+        self.run = Some(Run { id, sweep, pack, phase: SweepPhase::Running });
     }
 
     /// Records that the worker was asked to stop.
-    pub fn stopping(&mut self) {
+    pub fn pausing(&mut self) {
         if let Some(run) = self.run.as_mut().filter(|r| r.is_active()) {
-            run.phase = SweepPhase::Stopping;
+            run.phase = SweepPhase::Pausing;
         }
+    }
+
+    /// Returns whether the sweep was paused or failed before its end.
+    pub(crate) fn can_resume(&self) -> bool {
+        self.run.as_ref().is_some_and(Run::can_resume)
+    }
+
+    /// Returns the reason why the sweep cannot go on with this pack, or `None` if it can.
+    pub(crate) fn resume_disabled_reason(&self, pack: Option<&PackInfo>) -> Option<&'static str> {
+        let started_with = &self.run.as_ref()?.pack;
+        match pack {
+            None => Some("No models are loaded yet."),
+            Some(pack) if pack.source != *started_with => Some(
+                "This sweep was started with another pack. Load that pack to resume it, or run \
+                 the sweep again.",
+            ),
+            Some(_) => None,
+        }
+    }
+
+    /// Goes on with the sweep as run `id`. Returns its results so far, or `None` if it cannot be
+    /// resumed.
+    pub fn resume(&mut self, id: RunId) -> Option<Box<SweepResults>> {
+        let run = self.run.as_mut().filter(|run| run.can_resume())?;
+        (run.id, run.phase) = (id, SweepPhase::Running);
+        Some(Box::new(run.sweep.clone()))
     }
 
     /// Applies a worker event. Ignores the events of other runs.
@@ -92,7 +139,7 @@ impl SweepState {
         let Some(run) = self.run.as_mut().filter(|r| r.id == *id && r.is_active()) else { return };
         match event {
             Event::SweepPoint { sample, .. } => run.sweep.add((**sample).clone()),
-            Event::SweepDone { stopped: true, .. } => run.phase = SweepPhase::Stopped,
+            Event::SweepDone { stopped: true, .. } => run.phase = SweepPhase::Paused,
             Event::SweepDone { stopped: false, .. } => run.phase = SweepPhase::Finished,
             Event::SweepFailed { message, .. } => {
                 run.phase = SweepPhase::Failed(sentence(message));
@@ -175,7 +222,12 @@ impl SweepState {
 
 impl Run {
     fn is_active(&self) -> bool {
-        matches!(self.phase, SweepPhase::Running | SweepPhase::Stopping)
+        matches!(self.phase, SweepPhase::Running | SweepPhase::Pausing)
+    }
+
+    fn can_resume(&self) -> bool {
+        let has_ended = matches!(self.phase, SweepPhase::Paused | SweepPhase::Failed(_));
+        has_ended && self.sweep.done() < self.sweep.plan.len()
     }
 }
 
@@ -211,7 +263,7 @@ mod tests {
 
     fn started() -> SweepState {
         let mut view = SweepState::default();
-        view.begin(3, plan_for(&settings()));
+        view.begin(3, plan_for(&settings()), PackSource::default());
         view
     }
 
@@ -269,12 +321,12 @@ mod tests {
     fn a_stop_and_an_error_keep_the_points() {
         let mut view = started();
         view.apply(&point(3, 0.0));
-        view.stopping();
-        assert_eq!((view.running(), view.phase()), (Some(3), Some(&SweepPhase::Stopping)));
+        view.pausing();
+        assert_eq!((view.running(), view.phase()), (Some(3), Some(&SweepPhase::Pausing)));
         view.apply(&Event::SweepDone { run: 3, stopped: true });
-        assert_eq!((view.phase(), measured_points(&view)), (Some(&SweepPhase::Stopped), 1));
-        view.stopping();
-        assert_eq!(view.phase(), Some(&SweepPhase::Stopped));
+        assert_eq!((view.phase(), measured_points(&view)), (Some(&SweepPhase::Paused), 1));
+        view.pausing();
+        assert_eq!(view.phase(), Some(&SweepPhase::Paused));
 
         let mut view = started();
         view.apply(&point(3, 0.0));
@@ -284,6 +336,27 @@ mod tests {
             (view.phase(), measured_points(&view), view.running()),
             (Some(&failed), 1, None)
         );
+    }
+
+    #[test]
+    fn a_paused_sweep_goes_on_with_its_points() {
+        let mut view = started();
+        assert_eq!((view.resume(4), view.can_resume()), (None, false));
+        view.apply(&point(3, 0.0));
+        view.pausing();
+        view.apply(&Event::SweepDone { run: 3, stopped: true });
+        assert!(view.can_resume());
+        let so_far = view.resume(4).expect("a paused sweep");
+        assert_eq!((so_far.done(), view.running()), (1, Some(4)));
+        // Late events of the paused run are ignored.
+        view.apply(&point(3, 0.5));
+        view.apply(&point(4, 1.0));
+        assert_eq!(measured_points(&view), 2);
+        view.apply(&Event::SweepFailed { run: 4, message: "no".into() });
+        assert!(view.can_resume());
+        view.resume(5).expect("a failed sweep");
+        view.apply(&Event::SweepDone { run: 5, stopped: false });
+        assert!(!view.can_resume());
     }
 
     #[test]
@@ -309,7 +382,8 @@ mod tests {
     fn shows_the_first_axis_if_the_sweep_skips_the_current_one() {
         let mut view =
             SweepState { axis: SweepAxis::Lambda, hovered: Some(3), ..SweepState::default() };
-        view.begin(1, plan_for(&Settings { beams: 1, successors: 1, ..settings() }));
+        let single = Settings { beams: 1, successors: 1, ..settings() };
+        view.begin(1, plan_for(&single), PackSource::default());
         assert_eq!((view.axis, view.hovered), (SweepAxis::Beta, None));
         // The reason comes from the sweep shown, not from the current settings.
         let reason = view.disabled_reason(SweepAxis::Lambda, &settings(), None);
@@ -319,6 +393,6 @@ mod tests {
 
     #[test]
     fn a_plan_needs_a_pack() {
-        assert!(plan(PROMPT, &settings(), None).is_err_and(|r| r.contains("No models")));
+        assert!(plan(PROMPT, &settings(), None, 4).is_err_and(|r| r.contains("No models")));
     }
 }

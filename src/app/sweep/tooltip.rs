@@ -63,7 +63,7 @@ impl SweepTooltip<'_> {
             (Some(mean), None) => format!("{} {mean:+.2}", self.measure.name()),
             (None, _) => format!("no {}", self.measure.name()),
         }];
-        facts.extend(kl_bound_nats.map(|kl| format!("KL ≤ {kl:.1} nats")));
+        facts.extend(kl_bound_nats.map(|kl| format!("KL upper bound {kl:.1} nats")));
         facts.extend(base_perplexity.map(|ppl| format!("perplexity {ppl:.1}")));
         facts.push(format!("{count} {}", if count == 1 { "response" } else { "responses" }));
         minus(&facts.join(" · "))

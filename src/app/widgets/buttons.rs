@@ -33,6 +33,8 @@ pub(crate) enum Icon {
     Fold,
     /// Unfolds a panel.
     Unfold,
+    /// Saves to a file.
+    Save,
 }
 
 /// Draws a small button with an icon. `name` is its accessible name and its tooltip.
@@ -100,6 +102,15 @@ impl Icon {
                 let frame = Rect::from_center_size(at, vec2(16.0, 13.0));
                 painter.rect_stroke(frame, 2.5, stroke, StrokeKind::Inside);
                 painter.vline(frame.left() + 5.5, frame.y_range(), stroke);
+            }
+            Icon::Save => {
+                // An arrow down onto a line.
+                let tip = at + vec2(0.0, 3.0);
+                painter.line_segment([at - vec2(0.0, 6.0), tip], stroke);
+                let head = [vec2(-3.5, -0.5), vec2(0.0, 3.0), vec2(3.5, -0.5)];
+                painter.add(Shape::line(head.map(|d| at + d).to_vec(), stroke));
+                let end = vec2(5.5, 6.0);
+                painter.line_segment([at + vec2(-end.x, end.y), at + end], stroke);
             }
             Icon::Dice => {
                 let face = Rect::from_center_size(at, vec2(15.0, 15.0));

@@ -48,6 +48,15 @@ impl SweepAxis {
         }
     }
 
+    /// Returns the name for titles.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            SweepAxis::Beta => "token guidance β",
+            SweepAxis::Lambda => "chunk guidance λ",
+            SweepAxis::ChunkTokens => "tokens per chunk L",
+        }
+    }
+
     /// Returns the values of the sweep, ascending: seven, or fewer for L if `max_tokens` is below
     /// the longest chunk lengths.
     pub fn values(self, settings: &Settings) -> Vec<f32> {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Measure, Plan, Sample, SweepAxis};
+use super::{Measure, Plan, Sample, SweepAxis, Task};
 use crate::guidance::settings::infinite;
 
 /// The results of a sweep so far.
@@ -70,6 +70,13 @@ impl SweepResults {
     /// Returns the curve of a setting, or `None` if the plan does not sweep it.
     pub fn curve(&self, axis: SweepAxis) -> Option<&Curve> {
         self.curves.iter().find(|c| c.axis == axis)
+    }
+
+    /// Returns the response of a task, or `None` if it is not generated yet.
+    pub(super) fn sample(&self, task: Task) -> Option<&Sample> {
+        let mut points = self.curve(task.axis)?.points.iter();
+        let point = points.find(|point| point.setting == task.setting)?;
+        point.samples.iter().find(|sample| sample.seed == task.seed)
     }
 
     /// Returns the number of responses so far.

@@ -3,6 +3,7 @@
 
 mod axis;
 mod curve;
+mod table;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -67,7 +68,8 @@ impl Measure {
         }
     }
 
-    fn of(self, sample: &Sample) -> Option<f32> {
+    /// Returns the measure of a response.
+    pub(crate) fn of(self, sample: &Sample) -> Option<f32> {
         match self {
             Measure::Gold => sample.gold_reward,
             Measure::Value => sample.value,
@@ -246,18 +248,32 @@ impl Sample {
     }
 }
 
-/// Generates every response of the plan after one prefill of the prompt. Calls `on_sample` with
-/// each finished response. Calls `is_stopped` between any two forward passes. Once it is true, the
-/// unfinished response is dropped. Returns whether all responses of the plan were generated.
+/// Generates every response of the plan, as [`resume`] does.
 ///
 /// # Errors
-/// Fails if the plan is invalid, the prompt cannot be continued, or the pack has no guide for it.
+/// Same as [`resume`].
 pub fn run(
     pack: &Pack,
     plan: &Plan,
     is_stopped: &dyn Fn() -> bool,
     on_sample: &mut dyn FnMut(Sample),
 ) -> Result<bool, SweepError> {
+    resume(pack, &SweepResults::new(plan.clone()), is_stopped, on_sample)
+}
+
+/// Generates every response that `so_far` lacks after one prefill of the prompt. Calls `on_sample`
+/// with each finished response. Calls `is_stopped` between any two forward passes. Once it is true, the
+/// unfinished response is dropped. Returns whether all responses of the plan were generated.
+///
+/// # Errors
+/// Fails if the plan is invalid, the prompt cannot be continued, or the pack has no guide for it.
+pub fn resume(
+    pack: &Pack,
+    so_far: &SweepResults,
+    is_stopped: &dyn Fn() -> bool,
+    on_sample: &mut dyn FnMut(Sample),
+) -> Result<bool, SweepError> {
+    let plan = &so_far.plan;
     plan.check()?;
     let time = plan.local_time.unwrap_or_else(LocalTime::now);
     let reading = PromptOptions { special_tokens: plan.settings.special_tokens, time };
@@ -267,12 +283,14 @@ pub fn run(
     let mut shared: Vec<(Settings, Sample)> = Vec::new();
     for task in plan.tasks() {
         let settings = plan.settings_of(task);
+        let done = so_far.sample(task);
         let known = shared.iter().find(|(s, _)| *s == settings);
-        let sample = match known {
-            Some((_, sample)) => {
+        let sample = match (done, known) {
+            (Some(done), _) => done.clone(),
+            (None, Some((_, sample))) => {
                 Sample { axis: task.axis, setting: task.setting, ..sample.clone() }
             }
-            None => match respond(pack, prompt_read, Arm::Ivg, &settings, is_stopped)? {
+            (None, None) => match respond(pack, prompt_read, Arm::Ivg, &settings, is_stopped)? {
                 Some(trace) => Sample::new(task, &trace),
                 None => return Ok(false),
             },
@@ -280,7 +298,9 @@ pub fn run(
         if task.axis.value_in(&plan.settings) == task.setting {
             shared.push((settings, sample.clone()));
         }
-        on_sample(sample);
+        if done.is_none() {
+            on_sample(sample);
+        }
     }
     Ok(true)
 }

@@ -2,13 +2,17 @@
 //!
 //! * [`metrics`] and [`value_plot`] compute the content. The window, the reports and the command
 //!   line all use them.
-//! * [`html`] and [`markdown`] format a report.
+//! * [`html`] and [`markdown`] format a report, [`figure`] one plot as SVG or PNG.
 
+pub(crate) mod captions;
+pub mod figure;
 pub mod html;
 pub mod markdown;
 pub mod metrics;
+pub(crate) mod search_tree;
 mod side_by_side;
 mod svg;
+pub(crate) mod sweep_plot;
 pub mod value_plot;
 
 use crate::guidance::aim::Steering;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use maud::{Markup, html};
 
-use super::value_plot::{Dot, Series, radius, summary, tick_label, tick_step, ticks};
+use super::value_plot::{Dot, Extent, Series, radius, summary, tick_label, tick_step, ticks};
 use crate::format::minus;
 use crate::guidance::settings::Arm;
 use crate::guidance::trace::ArmTrace;
@@ -32,8 +32,8 @@ const RADIUS: [f64; 2] = [1.8, 4.2];
 pub(super) struct Look {
     /// Index of the colour, 0 to [`COLOURS`] − 1.
     pub(crate) colour: usize,
-    shape: usize,
-    is_dashed: bool,
+    pub(super) shape: usize,
+    pub(super) is_dashed: bool,
 }
 
 /// Returns the look of every column. As in the window, the first unguided column has orange squares
@@ -61,7 +61,7 @@ pub(super) fn looks(arms: &[ArmTrace]) -> Vec<Look> {
 }
 
 /// A point of the drawing, in tenths of a unit, so that coinciding dots are equal and drawn once.
-type GridPoint = (i64, i64);
+pub(super) type GridPoint = (i64, i64);
 
 /// Returns the plot as an `<svg>` element, or `None` if no candidate has a value.
 pub(super) fn plot(arms: &[ArmTrace], titles: &[String], looks: &[Look]) -> Option<Markup> {
@@ -123,17 +123,8 @@ struct Scale {
 
 impl Scale {
     fn of(arms: &[ArmTrace], series: &[Series]) -> Option<Self> {
-        let dots = series.iter().flat_map(|series| &series.dots);
-        let values = dots.map(|dot| dot.position[1]);
-        let (low, high) =
-            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
-        if low > high {
-            return None;
-        }
-        let margin = ((high - low) * 0.06).max((1.0 - (high - low)) / 2.0);
-        let candidates = arms.iter().flat_map(|arm| &arm.chunks).flat_map(|c| &c.candidates);
-        let tokens = candidates.map(|c| c.tokens).max().unwrap_or(1).max(1) as f64;
-        Some(Self { tokens, low: low - margin, high: high + margin })
+        let Extent { tokens, low, high } = Extent::of(arms, series)?;
+        Some(Self { tokens, low, high })
     }
 
     fn x(&self, tokens: f64) -> f64 {
@@ -235,7 +226,7 @@ fn lead_line(scale: &Scale, series: &Series, title: &str, look: &Look) -> Markup
 }
 
 /// Appends a circle or a polygon to an SVG path. All shapes look about equally large.
-fn shape(out: &mut String, kind: usize, at: GridPoint, radius: f64) {
+pub(super) fn shape(out: &mut String, kind: usize, at: GridPoint, radius: f64) {
     const S: f64 = 0.88;
     let corners: &[(f64, f64)] = match kind {
         1 => &[(-S, -S), (S, -S), (S, S), (-S, S)],

@@ -3,7 +3,7 @@
 
 use crate::format::minus;
 use crate::guidance::lineage;
-use crate::guidance::trace::ChunkTrace;
+use crate::guidance::trace::{ArmTrace, ChunkTrace};
 
 /// Shown instead of the plot if no candidate has a value.
 pub(crate) const NO_VALUES: &str =
@@ -68,6 +68,34 @@ impl Series {
     /// Returns the dots on the way to the final response, from first to last.
     pub(crate) fn lead(&self) -> impl Iterator<Item = &Dot> {
         self.dots.iter().filter(|dot| dot.on_lead)
+    }
+}
+
+/// The ranges of the axes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Extent {
+    /// Length of the longest candidate, in tokens. At least 1.
+    pub(crate) tokens: f64,
+    /// Lowest value, less a margin.
+    pub(crate) low: f64,
+    /// Highest value, plus a margin.
+    pub(crate) high: f64,
+}
+
+impl Extent {
+    /// Returns the ranges that contain all dots, or `None` if there is no dot.
+    pub(crate) fn of(arms: &[ArmTrace], series: &[Series]) -> Option<Self> {
+        let dots = series.iter().flat_map(|series| &series.dots);
+        let values = dots.map(|dot| dot.position[1]);
+        let (low, high) =
+            values.fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), v| (l.min(v), h.max(v)));
+        if low > high {
+            return None;
+        }
+        let margin = ((high - low) * 0.06).max((1.0 - (high - low)) / 2.0);
+        let candidates = arms.iter().flat_map(|arm| &arm.chunks).flat_map(|c| &c.candidates);
+        let tokens = candidates.map(|c| c.tokens).max().unwrap_or(1).max(1) as f64;
+        Some(Self { tokens, low: low - margin, high: high + margin })
     }
 }
 

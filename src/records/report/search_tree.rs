@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use eframe::egui::{Pos2, Vec2, pos2, vec2};
+use emath::{Pos2, Vec2, pos2, vec2};
 
 use crate::guidance::lineage::lead;
 use crate::guidance::trace::{Candidate, ChunkTrace};
