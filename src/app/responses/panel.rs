@@ -11,7 +11,7 @@ use eframe::egui::{
 use super::column_menu::{ColumnEdit, ColumnMenu, next_arm};
 use super::metrics::{Grid, MetricsView};
 use super::text::{Page, bytes_of, chunk_of, token_at};
-use super::token_tooltip::TokenTooltip;
+use super::token_tooltip::TokenCards;
 use crate::app::action::Action;
 use crate::app::state::coloring::Coloring;
 use crate::app::state::columns::{ColumnView, column_views};
@@ -205,6 +205,7 @@ impl Card<'_> {
             view,
             coloring: self.preferences.coloring,
             reference: self.reference.map(|r| r.text.as_str()),
+            shows_removed: self.preferences.show_removed_words,
             marked: marked.map(|at| bytes_of(tokens, chunks, at.chunk)),
             color: p.column(index),
         };
@@ -216,15 +217,18 @@ impl Card<'_> {
         let drawn = galley.clone();
         LabelSelectionState::label_text_selection(ui, &shown, at, drawn, p.text, Stroke::NONE);
         self.scroll_to_new_text(ui, view, &galley, at);
-        let pointer = shown.hover_pos().filter(|_| !shown.is_pointer_button_down_on());
+        let is_held = shown.is_pointer_button_down_on() && !shown.clicked();
+        let pointer = shown.hover_pos().filter(|_| !is_held);
         let byte = pointer.and_then(|pointer| layout.byte_at(&words, &galley, pointer - at));
-        if let Some((token_index, token)) = byte.and_then(|byte| token_at(tokens, byte)) {
-            if let Some(chunk) = chunk_of(chunks, token_index) {
-                let candidate = lead(chunks).get(chunk).copied().unwrap_or(0);
-                selection.point(ChunkRef { column: index, chunk, candidate });
-            }
-            shown.on_hover_ui_at_pointer(|ui| TokenTooltip(token).show(ui));
+        let pointed = byte.and_then(|byte| token_at(tokens, byte)).map(|(token, _)| token);
+        if let Some(chunk) = pointed.and_then(|token| chunk_of(chunks, token)) {
+            let candidate = lead(chunks).get(chunk).copied().unwrap_or(0);
+            selection.point(ChunkRef { column: index, chunk, candidate });
         }
+        let run = self.session.run.as_ref().map(|run| run.id);
+        let cards = TokenCards { response: &shown, run, tokens, pointed };
+        let place_of = |byte| Some(layout.place_of(&galley, byte)?.translate(at.to_vec2()));
+        cards.show(ui, self.presenting, place_of);
     }
 
     /// Scrolls to the end of the new text while the rest of the previous text is shown below it.
@@ -291,15 +295,18 @@ fn toolbar(
 ) -> Option<ColumnEdit> {
     let p = Palette::of(ui);
     let mut edit = None;
+    let mut has_room = false;
     ui.horizontal(|ui| {
         let words = RichText::new("Colour tokens by").font(text::small()).color(p.weak);
         ui.add(Label::new(words).selectable(false));
         let choices = Coloring::ALL.map(|(value, label, hint)| (value, label, hint, None));
         segmented(ui, "Colour tokens by", &choices, &mut preferences.coloring);
         // In a narrow window only the button fits.
-        if ui.available_width() >= LEGEND_WIDTH + ADD_BUTTON_WIDTH {
+        has_room = ui.available_width() >= LEGEND_WIDTH + ADD_BUTTON_WIDTH;
+        if has_room {
             ui.add_space(space::XS);
             color_scale(ui, preferences.coloring);
+            removed_words(ui, preferences);
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let arm = next_arm(&preferences.columns, &preferences.settings, pack);
@@ -311,8 +318,22 @@ fn toolbar(
             }
         });
     });
+    if !has_room {
+        removed_words(ui, preferences);
+    }
     ui.add_space(space::XS);
     edit
+}
+
+/// Draws the choice whether [`Coloring::Changes`] shows removed words, if that is chosen.
+fn removed_words(ui: &mut Ui, preferences: &mut Preferences) {
+    if preferences.coloring == Coloring::Changes {
+        let words = RichText::new("Show removed words").font(text::small());
+        ui.checkbox(&mut preferences.show_removed_words, words).on_hover_text(
+            "Also shows the words of the first column that this column does not have, struck \
+             through.",
+        );
+    }
 }
 
 /// Draws the colour scale of a measure, with its lowest and highest value. Draws nothing if the
