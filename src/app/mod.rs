@@ -110,6 +110,7 @@ impl App {
     ) -> Self {
         theme::install(ctx);
         let restores_newest = options.screenshot.is_none() && !options.generate;
+        widgets::install_tooltips(ctx);
         let shows_example = options.example && options.prompt.is_none() && !options.generate;
         let preferences = options.apply_to(stored);
         ctx.set_theme(preferences.theme.preference());
@@ -367,6 +368,7 @@ impl eframe::App for App {
         tracing::trace!(cpu_seconds = frame.info().cpu_usage, "frame");
         ui.ctx().set_theme(self.preferences.theme.preference());
         self.presentation.remember_zoom(ui.ctx(), &mut self.preferences);
+        widgets::allow_tooltips(ui.ctx(), self.presentation.is_on());
         if std::mem::take(&mut self.focus_prompt) {
             ui.memory_mut(|m| m.request_focus(settings::prompt_box::prompt_id()));
         }

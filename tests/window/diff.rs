@@ -7,11 +7,13 @@ use ivg_playground::app::state::coloring::Coloring;
 
 use crate::harness::Bench;
 
+const SHOW_REMOVED: &str = "Show removed words";
 const BOTH: &str = "This movie was a dull bright film.";
 
 fn compared() -> Bench {
     let mut bench = Bench::ready();
     bench.finish(&[" a dull film.", " a bright film."]);
+    assert!(!bench.shows(SHOW_REMOVED));
     bench.click("Colour tokens by: Changes");
     assert_eq!(bench.window.state().preferences().coloring, Coloring::Changes);
     bench
@@ -40,8 +42,39 @@ fn format<'a>(page: &'a TextShape, word: &str) -> &'a eframe::egui::TextFormat {
 }
 
 #[test]
-fn removed_words_are_struck_through_and_added_words_are_bold() {
+fn the_fork_is_underlined_and_new_words_are_tinted() {
+    let mut bench = Bench::ready();
+    let new = "This movie was a bright and good film.";
+    bench.finish(&[" a dull film.", " a bright and good film."]);
+    bench.click("Colour tokens by: Changes");
+    let page = page(&bench, new);
+    let (common, fork, added) =
+        (format(&page, "film"), format(&page, "bright"), format(&page, "good"));
+    assert!(fork.underline.width > 0.0, "the fork is visible without its colour");
+    assert!(common.underline.width == 0.0 && added.underline.width == 0.0);
+    assert_ne!(added.background, common.background, "tinted");
+    assert_ne!(fork.background, added.background, "a stronger tint");
+    assert_eq!(added.font_id, common.font_id);
+}
+
+#[test]
+fn texts_with_few_common_words_only_have_a_fork() {
+    let mut bench = Bench::ready();
+    bench.finish(&[" a b c d e f", " a u v w x y"]);
+    bench.click("Colour tokens by: Changes");
+    bench.click(SHOW_REMOVED);
+    let page = page(&bench, "This movie was a u v w x y");
+    let (fork, plain) = (format(&page, "u v"), format(&page, "w x"));
+    assert!(fork.underline.width > 0.0 && plain.underline.width == 0.0);
+    assert_eq!(plain.background, eframe::egui::Color32::TRANSPARENT);
+}
+
+#[test]
+fn removed_words_are_struck_through_on_request() {
     let mut bench = compared();
+    assert!(bench.shows("This movie was a bright film.") && !bench.shows(BOTH));
+    bench.click(SHOW_REMOVED);
+    assert!(bench.window.state().preferences().show_removed_words, "the choice is stored");
     assert!(bench.shows("This movie was a dull film."), "the first column is unchanged");
     assert!(bench.shows(BOTH));
     let page = page(&bench, BOTH);
@@ -49,8 +82,11 @@ fn removed_words_are_struck_through_and_added_words_are_bold() {
         (format(&page, "film"), format(&page, "dull"), format(&page, "bright"));
     assert!(struck.strikethrough.width > 0.0);
     assert!(common.strikethrough.width == 0.0 && new.strikethrough.width == 0.0);
-    assert_ne!(new.font_id, common.font_id, "bold");
-    assert_ne!(new.background, common.background, "tinted");
+    // In the narrowest window the choice is on a line of its own.
+    bench.window.set_size(vec2(1024.0, 640.0));
+    bench.window.run();
+    bench.click(SHOW_REMOVED);
+    assert!(!bench.shows(BOTH));
     bench.click("Colour tokens by: Plain");
     assert!(bench.shows("This movie was a bright film.") && !bench.shows(BOTH));
 }
@@ -58,6 +94,7 @@ fn removed_words_are_struck_through_and_added_words_are_bold() {
 #[test]
 fn tooltips_name_the_right_token_next_to_removed_words() {
     let mut bench = compared();
+    bench.click(SHOW_REMOVED);
     let page = page(&bench, BOTH);
     bench.hover(letter(&page, "film"));
     assert!(bench.shows("token 3"), "a word of the response after a removed word");

@@ -70,3 +70,42 @@ fn the_colour_scale_takes_no_space_from_the_texts() {
     let metrics = bench.window.get_by_label_contains("Unguided Judge").rect();
     assert!(plain.top() > heading.bottom() && plain.bottom() < metrics.top(), "{plain:?}");
 }
+
+#[test]
+fn on_stage_cards_and_tooltips_appear_on_click_only() {
+    let (mut bench, run, request) = Bench::running();
+    bench.engine.done(run, &request, &[" dull one", " bright one"], StopReason::MaxTokens);
+    bench.window.run();
+    press(&mut bench, Key::F11);
+    let (leave, meaning) = ("Ends the presentation. F11", "Score of the finished text");
+    let at = |bench: &Bench, label: &str| bench.window.get_by_label_contains(label).rect();
+    let text = at(&bench, "This movie was bright one");
+    let (first, second) =
+        (text.right_center() - vec2(60.0, 0.0), text.right_center() - vec2(10.0, 0.0));
+    let gold = at(&bench, "Guided Gold").center();
+    for place in [first, gold, at(&bench, "Leave").center()] {
+        bench.hover(place);
+        assert!(!bench.shows("token 1") && !bench.shows("token 2"), "{place:?}");
+        assert!(!bench.reads(meaning) && !bench.shows(leave), "{place:?}");
+    }
+    bench.press(second);
+    assert!(bench.shows("token 2"));
+    bench.press(first);
+    assert!(bench.shows("token 1") && !bench.shows("token 2"), "the other token");
+    bench.press(first);
+    assert!(!bench.shows("token 1"), "the same token again");
+    bench.press(first);
+    bench.press(text.left_bottom() + vec2(0.0, 60.0));
+    assert!(!bench.shows("token 1"), "a click elsewhere");
+    bench.press(gold);
+    assert!(bench.reads(meaning));
+    bench.press(gold);
+    assert!(!bench.reads(meaning));
+    bench.press(first);
+    press(&mut bench, Key::F11);
+    let present = bench.window.get_by_label("Present").rect().center();
+    bench.hover(present);
+    assert!(bench.reads("Shows only the responses and the plot"), "as before the presentation");
+    press(&mut bench, Key::F11);
+    assert!(!bench.shows("token 1"), "the card is not kept");
+}

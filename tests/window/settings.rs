@@ -1,6 +1,7 @@
 //! The settings: sliders, number fields and reset buttons.
 
 use eframe::egui::{Key, Modifiers, Role};
+use egui_kittest::kittest::Queryable;
 use ivg_playground::guidance::settings::{Settings, ValueSource};
 
 use crate::engine::pack;
@@ -190,6 +191,46 @@ fn every_setting_has_a_tooltip() {
         bench.hover(at);
         assert!(bench.reads(words), "{name}");
     }
+}
+
+#[test]
+fn tooltips_of_settings_are_beside_the_sidebar_and_do_not_linger() {
+    let mut bench = Bench::ready();
+    let (beta, lambda) = ("the untuned model at each token", "as in the paper");
+    let at = bench.place("Token guidance β", 0.4);
+    bench.hover(at);
+    let edge = bench.number("Token guidance β").rect().right();
+    let tooltip = bench.window.get_by_label_contains(beta).rect();
+    assert!(tooltip.left() > edge, "{tooltip:?} covers the sidebar");
+    // The next setting waits for the pointer to rest.
+    bench.window.hover_at(bench.place("Chunk guidance λ", 0.4));
+    bench.window.step();
+    assert!(!bench.reads(beta) && !bench.reads(lambda));
+    for _ in 0..6 {
+        bench.window.step();
+    }
+    assert!(bench.reads(lambda));
+}
+
+#[test]
+fn no_tooltip_is_shown_while_a_button_is_held() {
+    let mut bench = Bench::ready();
+    let hint = "the untuned model at each token";
+    let at = bench.place("Token guidance β", 0.4);
+    bench.hover(at);
+    assert!(bench.reads(hint));
+    bench.window.drag_at(at);
+    bench.window.step();
+    assert!(!bench.reads(hint), "an open tooltip is closed");
+    let to = bench.place("Token guidance β", 0.5);
+    bench.window.hover_at(to);
+    for _ in 0..6 {
+        bench.window.step();
+    }
+    assert!(!bench.reads(hint), "the pointer rests with the button held");
+    bench.drop(to);
+    bench.hover(bench.place("Token guidance β", 0.45));
+    assert!(bench.reads(hint));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::metrics::{Grid, MetricsView};
 use super::panel::report;
 use super::scroll::Scroll;
 use super::text::{Page, bytes_of, chunk_of, token_at};
-use super::token_tooltip::TokenTooltip;
+use super::token_tooltip::TokenCards;
 use crate::app::state::columns::ColumnView;
 use crate::app::state::preferences::Preferences;
 use crate::app::state::selection::{ChunkRef, Selection};
@@ -191,6 +191,7 @@ impl Card<'_> {
             view,
             coloring: self.preferences.coloring,
             reference: self.reference.map(|r| r.text.as_str()),
+            shows_removed: self.preferences.show_removed_words,
             marked: marked.map(|at| bytes_of(tokens, chunks, at.chunk)),
             color: p.column(index),
         };
@@ -202,15 +203,18 @@ impl Card<'_> {
         let drawn = galley.clone();
         LabelSelectionState::label_text_selection(ui, &shown, at, drawn, p.text, Stroke::NONE);
         self.scroll_to_new_text(ui, view, &galley, at);
-        let pointer = shown.hover_pos().filter(|_| !shown.is_pointer_button_down_on());
+        let is_held = shown.is_pointer_button_down_on() && !shown.clicked();
+        let pointer = shown.hover_pos().filter(|_| !is_held);
         let byte = pointer.and_then(|pointer| layout.byte_at(&words, &galley, pointer - at));
-        if let Some((token_index, token)) = byte.and_then(|byte| token_at(tokens, byte)) {
-            if let Some(chunk) = chunk_of(chunks, token_index) {
-                let candidate = lead(chunks).get(chunk).copied().unwrap_or(0);
-                selection.point(ChunkRef { column: index, chunk, candidate });
-            }
-            shown.on_hover_ui_at_pointer(|ui| TokenTooltip(token).show(ui));
+        let pointed = byte.and_then(|byte| token_at(tokens, byte)).map(|(token, _)| token);
+        if let Some(chunk) = pointed.and_then(|token| chunk_of(chunks, token)) {
+            let candidate = lead(chunks).get(chunk).copied().unwrap_or(0);
+            selection.point(ChunkRef { column: index, chunk, candidate });
         }
+        let run = self.session.run.as_ref().map(|run| run.id);
+        let cards = TokenCards { response: &shown, run, tokens, pointed };
+        let place_of = |byte| Some(layout.place_of(&galley, byte)?.translate(at.to_vec2()));
+        cards.show(ui, self.presenting, place_of);
         let start = galley.pos_from_cursor(CCursor::new(prompt.chars().count()));
         Some(start.translate(at.to_vec2()))
     }

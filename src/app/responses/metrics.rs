@@ -3,6 +3,7 @@
 use eframe::egui::{Align2, Rect, Role, Sense, Ui, WidgetInfo, vec2};
 
 use crate::app::theme::{Palette, space, text};
+use crate::app::widgets::explain_on_stage;
 use crate::guidance::trace::ArmTrace;
 use crate::records::report::metrics::{
     GOLD_REWARD, METRICS, Metric, NONE, SAMPLED, SECONDS, SPEED, TOKENS,
@@ -181,7 +182,9 @@ impl MetricsView<'_> {
 
     fn explain(&self, ui: &mut Ui, rect: Rect, metric: &Metric, metric_text: &MetricText) {
         let id = ui.scope_id().with((self.title, metric.short_name));
-        let response = ui.interact(rect, id, Sense::hover());
+        // Does not take the keyboard's focus.
+        let sense = if self.presenting { Sense::CLICK } else { Sense::hover() };
+        let response = ui.interact(rect, id, sense);
         let mut words = format!("{} {}: {}", self.title, metric.short_name, metric_text.number);
         let difference = metric_text.difference.as_ref();
         let difference = difference.map(|difference| format!("{difference} from the first column"));
@@ -189,7 +192,7 @@ impl MetricsView<'_> {
             words += &format!(", {difference}");
         }
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));
-        response.on_hover_ui(|ui| {
+        explain_on_stage(response, self.presenting, |ui| {
             ui.label(metric.meaning);
             difference
                 .into_iter()

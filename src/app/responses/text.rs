@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use eframe::egui::{
-    Color32, FontId, Galley, Stroke, Ui, Vec2,
-    text::{LayoutJob, TextFormat},
+    Color32, FontId, Galley, Rect, Stroke, Ui, Vec2,
+    text::{CCursor, LayoutJob, TextFormat},
 };
 
 use super::diff::{Kind, changes_cached};
@@ -16,6 +16,9 @@ use crate::app::theme::{Palette, RESPONSE_LINE, text};
 use crate::format::separator;
 use crate::guidance::trace::{ChunkTrace, TokenTrace};
 
+/// Width of the line below the word at the fork, in points.
+const FORK_LINE: f32 = 2.0;
+
 /// A prompt and its response, to be laid out.
 pub(crate) struct Page<'a> {
     pub(crate) prompt: &'a str,
@@ -24,9 +27,11 @@ pub(crate) struct Page<'a> {
     pub(crate) coloring: Coloring,
     /// The first column's text. `None` in the first column.
     pub(crate) reference: Option<&'a str>,
+    /// Whether the removed words of the reference are shown.
+    pub(crate) shows_removed: bool,
     /// Byte range of the response that is marked.
     pub(crate) marked: Option<Range<usize>>,
-    /// The column's colour, for added words.
+    /// The column's colour, for the fork and added words.
     pub(crate) color: Color32,
 }
 
@@ -84,33 +89,41 @@ impl Page<'_> {
         layout
     }
 
-    /// Lays out the differences from the reference: added words on a tint, removed words struck
-    /// through.
+    /// Lays out the differences from the reference: the fork underlined, added words on a tint and,
+    /// on request, removed words struck through.
     fn changes(&self, ui: &Ui, layout: &mut PageLayout, p: &Palette) {
         let response = &self.view.report.text;
         let plain = format(text::response(), p.text);
         let Some(reference) = self.reference else {
             return self.response_part(layout, p, 0..response.len(), plain);
         };
+        let changes = changes_cached(ui, reference, response);
+        let fork = changes.fork.clone().unwrap_or(0..0);
         let mut start = 0;
-        for (kind, words) in changes_cached(ui, reference, response).iter() {
+        for (kind, words) in &changes.pieces {
             let mut format = plain.clone();
-            match kind {
-                Kind::Removed => {
+            if *kind == Kind::Removed {
+                if self.shows_removed {
                     format.color = p.weak;
                     format.strikethrough = Stroke::new(1.0, p.weak);
                     layout.append(words, None, format);
-                    continue;
                 }
-                Kind::Added => {
-                    format.background = p.added(self.color);
-                    // Bold for users who cannot see the tint.
-                    format.font_id = text::prompt();
-                }
-                Kind::Common => {}
+                continue;
+            }
+            if *kind == Kind::Added {
+                format.background = p.added(self.color);
             }
             let end = start + words.len();
-            self.response_part(layout, p, start..end, format);
+            let cuts = [start, fork.start.clamp(start, end), fork.end.clamp(start, end), end];
+            for (i, cut) in cuts.windows(2).enumerate() {
+                let mut format = format.clone();
+                if i == 1 {
+                    format.background = p.fork(self.color);
+                    // Underlined for users who cannot see the tint.
+                    format.underline = Stroke::new(FORK_LINE, self.color);
+                }
+                self.response_part(layout, p, cut[0]..cut[1], format);
+            }
             start = end;
         }
     }
@@ -175,6 +188,22 @@ impl PageLayout {
                 return piece.at.map(|start| start + inside);
             }
             character -= piece.characters;
+        }
+        None
+    }
+
+    /// Returns the rectangle of the line in which the byte `byte` of the response is, without width
+    /// and at the byte's left edge. It is relative to the galley's upper left corner.
+    pub(crate) fn place_of(&self, galley: &Galley, byte: usize) -> Option<Rect> {
+        let mut before = 0;
+        for piece in &self.pieces {
+            let inside = piece.at.and_then(|start| byte.checked_sub(start));
+            if let Some(inside) = inside.filter(|inside| *inside < piece.text.len()) {
+                let words = galley.job.text.get(piece.text.clone())?.get(..inside)?;
+                let cursor = CCursor::new(before + words.chars().count());
+                return Some(galley.pos_from_cursor(cursor));
+            }
+            before += piece.characters;
         }
         None
     }

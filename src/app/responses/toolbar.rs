@@ -38,6 +38,7 @@ pub(super) fn toolbar(
         if ui.available_width() >= LEGEND_WIDTH + BUTTONS_WIDTH {
             color_scale(ui, preferences.coloring);
         }
+        removed_words(ui, preferences);
         edit = add_column(ui, preferences, pack);
         let details = chip(ui, "Details", preferences.details);
         let details = details.on_hover_text("Value, KL, perplexity, tokens and speed.");
@@ -51,6 +52,17 @@ pub(super) fn toolbar(
     });
     ui.add_space(space::XS);
     edit
+}
+
+/// Draws the choice whether [`Coloring::Changes`] shows removed words, if that is chosen.
+fn removed_words(ui: &mut Ui, preferences: &mut Preferences) {
+    if preferences.coloring == Coloring::Changes {
+        let words = RichText::new("Show removed words").font(text::small());
+        ui.checkbox(&mut preferences.show_removed_words, words).on_hover_text(
+            "Also shows the words of the first column that this column does not have, struck \
+             through.",
+        );
+    }
 }
 
 /// Draws the button that adds a column, and its menu of arms.

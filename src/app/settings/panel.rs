@@ -13,8 +13,8 @@ use crate::app::state::preferences::Preferences;
 use crate::app::state::session::Session;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{
-    Edit, Icon, Scale, Setting, chip, icon_button, primary_button, secondary_button, segmented,
-    within,
+    Edit, Explain, Icon, Scale, Setting, chip, icon_button, primary_button, secondary_button,
+    segmented, within,
 };
 use crate::format::{counted, minus};
 use crate::guidance::settings::{Settings, ValueSource, limits};
@@ -60,7 +60,8 @@ impl Controls<'_> {
             None if *special => "Read control tokens in the prompt".to_owned(),
             None => return,
         };
-        ui.checkbox(special, label).on_hover_text(
+        ui.checkbox(special, label).explain(
+            ui,
             "If off, control tokens in the prompt are read as plain text. Then pasted text cannot \
              end a turn or start a new one.",
         );
@@ -79,7 +80,7 @@ impl Controls<'_> {
                 for example in &pack.examples {
                     let response = chip(ui, &truncated(example, 36), prompt == example);
                     let response = response.accessible_name(format!("Example: {example}"));
-                    if response.on_hover_text(example).clicked() {
+                    if response.explain(ui, example).clicked() {
                         prompt.clone_from(example);
                     }
                 }
@@ -95,18 +96,21 @@ impl Controls<'_> {
             let width = ui.available_width() - stop_width - space::S;
             let generate = primary_button(ui, "Generate", width, reason.is_none());
             let generate = match &reason {
-                Some(reason) => generate.on_disabled_hover_text(reason),
-                None => generate.on_hover_text(format!(
-                    "Generates a response in every column. {}",
-                    ui.ctx().format_shortcut(&GENERATE)
-                )),
+                Some(reason) => generate.explain_disabled(ui, reason),
+                None => generate.explain(
+                    ui,
+                    &format!(
+                        "Generates a response in every column. {}",
+                        ui.ctx().format_shortcut(&GENERATE)
+                    ),
+                ),
             };
             if generate.clicked() {
                 actions.push(Action::Generate);
             }
             let stop = secondary_button(ui, "Stop", stop_width, self.session.is_running());
-            let stop = stop.on_hover_text("Stops all columns and keeps their text. Esc");
-            if stop.on_disabled_hover_text("Nothing is running.").clicked() {
+            let stop = stop.explain(ui, "Stops all columns and keeps their text. Esc");
+            if stop.explain_disabled(ui, "Nothing is running.").clicked() {
                 actions.push(Action::Stop);
             }
         });
@@ -273,7 +277,8 @@ fn seed(ui: &mut Ui, seed: &mut u64) -> Edit {
         let number = number.update_while_editing(false).clip_text(true).min_size(size);
         ui.spacing_mut().item_spacing.x = space::XS;
         let response = ui.add_sized(size, number).labelled_by(name.id);
-        let response = response.on_hover_text(
+        let response = response.explain(
+            ui,
             "Start value of the random numbers. The same seed gives the same responses again.",
         );
         if icon_button(ui, Icon::Dice, "Draw another seed").clicked() {

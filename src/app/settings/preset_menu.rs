@@ -5,7 +5,7 @@ use eframe::egui::{Button, Id, Label, Popup, PopupCloseBehavior, RichText, TextE
 use crate::app::state::preferences::Preferences;
 use crate::app::state::presets::{Preset, built_in, equal_except_seed};
 use crate::app::theme::{Palette, text};
-use crate::app::widgets::{Edit, Icon, choice, icon_button, menu};
+use crate::app::widgets::{Edit, Explain, Icon, choice, icon_button, menu};
 use crate::guidance::labels;
 use crate::guidance::settings::{Arm, Settings};
 use crate::worker::protocol::PackInfo;
@@ -36,7 +36,7 @@ pub(crate) fn preset_menu(
     let shown = if is_none { "Presets ▾".to_owned() } else { format!("Preset: {name} ▾") };
     let label = RichText::new(shown).font(text::small());
     let button = ui.add(Button::new(label).truncate());
-    let button = button.on_hover_text("Choose a preset, or save the current settings as a preset.");
+    let button = button.explain(ui, "Choose a preset, or save the current settings as a preset.");
     let button = button.accessible_name(format!("Preset: {name}"));
     let mut chosen = None;
     let current = name.as_str();

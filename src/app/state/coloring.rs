@@ -19,7 +19,7 @@ pub enum Coloring {
     Kl,
     /// π_guided of the token, from 0 to 1.
     Probability,
-    /// No colour: marks the words that differ from those of the first column.
+    /// Marks where the text leaves that of the first column, and tints the words that are new.
     Changes,
 }
 
@@ -61,8 +61,8 @@ impl Coloring {
         (
             Coloring::Changes,
             "Changes",
-            "Words that differ from the first column are bold. The words of the first column that \
-             they replace are struck through.",
+            "How the text differs from the first column. The first difference is marked; new words \
+             are tinted. If the texts share few words, only the first difference is marked.",
         ),
     ];
 

@@ -31,6 +31,8 @@ pub struct Preferences {
     pub theme: Theme,
     /// The measure that the background colour of tokens shows.
     pub coloring: Coloring,
+    /// Whether [`Coloring::Changes`] also shows the words that only the first column has.
+    pub show_removed_words: bool,
     /// Presets that the user saved. Their names are unique.
     pub presets: Vec<Preset>,
     /// The tab of the sidebar.
@@ -66,6 +68,7 @@ impl Default for Preferences {
             prompt: String::new(),
             theme: Theme::default(),
             coloring: Coloring::default(),
+            show_removed_words: false,
             presets: Vec::new(),
             side: SidebarTab::default(),
             has_run: false,
@@ -177,6 +180,7 @@ mod tests {
             theme: Theme::Dark,
             live: true,
             coloring: Coloring::Kl,
+            show_removed_words: true,
             lower: LowerTab::Tree,
             lower_hidden: true,
             ..Preferences::default()

@@ -195,6 +195,9 @@ fn fonts() -> FontDefinitions {
     fonts
 }
 
+/// Time that the pointer must rest before a tooltip appears, in seconds.
+pub(crate) const TOOLTIP_DELAY: f32 = 0.35;
+
 fn shape(style: &mut Style, p: &Palette, theme: egui::Theme) {
     style.text_styles = text::styles().into();
     style.spacing.item_spacing = vec2(space::S, space::S);
@@ -204,7 +207,9 @@ fn shape(style: &mut Style, p: &Palette, theme: egui::Theme) {
     style.spacing.menu_margin = Margin::symmetric(10, 8);
     style.spacing.tooltip_width = 320.0;
     style.spacing.scroll = egui::style::ScrollStyle::floating();
-    style.interaction.tooltip_delay = 0.35;
+    style.interaction.tooltip_delay = TOOLTIP_DELAY;
+    // Every tooltip waits. Otherwise one would follow the pointer from widget to widget.
+    style.interaction.tooltip_grace_time = 0.0;
     style.visuals = visuals(p, theme);
     // A blinking text cursor would redraw an idle window twice a second.
     style.visuals.text_cursor.blink = false;

@@ -127,7 +127,12 @@ impl Palette {
 
     /// Returns the background of added words in a column with the colour `color`.
     pub fn added(&self, color: Color32) -> Color32 {
-        self.tint(color, 0.4)
+        self.tint(color, 0.5)
+    }
+
+    /// Returns the background of the first word that differs in a column with the colour `color`.
+    pub(crate) fn fork(&self, color: Color32) -> Color32 {
+        self.tint(color, 1.0)
     }
 
     /// Returns `color` blended with the surface. `share` is 0 (pale) to 1 (full colour).
@@ -188,6 +193,12 @@ mod tests {
                 let ratio = contrast(p.text, tint);
                 assert!(ratio >= 4.5, "text on {tint:?}: {ratio:.2}");
                 assert!(contrast(tint, p.surface) >= 1.25, "{tint:?} is too pale");
+            }
+            for column in (0..4).map(|column| p.column(column)) {
+                let (added, fork) = (p.added(column), p.fork(column));
+                assert!(contrast(p.text, fork) >= 4.5, "text on {fork:?}");
+                assert!(contrast(added, p.surface) >= 1.2, "{added:?} is too pale");
+                assert!(contrast(fork, added) >= 1.2, "{fork:?} is not stronger than {added:?}");
             }
             assert!(contrast(p.ghost, p.surface) >= 2.5);
             assert!(contrast(p.guided, p.rail) >= 2.0);

@@ -8,6 +8,7 @@ use eframe::egui::{
 };
 
 use super::marker::{Mark, marker};
+use super::tooltip::Explain;
 use crate::app::theme::{Palette, space, text};
 
 /// An icon. Icons are drawn as shapes, because no font contains all of them.
@@ -52,7 +53,7 @@ pub(crate) fn icon_button(ui: &mut Ui, icon: Icon, name: &str) -> Response {
     icon.paint(ui.painter(), rect.center(), if response.hovered() { p.text } else { color });
     let enabled = ui.is_enabled();
     response.widget_info(|| WidgetInfo::labeled(Role::Button, enabled, name));
-    response.on_hover_text(name)
+    response.explain(ui, name)
 }
 
 impl Icon {
@@ -283,8 +284,8 @@ pub(crate) fn segmented<T: PartialEq + Copy>(
             changed = true;
         }
         match disabled_reason {
-            Some(reason) => response.on_disabled_hover_text(reason),
-            None => response.on_hover_text(hint),
+            Some(reason) => response.explain_disabled(ui, reason),
+            None => response.explain(ui, hint),
         };
     }
     changed

@@ -8,6 +8,7 @@ mod progress_bar;
 mod scale;
 mod setting;
 mod slider;
+mod tooltip;
 
 pub(crate) use axis::{grid_marks, tick_label};
 pub(crate) use buttons::{
@@ -24,3 +25,6 @@ pub use setting::Edit;
 pub(crate) use setting::Setting;
 pub use setting::within;
 pub use slider::Slider;
+pub(crate) use tooltip::{
+    Explain, allow_tooltips, explain_on_stage, install_tooltips, opened_by_click,
+};

@@ -7,7 +7,7 @@ use eframe::egui::{
 };
 
 use super::buttons::{Icon, icon_button};
-use super::{Scale, Slider};
+use super::{Explain, Scale, Slider};
 use crate::app::theme::{Palette, space, text};
 use crate::format::plain;
 
@@ -130,13 +130,15 @@ impl<'a> Setting<'a> {
 
     fn name(&self, ui: &mut Ui) -> Response {
         let words = RichText::new(self.label).font(text::body());
-        self.explain(ui.add(Label::new(words).selectable(false)))
+        let response = ui.add(Label::new(words).selectable(false));
+        self.explain(ui, response)
     }
 
     fn slider(&self, ui: &mut Ui, value: &mut f64, width: f32) -> Edit {
         let origin = self.origin.unwrap_or(self.scale.ends().0);
         let slider = Slider::new(value, self.label, self.scale, width).origin(origin);
-        let response = self.explain(ui.add(slider.marks(self.marks)));
+        let response = ui.add(slider.marks(self.marks));
+        let response = self.explain(ui, response);
         let edit = Edit::of(&response);
         if response.double_clicked() {
             *value = self.default;
@@ -164,7 +166,7 @@ impl<'a> Setting<'a> {
         let response = ui.add_sized(size, number).labelled_by(name.id);
         // A click only opens the box for typing and commits nothing.
         let edit = Edit::of(&response);
-        let response = self.explain(response);
+        let response = self.explain(ui, response);
         let entered = response.changed() && !response.dragged();
         Edit { committed: entered || response.drag_stopped(), ..edit }
     }
@@ -181,10 +183,10 @@ impl<'a> Setting<'a> {
         Edit::at_once(clicked)
     }
 
-    fn explain(&self, response: Response) -> Response {
+    fn explain(&self, ui: &Ui, response: Response) -> Response {
         match self.disabled_reason {
-            Some(reason) => response.on_disabled_hover_text(reason),
-            None => response.on_hover_ui(|ui| {
+            Some(reason) => response.explain_disabled(ui, reason),
+            None => response.explain_ui(ui, |ui| {
                 ui.label(self.hint);
                 let weak = Palette::of(ui).weak;
                 let default =
