@@ -33,10 +33,13 @@ use eframe::egui::{self, CentralPanel, Frame, Margin, Panel, Ui, Vec2, ViewportC
 
 use crate::guidance::settings::{Column, Settings};
 use crate::worker::WorkerHandle;
+use crate::worker::model_probe::ModelProbe;
 use crate::worker::path_probe::PathProbe;
 use crate::worker::protocol::{Command, DeviceChoice, Event, PackInfo, RunId};
 
 use action::Action;
+use dialogs::file_picker::FilePicker;
+pub use dialogs::file_picker::{Pick, PickPath, native as native_file_dialog};
 use history::state::HistoryState;
 use layout::lower_panel::LowerState;
 use modal::Modal;
@@ -82,6 +85,8 @@ pub struct App {
     reader: BeamReader,
     models: ModelsState,
     path_probe: PathProbe,
+    model_probe: ModelProbe,
+    file_picker: FilePicker,
     modal: Option<Modal>,
     /// The columns before some were removed because the pack cannot run them. They return with a
     /// pack that can run them all.
@@ -109,6 +114,10 @@ impl App {
         let size = options.size.or(options.screenshot.as_ref().map(|_| DEFAULT_SIZE));
         let requested_size = size.map(|size| (size.into(), RESIZE_FRAMES));
         let camera = None;
+        let wake = || {
+            let ctx = ctx.clone();
+            move || ctx.request_repaint()
+        };
         let settings_override = options.settings;
         let mut app = Self {
             worker,
@@ -127,10 +136,9 @@ impl App {
             lower: LowerState::default(),
             reader: BeamReader::default(),
             models: ModelsState::new(options.hub, options.large_download_bytes),
-            path_probe: {
-                let ctx = ctx.clone();
-                PathProbe::spawn(move || ctx.request_repaint())
-            },
+            path_probe: PathProbe::spawn(wake()),
+            model_probe: ModelProbe::new(wake()),
+            file_picker: FilePicker::new(options.pick_path),
             modal: None,
             columns_to_restore: None,
             requested_size,

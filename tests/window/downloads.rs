@@ -137,7 +137,9 @@ fn downloaded_models_and_bytes_are_kept() {
     bench.click("Refresh");
     bench.wait("both models", |b| b.reads("Download 69 kB and load"));
     bench.click("Download 69 kB and load: far");
-    bench.wait("the second model", |b| b.reads("value model · ") && b.shows("here · 1000 · 60 kB"));
+    bench.wait("the second model", |b| {
+        b.reads("value model · ") && b.shows("Installed · 1000 parameters · 60 kB")
+    });
     assert!(bench.shows("to download · 1000 · 9.0 kB"));
     bench.click("Stop the download");
     bench.wait("the stop", |b| b.shows("Download the rest and load: far"));

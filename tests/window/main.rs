@@ -34,3 +34,4 @@ mod sweep;
 mod sweep_runs;
 mod tokens;
 mod tree;
+mod wizard;
