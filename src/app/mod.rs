@@ -108,12 +108,10 @@ impl App {
         let preferences = options.apply_to(stored);
         ctx.set_theme(preferences.theme.preference());
         ctx.set_zoom_factor(preferences.zoom);
-        let session = Session::default();
         let generate_when_ready = options.generate;
         let focus_prompt = options.screenshot.is_none();
         let size = options.size.or(options.screenshot.as_ref().map(|_| DEFAULT_SIZE));
         let requested_size = size.map(|size| (size.into(), RESIZE_FRAMES));
-        let camera = None;
         let wake = || {
             let ctx = ctx.clone();
             move || ctx.request_repaint()
@@ -122,12 +120,12 @@ impl App {
         let mut app = Self {
             worker,
             preferences,
-            session,
+            session: Session::default(),
             last_run: 0,
             settings_override,
             focus_prompt,
             generate_when_ready,
-            camera,
+            camera: None,
             screenshots: Screenshots::default(),
             presentation: Presentation::default(),
             selection: Selection::default(),

@@ -173,7 +173,9 @@ fn report(local: &Local) -> Result<ModelReport, String> {
     // The form shows the path above the message.
     let failed = |e: String| {
         let prefix = format!("{}: ", path.display());
-        sentence(e.strip_prefix(&prefix).unwrap_or(&e))
+        let reason = e.strip_prefix(&prefix).unwrap_or(&e);
+        let is_predicate = reason.starts_with("is ") || reason.starts_with("has ");
+        sentence(&if is_predicate { format!("this file {reason}") } else { reason.to_owned() })
     };
     let config = match local {
         Local::Gguf(file) => GgufFile::open(file).and_then(|gguf| gguf.config()),

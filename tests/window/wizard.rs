@@ -173,7 +173,7 @@ fn every_bad_path_is_answered_in_one_sentence() {
     for (path, words) in [
         (at("pictures"), "This folder contains no model"),
         (at("large.bin"), "This file is not a GGUF file"),
-        (at("large.gguf"), "GGUF"),
+        (at("large.gguf"), "This file is not a GGUF file: it does not begin with GGUF"),
         (at("phi.gguf"), "Architecture 'phi3' is not supported; choose a model of architecture"),
         (at("adapter"), "This folder contains an adapter, not a whole model"),
         (at("many"), "This folder contains 2 GGUF files; choose one of them."),

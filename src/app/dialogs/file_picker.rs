@@ -68,13 +68,17 @@ impl FilePicker {
         let run = move |mailbox: Mailbox<Pick, Picked>| {
             while let Some(pick) = mailbox.next() {
                 let opened = Instant::now();
-                let path = actor::guard(|| show(pick)).unwrap_or_else(|reason| {
-                    tracing::warn!("the file dialog failed: {reason}");
-                    None
-                });
+                let path = actor::guard(|| show(pick));
                 let was_shown = opened.elapsed() >= SHORTEST_CHOICE;
-                let nothing = Picked::Nothing(if was_shown { NOTHING } else { NO_DIALOG });
-                mailbox.send(path.map_or(nothing, Picked::Path));
+                mailbox.send(match path {
+                    Ok(Some(path)) => Picked::Path(path),
+                    Ok(None) if was_shown => Picked::Nothing(NOTHING),
+                    Ok(None) => Picked::Nothing(NO_DIALOG),
+                    Err(reason) => {
+                        tracing::warn!("the file dialog failed: {reason}");
+                        Picked::Nothing(NO_DIALOG)
+                    }
+                });
             }
         };
         let handle = actor::spawn(LIMITS, wake, run);

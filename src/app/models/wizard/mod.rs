@@ -21,7 +21,7 @@ use state::{Check, Saving, Stage};
 
 const WIDTH: f32 = 560.0;
 /// Height of a step. It is fixed, so that the buttons do not move.
-const HEIGHT: f32 = 300.0;
+const HEIGHT: f32 = 380.0;
 /// Height of the window minus the height of a step: the rest of the dialog and its margins.
 const OTHER_HEIGHT: f32 = 210.0;
 
