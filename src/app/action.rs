@@ -1,5 +1,7 @@
 //! Actions that panels and keys request from the window.
 
+use std::path::PathBuf;
+
 use eframe::egui::{Key, KeyboardShortcut, Modifiers};
 
 use super::dialogs::path_dialog::Purpose;
@@ -116,8 +118,12 @@ pub enum PackAction {
     Forget(PackSource),
     /// Compare a pack's downloaded files with their checksums.
     Verify(PackSource),
-    /// Open the form for a new pack.
-    New,
+    /// Open the wizard that makes a pack from a model.
+    BringModel,
+    /// Open the form with the values of the pack in this folder, to edit it.
+    Edit(PathBuf),
+    /// Open the form with the values of the pack in this folder, to save them as a new pack.
+    Duplicate(PathBuf),
     /// Compute on this device from now on.
     UseDevice(DeviceChoice),
 }

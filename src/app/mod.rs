@@ -33,10 +33,13 @@ use eframe::egui::{self, CentralPanel, Frame, Margin, Panel, Ui, Vec2, ViewportC
 
 use crate::guidance::settings::{Column, Settings};
 use crate::worker::WorkerHandle;
+use crate::worker::model_probe::ModelProbe;
 use crate::worker::path_probe::PathProbe;
 use crate::worker::protocol::{Command, DeviceChoice, Event, PackInfo, RunId};
 
 use action::Action;
+use dialogs::file_picker::FilePicker;
+pub use dialogs::file_picker::{Pick, PickPath, native as native_file_dialog};
 use dialogs::help::HelpPage;
 use history::state::HistoryState;
 use layout::lower_panel::LowerState;
@@ -85,6 +88,8 @@ pub struct App {
     reader: BeamReader,
     models: ModelsState,
     path_probe: PathProbe,
+    model_probe: ModelProbe,
+    file_picker: FilePicker,
     modal: Option<Modal>,
     /// Whether to show the recorded example if there is no past run.
     example_pending: bool,
@@ -119,6 +124,10 @@ impl App {
         let focus_prompt = options.screenshot.is_none();
         let size = options.size.or(options.screenshot.as_ref().map(|_| DEFAULT_SIZE));
         let requested_size = size.map(|size| (size.into(), RESIZE_FRAMES));
+        let wake = || {
+            let ctx = ctx.clone();
+            move || ctx.request_repaint()
+        };
         let mut app = Self {
             worker,
             preferences,
@@ -137,10 +146,9 @@ impl App {
             lower: LowerState::default(),
             reader: BeamReader::default(),
             models: ModelsState::new(options.hub, options.large_download_bytes),
-            path_probe: {
-                let ctx = ctx.clone();
-                PathProbe::spawn(move || ctx.request_repaint())
-            },
+            path_probe: PathProbe::spawn(wake()),
+            model_probe: ModelProbe::new(wake()),
+            file_picker: FilePicker::new(options.pick_path),
             modal: None,
             example_pending: shows_example,
             columns_to_restore: None,

@@ -2,6 +2,7 @@
 
 use super::dialogs::path_dialog::PathDialog;
 use super::models::pack_form::PackForm;
+use super::models::wizard::Wizard;
 use crate::worker::protocol::PackSource;
 
 /// A dialog that receives all input until it is closed.
@@ -9,7 +10,9 @@ use crate::worker::protocol::PackSource;
 pub(crate) enum Modal {
     /// Asks for a path.
     Path(PathDialog),
-    /// The form for a new pack.
+    /// Makes a pack from a model.
+    Wizard(Box<Wizard>),
+    /// The form with all fields of a pack.
     PackForm(Box<PackForm>),
     /// Asks where to save the pack of the form. The form opens again afterwards.
     SavePack(Box<PackForm>, PathDialog),

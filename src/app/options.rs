@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::Theme;
+use super::dialogs::file_picker::{self, PickPath};
 use super::state::preferences::{LowerTab, Preferences};
 use crate::guidance::settings::Settings;
 use crate::worker::pack_service::Hub;
@@ -68,6 +69,8 @@ pub struct Options {
     pub example: bool,
     /// The graphics interface that draws the window.
     pub renderer: Renderer,
+    /// Shows the file dialog. Called on a background thread.
+    pub pick_path: PickPath,
 }
 
 /// Default of [`Options::large_download_bytes`]: 1 GB.
@@ -114,6 +117,7 @@ impl Options {
             folder: None,
             example: false,
             renderer: Renderer::default(),
+            pick_path: file_picker::native,
         }
     }
 }

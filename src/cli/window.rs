@@ -122,6 +122,7 @@ pub fn run(args: Args, pack: PackSource, device: Option<DeviceChoice>) -> anyhow
         // A screenshot shows only the requested content and is not added to the history.
         folder: if is_screenshot { None } else { app::history_folder() },
         example: is_bundled && !is_screenshot,
+        pick_path: app::native_file_dialog,
         pack,
     };
     Ok(app::run(options, |wake| worker::spawn(hub, wake))?)

@@ -4,6 +4,8 @@
 //! * [`device`]: selects the device that computes.
 //! * [`hub`]: downloads models into the cache that other tools share.
 //! * [`Pack`]: the loaded models.
+//! * [`inspect`] and [`offers`]: read a model that the user brings, and find the bundled guides for
+//!   it.
 //! * [`survey`] and [`check`](mod@check): report what a pack needs and check its files, without
 //!   loading it.
 
@@ -13,9 +15,11 @@ pub mod device;
 mod error;
 mod format;
 pub mod hub;
+pub mod inspect;
 mod loader;
 mod manifest;
 mod manifest_file;
+pub mod offers;
 mod role;
 pub mod size;
 mod source;

@@ -111,7 +111,7 @@ impl Source {
     /// # Errors
     /// Returns the field (`path`, `bundled`, `folder`, `hub`, `revision` or `file`) and its
     /// problem.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         match self {
             Self::Pack(path) if is_plain(path) => Ok(()),
             Self::Pack(_) => {

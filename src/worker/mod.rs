@@ -7,6 +7,7 @@ mod channel;
 mod engine;
 mod error;
 mod loaded_pack;
+pub(crate) mod model_probe;
 pub mod pack_service;
 pub(crate) mod path_probe;
 pub mod protocol;

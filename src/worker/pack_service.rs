@@ -38,6 +38,10 @@ pub enum Command {
     Verify(PackSource),
     /// Writes a `pack.toml` to this folder. Creates the folder if it does not exist.
     Save(PathBuf, Box<Manifest>),
+    /// Replaces the `pack.toml` in this folder.
+    Replace(PathBuf, Box<Manifest>),
+    /// Reads the `pack.toml` in this folder.
+    Read(PathBuf),
 }
 
 /// An event from the pack service to the window.
@@ -70,6 +74,8 @@ pub enum Event {
     },
     /// The pack has been saved in this folder.
     Saved(PathBuf),
+    /// The content of a `pack.toml`, or the error as one sentence.
+    Read(PathBuf, Result<Box<Manifest>, String>),
     /// The pack could not be saved, with the error as one sentence.
     SaveFailed(String),
 }
@@ -149,12 +155,25 @@ impl Service {
                 self.send(Event::Verified { source, is_damaged });
             }
             Command::Save(folder, manifest) => {
-                self.send(match save(&folder, &manifest) {
-                    Ok(()) => Event::Saved(folder),
-                    Err(e) => Event::SaveFailed(e.to_string()),
-                });
+                let saved = save(&folder, &manifest);
+                self.saved(folder, saved);
+            }
+            Command::Replace(folder, manifest) => {
+                let saved = manifest.write(&folder);
+                self.saved(folder, saved);
+            }
+            Command::Read(folder) => {
+                let manifest = guard(|| Ok(Box::new(Manifest::read(&folder)?)));
+                self.send(Event::Read(folder, manifest.map_err(|e| e.to_string())));
             }
         }
+    }
+
+    fn saved(&self, folder: PathBuf, saved: Result<(), PackError>) {
+        self.send(match saved {
+            Ok(()) => Event::Saved(folder),
+            Err(e) => Event::SaveFailed(e.to_string()),
+        });
     }
 
     fn look(&self, added: Vec<PathBuf>, use_hub: bool) {

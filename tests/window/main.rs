@@ -38,3 +38,4 @@ mod sweep;
 mod sweep_runs;
 mod tokens;
 mod tree;
+mod wizard;

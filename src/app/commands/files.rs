@@ -82,9 +82,8 @@ impl App {
             self.report(sent);
         }
         let dropped: Vec<_> = ctx.input(|i| i.raw.dropped_files.clone());
-        for file in dropped {
-            self.open_dropped(ctx, file.path().to_owned());
-        }
+        let dropped: Vec<PathBuf> = dropped.iter().map(|file| file.path().to_owned()).collect();
+        self.open_dropped(ctx, dropped);
         for outcome in self.history.receive() {
             match outcome {
                 HistoryOutcome::Run(trace, mode, name) => self.recall(*trace, mode, name),
@@ -95,16 +94,26 @@ impl App {
         }
     }
 
-    fn open_dropped(&mut self, ctx: &Context, path: PathBuf) {
-        // A path without an extension is assumed to be a folder. Checking the disk would block the
-        // frame.
-        if path.extension().is_none() || path.ends_with(MANIFEST) {
-            return self.add_pack(ctx, path);
+    /// Opens traces, adds packs, and brings everything else to the wizard, which reads it in the
+    /// background. Checking the disk here would block the frame.
+    fn open_dropped(&mut self, ctx: &Context, paths: Vec<PathBuf>) {
+        let is_trace = |path: &PathBuf| path.extension().is_some_and(|e| e == "json");
+        let (traces, others): (Vec<PathBuf>, Vec<PathBuf>) =
+            paths.into_iter().partition(|path| is_trace(path));
+        for path in traces {
+            let sent = match self.history.closed_reason() {
+                None => self.history.send(Command::Open { path }),
+                Some(reason) => Err(reason.to_owned()),
+            };
+            self.report(sent);
         }
-        let sent = match self.history.closed_reason() {
-            None => self.history.send(Command::Open { path }),
-            Some(reason) => Err(reason.to_owned()),
-        };
-        self.report(sent);
+        let (packs, models): (Vec<PathBuf>, Vec<PathBuf>) =
+            others.into_iter().partition(|path| path.ends_with(MANIFEST));
+        for path in packs {
+            self.add_pack(ctx, path);
+        }
+        if !models.is_empty() {
+            self.drop_on_wizard(&models);
+        }
     }
 }

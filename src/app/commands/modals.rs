@@ -1,6 +1,6 @@
 //! Opens and draws the modal dialogs, and carries out their results.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use eframe::egui::{Context, Ui};
 
@@ -11,8 +11,11 @@ use crate::app::layout::figure_menu::figure_disabled_reason;
 use crate::app::layout::top_bar::{export_disabled_reason, trace_disabled_reason};
 use crate::app::modal::Modal;
 use crate::app::models::pack_form::{self, PackForm};
+use crate::app::models::state::FormKind;
+use crate::app::models::wizard::{self, Wizard};
 use crate::app::state::preferences::LowerTab;
 use crate::records::record_writer::{suggested_name, suggested_name_for};
+use crate::worker::pack_service::{Command, Manifest};
 use crate::worker::protocol::PackSource;
 
 impl App {
@@ -30,6 +33,7 @@ impl App {
         self.modal = match self.modal.take() {
             None => None,
             Some(Modal::Path(dialog)) => self.show_path_dialog(ui, dialog),
+            Some(Modal::Wizard(wizard)) => self.show_wizard(ui, wizard),
             Some(Modal::PackForm(form)) => self.show_pack_form(ui, form),
             Some(Modal::SavePack(form, dialog)) => self.show_save_dialog(ui, form, dialog),
             Some(Modal::ConfirmDownload(source)) => self.show_confirmation(ui, source),
@@ -71,18 +75,118 @@ impl App {
         self.modal = Some(Modal::Path(PathDialog::new(purpose, &name)));
     }
 
+    /// Opens the wizard that makes a pack from a model, with what the user chose before closing it.
+    pub(super) fn open_wizard(&mut self, ctx: &Context) {
+        let wizard = self.wizard();
+        // The list shows the free memory.
+        if self.models.packs.is_none() && !self.models.is_refreshing {
+            self.models.refresh(ctx, &self.preferences.added_packs, false);
+        }
+        self.modal = Some(Modal::Wizard(wizard));
+    }
+
+    fn wizard(&mut self) -> Box<Wizard> {
+        self.path_probe.refresh();
+        let mut wizard =
+            self.models.wizard.take().unwrap_or_else(|| Box::new(Wizard::new(packs_folder())));
+        wizard.reopen();
+        wizard
+    }
+
+    /// Shows files that were dropped on the window in the wizard.
+    pub(super) fn drop_on_wizard(&mut self, paths: &[PathBuf]) {
+        let mut wizard = match self.modal.take() {
+            Some(Modal::Wizard(wizard)) => wizard,
+            None => self.wizard(),
+            other => {
+                self.modal = other;
+                return self.report(Err("Close the open dialog, then drop the file again.".into()));
+            }
+        };
+        wizard.dropped(paths);
+        self.modal = Some(Modal::Wizard(wizard));
+    }
+
+    fn show_wizard(&mut self, ui: &Ui, mut wizard: Box<Wizard>) -> Option<Modal> {
+        let tools = wizard::Tools {
+            probe: &mut self.model_probe,
+            picker: &mut self.file_picker,
+            path_probe: &mut self.path_probe,
+        };
+        match wizard.show(ui, tools) {
+            None => return Some(Modal::Wizard(wizard)),
+            Some(wizard::Decision::Close) => {
+                self.models.wizard = Some(wizard).filter(|wizard| !wizard.is_untouched());
+            }
+            Some(wizard::Decision::AddPack(folder)) => self.add_pack(ui.ctx(), folder),
+            Some(wizard::Decision::Save(folder, pack)) => {
+                let sent = self.models.write(ui.ctx(), Command::Save(folder, pack));
+                if let Err(reason) = sent {
+                    wizard.save_failed(&reason);
+                }
+                return Some(Modal::Wizard(wizard));
+            }
+            Some(wizard::Decision::Advanced(pack, path)) => {
+                let settings = self.preferences.settings.clone();
+                match pack {
+                    Some(pack) => self.show_form(PackForm::of(*pack, settings)),
+                    None if path.trim().is_empty() => self.open_pack_form(),
+                    None => self.show_form(PackForm::with_base(path, settings)),
+                }
+                return self.modal.take();
+            }
+        }
+        None
+    }
+
     /// Opens the form for a new pack. Restores what the user typed before closing it.
     pub(super) fn open_pack_form(&mut self) {
         let empty = || PackForm::new(self.preferences.settings.clone());
         let mut form = self.models.draft.take().unwrap_or_else(empty);
         form.open(&self.preferences.settings);
+        self.show_form(form);
+    }
+
+    /// Opens the form with the values of the pack in `folder`.
+    pub(super) fn open_form_of(&mut self, kind: FormKind, folder: PathBuf, manifest: Manifest) {
+        let settings = self.preferences.settings.clone();
+        let form = match kind {
+            FormKind::Edit => PackForm::edit(folder, manifest, settings),
+            FormKind::Copy => PackForm::copy(&folder, manifest, settings),
+        };
+        self.show_form(form);
+    }
+
+    fn show_form(&mut self, form: PackForm) {
         self.path_probe.refresh();
         self.modal = Some(Modal::PackForm(Box::new(form)));
     }
 
-    /// Closes the pack form after its pack was saved.
-    pub(super) fn pack_was_saved(&mut self) {
+    /// Closes the form or the wizard after its pack was saved in `folder`. Returns the test prompt
+    /// of the wizard.
+    pub(super) fn pack_was_saved(&mut self, folder: &Path) -> Option<String> {
         self.modal.take_if(|modal| matches!(modal, Modal::PackForm(_) | Modal::SavePack(..)));
+        let open = match &self.modal {
+            Some(Modal::Wizard(wizard)) => Some(wizard),
+            // The user closed the wizard meanwhile.
+            _ => self.models.wizard.as_ref(),
+        };
+        let prompt = open.and_then(|wizard| wizard.saved(folder))?;
+        self.modal.take_if(|modal| matches!(modal, Modal::Wizard(_)));
+        self.models.wizard = None;
+        Some(prompt)
+    }
+
+    /// Shows why a pack could not be saved: in the wizard if it is open, otherwise in the error bar.
+    pub(super) fn save_failed(&mut self, reason: String) {
+        let open = match &mut self.modal {
+            Some(Modal::Wizard(wizard)) => Some(wizard),
+            _ => self.models.wizard.as_mut(),
+        };
+        let was_awaited = open.is_some_and(|wizard| wizard.save_failed(&reason));
+        if !was_awaited || !matches!(self.modal, Some(Modal::Wizard(_))) {
+            self.report(Err(reason));
+        }
     }
 
     fn show_path_dialog(&mut self, ui: &Ui, mut dialog: PathDialog) -> Option<Modal> {
@@ -103,8 +207,17 @@ impl App {
                 let dialog = PathDialog::new(Purpose::SavePack, &form.folder_name());
                 Some(Modal::SavePack(form, dialog))
             }
+            Some(pack_form::Decision::Replace(folder)) => {
+                let command = form.manifest().map(|pack| Command::Replace(folder, Box::new(pack)));
+                let sent = command.and_then(|command| self.models.write(ui.ctx(), command));
+                self.report(sent);
+                // The form stays open until the pack is saved.
+                Some(Modal::PackForm(form))
+            }
             Some(pack_form::Decision::Close) => {
-                self.models.draft = Some(*form).filter(|form| !form.is_untouched());
+                if form.is_for_new_pack() {
+                    self.models.draft = Some(*form).filter(|form| !form.is_untouched());
+                }
                 None
             }
         }
@@ -148,4 +261,9 @@ impl App {
         }
         None
     }
+}
+
+/// Returns the folder in which the wizard proposes to save packs.
+fn packs_folder() -> PathBuf {
+    dirs::data_dir().unwrap_or_default().join("ivg-playground").join("packs")
 }

@@ -7,7 +7,7 @@ use eframe::egui::Context;
 use crate::app::App;
 use crate::app::action::PackAction;
 use crate::app::history::state::display_path;
-use crate::app::models::state::Outcome;
+use crate::app::models::state::{FormKind, Outcome};
 use crate::app::state::availability::arm_disabled_reason;
 use crate::app::state::preferences::SidebarTab;
 use crate::guidance::settings::{Arm, Column};
@@ -129,7 +129,15 @@ impl App {
                     self.load_pack(source);
                 }
             }
-            PackAction::New => self.open_pack_form(),
+            PackAction::BringModel => self.open_wizard(ctx),
+            PackAction::Edit(folder) => {
+                let sent = self.models.open_form(ctx, FormKind::Edit, folder);
+                self.report(sent);
+            }
+            PackAction::Duplicate(folder) => {
+                let sent = self.models.open_form(ctx, FormKind::Copy, folder);
+                self.report(sent);
+            }
         }
     }
 
@@ -143,6 +151,24 @@ impl App {
         self.models.refresh(ctx, &self.preferences.added_packs, false);
     }
 
+    /// Shows a saved pack in the list. The pack of the wizard is loaded and answers its test prompt.
+    /// A pack in use that was edited is loaded again.
+    fn use_saved_pack(&mut self, ctx: &Context, folder: PathBuf) {
+        let test_prompt = self.pack_was_saved(&folder);
+        self.notice(ctx, format!("Saved {}", display_path(&folder)), false);
+        self.add_pack(ctx, folder.clone());
+        let source = PackSource::Folder(folder);
+        let is_in_use = self.session.pack.as_ref().is_some_and(|pack| pack.source == source);
+        if test_prompt.is_some() || is_in_use {
+            self.session.error = None;
+            self.load_pack(source);
+        }
+        if let Some(prompt) = test_prompt.filter(|prompt| !prompt.trim().is_empty()) {
+            self.preferences.prompt = prompt;
+            self.generate_when_ready = true;
+        }
+    }
+
     /// Handles the events of the pack service.
     pub(in crate::app) fn receive_from_pack_service(&mut self, ctx: &Context) {
         for outcome in self.models.receive() {
@@ -153,10 +179,10 @@ impl App {
                     self.models.refresh(ctx, &self.preferences.added_packs, false);
                     self.load_pack(source);
                 }
-                Outcome::Saved(folder) => {
-                    self.pack_was_saved();
-                    self.notice(ctx, format!("Saved {}", display_path(&folder)), false);
-                    self.add_pack(ctx, folder);
+                Outcome::Saved(folder) => self.use_saved_pack(ctx, folder),
+                Outcome::SaveFailed(reason) => self.save_failed(reason),
+                Outcome::Opened(kind, folder, manifest) => {
+                    self.open_form_of(kind, folder, *manifest);
                 }
                 Outcome::Intact => {
                     self.notice(ctx, "All downloaded files match their checksums".into(), false);

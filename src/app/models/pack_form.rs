@@ -1,20 +1,23 @@
 //! The form for a new pack: which models play which roles. The pack is saved as a `pack.toml`.
 
-use eframe::egui::{Align, ComboBox, Id, Layout, Modal, RichText, ScrollArea, TextEdit, Ui, vec2};
+use std::path::{Path, PathBuf};
 
+use eframe::egui::{Id, Modal, RichText, ScrollArea, Ui};
+
+use super::role_form::{RoleForm, labeled_row, source, source_fault, text_box, typed};
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{primary_button, secondary_button};
 use crate::format::sentence;
 use crate::guidance::settings::Settings;
-use crate::worker::pack_service::{
-    BackboneRole, HubModel, JudgeRole, MAIN, Manifest, PLACEHOLDER, Precision, PromptStyle, Role,
-    Source,
-};
+use crate::worker::pack_service::{BackboneRole, JudgeRole, Manifest, Role, Source};
 use crate::worker::path_probe::PathProbe;
 
 /// The form, with the text typed so far.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PackForm {
+    target: Target,
+    /// The pack that the form started with. Its fields that the form does not show are kept.
+    original: Option<Box<Manifest>>,
     name: String,
     description: String,
     base: RoleForm,
@@ -30,55 +33,36 @@ pub(crate) struct PackForm {
     is_new: bool,
 }
 
-/// The fields of one role.
-#[derive(Debug, Clone, PartialEq)]
-struct RoleForm {
-    files: String,
-    /// For a value head: the role whose model it reads.
-    trunk: Option<BackboneRole>,
-    adapter: String,
-    template: String,
-    chat: bool,
-    system: String,
-    precision: Option<Precision>,
+/// Where the pack is saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Target {
+    /// In a new folder.
+    New,
+    /// In the folder of the pack that is edited.
+    Edit(PathBuf),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Decision {
     /// Ask where to save the pack.
     Save,
+    /// Replace the `pack.toml` in this folder.
+    Replace(PathBuf),
     /// Close the form and keep what was typed.
     Close,
 }
 
-impl Default for RoleForm {
-    fn default() -> Self {
-        Self {
-            files: String::new(),
-            trunk: None,
-            adapter: String::new(),
-            template: PLACEHOLDER.to_owned(),
-            chat: false,
-            system: String::new(),
-            precision: None,
-        }
-    }
-}
-
-const HINT: &str = "owner/model (@revision, :file.gguf) · /a/folder · bundled:imdb/base";
 const WIDTH: f32 = 640.0;
 /// Height of the window minus the height of the fields: the rest of the form and its margins.
 const OTHER_HEIGHT: f32 = 230.0;
-/// Width of the label before a field.
-const LABEL: f32 = 84.0;
-/// Width of a dropdown.
-const DROPDOWN: f32 = 148.0;
 
 impl PackForm {
     /// Creates an empty form. The user can choose `current_settings` as the defaults of the pack.
     pub(crate) fn new(current_settings: Settings) -> Self {
         let role = RoleForm::default;
         Self {
+            target: Target::New,
+            original: None,
             name: String::new(),
             description: String::new(),
             base: role(),
@@ -92,6 +76,69 @@ impl PackForm {
         }
     }
 
+    /// Creates a form with the values of a pack, which is saved as a new one.
+    pub(crate) fn of(manifest: Manifest, current_settings: Settings) -> Self {
+        let role = |role: &Option<Role>| role.as_ref().map(RoleForm::of).unwrap_or_default();
+        Self {
+            name: manifest.name.clone(),
+            description: manifest.description.clone(),
+            base: RoleForm::of(&manifest.base),
+            untuned: role(&manifest.untuned),
+            tuned: role(&manifest.tuned),
+            value: role(&manifest.value),
+            judge: manifest.judge.as_ref().map(|j| typed(&j.source)).unwrap_or_default(),
+            original: Some(Box::new(manifest)),
+            ..Self::new(current_settings)
+        }
+    }
+
+    /// Creates a form that edits the pack in `folder`.
+    pub(crate) fn edit(folder: PathBuf, manifest: Manifest, current_settings: Settings) -> Self {
+        Self { target: Target::Edit(folder), ..Self::of(manifest, current_settings) }
+    }
+
+    /// Creates a form for a copy of the pack in `folder`. Files inside that pack are named by their
+    /// full paths.
+    pub(crate) fn copy(folder: &Path, manifest: Manifest, current_settings: Settings) -> Self {
+        let mut copy = manifest;
+        copy.name = format!("{} copy", copy.name);
+        // The prompts are a file inside the other pack.
+        copy.eval_prompts = None;
+        let place = |source: &mut Source| {
+            if let Source::Pack(path) = source {
+                *source = Source::Folder(folder.join(path));
+            }
+        };
+        let others = [&mut copy.untuned, &mut copy.tuned, &mut copy.value];
+        for role in others.into_iter().flatten().chain([&mut copy.base]) {
+            role.source.iter_mut().chain(&mut role.adapter).for_each(place);
+        }
+        copy.judge.iter_mut().for_each(|judge| place(&mut judge.source));
+        Self::of(copy, current_settings)
+    }
+
+    /// Creates a form with the files of the base.
+    pub(crate) fn with_base(path: String, current_settings: Settings) -> Self {
+        let base = RoleForm { files: path, ..RoleForm::default() };
+        Self { base, ..Self::new(current_settings) }
+    }
+
+    /// Returns whether the form makes a new pack.
+    pub(crate) fn is_for_new_pack(&self) -> bool {
+        self.target == Target::New
+    }
+
+    /// Returns the form without the user's changes.
+    fn untouched(&self) -> Self {
+        let settings = self.current_settings.clone();
+        match &self.original {
+            Some(original) => {
+                Self { target: self.target.clone(), ..Self::of((**original).clone(), settings) }
+            }
+            None => Self::new(settings),
+        }
+    }
+
     /// Opens the form again with the text typed before, and updates the current settings.
     pub(crate) fn open(&mut self, settings: &Settings) {
         self.current_settings.clone_from(settings);
@@ -100,9 +147,53 @@ impl PackForm {
 
     /// Returns a folder name made from the name of the pack.
     pub(crate) fn folder_name(&self) -> String {
-        let keep = |c: char| if c.is_alphanumeric() || c == '-' || c == '.' { c } else { '-' };
-        let name: String = self.name.trim().to_lowercase().chars().map(keep).collect();
-        if name.trim_matches(['-', '.']).is_empty() { "pack".into() } else { name }
+        folder_name(&self.name)
+    }
+
+    /// Returns the first wrong field as a sentence, with the labels of the form.
+    fn fault(&self) -> Option<String> {
+        if self.base.role().is_none() {
+            return Some("Base: enter where the files are.".to_owned());
+        }
+        for (label, text) in [("Name", &self.name), ("Description", &self.description)] {
+            if text.contains(|c: char| c.is_control() && !['\n', '\t'].contains(&c)) {
+                return Some(format!("{label}: remove the control character."));
+            }
+        }
+        if self.name.trim().is_empty() {
+            return Some("Name: give the pack a short name.".to_owned());
+        }
+        if self.untuned.is_empty() != self.tuned.is_empty() {
+            return Some("Untuned and Tuned are a pair: fill in both or neither.".to_owned());
+        }
+        let roles = [
+            ("Base", &self.base),
+            ("Untuned", &self.untuned),
+            ("Tuned", &self.tuned),
+            ("Value", &self.value),
+        ];
+        if let Some(fault) = roles.into_iter().find_map(|(name, role)| role.fault(name)) {
+            return Some(fault);
+        }
+        let needs_pair =
+            matches!(self.value.trunk, Some(BackboneRole::Untuned | BackboneRole::Tuned));
+        if needs_pair && !self.value.is_empty() && self.untuned.is_empty() {
+            return Some(
+                "Value, Attach to: the pack has no Untuned and no Tuned; choose Base.".to_owned(),
+            );
+        }
+        let value = source(&self.value.files);
+        if self.value.trunk.is_some() && value.is_some_and(|value| value.is_gguf()) {
+            return Some(
+                "Value, Files: a head that is attached to a model is a folder, not a GGUF file."
+                    .to_owned(),
+            );
+        }
+        let judge = source(&self.judge)?;
+        if judge.is_gguf() {
+            return Some("Judge, Files: name a folder, not a GGUF file.".to_owned());
+        }
+        source_fault(&judge).map(|reason| format!("Judge, Files: {reason}"))
     }
 
     /// Returns the pack that the form describes.
@@ -110,6 +201,9 @@ impl PackForm {
     /// # Errors
     /// Returns a sentence that names the wrong field.
     pub(crate) fn manifest(&self) -> Result<Manifest, String> {
+        if let Some(fault) = self.fault() {
+            return Err(fault);
+        }
         let description = match self.description.trim() {
             "" => "A custom pack.",
             words => words,
@@ -132,28 +226,35 @@ impl PackForm {
             }
             None => value,
         });
+        let original = self.original.as_deref().cloned();
+        let defaults = original.as_ref().map(|pack| pack.defaults.clone()).unwrap_or_default();
         let manifest = Manifest {
             name: self.name.trim().to_owned(),
             description: description.to_owned(),
-            licence: None,
-            url: None,
+            licence: original.as_ref().and_then(|pack| pack.licence.clone()),
+            url: original.as_ref().and_then(|pack| pack.url.clone()),
             base,
             untuned,
             tuned,
             value,
             judge: source(&self.judge).map(|source| JudgeRole { source }),
-            eval_prompts: None,
-            examples: Vec::new(),
-            aim: None,
-            stories: Vec::new(),
-            stop: Vec::new(),
-            defaults: if self.uses_current_settings {
-                self.current_settings.clone()
-            } else {
-                Settings::default()
+            eval_prompts: original.as_ref().and_then(|pack| pack.eval_prompts.clone()),
+            examples: original.as_ref().map(|pack| pack.examples.clone()).unwrap_or_default(),
+            aim: original.as_ref().and_then(|pack| pack.aim.clone()),
+            stories: original.as_ref().map(|pack| pack.stories.clone()).unwrap_or_default(),
+            stop: original.map(|pack| pack.stop).unwrap_or_default(),
+            defaults: match self.uses_current_settings {
+                true => self.current_settings.clone(),
+                false => defaults,
             },
         };
-        manifest.to_toml()?;
+        // The fields are valid, so only the two models of the pair can differ.
+        let mismatch = "Untuned and Tuned must be held in the same precision: use GGUF files for \
+                        both or for neither, or choose their Weights.";
+        manifest.to_toml().map_err(|reason| match reason.starts_with("tuned.precision") {
+            true => mismatch.to_owned(),
+            false => reason,
+        })?;
         Ok(manifest)
     }
 
@@ -163,7 +264,11 @@ impl PackForm {
         let frame = eframe::egui::Frame::popup(ui.style()).inner_margin(space::L);
         let modal = Modal::new(Id::unique("pack form")).frame(frame).show(ui.ctx(), |ui| {
             ui.set_width(WIDTH);
-            ui.label(RichText::new("New pack").font(text::heading()));
+            let title = match (&self.target, &self.original) {
+                (Target::Edit(_), Some(original)) => format!("Edit {}", original.name),
+                _ => "New pack".to_owned(),
+            };
+            ui.label(RichText::new(title).font(text::heading()));
             let words = "Choose the model of each role. Only the base is required. β needs a pair; \
                          λ needs a value model, or a pair for implicit values.";
             ui.label(RichText::new(words).color(Palette::of(ui).weak));
@@ -177,7 +282,11 @@ impl PackForm {
             let manifest = self.manifest();
             let error = manifest.as_ref().err().map(|error| sentence(error));
             let missing = manifest.as_ref().ok();
-            let missing = missing.and_then(|manifest| missing_source(manifest, path_probe));
+            let folder = match &self.target {
+                Target::Edit(folder) => Some(folder.as_path()),
+                Target::New => None,
+            };
+            let missing = missing.and_then(|pack| missing_source(pack, folder, path_probe));
             let p = Palette::of(ui);
             let (words, ink) = match (&error, missing) {
                 (Some(error), _) => (error.clone(), p.weak),
@@ -185,19 +294,7 @@ impl PackForm {
                 (None, None) => ("Ready to save.".to_owned(), p.weak),
             };
             ui.label(RichText::new(words).font(text::small()).color(ink));
-            ui.horizontal(|ui| {
-                let save = primary_button(ui, "Save…", 96.0, manifest.is_ok());
-                if save.on_disabled_hover_text(error.unwrap_or_default()).clicked() {
-                    decision = Some(Decision::Save);
-                }
-                let close = secondary_button(ui, "Close", 88.0, true);
-                if close.on_hover_text("Keeps your input for the next time.").clicked() {
-                    decision = Some(Decision::Close);
-                }
-                if !self.is_untouched() && secondary_button(ui, "Clear", 88.0, true).clicked() {
-                    *self = Self::new(self.current_settings.clone());
-                }
-            });
+            decision = self.buttons(ui, manifest.is_ok(), &error.unwrap_or_default());
         });
         // A click outside the form does not close it after the user has typed something.
         let is_accidental = modal.backdrop_response.clicked() && !self.is_untouched();
@@ -207,10 +304,37 @@ impl PackForm {
         decision
     }
 
-    /// Returns whether the form is empty.
+    fn buttons(&mut self, ui: &mut Ui, can_save: bool, error: &str) -> Option<Decision> {
+        let (save, save_decision, close_hint, clear) = match &self.target {
+            Target::New => {
+                ("Save…", Decision::Save, "Keeps your input for the next time.", "Clear")
+            }
+            Target::Edit(folder) => {
+                let hint = "Discards your changes. The pack stays as it is.";
+                ("Save", Decision::Replace(folder.clone()), hint, "Undo changes")
+            }
+        };
+        let mut decision = None;
+        ui.horizontal(|ui| {
+            let save = primary_button(ui, save, 96.0, can_save);
+            if save.on_disabled_hover_text(error).clicked() {
+                decision = Some(save_decision);
+            }
+            let close = secondary_button(ui, "Close", 88.0, true);
+            if close.on_hover_text(close_hint).clicked() {
+                decision = Some(Decision::Close);
+            }
+            if !self.is_untouched() && secondary_button(ui, clear, 88.0, true).clicked() {
+                *self = self.untouched();
+            }
+        });
+        decision
+    }
+
+    /// Returns whether the user has changed nothing.
     pub(crate) fn is_untouched(&self) -> bool {
         let typed = Self { is_new: true, ..self.clone() };
-        typed == Self::new(self.current_settings.clone())
+        typed == self.untouched()
     }
 
     fn fields(&mut self, ui: &mut Ui) {
@@ -231,7 +355,11 @@ impl PackForm {
         let roles = [
             ("Base", "The frozen model that is guided.", &mut self.base),
             ("Untuned", "The small model before preference tuning.", &mut self.untuned),
-            ("Tuned", "The same model after tuning; same prompt and precision.", &mut self.tuned),
+            (
+                "Tuned",
+                "Same model after tuning, with Untuned's prompt and precision.",
+                &mut self.tuned,
+            ),
             ("Value", "Predicts the reward of a partial response.", &mut self.value),
         ];
         for (name, hint, role) in roles {
@@ -244,7 +372,10 @@ impl PackForm {
             text_box(ui, &mut self.judge, hint, "Judge: files");
         });
         heading(ui, "Settings", "The pack starts with these settings.");
-        let words = "Use the current settings instead of the paper's";
+        let words = match self.original {
+            Some(_) => "Use the current settings instead of the pack's",
+            None => "Use the current settings instead of the paper's",
+        };
         ui.checkbox(&mut self.uses_current_settings, words);
     }
 }
@@ -258,119 +389,27 @@ fn heading(ui: &mut Ui, name: &str, hint: &str) {
     });
 }
 
-/// Draws a row: a label and the field after it.
-fn labeled_row(ui: &mut Ui, label: &str, contents: impl FnOnce(&mut Ui)) {
-    ui.horizontal(|ui| {
-        let size = vec2(LABEL, ui.spacing().interact_size.y);
-        ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
-            ui.set_min_width(LABEL);
-            ui.label(label);
-        });
-        contents(ui);
-    });
-}
-
-fn dropdown<T: Copy + PartialEq>(ui: &mut Ui, name: &str, value: &mut T, all: &[(T, &str)]) {
-    let shown = all.iter().find(|(known, _)| known == value).map_or("", |(_, words)| words);
-    let dropdown = ComboBox::from_id_salt(name).selected_text(shown).width(DROPDOWN);
-    let dropdown = dropdown.show_ui(ui, |ui| {
-        for (known, words) in all {
-            ui.selectable_value(value, *known, *words);
-        }
-    });
-    dropdown.response.accessible_name(name);
-}
-
-/// Draws a text box that fills the available width.
-fn text_box(ui: &mut Ui, text: &mut String, hint: &str, name: &str) -> eframe::egui::Response {
-    let edit = TextEdit::singleline(text).desired_width(f32::INFINITY).hint_text(hint);
-    ui.add(edit).accessible_name(name)
-}
-
-impl RoleForm {
-    fn fields(&mut self, ui: &mut Ui, name: &str) {
-        labeled_row(ui, "Files", |ui| {
-            text_box(ui, &mut self.files, HINT, &format!("{name}: files"));
-        });
-        if name == "Tuned" {
-            labeled_row(ui, "Adapter", |ui| {
-                let hint = "A LoRA folder, applied to these files or to untuned's";
-                text_box(ui, &mut self.adapter, hint, "Tuned: adapter");
-            });
-            return;
-        }
-        if self.is_empty() {
-            return;
-        }
-        if name == "Value" {
-            labeled_row(ui, "Trunk", |ui| {
-                let trunks = [
-                    (None, "Its own model"),
-                    (Some(BackboneRole::Base), "Base"),
-                    (Some(BackboneRole::Untuned), "Untuned"),
-                    (Some(BackboneRole::Tuned), "Tuned"),
-                ];
-                dropdown(ui, "Value: trunk", &mut self.trunk, &trunks);
-            });
-            if self.trunk.is_some() {
-                return;
-            }
-        }
-        labeled_row(ui, "Prompt", |ui| self.prompt(ui, name));
-        labeled_row(ui, "Weights", |ui| {
-            let precisions = [
-                (None, "Automatic"),
-                (Some(Precision::F32), "32 bits (f32)"),
-                (Some(Precision::Q8_0), "8 bits (q8_0)"),
-            ];
-            dropdown(ui, &format!("{name}: weights"), &mut self.precision, &precisions);
-        });
-    }
-
-    fn prompt(&mut self, ui: &mut Ui, name: &str) {
-        let styles = [(false, "As written"), (true, "Chat template")];
-        dropdown(ui, &format!("{name}: prompt"), &mut self.chat, &styles);
-        if self.chat {
-            text_box(ui, &mut self.system, "System prompt, if any", &format!("{name}: system"));
-        } else {
-            // A template can have several lines.
-            let edit = TextEdit::multiline(&mut self.template).desired_rows(1);
-            let edit = edit.desired_width(f32::INFINITY).hint_text(PLACEHOLDER);
-            ui.add(edit).accessible_name(format!("{name}: template"));
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.files.trim().is_empty() && self.adapter.trim().is_empty()
-    }
-
-    fn role(&self) -> Option<Role> {
-        if self.is_empty() {
-            return None;
-        }
-        let prompt = if self.chat {
-            let system = self.system.trim();
-            PromptStyle::Chat { system: (!system.is_empty()).then(|| system.to_owned()) }
-        } else {
-            PromptStyle::Template(self.template.clone())
-        };
-        Some(Role {
-            source: source(&self.files),
-            trunk: self.trunk,
-            adapter: source(&self.adapter),
-            // A value head uses the precision of its model.
-            precision: self.precision.filter(|_| self.trunk.is_none()),
-            prompt,
-        })
-    }
+/// Returns a folder name made from the name of a pack.
+pub(crate) fn folder_name(name: &str) -> String {
+    let keep = |c: char| if c.is_alphanumeric() || c == '-' || c == '.' { c } else { '-' };
+    let name: String = name.trim().to_lowercase().chars().map(keep).collect();
+    if name.trim_matches(['-', '.']).is_empty() { "pack".into() } else { name }
 }
 
 /// Returns a sentence about the first source of the pack that does not exist, or `None` if all
-/// exist or are not checked yet.
-fn missing_source(manifest: &Manifest, path_probe: &mut PathProbe) -> Option<String> {
+/// exist or are not checked yet. `pack` is the folder of the pack that is edited.
+fn missing_source(
+    manifest: &Manifest,
+    pack: Option<&Path>,
+    path_probe: &mut PathProbe,
+) -> Option<String> {
     let roles = manifest.roles().flat_map(|(_, role)| [&role.source, &role.adapter]);
     let mut sources = roles.flatten().chain(manifest.judge.iter().map(|judge| &judge.source));
-    let missing = sources.find(|source| path_probe.exists(source) == Some(false))?;
+    let mut exists = |source: &Source| match (source, pack) {
+        (Source::Pack(path), Some(pack)) => path_probe.exists(&Source::Folder(pack.join(path))),
+        _ => path_probe.exists(source),
+    };
+    let missing = sources.find(|source| exists(source) == Some(false))?;
     Some(match missing {
         Source::Bundled(path) => {
             format!("This program does not include {}.", path.display())
@@ -382,82 +421,6 @@ fn missing_source(manifest: &Manifest, path_probe: &mut PathProbe) -> Option<Str
     })
 }
 
-/// Parses what the user typed: a bundled model, a path if it looks like one, or a model on the hub.
-fn source(typed: &str) -> Option<Source> {
-    let typed = typed.trim();
-    if typed.is_empty() {
-        return None;
-    }
-    if let Some(bundled) = typed.strip_prefix("bundled:") {
-        return Some(Source::Bundled(bundled.trim().into()));
-    }
-    let is_path = typed.starts_with(['/', '~', '.', '\\']) || typed.get(1..3) == Some(":\\");
-    if is_path {
-        return Some(Source::Folder(typed.into()));
-    }
-    let (id, file) = match typed.split_once(':') {
-        Some((id, file)) => (id, Some(file.to_owned())),
-        None => (typed, None),
-    };
-    let (id, revision) = id.split_once('@').unwrap_or((id, MAIN));
-    Some(Source::Hub(HubModel { id: id.to_owned(), revision: revision.to_owned(), file }))
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distinguishes_paths_bundled_models_and_hub_models() {
-        assert_eq!(source("  "), None);
-        assert_eq!(source(" /models/a "), Some(Source::Folder("/models/a".into())));
-        assert_eq!(source("~/a.gguf"), Some(Source::Folder("~/a.gguf".into())));
-        let hub = |id: &str, file: Option<&str>| {
-            let (id, file) = (id.to_owned(), file.map(str::to_owned));
-            Some(Source::Hub(HubModel { id, revision: MAIN.to_owned(), file }))
-        };
-        assert_eq!(source("openai-community/gpt2"), hub("openai-community/gpt2", None));
-        assert_eq!(source("a/b:c.gguf"), hub("a/b", Some("c.gguf")));
-        let Some(Source::Hub(pinned)) = source("a/b@v1.0:c.gguf") else { panic!("a model") };
-        assert_eq!(pinned.to_string(), "a/b@v1.0/c.gguf");
-        assert_eq!(source("bundled:imdb/judge"), Some(Source::Bundled("imdb/judge".into())));
-    }
-
-    #[test]
-    fn names_the_wrong_field_and_builds_the_manifest() {
-        let mut form = PackForm::new(Settings::default());
-        assert!(form.manifest().is_err_and(|reason| reason.contains("Base")));
-        form.base.files = "openai-community/gpt2-xl".into();
-        assert!(form.manifest().is_err_and(|reason| reason.contains("name")));
-        form.name = "My pack, no. 1".into();
-        assert_eq!(form.folder_name(), "my-pack--no.-1");
-        assert!(form.manifest().is_ok());
-        form.untuned.files = "lvwerra/gpt2-imdb".into();
-        assert!(form.manifest().is_err_and(|reason| reason.contains("pair")));
-        form.tuned.adapter = "/adapters/dpo".into();
-        form.untuned.chat = true;
-        form.untuned.system = " Be brief. ".into();
-        form.untuned.precision = Some(Precision::Q8_0);
-        form.judge = "/judges/mine".into();
-        let manifest = form.manifest().expect("complete");
-        // The tuned model gets the prompt and precision of the untuned one.
-        let tuned = manifest.tuned.clone().expect("a pair");
-        let system = Some("Be brief.".to_owned());
-        assert_eq!(tuned.prompt, PromptStyle::Chat { system });
-        assert_eq!(tuned.precision, Some(Precision::Q8_0));
-        assert!(manifest.judge.is_some());
-        let text = manifest.to_toml().expect("written");
-        assert_eq!(Manifest::parse(&text), Ok(manifest));
-        // A head on the tuned model gets the prompt and precision of that model.
-        form.value.files = "/heads/mine".into();
-        (form.value.trunk, form.value.precision) =
-            (Some(BackboneRole::Tuned), Some(Precision::Q8_0));
-        let manifest = form.manifest().expect("complete");
-        let value = manifest.value.clone().expect("a value model");
-        assert_eq!((value.trunk, value.precision), (Some(BackboneRole::Tuned), None));
-        assert_eq!(Some(&value.prompt), manifest.tuned.as_ref().map(|tuned| &tuned.prompt));
-        assert_eq!(Manifest::parse(&manifest.to_toml().expect("written")), Ok(manifest));
-        (form.untuned, form.tuned) = (RoleForm::default(), RoleForm::default());
-        assert!(form.manifest().is_err_and(|reason| reason.contains("no tuned")));
-    }
-}
+#[path = "pack_form_tests.rs"]
+mod tests;

@@ -44,9 +44,10 @@ impl ModelsList<'_> {
             if add.on_hover_text("Adds a folder with a pack.toml.").clicked() {
                 actions.push(Action::AskForPath(Purpose::AddPack));
             }
-            let new = chip(ui, "New pack", false);
-            if new.on_hover_text("Choose the model of each role.").clicked() {
-                actions.push(Action::Pack(PackAction::New));
+            let bring = chip(ui, "Bring a model", false);
+            let hint = "Makes a pack from a model on this machine, with the guides that fit it.";
+            if bring.on_hover_text(hint).clicked() {
+                actions.push(Action::Pack(PackAction::BringModel));
             }
             let is_refreshing = self.models.is_refreshing && self.models.packs.is_some();
             let label = if is_refreshing { "Refreshing…" } else { "Refresh" };
@@ -66,7 +67,7 @@ impl ModelsList<'_> {
             ui.set_max_width(width);
             ui.spacing_mut().item_spacing.y = space::S;
             if let Some(free) = self.models.free_memory_bytes {
-                small(ui, &format!("{} of memory free", bytes(free)), p.weak);
+                small(ui, &format!("{} memory free", bytes(free)), p.weak);
             }
             for pack in packs {
                 let highlight = self.models.highlighted.as_ref();
@@ -306,6 +307,14 @@ fn more_menu(
         if ui.button("Copy the path").on_hover_text(display_path(folder)).clicked() {
             ui.copy_text(folder.display().to_string());
         }
+        let edit = ui.button("Edit").on_hover_text("Comments in pack.toml are not kept.");
+        if edit.clicked() {
+            actions.push(Action::Pack(PackAction::Edit(folder.clone())));
+        }
+        let duplicate = ui.button("Duplicate");
+        if duplicate.on_hover_text("Makes a new pack with the same values.").clicked() {
+            actions.push(Action::Pack(PackAction::Duplicate(folder.clone())));
+        }
         let forget = ui.button("Remove from the list");
         if forget.on_hover_text("No files are deleted.").clicked() {
             actions.push(Action::Pack(PackAction::Forget(source.clone())));
@@ -331,15 +340,15 @@ fn model_row(ui: &mut Ui, entry: &Entry, was_just_downloaded: bool) {
         Kind::Head => format!("{}, head", entry.role),
     };
     let presence = match entry.presence {
-        Presence::Here => "here",
-        Presence::ToDownload if was_just_downloaded => "here",
-        Presence::ToDownload => "to download",
-        Presence::Broken => "not usable",
+        Presence::Here => "Installed",
+        Presence::ToDownload if was_just_downloaded => "Installed",
+        Presence::ToDownload => "To download",
+        Presence::Broken => "Not usable",
     };
-    let parameters = entry.parameters.map(weights);
+    let parameters = entry.parameters.map(|count| format!("{} parameters", compact(count)));
     let size = entry.file_bytes.map(bytes);
     let parts: Vec<String> = match entry.same_as {
-        Some(other) => vec![format!("same model as {other}")],
+        Some(other) => vec![format!("Same model as {other}")],
         None => [Some(presence.to_owned()), parameters, size].into_iter().flatten().collect(),
     };
     let row = vec2(ui.available_width(), ROLE_ROW);
@@ -399,6 +408,11 @@ fn licences(survey: &Survey) -> String {
         }
         true => "licence not stated".to_owned(),
     }
+}
+
+/// Returns a number of weights without a space, such as "13.1M".
+fn compact(count: u64) -> String {
+    weights(count).replace(' ', "")
 }
 
 fn small(ui: &mut Ui, words: &str, ink: Color32) {

@@ -6,9 +6,10 @@ use eframe::egui::Context;
 
 use super::jobs::{PackJob, PackJobs};
 use super::pack_form::PackForm;
+use super::wizard::Wizard;
 use crate::format::sentence;
 use crate::worker::pack_service::{
-    Command, Entry, Event, Hub, ListedPack, PackService, Presence, SendError, Survey,
+    Command, Entry, Event, Hub, ListedPack, Manifest, PackService, Presence, SendError, Survey,
 };
 use crate::worker::protocol::PackSource;
 
@@ -27,8 +28,19 @@ pub(crate) enum Outcome {
     Intact,
     /// A pack was written to this folder.
     Saved(PathBuf),
+    /// A pack could not be written. The error is a sentence.
+    SaveFailed(String),
+    /// The form opens with the values of the pack in this folder.
+    Opened(FormKind, PathBuf, Box<Manifest>),
     /// An error, as a sentence.
     Error(String),
+}
+
+/// Why a form opens with the values of a pack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FormKind {
+    Edit,
+    Copy,
 }
 
 /// The packs and their jobs.
@@ -47,6 +59,10 @@ pub(crate) struct ModelsState {
     pub(crate) highlighted: Option<(PackSource, u64)>,
     /// The form for a new pack, if it was closed before its pack was saved.
     pub(crate) draft: Option<PackForm>,
+    /// The wizard, if it was closed before its pack was saved.
+    pub(crate) wizard: Option<Box<Wizard>>,
+    /// The pack whose values are being read for a form.
+    opening: Option<(FormKind, PathBuf)>,
     hub: Hub,
     /// A pack whose download ended early; the next download continues it.
     interrupted: Option<PackSource>,
@@ -172,11 +188,33 @@ impl ModelsState {
         form: &PackForm,
         folder: PathBuf,
     ) -> Result<(), String> {
-        let manifest = form.manifest()?;
-        match self.send(ctx, Command::Save(folder, Box::new(manifest))) {
+        let manifest = Box::new(form.manifest()?);
+        self.write(ctx, Command::Save(folder, manifest))
+    }
+
+    /// Sends a command that writes or reads one pack.
+    ///
+    /// # Errors
+    /// Returns a sentence if the service does not accept the command.
+    pub(crate) fn write(&mut self, ctx: &Context, command: Command) -> Result<(), String> {
+        match self.send(ctx, command) {
             true => Ok(()),
             false => Err("The pack service is busy or has stopped; try again.".to_owned()),
         }
+    }
+
+    /// Reads the pack in `folder` for a form.
+    ///
+    /// # Errors
+    /// Returns a sentence if the service does not accept the command.
+    pub(crate) fn open_form(
+        &mut self,
+        ctx: &Context,
+        kind: FormKind,
+        folder: PathBuf,
+    ) -> Result<(), String> {
+        self.opening = Some((kind, folder.clone()));
+        self.write(ctx, Command::Read(folder))
     }
 
     /// Returns the survey of a pack, or `None` if it has not been surveyed or is invalid.
@@ -250,8 +288,22 @@ impl ModelsState {
                 Some(Outcome::Error(sentence(&reason)))
             }
             Event::Saved(folder) => Some(Outcome::Saved(folder)),
-            Event::SaveFailed(reason) => Some(Outcome::Error(sentence(&reason))),
+            Event::SaveFailed(reason) => Some(Outcome::SaveFailed(sentence(&reason))),
+            Event::Read(folder, manifest) => self.opened(folder, manifest),
         }
+    }
+
+    /// Opens the form for which a pack was read.
+    fn opened(
+        &mut self,
+        folder: PathBuf,
+        manifest: Result<Box<Manifest>, String>,
+    ) -> Option<Outcome> {
+        let (kind, _) = self.opening.take_if(|(_, asked)| *asked == folder)?;
+        Some(match manifest {
+            Ok(manifest) => Outcome::Opened(kind, folder, manifest),
+            Err(reason) => Outcome::Error(sentence(&reason)),
+        })
     }
 
     /// Sends a command to the service, which is started if needed. Returns whether it was accepted.

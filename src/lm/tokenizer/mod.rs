@@ -258,6 +258,12 @@ impl Tokenizer {
     pub fn common_vocabulary(&self, other: &Self) -> std::result::Result<usize, String> {
         self.vocabulary.common(&other.vocabulary)
     }
+
+    /// Returns a CRC-32 of the first `count` tokens, or `None` if there are fewer. It is equal for
+    /// all files of the same vocabulary, GGUF or not.
+    pub(crate) fn prefix_checksum(&self, count: usize) -> Option<u32> {
+        self.vocabulary.prefix_checksum(count)
+    }
 }
 
 /// Returns the ids of the tokens that end a text, from the folder's configuration. Ignores errors

@@ -135,6 +135,19 @@ impl Vocabulary {
         }
     }
 
+    /// Returns a CRC-32 of the first `count` tokens; see [`super::Tokenizer::prefix_checksum`].
+    pub(super) fn prefix_checksum(&self, count: usize) -> Option<u32> {
+        if self.tokens.len() < count {
+            return None;
+        }
+        let mut checksum = crc32fast::Hasher::new();
+        for id in 0..count {
+            checksum.update(self.spelled(id).unwrap_or_default().as_bytes());
+            checksum.update(&[0]);
+        }
+        Some(checksum.finalize())
+    }
+
     fn spelled(&self, id: usize) -> Option<String> {
         let token = self.tokens.get(id)?.as_deref()?;
         Some(self.alphabet.spelled(token))
