@@ -11,6 +11,7 @@ mod endurance;
 mod engine;
 mod example;
 mod figures;
+mod grid;
 mod files;
 #[path = "../graphics/mod.rs"]
 mod graphics;
@@ -33,6 +34,7 @@ mod server;
 mod settings;
 mod side_by_side;
 mod snapshots;
+mod stage;
 mod status;
 mod sweep;
 mod sweep_runs;

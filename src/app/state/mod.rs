@@ -3,6 +3,7 @@
 pub(crate) mod availability;
 pub mod coloring;
 pub mod columns;
+mod kept_columns;
 pub mod preferences;
 pub mod presentation;
 pub mod presets;

@@ -91,7 +91,7 @@ pub struct Run {
     pub trace: Option<Box<Trace>>,
     /// The column that each arm of the worker belongs to. Columns that keep the result of an
     /// earlier run have no arm.
-    column_of: Vec<usize>,
+    pub(super) column_of: Vec<usize>,
     /// The traces of the runs added beside it, with the arms that are shown.
     pub beside: Vec<Trace>,
     /// Whether the user has closed the bar that names its pack.
@@ -148,60 +148,6 @@ impl Session {
         let mut run = Run::new(id, request, Phase::Starting, Origin::Own, arms);
         run.value_range = value_range;
         self.run = Some(run);
-    }
-
-    /// Begins a run, but keeps the columns of the run shown that would write the same text again.
-    /// Returns the request for the other columns, or `None` if all columns are kept.
-    pub(crate) fn begin_changed(&mut self, id: RunId, request: Request) -> Option<Request> {
-        let kept = self.unchanged(&request);
-        let last = self.run.as_ref().and_then(|run| run.trace.clone());
-        self.begin(id, request.clone());
-        let run = self.run.as_mut()?;
-        for (view, report) in run.arms.iter_mut().zip(&kept) {
-            if let Some(report) = report {
-                view.finish(report.clone());
-            }
-        }
-        run.column_of = (0..kept.len()).filter(|&i| kept[i].is_none()).collect();
-        if let (Some(last), true) = (last, run.column_of.is_empty()) {
-            let settings = request.settings;
-            run.finish(Box::new(Trace {
-                seed: settings.seed,
-                settings,
-                arms: Vec::new(),
-                ..*last
-            }));
-            return None;
-        }
-        if run.column_of.is_empty() {
-            run.column_of = (0..kept.len()).collect();
-        }
-        let columns = run.column_of.iter().map(|&i| request.columns[i].clone()).collect();
-        Some(Request { columns, ..request })
-    }
-
-    /// Returns for each column of `request` the result of the run shown, if a new run would give
-    /// the same.
-    fn unchanged(&self, request: &Request) -> Vec<Option<ArmTrace>> {
-        let same_inputs = |run: &&Run| {
-            run.origin == Origin::Own
-                && !self.has_new_pack
-                && run.request.prompt == request.prompt
-                && run.request.local_time == request.local_time
-        };
-        let run = self.run.as_ref().filter(same_inputs);
-        let pack = self.pack.as_ref().map_or("", |pack| pack.name.as_str());
-        let unchanged = |column: &Column| {
-            let applied = column.applied(&request.settings);
-            let view = run?.arms.iter().find(|view| {
-                let is_same_input = view.prompt == request.prompt && view.pack == pack;
-                let is_complete =
-                    is_same_input && view.done && view.report.stop_reason != StopReason::Stopped;
-                is_complete && view.report.name == column.arm && view.report.settings == applied
-            })?;
-            Some(view.report.clone())
-        };
-        request.columns.iter().map(unchanged).collect()
     }
 
     /// Shows a past run. `id` must be a new number, so that layouts cached for other runs are not
@@ -395,7 +341,7 @@ impl Run {
 
     /// Ends the run. `trace` holds the arms of the worker; the run's trace also gets those of
     /// columns that kept an earlier result.
-    fn finish(&mut self, mut trace: Box<Trace>) {
+    pub(super) fn finish(&mut self, mut trace: Box<Trace>) {
         for (arm, report) in std::mem::take(&mut trace.arms).into_iter().enumerate() {
             if let Some(view) = self.view_of(arm) {
                 view.pack.clone_from(&trace.pack);
@@ -496,7 +442,7 @@ impl ArmView {
         self.report.chunks.push(chunk);
     }
 
-    fn finish(&mut self, report: ArmTrace) {
+    pub(super) fn finish(&mut self, report: ArmTrace) {
         self.decided = report.tokens.len();
         self.report = report;
         self.done = true;
