@@ -55,7 +55,7 @@ fn the_card_of_a_token_starts_with_its_probabilities_before_and_after_guidance()
     let rows: Vec<_> = bench
         .window
         .query_all_by_label_contains(" after guidance")
-        .map(|row| (row.rect().top(), row.accesskit_node().label().expect("a name")))
+        .map(|row| (row.rect().top(), row.accesskit_node().value().expect("a text")))
         .collect();
     assert_eq!(rows.len(), 4);
     assert!(rows.is_sorted_by(|a, b| a.0 < b.0), "from top to bottom: {rows:?}");
