@@ -18,7 +18,7 @@ const GRID: &str = "#e3e7ee";
 const AXIS: &str = "#a9b2c0";
 const FONTS: &str = "Inter, Helvetica, Arial, sans-serif";
 /// Mean width of a letter of Inter, as a share of the font size.
-const LETTER: f64 = 0.56;
+const LETTER: f64 = 0.53;
 /// Distances between ticks, as multiples of the font size.
 const TICK_DISTANCE: [f64; 2] = [4.6, 2.6];
 
@@ -68,7 +68,8 @@ impl Sheet {
         let mut sheet = Self { size, width, height, em, top: 2.0 * em, body: String::new() };
         let (font, y) = (1.15 * em, 1.5 * em);
         sheet.add(&html! {
-            text x=(number(0.8 * em)) y=(number(y)) font-size=(number(font)) font-weight="600" fill=(TEXT) { (title) }
+            text x=(number(0.8 * em)) y=(number(y)) font-size=(number(font)) font-weight="600"
+                fill=(TEXT) { (title) }
         });
         sheet
     }
@@ -81,7 +82,8 @@ impl Sheet {
     /// Adds a text of the normal size.
     pub(super) fn text(&mut self, [x, y]: [f64; 2], anchor: &str, colour: &str, words: &str) {
         self.add(&html! {
-            text x=(number(x)) y=(number(y)) text-anchor=(anchor) font-size=(number(self.em)) fill=(colour) { (words) }
+            text x=(number(x)) y=(number(y)) text-anchor=(anchor) font-size=(number(self.em))
+                fill=(colour) { (words) }
         });
     }
 
@@ -95,9 +97,8 @@ impl Sheet {
             if x > left && x + width > self.width - 0.4 * em {
                 (x, y) = (left, y + 1.4 * em);
             }
-            self.add(&html! {
-                g transform=(format!("translate({} {})", number(x), number(y - 0.35 * em))) { (picture) }
-            });
+            let place = format!("translate({} {})", number(x), number(y - 0.35 * em));
+            self.add(&html! { g transform=(place) { (picture) } });
             self.text([x + mark, y], "start", TEXT, name);
             x += width + gap;
         }
@@ -137,7 +138,9 @@ impl Sheet {
         let (x, y) = (1.4 * em, (frame.top + frame.bottom) / 2.0);
         let turn = format!("translate({} {}) rotate(-90)", number(x), number(y));
         self.add(&html! {
-            text transform=(turn) text-anchor="middle" font-size=(number(em)) fill=(TEXT) { (names[1]) }
+            text transform=(turn) text-anchor="middle" font-size=(number(em)) fill=(TEXT) {
+                (names[1])
+            }
         });
         frame
     }

@@ -6,6 +6,7 @@ use maud::html;
 use super::sheet::{Key, SURFACE, Sheet, TEXT, WEAK, ink, number, pair, text_width};
 use super::values::origin;
 use super::{FigureError, FigureSize};
+use crate::format::excerpt;
 use crate::guidance::labels::{settings_line, titles_of};
 use crate::guidance::trace::Trace;
 use crate::records::report::metrics::signed;
@@ -15,7 +16,9 @@ use crate::records::report::svg::looks;
 /// Size of the laid out tree, in its own points. The figure stretches it.
 const ROOM: [f32; 2] = [872.0, 240.0];
 /// Width in which the lines to the successors fan out, as a share of the width of a chunk.
-const FAN: f64 = 0.3;
+const FAN: f64 = 0.2;
+/// Texts that would have fewer letters are left out.
+const MIN_LETTERS: f64 = 8.0;
 const CHUNK: &str = "Chunk of the response";
 
 /// Draws the search tree of a column.
@@ -175,19 +178,30 @@ impl Drawing<'_> {
             circle cx=(number(x)) cy=(number(y)) r=(number(radius)) fill=(fill) stroke=(stroke)
                 stroke-width=(number(0.08 * self.em)) {}
         });
-        let font = 0.8 * self.em;
-        let (gap, width) = (radius + 0.25 * self.em, (1.0 - FAN) * self.step());
-        let letters = ((width - gap) / text_width("m", font)).floor();
-        if !node.kept || row < 1.3 * font || letters < 6.0 {
+        if node.kept {
+            self.words(sheet, node, radius);
+        }
+    }
+
+    /// Writes the text of a candidate beside its dot, if there is room.
+    fn words(&self, sheet: &mut Sheet, node: &Node, radius: f64) {
+        let ([x, y], font) = (self.centre(node), 0.72 * self.em);
+        let row = self.scale[1] * f64::from(node.height);
+        let gap = radius + 0.2 * self.em;
+        let room = (1.0 - FAN) * self.step() - gap;
+        let letters = (room / text_width("m", font)).floor();
+        if row < 1.3 * font || letters < MIN_LETTERS {
             return;
         }
-        let words = crate::format::excerpt(&node.label, letters as usize);
+        let words = excerpt(&node.label, letters as usize);
         let weight = if node.on_lead { "600" } else { "400" };
-        // A halo separates the text from the lines behind it.
+        // Hides the line to the successors behind the text.
+        let width = text_width(&words, font) + 0.3 * font;
         sheet.add(&html! {
+            rect x=(number(x + gap - 0.15 * font)) y=(number(y - 0.6 * font))
+                width=(number(width)) height=(number(1.2 * font)) fill=(SURFACE) {}
             text x=(number(x + gap)) y=(number(y + 0.36 * font)) font-size=(number(font))
-                font-weight=(weight) fill=(TEXT) stroke=(SURFACE) stroke-width=(number(0.3 * font))
-                paint-order="stroke" { (words) }
+                font-weight=(weight) fill=(TEXT) { (words) }
         });
     }
 

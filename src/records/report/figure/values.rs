@@ -68,8 +68,8 @@ fn keys(titles: &[String], looks: &[Look], em: f64) -> Vec<Key> {
         let path = mark(look, [em, 0.0], 0.36 * em);
         let colour = ink(look.colour);
         let picture = html! {
-            path d=(format!("M0,0H{}", number(2.0 * em))) stroke=(colour) stroke-width=(number(0.17 * em))
-                stroke-dasharray=[dash(look, em)] {}
+            path d=(format!("M0,0H{}", number(2.0 * em))) stroke=(colour)
+                stroke-width=(number(0.17 * em)) stroke-dasharray=[dash(look, em)] {}
             path d=(path) fill=(colour) {}
         };
         (picture, title.clone())
@@ -111,10 +111,12 @@ fn dots(sheet: &mut Sheet, frame: &Frame, series: &Series, look: &Look) {
     let thin = number(0.07 * em);
     sheet.add(&html! {
         @if !dropped.is_empty() {
-            path d=(dropped) fill="none" stroke=(colour) stroke-width=(thin) stroke-opacity="0.55" {}
+            path d=(dropped) fill="none" stroke=(colour) stroke-width=(thin)
+                stroke-opacity="0.55" {}
         }
         @if !lineage.is_empty() {
-            path d=(lineage) fill="none" stroke=(colour) stroke-width=(thin) stroke-opacity="0.45" {}
+            path d=(lineage) fill="none" stroke=(colour) stroke-width=(thin)
+                stroke-opacity="0.45" {}
         }
         @if !kept.is_empty() { path d=(kept) fill=(colour) fill-opacity="0.75" {} }
     });
