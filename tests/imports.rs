@@ -22,7 +22,7 @@ const LAYERS: [&[&str]; 14] = [
     &["app::theme"],
     &["app::widgets"],
     &["app::state"],
-    &["app::dialogs", "app::action", "app::options"],
+    &["app::dialogs", "app::action", "app::options", "app::shortcuts"],
     &[
         "app::responses",
         "app::value_plot",

@@ -22,6 +22,7 @@ mod responses;
 mod screenshot;
 mod search_tree;
 mod settings;
+mod shortcuts;
 mod startup;
 pub mod state;
 pub mod sweep;

@@ -5,10 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::PackSource;
-use super::device::no_gpu_support;
 use super::manifest::MANIFEST;
-use super::offers::{Offer, offers};
-use super::role::PromptStyle;
+pub use super::offers::ModelReport;
+use super::offers::offers;
 use super::size::{free_memory_bytes, measure};
 use super::source::{Local, expanded, is_gguf, snapshot};
 use crate::format::sentence;
@@ -26,46 +25,6 @@ pub enum Inspection {
     Model(Box<ModelReport>),
     /// The folder of a pack.
     Pack(PathBuf),
-}
-
-/// A model and the bundled guides for it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ModelReport {
-    /// Full path of the GGUF file or of the folder.
-    pub path: PathBuf,
-    /// Name of the file without `.gguf`, or of the folder.
-    pub name: String,
-    /// Model family.
-    pub family: &'static str,
-    /// Number of weights.
-    pub parameters: u64,
-    /// Bytes of the files.
-    pub disk_bytes: u64,
-    /// Bytes of the weights in memory.
-    pub held_bytes: u64,
-    /// Free memory in bytes, or `None` if the system does not report it.
-    pub free_bytes: Option<u64>,
-    /// Whether the model has a chat template that can be used.
-    pub has_chat_template: bool,
-    /// Bundled guides and judges, those that fit first.
-    pub offers: Vec<Offer>,
-}
-
-impl ModelReport {
-    /// Returns whether the weights need more memory than is free. Always false with GPU support,
-    /// because a GPU may have more.
-    pub fn is_too_large(&self) -> bool {
-        let exceeds = self.free_bytes.is_some_and(|free| self.held_bytes > free);
-        exceeds && no_gpu_support().is_some()
-    }
-
-    /// Returns the prompt style for the model without guides: its chat template if it has one.
-    pub(super) fn own_prompt(&self) -> PromptStyle {
-        match self.has_chat_template {
-            true => PromptStyle::Chat { system: None },
-            false => PromptStyle::default(),
-        }
-    }
 }
 
 impl Architecture {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::PackSource;
-use super::inspect::ModelReport;
+use super::device::no_gpu_support;
 use super::manifest::Manifest;
 use super::role::{BackboneRole, JudgeRole, Part, PromptStyle, Role};
 use super::source::{Local, Source};
@@ -92,6 +92,46 @@ impl Offer {
             Content::Head(_) => "value head",
             Content::ValueModel(_) => "value model",
             Content::Judge(_) => "judge",
+        }
+    }
+}
+
+/// A model and the bundled guides for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelReport {
+    /// Full path of the GGUF file or of the folder.
+    pub path: PathBuf,
+    /// Name of the file without `.gguf`, or of the folder.
+    pub name: String,
+    /// Model family.
+    pub family: &'static str,
+    /// Number of weights.
+    pub parameters: u64,
+    /// Bytes of the files.
+    pub disk_bytes: u64,
+    /// Bytes of the weights in memory.
+    pub held_bytes: u64,
+    /// Free memory in bytes, or `None` if the system does not report it.
+    pub free_bytes: Option<u64>,
+    /// Whether the model has a chat template that can be used.
+    pub has_chat_template: bool,
+    /// Bundled guides and judges, those that fit first.
+    pub offers: Vec<Offer>,
+}
+
+impl ModelReport {
+    /// Returns whether the weights need more memory than is free. Always false with GPU support,
+    /// because a GPU may have more.
+    pub fn is_too_large(&self) -> bool {
+        let exceeds = self.free_bytes.is_some_and(|free| self.held_bytes > free);
+        exceeds && no_gpu_support().is_some()
+    }
+
+    /// Returns the prompt style for the model without guides: its chat template if it has one.
+    fn own_prompt(&self) -> PromptStyle {
+        match self.has_chat_template {
+            true => PromptStyle::Chat { system: None },
+            false => PromptStyle::default(),
         }
     }
 }

@@ -99,7 +99,7 @@ fn rejects_files_that_are_not_runs() {
     assert!(message(b"<!DOCTYPE html>").contains("not an IVG trace (invalid JSON)"));
     assert!(message(&[0x7b, 0xff]).contains("byte 1 is not UTF-8"));
     assert!(message(b"{}").contains("`version` is missing"));
-    assert!(message(&b"[".repeat(100_000)).contains("not an IVG trace (invalid JSON)"));
+    assert!(message(&b"[".repeat(100_000)).contains("not an IVG trace"));
     assert!(message(&b"{\"a\":".repeat(100_000)).contains("run.json"));
     let dir = tempfile::tempdir().unwrap();
     assert!(trace_file::read(dir.path()).unwrap_err().to_string().contains("not a file"));

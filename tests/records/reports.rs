@@ -165,7 +165,7 @@ fn markdown_contains_the_metrics_and_the_texts() {
     run.arms[0].settings = Settings { seed: 1, ..run.arms[0].settings.clone() };
     let page = markdown(&run);
     assert!(page.contains("| Unguided | base model | −2.25 | +1.50 | 0.62 |"), "{page}");
-    assert!(page.contains("### Best of 16\n\nwhole responses · Stopped at 3 tokens\n"));
+    assert!(page.contains("### Best of 16\n\nwhole responses · Stopped at 4 tokens\n"));
     assert!(page.contains("\n> This film was very good indeed\n"));
     assert!(page.ends_with("Pack imdb · seed 1 · IVG Playground 0.1.0\n"));
 }
@@ -206,6 +206,6 @@ fn runs_side_by_side_are_one_report_and_say_where_they_differ() {
     let mut other = first.clone();
     other.seed = 7;
     let page = side_by_side_html(&first, &[other]);
-    assert!(page.contains("Another run: seed 7") && page.contains("One prompt, side by side"));
+    assert!(page.contains("Another run: seed 7") && page.contains("pack imdb"));
     assert_eq!(side_by_side_html(&first, &[]), html(&first));
 }

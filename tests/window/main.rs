@@ -11,10 +11,10 @@ mod endurance;
 mod engine;
 mod example;
 mod figures;
-mod grid;
 mod files;
 #[path = "../graphics/mod.rs"]
 mod graphics;
+mod grid;
 mod harness;
 mod history;
 mod history_cards;

@@ -209,4 +209,11 @@ fn the_number_of_seeds_decides_the_length_of_the_sweep() {
     }
     assert!(window.query_by_label_contains("42 times under guidance: 2 times at each").is_some());
     assert_eq!(seeds(&mut window, "99"), 8);
+    // The box stays beside the results, but not while a sweep runs.
+    let mut window = begun();
+    fill(&mut window);
+    assert!(window.query_by_role_and_label(Role::SpinButton, "Seeds").is_none());
+    window.state_mut().view.apply(&Event::SweepDone { run: 1, stopped: false });
+    window.run();
+    assert!(window.query_by_role_and_label(Role::SpinButton, "Seeds").is_some());
 }

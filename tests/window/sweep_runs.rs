@@ -1,14 +1,17 @@
 //! Sweeps in the window: starting, stopping, and using a result.
 
-use eframe::egui::{Key, Modifiers};
+use eframe::egui::{Key, Modifiers, Vec2};
+use egui_kittest::Harness;
+use egui_kittest::kittest::Queryable;
+use ivg_playground::app::state::preferences::Preferences;
 use ivg_playground::app::state::session::Phase;
 use ivg_playground::guidance::settings::Settings;
 use ivg_playground::guidance::trace::StopReason;
 use ivg_playground::lab::sweep::SweepAxis;
 use ivg_playground::worker::protocol::{Command, Event, RunId, SweepRequest};
 
-use crate::engine::sample;
-use crate::harness::Bench;
+use crate::engine::{pack, sample};
+use crate::harness::{Bench, options};
 
 fn started(bench: &Bench) -> (RunId, SweepRequest) {
     match bench.engine.command() {
@@ -139,4 +142,28 @@ fn a_failed_sweep_shows_the_error_and_keeps_its_points() {
     bench.engine.send(Event::SweepFailed { run, message: "out of memory".into() });
     bench.window.run();
     assert!(bench.shows("Out of memory.") && bench.shows(ROW) && bench.shows("Resume"));
+}
+
+#[test]
+fn the_buttons_of_a_paused_sweep_fit_into_a_small_window() {
+    let stored = Preferences { prompt: "This movie was".into(), ..Preferences::default() };
+    let builder = Harness::builder().with_size(Vec2::new(1024.0, 640.0));
+    let mut bench = Bench::built(builder, options(), stored);
+    bench.engine.load(pack());
+    bench.window.run();
+    bench.click("Lower panel: Sweep");
+    bench.click("Compare strengths");
+    let (run, _) = started(&bench);
+    fill(&mut bench, run);
+    bench.engine.send(Event::SweepDone { run, stopped: true });
+    bench.window.run();
+    let names =
+        ["Sweep over: Length L", "Resume", "Run again", "Save figure", "Hide the lower panel"];
+    let rects = names.map(|name| bench.window.get_by_label(name).rect());
+    for (pair, names) in rects.windows(2).zip(names.windows(2)) {
+        assert!(pair[0].right() <= pair[1].left(), "{names:?} overlap: {pair:?}");
+    }
+    let seeds = bench.number("Seeds").rect();
+    let first = bench.window.get_by_label_contains("β −1: ").rect();
+    assert!(seeds.bottom() <= first.top() + 1.0, "{seeds:?} covers {first:?}");
 }

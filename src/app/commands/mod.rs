@@ -4,7 +4,6 @@ mod files;
 mod modals;
 mod packs;
 mod runs;
-pub(super) mod shortcuts;
 mod stage;
 mod undo;
 
@@ -15,6 +14,7 @@ use eframe::egui::{Context, Popup, Ui};
 use super::App;
 use super::action::Action;
 use super::settings::{panel, prompt_box};
+use super::shortcuts;
 use super::state::preferences::{LowerTab, SidebarTab};
 use super::state::session::Notice;
 use super::widgets::Edit;

@@ -3,7 +3,7 @@
 use eframe::egui::{Grid, RichText, ScrollArea, Ui, Window, vec2};
 
 use super::glossary::glossary;
-use crate::app::commands::shortcuts::{EGUI_KEYS, SHORTCUTS, STAGE_SHORTCUTS};
+use crate::app::shortcuts::{EGUI_KEYS, SHORTCUTS, STAGE_SHORTCUTS};
 use crate::app::theme::{Palette, text};
 use crate::app::widgets::segmented;
 

@@ -10,8 +10,7 @@ use eframe::egui::{
 
 use super::column_menu::{ColumnEdit, ColumnMenu};
 use super::judge_line::{self, JudgeLine};
-use super::metrics::{Grid, MetricsView};
-use super::panel::report;
+use super::metrics::{Grid, MetricsView, report};
 use super::scroll::Scroll;
 use super::text::{Page, bytes_of, chunk_of, token_at};
 use super::token_tooltip::TokenCards;

@@ -2,6 +2,7 @@
 
 use eframe::egui::{Align2, Rect, Role, Sense, Ui, WidgetInfo, vec2};
 
+use crate::app::state::session::ArmView;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::explain_on_stage;
 use crate::guidance::trace::ArmTrace;
@@ -30,6 +31,11 @@ pub(crate) struct MetricsView<'a> {
     pub(crate) reference: Option<&'a ArmTrace>,
     /// Draws only the primary metrics, for presentations.
     pub(crate) presenting: bool,
+}
+
+/// Returns the trace of a column, or `None` before the first token.
+pub(super) fn report(view: Option<&ArmView>) -> Option<&ArmTrace> {
+    view.map(|v| &v.report).filter(|r| !r.tokens.is_empty())
 }
 
 /// Layout of the metrics in a column. All columns share one layout, so their lines are level.

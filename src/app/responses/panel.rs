@@ -3,16 +3,15 @@
 use eframe::egui::{Rect, ScrollArea, Ui, pos2, vec2};
 
 use super::card::Card;
-use super::metrics::Grid;
+use super::metrics::{Grid, report};
 use super::toolbar::toolbar;
 pub(in crate::app) use super::toolbar::{LEGEND_WIDTH, color_scale};
 use crate::app::action::Action;
 use crate::app::state::columns::{ColumnView, column_views};
 use crate::app::state::preferences::Preferences;
 use crate::app::state::selection::Selection;
-use crate::app::state::session::{ArmView, Loading, Session};
+use crate::app::state::session::{Loading, Session};
 use crate::app::theme::space;
-use crate::guidance::trace::ArmTrace;
 
 /// Minimum width of a column, in points. Narrower columns are stacked.
 const MIN_COLUMN_WIDTH: f32 = 330.0;
@@ -131,11 +130,6 @@ impl Stack {
         let top = top + row as f32 * (self.size.y + space::M);
         Rect::from_min_size(pos2(left, top), self.size)
     }
-}
-
-/// Returns the trace of a column, or `None` before the first token.
-pub(super) fn report(view: Option<&ArmView>) -> Option<&ArmTrace> {
-    view.map(|v| &v.report).filter(|r| !r.tokens.is_empty())
 }
 
 #[cfg(test)]

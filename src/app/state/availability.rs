@@ -181,7 +181,7 @@ pub(super) mod tests {
         let mut s = Settings::default();
         assert_eq!(disabled_reason(Control::Lambda, &s, Some(&pack(true, true))), None);
         let missing = disabled_reason(Control::Lambda, &s, Some(&pack(true, false)));
-        assert!(missing.is_some_and(|r| r.contains("no value model")));
+        assert!(missing.is_some_and(|r| r.contains("needs a value model")));
         s.value_source = ValueSource::Implicit;
         assert_eq!(disabled_reason(Control::Lambda, &s, Some(&pack(true, false))), None);
         // With one successor per beam, λ still chooses the response among the beams.
@@ -219,7 +219,9 @@ pub(super) mod tests {
     fn names_the_column_that_the_pack_cannot_decode() {
         let mut preferences = Preferences { prompt: "Hello".into(), ..Preferences::default() };
         let reason = run_disabled_reason(&preferences, Some(&pack(true, false)));
-        assert!(reason.is_some_and(|r| r.starts_with("Guided:") && r.contains("no value model")));
+        assert!(
+            reason.is_some_and(|r| r.starts_with("Guided:") && r.contains("needs a value model"))
+        );
         preferences.columns = vec![Arm::Base.into(), Arm::Token.into()];
         assert_eq!(run_disabled_reason(&preferences, Some(&pack(true, false))), None);
         assert!(

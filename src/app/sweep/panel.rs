@@ -2,7 +2,7 @@
 
 use eframe::egui::{
     Align, Align2, Color32, CursorIcon, DragValue, FontId, Label, Layout, Pos2, Rect, Response,
-    RichText, Role, Sense, Stroke, StrokeKind, Ui, UiBuilder, WidgetInfo, pos2,
+    RichText, Role, Sense, Stroke, StrokeKind, TextStyle, Ui, UiBuilder, WidgetInfo, pos2,
     text::{LayoutJob, TextFormat, TextWrapping},
     vec2,
 };
@@ -13,7 +13,7 @@ use super::tooltip::SweepTooltip;
 use crate::app::action::Action;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::progress_bar;
-use crate::app::widgets::{chip, primary_button, segmented};
+use crate::app::widgets::{chip, primary_button, segmented, within};
 use crate::format::{counted, excerpt, minus, plain};
 use crate::guidance::settings::Settings;
 use crate::lab::sweep::{Curve, Measure, Plan, Point, SweepAxis};
@@ -34,6 +34,10 @@ pub struct SweepPanel<'a> {
 /// Height of the list's captions.
 const CAPTION_HEIGHT: f32 = 18.0;
 const LIST_WIDTH: f32 = 300.0;
+/// Width of the box for the number of seeds with its name.
+const SEEDS_WIDTH: f32 = 84.0;
+/// Width of the button that starts the first sweep.
+const START_WIDTH: f32 = 144.0;
 /// Width of the list's first column, with the values of the setting.
 const SETTING_WIDTH: f32 = 40.0;
 /// Width of the list's second column, with the measured means.
@@ -60,9 +64,8 @@ impl SweepPanel<'_> {
         }
     }
 
-    /// Draws the number of seeds, the buttons that start, pause and resume a sweep, and its progress,
-    /// from right to left.
-    pub fn controls(&mut self, ui: &mut Ui, actions: &mut Vec<Action>) {
+    /// Draws the buttons that start, pause and resume a sweep, and its progress, from right to left.
+    pub fn controls(&self, ui: &mut Ui, actions: &mut Vec<Action>) {
         if self.view.running().is_some() {
             let pausing = self.view.phase() == Some(&SweepPhase::Pausing);
             let button = ui.add_enabled_ui(!pausing, |ui| chip(ui, "Pause", false)).inner;
@@ -71,7 +74,6 @@ impl SweepPanel<'_> {
                 actions.push(Action::Stop);
             }
         } else {
-            self.seeds(ui);
             if self.view.results().is_some() {
                 let planned = self.plan();
                 let button = ui.add_enabled_ui(planned.is_ok(), |ui| chip(ui, "Run again", false));
@@ -84,11 +86,11 @@ impl SweepPanel<'_> {
         self.state(ui);
     }
 
-    /// Draws the box for the number of seeds, from right to left.
+    /// Draws the box for the number of seeds of the next sweep.
     fn seeds(&mut self, ui: &mut Ui) {
+        let words = RichText::new("Seeds").font(text::small()).color(Palette::of(ui).weak);
+        let label = ui.add(Label::new(words).selectable(false));
         let number = ui.add(DragValue::new(&mut self.view.seeds).range(SEEDS).speed(0.05));
-        let label =
-            ui.add(Label::new(RichText::new("Seeds").font(text::small())).selectable(false));
         number.labelled_by(label.id).on_hover_text(
             "Responses at each value, each with a different seed. The curve shows their means.",
         );
@@ -141,7 +143,7 @@ impl SweepPanel<'_> {
         ui.add(Label::new(words).selectable(false).truncate());
     }
 
-    fn empty(&self, ui: &mut Ui, rect: Rect, actions: &mut Vec<Action>) {
+    fn empty(&mut self, ui: &mut Ui, rect: Rect, actions: &mut Vec<Action>) {
         let p = Palette::of(ui);
         let centre = Layout::top_down(Align::Center);
         let ui = &mut ui.new_child(UiBuilder::new().max_rect(rect).layout(centre));
@@ -156,12 +158,14 @@ impl SweepPanel<'_> {
             ui.add(Label::new(words).selectable(false).wrap());
         });
         ui.add_space(space::XS);
-        let planned = self.plan();
-        start_button(
-            primary_button(ui, "Compare strengths", 136.0, planned.is_ok()),
-            planned,
-            actions,
-        );
+        let row = Layout::left_to_right(Align::Center);
+        ui.allocate_ui_with_layout(vec2(START_WIDTH + 100.0, 36.0), row, |ui| {
+            let planned = self.plan();
+            let button = primary_button(ui, "Compare strengths", START_WIDTH, planned.is_ok());
+            start_button(button, planned, actions);
+            ui.add_space(space::S);
+            self.seeds(ui);
+        });
     }
 
     /// Draws the plot, and the list of its points beside it.
@@ -177,7 +181,17 @@ impl SweepPanel<'_> {
             SweepPlot { curve, plan: &plan, current, hovered: highlighted }.show(ui)
         };
         let list = List { curve, measure, current, highlighted };
-        let rows = list.show(ui, rect.with_min_x(plot.right() + space::L));
+        let list_rect = rect.with_min_x(plot.right() + space::L);
+        let rows = list.show(ui, list_rect);
+        if self.view.running().is_none() {
+            let captions = list_rect.with_max_y(list_rect.top() + CAPTION_HEIGHT);
+            within(ui, captions.with_min_x(captions.right() - SEEDS_WIDTH), |ui| {
+                ui.spacing_mut().interact_size = vec2(32.0, CAPTION_HEIGHT);
+                ui.spacing_mut().button_padding.y = 0.0;
+                ui.style_mut().drag_value_text_style = TextStyle::Small;
+                self.seeds(ui);
+            });
+        }
         let mut hovered = shown.pointed;
         let mut clicked = shown.pointed.filter(|_| shown.response.clicked());
         if shown.pointed.is_some() {

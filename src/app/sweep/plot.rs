@@ -18,6 +18,8 @@ use crate::records::report::sweep_plot::{
 
 /// Height of the horizontal axis with its title, in points.
 const AXIS_HEIGHT: f32 = 36.0;
+/// Minimum height of a plot that names the unit of its vertical axis, in points.
+const MIN_UNIT_HEIGHT: f32 = 220.0;
 /// Target distance between ticks of the horizontal and the vertical axis, in points.
 const TICK_DISTANCE: [f64; 2] = [64.0, 32.0];
 /// Maximum distance from the pointer to a dot, in points.
@@ -53,7 +55,9 @@ impl SweepPlot<'_> {
         let columns = f64::from(ui.available_width()) / TICK_DISTANCE[0];
         let rows = f64::from(ui.available_height() - AXIS_HEIGHT) / TICK_DISTANCE[1];
         ui.style_mut().text_styles.insert(TextStyle::Body, text::small());
-        let height = measure_name(self.plan.measure, &self.plan.settings);
+        let [name, unit] = measure_name(self.plan.measure, &self.plan.settings);
+        let has_room = ui.available_height() > MIN_UNIT_HEIGHT;
+        let height = if has_room { format!("{name} ({unit})") } else { name.to_owned() };
         let words = self.summary();
         let shown = ui.scope(|ui| {
             ui.visuals_mut().override_text_color = Some(p.weak);

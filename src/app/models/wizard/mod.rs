@@ -3,21 +3,21 @@
 mod guidance_step;
 mod model_step;
 mod state;
+mod tools;
 mod try_step;
 
 use std::path::PathBuf;
 
 use eframe::egui::{Align, Frame, Id, Key, Layout, Modal, RichText, Ui, vec2};
 
-use crate::app::dialogs::file_picker::{FilePicker, Picked};
+use crate::app::dialogs::file_picker::Picked;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{primary_button, secondary_button};
-use crate::worker::model_probe::ModelProbe;
 use crate::worker::pack_service::Manifest;
-use crate::worker::path_probe::PathProbe;
 
 pub(crate) use state::Wizard;
 use state::{Check, Saving, Stage};
+pub(crate) use tools::Tools;
 
 const WIDTH: f32 = 560.0;
 /// Height of a step. It is fixed, so that the buttons do not move.
@@ -26,13 +26,6 @@ const HEIGHT: f32 = 380.0;
 const OTHER_HEIGHT: f32 = 210.0;
 
 const STEPS: [&str; 3] = ["1 Model", "2 Guidance", "3 Try it"];
-
-/// The background work that the wizard uses.
-pub(crate) struct Tools<'a> {
-    pub(crate) probe: &'a mut ModelProbe,
-    pub(crate) picker: &'a mut FilePicker,
-    pub(crate) path_probe: &'a mut PathProbe,
-}
 
 /// What the user decided.
 #[derive(Debug)]

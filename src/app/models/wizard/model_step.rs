@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use eframe::egui::{Id, RichText, TextEdit, Ui};
 
-use super::Tools;
 use super::state::{Check, ModelStep};
+use super::tools::Tools;
 use crate::app::dialogs::file_picker::Pick;
 use crate::app::models::role_form::labeled_row;
 use crate::app::theme::{Palette, space, text};

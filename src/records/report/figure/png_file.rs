@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree, fontdb};
 
-use super::FigureSize;
+use super::kind::FigureSize;
 
 const FONT: &[u8] = include_bytes!("../../../../assets/fonts/Inter.ttf");
 

@@ -2,7 +2,7 @@
 
 use maud::{Markup, PreEscaped, html};
 
-use super::FigureSize;
+use super::kind::FigureSize;
 use crate::format::{one_line, visible};
 use crate::records::report::svg::{COLOURS, Look, shape};
 use crate::records::report::value_plot::{tick_label, tick_step, ticks};
@@ -236,7 +236,8 @@ mod tests {
         let mut sheet = Sheet::new(FigureSize::Paper, "T");
         let frame = sheet.axes([0.0, 10.0], [-1.0, 1.0], ["x", "y"]);
         assert_eq!(frame.at([0.0, -1.0]), [frame.left, frame.bottom]);
-        assert_eq!(frame.at([10.0, 1.0]), [frame.right, frame.top]);
+        let [x, y] = frame.at([10.0, 1.0]);
+        assert!((x - frame.right).abs() < 1e-9 && (y - frame.top).abs() < 1e-9);
         assert!(frame.top < frame.bottom && frame.right < sheet.width);
     }
 }

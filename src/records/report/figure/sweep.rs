@@ -3,8 +3,8 @@
 use emath::{Pos2, Rect, pos2, vec2};
 use maud::html;
 
+use super::kind::{FigureError, FigureSize};
 use super::sheet::{Frame, Key, Sheet, TEXT, ink, number, pair, text_width};
-use super::{FigureError, FigureSize};
 use crate::format::{counted, plain};
 use crate::guidance::labels::settings_line;
 use crate::guidance::settings::Arm;
@@ -33,7 +33,8 @@ pub(super) fn draw(
     let mut sheet = Sheet::new(size, &title);
     sheet.legend(&keys(&points, axis, plan.repeats, sheet.em));
     let (x, y) = bounds(&points);
-    let names = [DISTANCE, measure_name(plan.measure, &plan.settings)];
+    let [name, unit] = measure_name(plan.measure, &plan.settings);
+    let names = [DISTANCE, &format!("{name} ({unit})")];
     let frame = sheet.axes([*x.start(), *x.end()], [*y.start(), *y.end()], names);
     marks(&mut sheet, &frame, &points);
     captions(&mut sheet, &frame, &points, curve);

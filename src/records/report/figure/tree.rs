@@ -3,9 +3,9 @@
 use emath::vec2;
 use maud::html;
 
+use super::kind::{FigureError, FigureSize};
 use super::sheet::{Key, SURFACE, Sheet, TEXT, WEAK, ink, number, pair, text_width};
 use super::values::origin;
-use super::{FigureError, FigureSize};
 use crate::format::excerpt;
 use crate::guidance::labels::{settings_line, titles_of};
 use crate::guidance::trace::Trace;

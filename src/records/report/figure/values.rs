@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use maud::html;
 
+use super::kind::{FigureError, FigureSize};
 use super::sheet::{Frame, Key, SURFACE, Sheet, WEAK, ink, mark, number, pair};
-use super::{FigureError, FigureSize};
 use crate::guidance::labels::{settings_line, titles_of};
 use crate::guidance::settings::ValueSource;
 use crate::guidance::trace::{ArmTrace, Trace};
