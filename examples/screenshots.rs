@@ -5,7 +5,8 @@
 //! ```
 //!
 //! The program finds widgets by their accessible labels and renders them with a software adapter.
-//! Texts, values and plots are the same in every run; speeds and times are not.
+//! Texts, values and plots are the same in every run; speeds and times are not. `story` and `live` are
+//! recordings (animated PNG).
 
 #[path = "../tests/graphics/mod.rs"]
 mod graphics;
@@ -15,7 +16,7 @@ use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use eframe::egui::{Role, Vec2, vec2};
+use eframe::egui::{Key, Role, Vec2, pos2, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use graphics::Painter;
@@ -27,7 +28,7 @@ use ivg_playground::packs::PackSource;
 use ivg_playground::packs::hub::Hub;
 use ivg_playground::worker;
 
-const PICTURES: [(&str, fn()); 10] = [
+const PICTURES: [(&str, fn()); 12] = [
     ("hero", hero),
     ("dark", dark),
     ("tokens", tokens),
@@ -38,6 +39,8 @@ const PICTURES: [(&str, fn()); 10] = [
     ("four_columns", four_columns),
     ("models", models),
     ("error", error),
+    ("story", story),
+    ("live", live),
 ];
 
 fn main() {
@@ -50,9 +53,9 @@ fn main() {
     }
 }
 
-const PROMPT: &str = "After the first ten minutes";
-/// A seed with which the unguided and the guided text differ clearly.
-const SEED: u64 = 6;
+/// The prompt and the seed of the first story of the bundled pack.
+const PROMPT: &str = "This film";
+const SEED: u64 = 8;
 /// The default size of the window.
 const WINDOW_SIZE: Vec2 = Vec2::new(1440.0, 900.0);
 /// Time limit of one wait. A sweep takes the longest.
@@ -239,8 +242,10 @@ fn history() {
 
 fn four_columns() {
     let mut studio = Studio::open(Theme::Light);
-    studio.click("Add column");
-    studio.click("Add column");
+    for title in ["Token only", "Chunk only"] {
+        studio.click("Add column");
+        studio.click(&format!("Add column: {title}"));
+    }
     studio.type_prompt(PROMPT);
     studio.generate();
     studio.save("four-columns.png");
@@ -261,4 +266,105 @@ fn error() {
     let mut studio = Studio::enter(options, WINDOW_SIZE);
     studio.until("the error", |window| window.state().session().error.is_some());
     studio.save("error.png");
+}
+
+/// Time between two frames of a recording.
+const FRAME: Duration = Duration::from_millis(120);
+/// How long a recording shows a finished run.
+const HOLD: Duration = Duration::from_millis(2400);
+
+/// An animation: pictures and the time that each is shown.
+#[derive(Default)]
+struct Recording(Vec<(image::RgbaImage, Duration)>);
+
+impl Recording {
+    /// Adds a picture of the window. A picture equal to the last one prolongs that one.
+    fn add(&mut self, studio: &mut Studio, time: Duration) {
+        let image = studio.window.render().expect("a picture");
+        match self.0.last_mut().filter(|(last, _)| *last == image) {
+            Some((_, shown)) => *shown += time,
+            None => self.0.push((image, time)),
+        }
+    }
+
+    /// Adds pictures until the run has finished, and holds the last.
+    fn add_run(&mut self, studio: &mut Studio) {
+        loop {
+            let started = Instant::now();
+            studio.window.step();
+            let run = studio.window.state().session().run.as_ref();
+            let has_ended = run.is_some_and(|run| run.phase == Phase::Finished);
+            self.add(studio, FRAME);
+            if has_ended {
+                break;
+            }
+            std::thread::sleep(FRAME.saturating_sub(started.elapsed()));
+        }
+        studio.settle();
+        self.add(studio, HOLD);
+    }
+
+    fn save(&self, name: &str) {
+        let (width, height) = self.0[0].0.dimensions();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots");
+        let file = BufWriter::new(File::create(folder.join(name)).expect("a file"));
+        let mut encoder = png::Encoder::new(file, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_compression(png::Compression::High);
+        encoder.set_animated(self.0.len() as u32, 0).expect("frames");
+        let mut writer = encoder.write_header().expect("a header");
+        for (image, time) in &self.0 {
+            let rgb: Vec<u8> =
+                image.pixels().flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+            writer.set_frame_delay(time.as_millis() as u16, 1000).expect("a delay");
+            writer.write_image_data(&rgb).expect("the pixels");
+        }
+        writer.finish().expect("a whole file");
+    }
+}
+
+/// The first story on the stage, told with three keys.
+fn story() {
+    let options = Options { present: true, settings: None, ..options(Theme::Dark) };
+    let mut studio = Studio::enter(options, vec2(960.0, 600.0));
+    studio.until("the pack", |window| window.state().session().pack.is_some());
+    studio.window.ctx.set_zoom_factor(1.0);
+    studio.window.ctx.memory_mut(|m| m.stop_text_input());
+    studio.settle();
+    let mut recording = Recording::default();
+    for _ in 0..3 {
+        studio.window.key_press(Key::PageDown);
+        recording.add_run(&mut studio);
+    }
+    recording.save("story.png");
+}
+
+/// Dragging the strength with Live on: the guided text is written again at every rest.
+fn live() {
+    let mut studio = Studio::enter(options(Theme::Light), vec2(1100.0, 660.0));
+    studio.until("the pack", |window| window.state().session().pack.is_some());
+    studio.type_prompt(PROMPT);
+    studio.generate();
+    studio.click("Live");
+    let mut recording = Recording::default();
+    recording.add(&mut studio, HOLD);
+    let slider = studio.window.get_by_role_and_label(Role::Slider, "Token guidance β").rect();
+    let at = |beta: f32| {
+        let share = (beta + 3.0) / 6.0;
+        pos2(slider.left() + 9.0 + share * (slider.width() - 18.0), slider.top() + 12.0)
+    };
+    studio.window.drag_at(at(1.0));
+    for beta in [0.5, 0.0, -0.5, -1.5] {
+        studio.window.hover_at(at(beta));
+        let moved = Instant::now();
+        while moved.elapsed() < Duration::from_millis(400) {
+            studio.window.step();
+            recording.add(&mut studio, FRAME);
+            std::thread::sleep(FRAME);
+        }
+        recording.add_run(&mut studio);
+    }
+    studio.window.drop_at(at(-1.5));
+    recording.save("live.png");
 }
