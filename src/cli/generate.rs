@@ -88,7 +88,7 @@ fn load(link: &WorkerHandle, pack: PackSource) -> anyhow::Result<PackInfo> {
                 if let Some(note) = &info.device_note {
                     errln!("{note}");
                 }
-                return Ok(info);
+                return Ok(*info);
             }
             Event::LoadFailed { message, .. } => {
                 bar.clear();

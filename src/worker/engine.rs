@@ -65,7 +65,7 @@ impl Engine {
         match loaded.replace(source, |source| open(inbox, hub, source, device)) {
             Ok(pack) => {
                 pack.device_note = pack.device_note.take().or(note);
-                inbox.send(Event::Loaded(describe(source, pack)));
+                inbox.send(Event::Loaded(Box::new(describe(source, pack))));
             }
             Err(e) => {
                 let source = source.clone();

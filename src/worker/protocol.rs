@@ -58,7 +58,7 @@ pub enum Event {
     /// Files of the pack are being downloaded from the hub.
     Downloading(Progress),
     /// The pack is loaded and in use.
-    Loaded(PackInfo),
+    Loaded(Box<PackInfo>),
     /// The pack could not be loaded, with the error as one sentence. The previous pack is still in
     /// use.
     LoadFailed {

@@ -23,7 +23,7 @@ fn loaded(dir: &Path) -> (WorkerHandle, PackInfo) {
     worker.send(Command::LoadPack(PackSource::Folder(dir.to_owned())));
     loop {
         match worker.wait().unwrap() {
-            Event::Loaded(info) => return (worker, info),
+            Event::Loaded(info) => return (worker, *info),
             Event::Loading { .. } => {}
             other => panic!("{other:?}"),
         }

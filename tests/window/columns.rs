@@ -146,7 +146,7 @@ fn arms_that_the_pack_cannot_run_are_disabled_with_the_reason() {
 fn hidden_columns_return_with_a_pack_that_can_run_them() {
     let mut bench = with_changed_pack(|p| (p.has_pair, p.has_value) = (false, false));
     assert!(bench.shows("Column 1: Unguided") && !bench.shows("Column 2: Guided"));
-    bench.engine.send(Event::Loaded(pack()));
+    bench.engine.send(Event::Loaded(Box::new(pack())));
     bench.window.run();
     assert!(bench.shows("Column 1: Unguided") && bench.shows("Column 2: Guided"));
 }

@@ -139,7 +139,7 @@ impl Engine {
     /// Answers the window's first command with this pack.
     pub fn load(&self, pack: PackInfo) {
         assert!(matches!(self.command(), Command::LoadPack(_)));
-        self.send(Event::Loaded(pack));
+        self.send(Event::Loaded(Box::new(pack)));
     }
 
     /// Sends one more provisional token.

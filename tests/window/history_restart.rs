@@ -88,7 +88,7 @@ fn the_pack_of_a_run_can_be_loaded_from_the_note() {
     assert!(!bench.shows("Load imdb"), "it is being loaded");
     let defaults = Settings { beta: 2.0, ..Settings::default() };
     let imdb = PackInfo { source, name: "imdb".into(), defaults, ..pack() };
-    bench.engine.send(Event::Loaded(imdb));
+    bench.engine.send(Event::Loaded(Box::new(imdb)));
     bench.window.run();
     assert!(!bench.reads("This run was made with the pack"));
     assert!(bench.shows("The ending g"), "the run stays");

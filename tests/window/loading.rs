@@ -31,7 +31,7 @@ fn the_pack_of_the_options_is_loaded_with_progress() {
     bench.engine.send(Event::Loading { what: "value model".into(), fraction: 0.4 });
     bench.window.run();
     assert!(bench.shows("Loading 40% · value model"));
-    bench.engine.send(Event::Loaded(pack()));
+    bench.engine.send(Event::Loaded(Box::new(pack())));
     bench.window.run();
     assert!(bench.shows("Ready"));
     assert!(bench.shows("CPU, 2 threads"));
@@ -65,7 +65,7 @@ fn generate_on_start_waits_for_the_pack() {
     bench.window.run();
     bench.engine.command();
     bench.expect_silence();
-    bench.engine.send(Event::Loaded(pack()));
+    bench.engine.send(Event::Loaded(Box::new(pack())));
     bench.window.run();
     assert_eq!(bench.engine.generate().1.prompt, "The cast");
 }
@@ -124,13 +124,13 @@ fn loading_a_pack_stops_the_run_and_the_next_run_waits_for_the_pack() {
     bench.window.run();
     bench.expect_silence();
     let defaults = Settings { beta: 0.0, ..Settings::default() };
-    bench.engine.send(Event::Loaded(PackInfo {
+    bench.engine.send(Event::Loaded(Box::new(PackInfo {
         source,
         name: "imdb".into(),
         has_pair: false,
         defaults,
         ..pack()
-    }));
+    })));
     bench.window.run();
     let (_, request) = bench.engine.generate();
     assert_eq!(request.settings.beta, 0.0);
@@ -143,7 +143,7 @@ fn the_status_bar_says_that_the_pack_has_changed_since_the_run() {
     bench.finish(&[" a", " b"]);
     assert!(bench.shows("Done"));
     let source = PackSource::Bundled("other".into());
-    bench.engine.send(Event::Loaded(PackInfo { source, name: "other".into(), ..pack() }));
+    bench.engine.send(Event::Loaded(Box::new(PackInfo { source, name: "other".into(), ..pack() })));
     bench.window.run();
     assert!(bench.shows("Done. This run used imdb-sentiment; other is loaded now."));
 }

@@ -55,7 +55,7 @@ fn packs_are_listed_and_one_is_loaded() {
     bench.engine.send(Event::Loading { what: "base model".into(), fraction: 0.1 });
     bench.window.run();
     assert!(bench.is_disabled(Role::Button, "Load: imdb"), "one pack at a time");
-    bench.engine.send(Event::Loaded(imdb()));
+    bench.engine.send(Event::Loaded(Box::new(imdb())));
     bench.window.run();
     assert!(bench.shows("in use"));
     assert!(!bench.shows("Load: imdb"), "it is loaded");
@@ -68,7 +68,7 @@ fn choosing_a_device_loads_the_pack_in_use_on_it() {
     let mut bench = listed();
     bench.click("Load: imdb");
     bench.engine.command();
-    bench.engine.send(Event::Loaded(imdb()));
+    bench.engine.send(Event::Loaded(Box::new(imdb())));
     bench.window.run();
     let can_gpu = no_gpu_support().is_none();
     assert_eq!(bench.is_disabled(Role::Button, "GPU"), !can_gpu);
@@ -79,7 +79,7 @@ fn choosing_a_device_loads_the_pack_in_use_on_it() {
     assert_eq!(bench.window.state().preferences().device, DeviceChoice::Cpu);
     // The device note is shown.
     let device_note = Some("Running on the CPU: the GPU's memory is too small.".to_owned());
-    bench.engine.send(Event::Loaded(PackInfo { device_note, ..imdb() }));
+    bench.engine.send(Event::Loaded(Box::new(PackInfo { device_note, ..imdb() })));
     bench.window.run();
     assert!(bench.reads("the GPU's memory is too small"));
     assert!(bench.shows("in use"));
@@ -99,10 +99,10 @@ fn choosing_a_device_while_loading_loads_the_new_pack_on_it() {
     bench.click("CPU");
     assert_eq!(bench.engine.command(), Command::UseDevice(DeviceChoice::Cpu));
     assert_eq!(bench.engine.command(), Command::LoadPack(source));
-    bench.engine.send(Event::Loaded(pack()));
+    bench.engine.send(Event::Loaded(Box::new(pack())));
     bench.window.run();
     assert!(!bench.shows("in use"), "the loaded pack is not in the list");
-    bench.engine.send(Event::Loaded(imdb()));
+    bench.engine.send(Event::Loaded(Box::new(imdb())));
     bench.window.run();
     assert!(bench.shows("in use"));
 }
@@ -285,7 +285,7 @@ fn generating_works_after_the_worker_has_moved_a_pack_by_itself() {
     let mut bench = Bench::ready();
     bench.engine.send(Event::Loading { what: "base model".into(), fraction: 0.5 });
     bench.window.run();
-    bench.engine.send(Event::Loaded(imdb()));
+    bench.engine.send(Event::Loaded(Box::new(imdb())));
     bench.window.run();
     bench.click("Generate");
     bench.engine.generate();

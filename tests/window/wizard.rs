@@ -123,7 +123,7 @@ fn a_model_is_guided_by_the_bundled_parts_that_fit_and_answers_the_test_prompt()
     let source = PackSource::Folder(target.clone());
     assert_eq!(bench.engine.command(), Command::LoadPack(source.clone()));
     bench.expect_silence();
-    bench.engine.send(Event::Loaded(PackInfo { source, name: "Mine".into(), ..pack() }));
+    bench.engine.send(Event::Loaded(Box::new(PackInfo { source, name: "Mine".into(), ..pack() })));
     bench.window.run();
     assert_eq!(bench.engine.generate().1.prompt, "The ending");
     let saved = Manifest::read(&target).expect("a pack");

@@ -187,7 +187,7 @@ impl Session {
     pub fn apply(&mut self, event: Event) {
         match event {
             Event::Loaded(pack) => {
-                self.pack = Some(pack);
+                self.pack = Some(*pack);
                 self.has_new_pack = true;
             }
             Event::LoadFailed { message, .. } => {
