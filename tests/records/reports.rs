@@ -165,7 +165,7 @@ fn markdown_contains_the_metrics_and_the_texts() {
     run.arms[0].settings = Settings { seed: 1, ..run.arms[0].settings.clone() };
     let page = markdown(&run);
     assert!(page.contains("| Unguided | base model | −2.25 | +1.50 | 0.62 |"), "{page}");
-    assert!(page.contains("### Best of 16\n\nwhole responses · Stopped at 4 tokens\n"));
+    assert!(page.contains("### Best of 16\n\nwhole responses · Stopped at 5 tokens\n"));
     assert!(page.contains("\n> This film was very good indeed\n"));
     assert!(page.ends_with("Pack imdb · seed 1 · IVG Playground 0.1.0\n"));
 }

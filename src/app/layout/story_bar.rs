@@ -47,9 +47,9 @@ impl StoryBar<'_> {
 
     fn pack(&self, ui: &mut Ui, actions: &mut Vec<Action>) {
         let name = match (&self.session.pack, self.loading) {
-            (Some(pack), _) => format!("pack {} ⏷", pack.name),
-            (None, Some(_)) => "loading… ⏷".to_owned(),
-            (None, None) => "no models ⏷".to_owned(),
+            (Some(pack), _) => format!("pack {} ⌄", pack.name),
+            (None, Some(_)) => "loading… ⌄".to_owned(),
+            (None, None) => "no models ⌄".to_owned(),
         };
         let words = RichText::new(name).font(text::small());
         let button = ui.add(Button::new(words).corner_radius(12));

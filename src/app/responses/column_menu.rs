@@ -108,7 +108,7 @@ impl ColumnMenu<'_> {
     pub(crate) fn show(self, ui: &mut Ui) -> Option<ColumnEdit> {
         let p = Palette::of(ui);
         let color = p.column(self.column_view.index);
-        let words = format!("{} ⏷", self.column_view.title);
+        let words = format!("{} ⌄", self.column_view.title);
         let words = RichText::new(words).font(text::heading()).color(color);
         let button = Button::new(words).frame_when_inactive(false);
         let response = ui.add(button).on_hover_text("Choose how this column generates text.");

@@ -73,7 +73,7 @@ fn add_column(
 ) -> Option<ColumnEdit> {
     let mut edit = None;
     let reason = add_disabled_reason(&preferences.columns);
-    let add = ui.add_enabled_ui(reason.is_none(), |ui| chip(ui, "Add column ⏷", false)).inner;
+    let add = ui.add_enabled_ui(reason.is_none(), |ui| chip(ui, "Add column ⌄", false)).inner;
     let add = add.accessible_name("Add column");
     let add = add.on_hover_text("Adds a column that generates text in another way.");
     let add = add.on_disabled_hover_text(reason.unwrap_or_default());

@@ -33,7 +33,7 @@ pub(crate) fn preset_menu(
     let current = all.find(|(_, s)| equal_except_seed(s, &preferences.settings));
     let is_none = current.is_none();
     let name = current.map_or("none", |(name, _)| name).to_owned();
-    let shown = if is_none { "Presets ⏷".to_owned() } else { format!("Preset: {name} ⏷") };
+    let shown = if is_none { "Presets ⌄".to_owned() } else { format!("Preset: {name} ⌄") };
     let label = RichText::new(shown).font(text::small());
     let button = ui.add(Button::new(label).truncate());
     let button = button.explain(ui, "Choose a preset, or save the current settings as a preset.");
