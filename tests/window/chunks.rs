@@ -191,6 +191,7 @@ fn the_lower_panel_remembers_its_tab_and_whether_it_is_hidden() {
     bench.click("Lower panel: Tree");
     assert!(!bench.reads("Value of every chunk."));
     assert_eq!(bench.window.state().preferences().lower, LowerTab::Tree);
+    bench.click("Details");
     let before = bench.window.get_by_label("Guided Tokens: 10").rect().top();
     bench.click("Hide the lower panel");
     assert!(!bench.reads("Chunk 1, candidate"));
@@ -208,14 +209,14 @@ fn the_lower_panel_remembers_its_tab_and_whether_it_is_hidden() {
 }
 
 #[test]
-fn the_option_overrides_the_stored_tab_and_presentation_mode_shows_the_values() {
+fn the_option_overrides_the_stored_tab_and_presentation_mode_shows_the_same_tab() {
     let stored = Preferences { lower_hidden: true, ..Preferences::default() };
     let mut options = options();
     options.lower = Some(LowerTab::Tree);
     let mut bench = Bench::open(options, stored, pack());
     assert!(bench.shows("Hide the lower panel") && !bench.shows("Candidates of Guided: shown"));
     bench.click("Present");
-    assert!(bench.shows("Candidates of Guided: shown"));
+    assert!(bench.shows("Search tree") && !bench.shows("Candidates of Guided: shown"));
     assert!(!bench.shows("Lower panel: Tree") && !bench.shows("Hide the lower panel"));
     bench.click("Exit presentation");
     assert_eq!(bench.window.state().preferences().lower, LowerTab::Tree);

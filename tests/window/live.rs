@@ -3,7 +3,7 @@
 use eframe::egui::Key;
 use ivg_playground::guidance::settings::Arm;
 use ivg_playground::guidance::trace::StopReason;
-use ivg_playground::worker::protocol::{Cost, Event};
+use ivg_playground::worker::protocol::{Command, Cost, Event};
 
 use crate::harness::Bench;
 
@@ -18,15 +18,18 @@ fn live() -> Bench {
 }
 
 #[test]
-fn a_slider_runs_again_only_when_it_is_released() {
+fn a_slider_runs_again_where_it_rests_and_not_once_more_when_it_is_released() {
     let mut bench = live();
     let at = bench.drag("Token guidance β", 0.6667, 0.9);
     assert!(bench.settings().beta > 2.0);
-    bench.expect_silence();
+    // A frame of the harness takes as long as a rest, so every position was run.
+    let mut last = None;
+    while let Some(Command::Generate(_, request)) = bench.engine.next() {
+        assert_eq!(request.settings.seed, 1);
+        last = Some(request);
+    }
+    assert_eq!(last.expect("a run").settings, *bench.settings());
     bench.drop(at);
-    let (run, request) = bench.engine.generate();
-    assert_eq!((run, request.settings.seed), (2, 1));
-    assert_eq!(request.settings, *bench.settings());
     bench.expect_silence();
 }
 
@@ -73,13 +76,10 @@ fn typing_a_number_runs_again_only_after_enter() {
 }
 
 #[test]
-fn a_slider_returned_to_its_value_does_not_run_again() {
+fn a_slider_that_was_not_moved_does_not_run_again() {
     let mut bench = live();
-    bench.drag("Token guidance β", 0.6667, 0.9);
-    let back = bench.place("Token guidance β", 0.6667);
-    bench.window.hover_at(back);
-    bench.window.run();
-    bench.drop(back);
+    let at = bench.drag("Token guidance β", 0.6667, 0.6667);
+    bench.drop(at);
     assert_eq!(bench.settings().beta, 1.0);
     bench.expect_silence();
 }
@@ -105,12 +105,13 @@ fn the_old_text_is_shown_until_the_new_one_replaces_it() {
     let mut bench = live();
     bench.enter("Token guidance β", "2");
     let (run, request) = bench.engine.generate();
+    assert_eq!(request.columns.len(), 1, "only the guided column runs");
     assert!(bench.reads("This movie was was great."));
-    bench.engine.token(run, 1, " was", Cost::default());
+    bench.engine.token(run, 0, " was", Cost::default());
     bench.window.run();
     assert_eq!(bench.arm(Arm::Ivg).ghost_tail(), " great.");
     assert!(bench.reads("This movie was was great."));
-    bench.engine.done(run, &request, &[" is", " is"], StopReason::MaxTokens);
+    bench.engine.done(run, &request, &[" is"], StopReason::MaxTokens);
     bench.window.run();
     assert!(!bench.reads("great."));
     assert!(bench.reads("This movie was is"));

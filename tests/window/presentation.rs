@@ -16,20 +16,20 @@ fn presentation_mode_hides_the_settings_and_has_its_own_zoom() {
     let (mut bench, run, request) = Bench::running();
     bench.engine.done(run, &request, &[" a", " b"], StopReason::MaxTokens);
     bench.window.run();
-    assert!(bench.shows("Token guidance β") && bench.shows("Guided Tokens: 2"));
+    assert!(bench.shows("Temperature") && bench.shows("Details"));
     press(&mut bench, Key::F11);
-    assert!(!bench.shows("Token guidance β") && !bench.shows("Guided Tokens: 2"));
+    assert!(!bench.shows("Temperature") && !bench.shows("Details"));
     assert!(bench.shows("This movie was b") && bench.shows("Prompt") && bench.shows("Generate"));
     assert_eq!(bench.window.ctx.zoom_factor(), 1.4);
     bench.window.ctx.set_zoom_factor(2.0);
     bench.window.run();
     press(&mut bench, Key::F11);
-    assert!(bench.shows("Token guidance β"));
+    assert!(bench.shows("Temperature"));
     assert_eq!(bench.window.ctx.zoom_factor(), 1.0);
     bench.click("Present");
     assert_eq!(bench.window.ctx.zoom_factor(), 2.0, "the last zoom of the presentation");
     bench.click("Exit presentation");
-    assert!(bench.shows("Token guidance β"));
+    assert!(bench.shows("Temperature"));
 }
 
 #[test]
@@ -77,7 +77,7 @@ fn on_stage_cards_and_tooltips_appear_on_click_only() {
     bench.engine.done(run, &request, &[" dull one", " bright one"], StopReason::MaxTokens);
     bench.window.run();
     press(&mut bench, Key::F11);
-    let (leave, meaning) = ("Ends the presentation. F11", "Score of the finished text");
+    let (leave, meaning) = ("F11", "Score of the finished text");
     let at = |bench: &Bench, label: &str| bench.window.get_by_label_contains(label).rect();
     let text = at(&bench, "This movie was bright one");
     let (first, second) =
@@ -87,8 +87,8 @@ fn on_stage_cards_and_tooltips_appear_on_click_only() {
         // A tooltip is visible from its second frame on.
         bench.window.run();
     };
-    let gold = at(&bench, "Guided Gold").center();
-    for place in [first, gold, at(&bench, "Leave").center()] {
+    let gold = at(&bench, "Guided Judge").center();
+    for place in [first, gold, at(&bench, "Exit presentation").center()] {
         bench.hover(place);
         assert!(!bench.shows("token 1") && !bench.shows("token 2"), "{place:?}");
         assert!(!bench.reads(meaning) && !bench.shows(leave), "{place:?}");

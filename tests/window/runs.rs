@@ -75,6 +75,7 @@ fn both_columns_stream_and_a_chunk_replaces_the_provisional_tokens() {
     assert!(bench.reads("This movie was was bright"));
     assert!(!bench.reads("dull"));
     assert_eq!(bench.arm(Arm::Ivg).decided_bytes(), " was bright".len());
+    bench.click("Details");
     assert!(bench.shows(&format!("Guided Value: {value:+.2}")));
     assert!(bench.shows(&format!("Guided Tokens: {}", lead.len())));
     assert!(bench.shows("Unguided Value: –"));
@@ -89,6 +90,7 @@ fn a_finished_run_shows_its_metrics() {
     bench.window.run();
     assert_eq!(bench.phase(), Some(Phase::Finished));
     assert!(bench.reads("This movie was was great."));
+    bench.click("Details");
     assert!(bench.shows("Unguided Value: +1.25"));
     assert!(bench.shows("Guided Value: +1.25, +0.0 from the first column"));
     assert!(bench.shows("Guided Judge: praise: +2.50, +0.0 from the first column, rather praise"));
@@ -192,11 +194,9 @@ fn a_pack_without_a_judge_has_no_gold_reward() {
     let mut pack = pack();
     pack.has_judge = false;
     let bench = Bench::with_pack(pack);
-    assert!(
-        bench.shows("Guided Value (this pack has no judge): +1.25, +0.0 from the first column")
-    );
-    let bench = Bench::with_pack(crate::engine::pack());
     assert!(bench.shows("Guided Value (this pack has no judge): –"));
+    let bench = Bench::with_pack(crate::engine::pack());
+    assert!(bench.shows("Guided Judge: praise: –"));
 }
 
 #[test]
@@ -210,18 +210,17 @@ fn a_response_that_does_not_continue_the_prompt_starts_a_new_paragraph() {
     assert!(shows("Why is the sky blue?\n\nThe air does."));
 }
 
-/// The last lines may arrive with the end of the run.
 #[test]
-fn a_long_text_is_scrolled_to_its_end() {
+fn a_long_text_is_read_from_its_start_when_it_is_complete() {
     let (mut bench, run, request) = Bench::running();
     let long = " word".repeat(600);
     bench.engine.done(run, &request, &[&long, &long], StopReason::MaxTokens);
     bench.window.run();
-    let metrics = bench.window.get_by_label_contains("Guided Judge").rect();
+    let heading = bench.window.get_by_label("Column 1: Unguided").rect();
     let texts = bench.window.query_all_by_label_contains("This movie was word");
-    let ends: Vec<f32> = texts.map(|text| text.rect().bottom()).collect();
-    assert_eq!(ends.len(), 2);
-    assert!(ends.iter().all(|end| *end < metrics.top()), "{ends:?} {metrics:?}");
+    let tops: Vec<f32> = texts.map(|text| text.rect().top()).collect();
+    assert_eq!(tops.len(), 2);
+    assert!(tops.iter().all(|top| *top >= heading.bottom()), "{tops:?} {heading:?}");
 }
 
 /// The rest of the previous text is still shown below the new one.
@@ -252,13 +251,11 @@ fn a_new_run_is_scrolled_to_its_start() {
     let metrics = bench.window.get_by_label_contains("Unguided Judge").rect();
     let pages_above = (heading.bottom() - top(&bench)) / (metrics.top() - heading.bottom());
     assert!((0.5..3.0).contains(&pages_above), "{pages_above} pages are above");
-    // So is the last line, which arrives with the end of the run.
+    // The complete text is read from its start.
     let long = " new".repeat(450);
     bench.engine.done(run, &request, &[&long, &long], StopReason::MaxTokens);
     bench.window.run();
-    let mut texts = bench.window.query_all_by_label_contains("This movie was new new");
-    let end = texts.next().expect("the text").rect().bottom();
-    assert!(end < metrics.top(), "{end} {metrics:?}");
+    assert!(top(&bench) >= heading.bottom(), "{}", top(&bench));
 }
 
 /// Widgets that do not fit are left out, and no widgets overlap.

@@ -58,23 +58,28 @@ fn columns_of_another_run_are_labelled_and_not_compared() {
     let (bench, _folder) = combined("The ending", "smol2");
     assert!(bench.shows("β 1 · λ ∞ · W 4 · K 4 · L 5"), "the columns of the run shown are not");
     assert!(bench.shows("smol2 · “The ending” · pinned · β 1 · λ ∞ · W 4 · K 4 · L 5"));
-    assert!(bench.shows("Guided Gold: +2.50, +0.0 from the first column"));
-    assert!(bench.shows("Guided 2 Gold: +2.50"), "no difference from another run");
-    assert!(bench.shows("Unguided 2 Value: +1.25"));
+    assert!(bench.shows("Guided Judge: praise: +2.50, +0.0 from the first column, rather praise"));
+    assert!(
+        bench.shows("Guided 2 Judge: +2.50, rather positive"),
+        "no difference from another run"
+    );
+    assert!(bench.shows("Unguided 2 Judge: +2.50, rather positive"));
 }
 
 #[test]
 fn columns_of_the_same_prompt_and_pack_are_compared() {
     let (bench, _folder) = combined("The cast", "imdb-sentiment");
     assert!(bench.shows("pinned · β 1 · λ ∞ · W 4 · K 4 · L 5"));
-    assert!(bench.shows("Guided 2 Gold: +2.50, +0.0 from the first column"));
+    assert!(
+        bench.shows("Guided 2 Judge: praise: +2.50, +0.0 from the first column, rather praise")
+    );
 }
 
 #[test]
 fn another_pack_alone_hides_the_differences() {
     let (bench, _folder) = combined("The cast", "smol2");
     assert!(bench.shows("smol2 · pinned · β 1 · λ ∞ · W 4 · K 4 · L 5"));
-    assert!(bench.shows("Guided 2 Gold: +2.50"));
+    assert!(bench.shows("Guided 2 Judge: +2.50, rather positive"));
 }
 
 #[test]

@@ -23,7 +23,7 @@ const EXIT_MIN_WIDTH: f32 = 1000.0;
 /// Width of the Generate and Stop buttons together, in points.
 const BUTTONS_WIDTH: f32 = 212.0;
 /// Width of the prompt bar below which the colour scale is left out, in points.
-const LEGEND_MIN_WIDTH: f32 = 860.0;
+const LEGEND_MIN_WIDTH: f32 = 780.0;
 
 /// The bar of presentation mode: what is steered towards what, the prompt, and the buttons that
 /// start and stop a run.

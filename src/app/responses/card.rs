@@ -57,10 +57,14 @@ impl Card<'_> {
         let inside = card.shrink2(vec2(space::L, space::M));
         let settings_line = if self.presenting { 0.0 } else { SETTINGS_LINE_HEIGHT };
         let heading = inside.with_max_y(inside.top() + space::ROW + settings_line);
-        let line = inside.bottom() - judge_line::HEIGHT - self.grid.height() - space::S;
         let body = inside.with_min_y(heading.bottom() + space::S);
-        // In a small window with large text, the text takes the room of the metrics.
-        let has_room = line - space::S - body.top() >= MIN_TEXT_HEIGHT;
+        let line_above =
+            |grid: Grid| inside.bottom() - judge_line::HEIGHT - grid.height() - space::S;
+        let fits = |grid: Grid| line_above(grid) - space::S - body.top() >= MIN_TEXT_HEIGHT;
+        // In a small column, the text takes the room of the details, then that of the score.
+        let grid = if fits(self.grid) { self.grid } else { Grid::Hidden };
+        let has_room = fits(grid);
+        let line = line_above(grid);
         let text = if has_room { body.with_max_y(line - space::S) } else { body };
         let edit = self.heading(ui, heading);
         let id = ("column", self.column_view.index);
@@ -84,9 +88,10 @@ impl Card<'_> {
         let aim = of_trace.or(of_pack.and_then(|pack| pack.aim.as_ref())).filter(|_| !is_other);
         let below = inside.with_min_y(line + space::S);
         let judge = below.with_max_y(below.top() + judge_line::HEIGHT - space::XS);
-        JudgeLine { title, report, reference, has_judge, aim }.show(ui, judge);
+        let presenting = self.presenting;
+        JudgeLine { title, report, reference, has_judge, aim, presenting }.show(ui, judge);
         let metrics = MetricsView { title, report, reference, presenting: self.presenting };
-        metrics.show(ui, below.with_min_y(judge.bottom() + space::XS), self.grid);
+        metrics.show(ui, below.with_min_y(judge.bottom() + space::XS), grid);
         edit
     }
 
@@ -222,7 +227,8 @@ impl Card<'_> {
     /// Scrolls once per token, so that the user can scroll away between tokens.
     fn scroll_to_new_text(&self, ui: &Ui, view: &ArmView, galley: &Galley, at: Pos2) {
         let run = self.session.run.as_ref().filter(|run| run.origin == Origin::Own);
-        let Some(run) = run else { return };
+        // A complete text is read from its start.
+        let Some(run) = run.filter(|_| !view.done) else { return };
         let rest = view.ghost_tail().chars().count();
         let state = (run.id, rest > 0, view.report.tokens.len());
         let id = ui.scope_id().with("written");

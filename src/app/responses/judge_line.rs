@@ -4,6 +4,7 @@
 use eframe::egui::{Align2, Rect, Role, Sense, Ui, WidgetInfo, vec2};
 
 use crate::app::theme::{Palette, space, text};
+use crate::app::widgets::explain_on_stage;
 use crate::guidance::aim::Aim;
 use crate::guidance::trace::ArmTrace;
 use crate::records::report::metrics::{
@@ -24,6 +25,8 @@ pub(crate) struct JudgeLine<'a> {
     pub(crate) reference: Option<&'a ArmTrace>,
     pub(crate) has_judge: bool,
     pub(crate) aim: Option<&'a Aim>,
+    /// Explains the score only after a click, for presentations.
+    pub(crate) presenting: bool,
 }
 
 impl JudgeLine<'_> {
@@ -76,10 +79,12 @@ impl JudgeLine<'_> {
         let difference = difference.map(|difference| format!("{difference} from the first column"));
         let facts = [Some(shown.to_owned()), difference, meaning];
         let facts: Vec<String> = facts.into_iter().flatten().collect();
-        let response = ui.interact(rect, ui.scope_id().with((self.title, "judge")), Sense::hover());
+        // Does not take the keyboard's focus.
+        let sense = if self.presenting { Sense::CLICK } else { Sense::hover() };
+        let response = ui.interact(rect, ui.scope_id().with((self.title, "judge")), sense);
         let words = format!("{} {caption}: {}", self.title, facts.join(", "));
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, &words));
-        response.on_hover_ui(|ui| {
+        explain_on_stage(response, self.presenting, |ui| {
             ui.label(metric.meaning);
             facts.iter().skip(1).for_each(|fact| drop(ui.label(fact)));
         });

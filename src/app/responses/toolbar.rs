@@ -1,8 +1,8 @@
 //! The row above the columns: token colours, details, scrolling, and the button that adds a column.
 
 use eframe::egui::{
-    Button, Label, Popup, Rect, RichText, Role, Sense, Stroke, StrokeKind, Ui, WidgetInfo, pos2,
-    vec2,
+    Button, Label, Popup, Rect, RichText, Role, Sense, Stroke, StrokeKind, TextWrapMode, Ui,
+    WidgetInfo, pos2, vec2,
 };
 
 use super::column_menu::{ColumnEdit, add_disabled_reason, description};
@@ -35,7 +35,7 @@ pub(super) fn toolbar(
         }
         let choices = Coloring::ALL.map(|(value, label, hint)| (value, label, hint, None));
         segmented(ui, "Colour tokens by", &choices, &mut preferences.coloring);
-        if ui.available_width() >= LEGEND_WIDTH + BUTTONS_WIDTH {
+        if ui.available_size_before_wrap().x >= LEGEND_WIDTH + BUTTONS_WIDTH {
             color_scale(ui, preferences.coloring);
         }
         removed_words(ui, preferences);
@@ -73,7 +73,10 @@ fn add_column(
 ) -> Option<ColumnEdit> {
     let mut edit = None;
     let reason = add_disabled_reason(&preferences.columns);
-    let add = ui.add_enabled_ui(reason.is_none(), |ui| chip(ui, "Add column ⌄", false)).inner;
+    // Added directly to `ui`, because a child `Ui` would not wrap to the next line.
+    let words = RichText::new("Add column ⌄").font(text::small());
+    let button = Button::new(words).corner_radius(12).wrap_mode(TextWrapMode::Extend);
+    let add = ui.add_enabled(reason.is_none(), button);
     let add = add.accessible_name("Add column");
     let add = add.on_hover_text("Adds a column that generates text in another way.");
     let add = add.on_disabled_hover_text(reason.unwrap_or_default());
