@@ -213,7 +213,7 @@ fn every_column_shows_its_difference_from_the_first() {
     assert!(bench.shows("Guided Value: −1.00, −2.2 from the first column"));
     assert!(bench.shows("Guided Seconds: 3.50, +1.5 from the first column"));
     // In a narrow column the difference is only in the tooltip.
-    for width in [1280.0, 700.0] {
+    for width in [1280.0, 1100.0] {
         bench.window.set_size(Vec2::new(width, 720.0));
         bench.window.run();
         let at = bench.window.get_by_label(judge).rect().center();

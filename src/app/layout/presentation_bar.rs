@@ -61,8 +61,12 @@ impl PresentationBar<'_> {
                     ui.allocate_ui_with_layout(size, layout, |ui| {
                         prompt_row(ui, session, preferences, actions);
                     });
+                    // The scale of the colours takes the place of the sentence.
                     ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                        story_bar::sentence(ui, session, preferences);
+                        match preferences.coloring.legend() {
+                            Some(_) => color_scale(ui, preferences.coloring),
+                            None => story_bar::sentence(ui, session, preferences),
+                        }
                     });
                 } else {
                     prompt_row(ui, session, preferences, actions);

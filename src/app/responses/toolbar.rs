@@ -17,8 +17,6 @@ use crate::worker::protocol::PackInfo;
 
 /// Width of the colour scale with its numbers, in points.
 pub(in crate::app) const LEGEND_WIDTH: f32 = 230.0;
-/// Width of the buttons on the right together, in points.
-const BUTTONS_WIDTH: f32 = 310.0;
 
 /// Draws the row. It wraps in a narrow window.
 pub(super) fn toolbar(
@@ -35,7 +33,7 @@ pub(super) fn toolbar(
         }
         let choices = Coloring::ALL.map(|(value, label, hint)| (value, label, hint, None));
         segmented(ui, "Colour tokens by", &choices, &mut preferences.coloring);
-        if ui.available_size_before_wrap().x >= LEGEND_WIDTH + BUTTONS_WIDTH {
+        if ui.available_size_before_wrap().x >= LEGEND_WIDTH {
             color_scale(ui, preferences.coloring);
         }
         removed_words(ui, preferences);
