@@ -14,7 +14,7 @@ use crate::app::state::session::{Loading, Session};
 use crate::app::theme::space;
 
 /// Minimum width of a column, in points. Narrower columns are stacked.
-const MIN_COLUMN_WIDTH: f32 = 330.0;
+const MIN_COLUMN_WIDTH: f32 = 300.0;
 /// Minimum height of a stacked column, in points.
 const MIN_STACKED_HEIGHT: f32 = 230.0;
 /// Minimum height of the columns that leaves room for the toolbar, in points.
