@@ -141,7 +141,7 @@ fn is_checked(bench: &Bench, name: &str) -> bool {
 #[test]
 fn the_first_step_shows_the_facts_of_the_model() {
     let bench = at_step(1);
-    for words in ["Llama", "13.1M parameters · 26 MB", "No; the prompt is read as it is typed"] {
+    for words in ["Llama", "13.1M parameters · 26 MB", "No, the model reads prompts as typed"] {
         assert!(bench.shows(words), "{words}");
     }
     assert!(bench.reads("52 MB needed"));

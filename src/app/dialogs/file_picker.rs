@@ -1,4 +1,4 @@
-//! The desktop's file dialog, on a thread of its own.
+//! Opens the desktop's file dialog on a background thread.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -300,7 +300,7 @@ fn folded_prompt(ui: &mut Ui, prompt: &str) -> String {
 /// Maximum length of a prompt that is shown whole, in characters.
 const MAX_LINE_CHARS: usize = 160;
 
-/// Returns the last line of a long prompt, cut to its last words. Returns a short prompt as it is.
+/// Returns the end of the last line of a long prompt, or the whole prompt if it is short.
 fn last_line(prompt: &str) -> String {
     let lines = prompt.trim_end().lines().count();
     let is_long = prompt.chars().nth(MAX_LINE_CHARS).is_some();

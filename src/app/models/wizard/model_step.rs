@@ -110,7 +110,7 @@ fn model_facts(ui: &mut Ui, report: &ModelReport) {
     let p = Palette::of(ui);
     let template = match report.has_chat_template {
         true => "Yes",
-        false => "No; the prompt is read as it is typed",
+        false => "No, the model reads prompts as typed",
     };
     let free = report.free_bytes.map(|free| format!("; {} free", bytes(free))).unwrap_or_default();
     let facts = [
