@@ -18,7 +18,13 @@ impl App {
     /// Goes to the next or the previous stop of the demo and runs it.
     pub(super) fn next_stop(&mut self, backward: bool) {
         let Some(pack) = &self.session.pack else { return };
-        let Some(stop) = stories::next(&self.preferences, pack, backward) else {
+        // A presentation begins with the first story, whatever was shown before.
+        let first = self.presentation.begin() && !backward;
+        let stop = match first {
+            true => stories::stops(pack).into_iter().next(),
+            false => stories::next(&self.preferences, pack, backward),
+        };
+        let Some(stop) = stop else {
             return self.report(Err("This pack has no stories and no example prompts.".into()));
         };
         stop.apply(&mut self.preferences, pack);

@@ -1,7 +1,8 @@
 //! The glossary in the help window: each term of the method with one sentence and one picture.
 
 use eframe::egui::{
-    Color32, Grid, Label, Painter, Pos2, Rect, RichText, Sense, Shape, Stroke, StrokeKind, Ui, vec2,
+    Align, Color32, Grid, Label, Layout, Painter, Pos2, Rect, RichText, Sense, Shape, Stroke,
+    StrokeKind, Ui, vec2,
 };
 
 use crate::app::theme::{Palette, text};
@@ -72,10 +73,10 @@ pub(super) fn glossary(ui: &mut Ui) {
             Picture { painter: ui.painter(), rect, p: Palette::of(ui) }.draw(term);
             ui.label(RichText::new(name).font(text::group()));
             let words = RichText::new(sentence).color(Palette::of(ui).weak);
-            ui.add_sized(
-                vec2(SENTENCE_WIDTH, PICTURE.y),
-                Label::new(words).wrap().halign(eframe::egui::Align::Min),
-            );
+            let size = vec2(SENTENCE_WIDTH, PICTURE.y);
+            ui.allocate_ui_with_layout(size, Layout::left_to_right(Align::Center), |ui| {
+                ui.add(Label::new(words).wrap());
+            });
             ui.end_row();
         }
     });

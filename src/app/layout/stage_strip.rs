@@ -13,7 +13,9 @@ use crate::app::widgets::{Edit, Icon, icon_button, switch};
 /// Height of the strip, in points.
 pub(crate) const HEIGHT: f32 = 58.0;
 /// Minimum width of the controls on the right, in points.
-const RIGHT_WIDTH: f32 = 348.0;
+const RIGHT_WIDTH: f32 = 388.0;
+/// Width of the caption of the stop, in points.
+const CAPTION_WIDTH: f32 = 210.0;
 /// Width below which the caption of the stop is left out.
 const NARROW: f32 = 760.0;
 
@@ -29,7 +31,7 @@ impl StageStrip<'_> {
         Panel::bottom("stage strip").exact_size(HEIGHT).frame(frame).show(ui, |ui| {
             let Self { session, preferences } = self;
             let is_narrow = ui.available_width() < NARROW;
-            let right = if is_narrow { RIGHT_WIDTH - 170.0 } else { RIGHT_WIDTH };
+            let right = if is_narrow { RIGHT_WIDTH - CAPTION_WIDTH } else { RIGHT_WIDTH };
             ui.horizontal_centered(|ui| {
                 ui.spacing_mut().item_spacing.x = space::M;
                 let width = ((ui.available_width() - right) / 2.0 - space::M).clamp(96.0, 420.0);
@@ -70,7 +72,7 @@ fn stops(
         };
         let words = RichText::new(caption).font(text::small()).color(Palette::of(ui).weak);
         let label = Label::new(words).selectable(false).truncate();
-        let response = ui.add_sized(vec2(170.0, space::ROW), label);
+        let response = ui.add_sized(vec2(CAPTION_WIDTH, space::ROW), label);
         if let Some(reason) = stories::stories_disabled_reason(pack) {
             response.on_hover_text(reason);
         }

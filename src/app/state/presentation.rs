@@ -15,6 +15,8 @@ pub struct Presentation {
     is_on: bool,
     /// Index of the only column shown, or `None` if all are shown.
     focused: Option<usize>,
+    /// Whether a stop of the demo was shown since the presentation began.
+    has_begun: bool,
 }
 
 impl Presentation {
@@ -33,11 +35,17 @@ impl Presentation {
         self.focused = if self.focused == Some(column) { None } else { Some(column) };
     }
 
+    /// Records that a stop of the demo is shown. Returns whether it is the first since the
+    /// presentation began.
+    pub(crate) fn begin(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_begun, true)
+    }
+
     /// Turns presentation mode on or off, and sets the zoom of the new mode. A stage is never
     /// smaller than the window.
     pub(crate) fn toggle(&mut self, ctx: &Context, preferences: &Preferences) {
         self.is_on = !self.is_on;
-        self.focused = None;
+        (self.focused, self.has_begun) = (None, false);
         let Preferences { zoom, present_zoom, .. } = *preferences;
         ctx.set_zoom_factor(if self.is_on { present_zoom.max(zoom) } else { zoom });
     }
