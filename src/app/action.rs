@@ -6,6 +6,7 @@ use eframe::egui::{Key, KeyboardShortcut, Modifiers};
 
 use super::dialogs::path_dialog::Purpose;
 use super::state::coloring::Coloring;
+use super::state::plot_file::PlotFile;
 use super::state::preferences::LowerTab;
 use super::widgets::Edit;
 use crate::lab::sweep::SweepAxis;
@@ -65,6 +66,8 @@ pub enum Action {
     File(Command),
     /// Open the dialog that asks for a path.
     AskForPath(Purpose),
+    /// Save a plot in the folder for figures.
+    SavePlot(PlotFile),
     /// Copy the run to the clipboard as Markdown.
     CopyMarkdown,
     /// Go to the next stop of the demo and run it.

@@ -71,9 +71,9 @@ fn list(args: &ListArgs, pack: Option<PackSource>, hub: &Hub) -> anyhow::Result<
     let stopped = stop_on_interrupt()?;
     let sources = pack.map_or_else(PackSource::bundled, |pack| vec![pack]);
     let cancelled = || stopped.load(Ordering::Relaxed);
-    let mut inquirer = HubLookup::new(hub, !args.offline, &cancelled);
+    let mut lookup = HubLookup::new(hub, !args.offline, &cancelled);
     let packs: Result<Vec<Survey>, _> =
-        sources.iter().map(|source| Survey::new(source, &mut inquirer)).collect();
+        sources.iter().map(|source| Survey::new(source, &mut lookup)).collect();
     let (packs, free) = (packs?, free_memory_bytes());
     if cancelled() {
         bail!("stopped before all packs were listed");

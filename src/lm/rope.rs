@@ -39,18 +39,18 @@ impl RotaryFrequencies {
     /// Returns the cosines and sines of N positions, one [`RotaryAngles`] per frequency set.
     /// Computes them on each call: this takes a few hundred values, and a table would be as long as
     /// the context.
-    pub(super) fn turns(&self, positions: &[usize]) -> Vec<RotaryAngles> {
-        let turns = |frequencies: &Vec<f32>| {
+    pub(super) fn angles(&self, positions: &[usize]) -> Vec<RotaryAngles> {
+        let angles = |frequencies: &Vec<f32>| {
             let angles = positions
                 .iter()
                 .flat_map(|&position| frequencies.iter().map(move |f| position as f32 * f));
             let (cos, sin) = angles.map(|angle| (angle.cos(), angle.sin())).unzip();
             RotaryAngles { cos, sin }
         };
-        self.frequencies.iter().map(turns).collect()
+        self.frequencies.iter().map(angles).collect()
     }
 
-    /// Returns the index in [`RotaryFrequencies::turns`] for `layer`.
+    /// Returns the index in [`RotaryFrequencies::angles`] for `layer`.
     pub(crate) fn index_of_layer(&self, layer: usize) -> usize {
         self.layers[layer]
     }

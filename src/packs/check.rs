@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::Path;
 
 use super::device::no_gpu_support;
-use super::hub::{Hub, Order};
+use super::hub::{FileSet, Hub};
 use super::loader::{PackFiles, chat_template, check_pair_precision, share_weights};
 use super::manifest::Manifest;
 use super::role::{BackboneRole, Part, Role, RoleFiles};
@@ -142,15 +142,15 @@ impl Inspector<'_> {
     }
 
     fn find(&self, part: &Part<'_>, findings: &mut Findings) -> Option<Local> {
-        let order = match part.local(self.folder) {
+        let file_set = match part.local(self.folder) {
             Ok(Some(local)) => return Some(local),
-            Ok(None) => part.order()?,
+            Ok(None) => part.file_set()?,
             Err(e) => {
                 findings.fault(e.to_string());
                 return None;
             }
         };
-        let Some(local) = self.hub.cached(&order) else {
+        let Some(local) = self.hub.cached(&file_set) else {
             findings.fault(format!(
                 "{}: {} is not downloaded; run `ivg-playground models download --pack {}`",
                 part.role,
@@ -159,13 +159,18 @@ impl Inspector<'_> {
             ));
             return None;
         };
-        self.check_checksums(part, &order, findings).then_some(local)
+        self.check_checksums(part, &file_set, findings).then_some(local)
     }
 
-    /// Checks the cached files of an order. Returns whether none is damaged.
-    fn check_checksums(&self, part: &Part<'_>, order: &Order, findings: &mut Findings) -> bool {
+    /// Checks the cached files of a file set. Returns whether none is damaged.
+    fn check_checksums(
+        &self,
+        part: &Part<'_>,
+        file_set: &FileSet,
+        findings: &mut Findings,
+    ) -> bool {
         let Part { role, source, .. } = part;
-        let review = self.hub.review(order, self.cancelled);
+        let review = self.hub.review(file_set, self.cancelled);
         for file in &review.damaged {
             findings.fault(format!(
                 "{role}: {source}, {} does not match its checksum; run `ivg-playground models \

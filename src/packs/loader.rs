@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use candle_core::Device;
 
 use super::error::PackError;
-use super::hub::{Hub, Order, Watch};
+use super::hub::{FileSet, Hub, Watch};
 use super::manifest::{MANIFEST, Manifest, PRECISION_MISMATCH};
 use super::role::{BackboneRole, Part, PromptStyle, Role, RoleFiles};
 use super::size::{free_memory_bytes, measure};
@@ -33,8 +33,8 @@ pub(super) fn gather(
     let found: Result<Vec<Option<Local>>, PackError> =
         parts.iter().map(|part| part.local(pack)).collect();
     let found = found?;
-    let orders: Vec<Order> = parts.iter().filter_map(Part::order).collect();
-    let mut fetched = hub.fetch(&orders, update, watch)?.into_iter();
+    let file_sets: Vec<FileSet> = parts.iter().filter_map(Part::file_set).collect();
+    let mut fetched = hub.fetch(&file_sets, update, watch)?.into_iter();
     let mut files: PackFiles = Vec::new();
     for (part, local) in parts.iter().zip(found) {
         let Some(local) = local.or_else(|| fetched.next()) else { continue };

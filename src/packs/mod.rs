@@ -45,7 +45,7 @@ pub use crate::lm::Precision;
 
 use self::assets::asset_roots;
 use self::device::{Loaded, load_on};
-use self::hub::{Hub, Order, Progress, Watch};
+use self::hub::{FileSet, Hub, Progress, Watch};
 use self::loader::{Contents, Loader, PackFiles, gather};
 use self::role::Part;
 use crate::guidance::settings::{Settings, ValueSource};
@@ -265,8 +265,8 @@ impl Pack {
         watch: &mut Watch<'_>,
     ) -> Result<(), PackError> {
         let (folder, manifest) = source.open()?;
-        let orders: Vec<Order> = manifest.parts().iter().filter_map(Part::order).collect();
-        hub.repair(&orders, watch)?;
+        let file_sets: Vec<FileSet> = manifest.parts().iter().filter_map(Part::file_set).collect();
+        hub.repair(&file_sets, watch)?;
         gather(&manifest, &folder, hub, update, watch).map(drop)
     }
 
@@ -274,8 +274,8 @@ impl Pack {
     /// pack and makes no request. The reading stops when `cancelled` returns true.
     pub(crate) fn is_damaged(source: &PackSource, hub: &Hub, cancelled: &dyn Fn() -> bool) -> bool {
         let Ok((_, manifest)) = source.open() else { return false };
-        let orders: Vec<Order> = manifest.parts().iter().filter_map(Part::order).collect();
-        hub.is_damaged(&orders, cancelled)
+        let file_sets: Vec<FileSet> = manifest.parts().iter().filter_map(Part::file_set).collect();
+        hub.is_damaged(&file_sets, cancelled)
     }
 
     /// Returns the gold reward of a finished text, or `None` if the pack has no judge or the judge

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::assets::asset_roots;
 use super::error::PackError;
-use super::hub::{Need, Order};
+use super::hub::{FileSet, Need};
 use super::source::{Local, Source, check_inside, expanded, inside, is_gguf, snapshot};
 use crate::lm::{Precision, PromptText, not_a_model_reason};
 
@@ -160,10 +160,10 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// Returns the order for a source on the hub, or `None` for a local source.
-    pub(super) fn order(&self) -> Option<Order> {
+    /// Returns the file set for a source on the hub, or `None` for a local source.
+    pub(super) fn file_set(&self) -> Option<FileSet> {
         let Source::Hub(model) = self.source else { return None };
-        Some(Order { role: self.role, model: model.clone(), need: self.need.clone() })
+        Some(FileSet { role: self.role, model: model.clone(), need: self.need.clone() })
     }
 
     /// Returns the files of a local source, or `None` for a source on the hub.

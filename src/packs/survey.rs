@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::PackSource;
 use super::error::PackError;
-use super::hub::{Hub, HubError, HubFailure, ModelInfo, Need, Order};
+use super::hub::{FileSet, Hub, HubError, HubFailure, ModelInfo, Need};
 use super::manifest::Manifest;
 use super::role::Part;
 use super::size::{Size, held_bytes, measure};
@@ -151,7 +151,7 @@ pub struct HubLookup<'a> {
     /// Whether to retry temporary failures.
     should_retry: bool,
     cancelled: &'a dyn Fn() -> bool,
-    answers: Vec<(Order, Result<ModelInfo, String>)>,
+    answers: Vec<(FileSet, Result<ModelInfo, String>)>,
     /// The problem, once the hub does not respond.
     outage: Option<String>,
     /// Whether the outage was reported for the current pack.
@@ -181,19 +181,19 @@ impl<'a> HubLookup<'a> {
 
     /// Returns the hub's answer about a model, or the problem. Returns `None` if no request may be
     /// sent, or if the outage was already reported for this pack.
-    fn look_up(&mut self, order: Order) -> Option<Result<ModelInfo, String>> {
+    fn look_up(&mut self, file_set: FileSet) -> Option<Result<ModelInfo, String>> {
         if !self.allow_requests || (self.cancelled)() {
             return None;
         }
-        let is_same = |known: &&(Order, _)| known.0.has_same_files(&order);
+        let is_same = |known: &&(FileSet, _)| known.0.has_same_files(&file_set);
         if let Some((_, answer)) = self.answers.iter().find(is_same) {
             return Some(answer.clone());
         }
         if let Some(problem) = &self.outage {
             let is_first = !std::mem::replace(&mut self.is_outage_reported, true);
-            return is_first.then(|| Err(format!("{} on the hub: {problem}", order.model.id)));
+            return is_first.then(|| Err(format!("{} on the hub: {problem}", file_set.model.id)));
         }
-        let answer = match self.hub.model_info(&order, self.should_retry, self.cancelled) {
+        let answer = match self.hub.model_info(&file_set, self.should_retry, self.cancelled) {
             Err(e) if matches!(e.failure, HubFailure::Cancelled) => return None,
             Err(e) if is_outage(&e) => {
                 (self.outage, self.is_outage_reported) = (Some(e.failure.to_string()), true);
@@ -201,7 +201,7 @@ impl<'a> HubLookup<'a> {
             }
             answer => answer.map_err(|e| e.to_string()),
         };
-        self.answers.push((order, answer.clone()));
+        self.answers.push((file_set, answer.clone()));
         Some(answer)
     }
 }
@@ -255,13 +255,15 @@ impl Surveyor<'_, '_> {
 
     /// Marks damaged hub files for download, with their size from the hub.
     fn look_for_damage(&mut self, part: &Part<'_>, entry: &mut Entry) {
-        let Some(order) = part.order() else { return };
-        let damaged = self.lookup.hub.review(&order, self.lookup.cancelled).damaged;
+        let Some(file_set) = part.file_set() else { return };
+        let damaged = self.lookup.hub.review(&file_set, self.lookup.cancelled).damaged;
         let Some(first) = damaged.first() else { return };
         entry.presence = Presence::ToDownload;
-        entry.problem =
-            Some(format!("{} of {} is damaged; a download replaces it", first.name, order.model));
-        match self.lookup.look_up(order) {
+        entry.problem = Some(format!(
+            "{} of {} is damaged; a download replaces it",
+            first.name, file_set.model
+        ));
+        match self.lookup.look_up(file_set) {
             Some(Ok(inquiry)) => {
                 let damaged = damaged.iter().map(|file| file.bytes).fold(0, u64::saturating_add);
                 entry.missing_bytes = Some(inquiry.missing_bytes.max(damaged));
@@ -274,13 +276,13 @@ impl Surveyor<'_, '_> {
     /// Returns the part's files, or `None` if they must be downloaded.
     fn find(&self, part: &Part<'_>) -> Result<Option<Local>, PackError> {
         let local = part.local(self.folder)?;
-        Ok(local.or_else(|| self.lookup.hub.cached(&part.order()?)))
+        Ok(local.or_else(|| self.lookup.hub.cached(&part.file_set()?)))
     }
 
     /// Fills in the sizes of a model that must be downloaded.
     fn model_info(&mut self, part: &Part<'_>, precision: Option<Precision>, entry: &mut Entry) {
         entry.presence = Presence::ToDownload;
-        match part.order().and_then(|order| self.lookup.look_up(order)) {
+        match part.file_set().and_then(|file_set| self.lookup.look_up(file_set)) {
             None => {}
             Some(Ok(inquiry)) => {
                 let default = match part.need {

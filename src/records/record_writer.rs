@@ -56,7 +56,7 @@ pub enum Command {
     },
     /// Draws a figure and writes it. Answered by `Written`.
     ExportFigure {
-        /// Path of the file.
+        /// Path of the file. If it exists, the new file gets a number.
         path: PathBuf,
         /// The figure to draw.
         figure: Figure,
@@ -64,6 +64,13 @@ pub enum Command {
         size: FigureSize,
         /// The format of the file.
         format: FigureFormat,
+    },
+    /// Writes the responses of a sweep as a table. Answered by `Written`.
+    ExportTable {
+        /// Path of the file. If it exists, the new file gets a number.
+        path: PathBuf,
+        /// The table as CSV.
+        csv: String,
     },
     /// Writes a file that the window created, such as a picture. Answered by `Written`.
     ExportBytes {
@@ -209,8 +216,9 @@ impl Writer {
                 self.write(path, json.as_bytes())
             }
             Command::ExportFigure { path, figure, size, format } => {
-                self.write(path, &figure.file(size, format)?)
+                self.write(free_path(path), &figure.file(size, format)?)
             }
+            Command::ExportTable { path, csv } => self.write(free_path(path), csv.as_bytes()),
             Command::ExportBytes { path, bytes } => self.write(path, &bytes),
             Command::Open { path } => {
                 let trace = Box::new(trace_file::read(&path)?);
@@ -275,6 +283,15 @@ impl Writer {
     }
 }
 
+/// Returns the path, with a number before the first dot of the name if the path exists.
+fn free_path(path: PathBuf) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (stem, extension) = name.split_once('.').unwrap_or((&name, ""));
+    let numbered = (2..=9999).map(|n| path.with_file_name(format!("{stem}-{n}.{extension}")));
+    let mut paths = std::iter::once(path.clone()).chain(numbered);
+    paths.find(|path| path.symlink_metadata().is_err()).unwrap_or(path)
+}
+
 /// Returns a suggested file name: the first words of the prompt in ASCII letters and digits, the
 /// seed and the extension.
 pub fn suggested_name(trace: &Trace, extension: &str) -> String {
@@ -316,6 +333,18 @@ mod tests {
         let events: Vec<Event> = handle.drain().collect();
         assert!(matches!(&events[0], Event::Failed(words) if words.contains("out of range")));
         assert_eq!(events[1], Event::Entries(Vec::new()));
+    }
+
+    #[test]
+    fn a_path_that_exists_gets_a_number() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ivg-a-seed1.values.svg");
+        for name in ["ivg-a-seed1.values.svg", "ivg-a-seed1-2.values.svg"] {
+            let free = free_path(path.clone());
+            assert_eq!(free, folder.path().join(name));
+            std::fs::write(free, "").expect("written");
+        }
+        assert_eq!(free_path(path), folder.path().join("ivg-a-seed1-3.values.svg"));
     }
 
     #[test]

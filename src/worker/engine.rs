@@ -1,5 +1,7 @@
 //! The worker's thread. It loads packs, steps the searches of a run in turn and sends events.
 
+use std::time::Instant;
+
 use super::channel::{LIMITS, WorkerHandle, WorkerInbox};
 use super::error::{WorkerError, guard};
 use super::loaded_pack::LoadedPack;
@@ -62,9 +64,11 @@ impl Engine {
     /// Loads a pack and sends the outcome. `note` becomes the device note if loading sets none.
     fn load(&mut self, source: &PackSource, device: DeviceChoice, note: Option<String>) {
         let Self { inbox, loaded, hub, .. } = self;
+        let started = Instant::now();
         match loaded.replace(source, |source| open(inbox, hub, source, device)) {
             Ok(pack) => {
                 pack.device_note = pack.device_note.take().or(note);
+                tracing::info!(pack = pack.manifest.name, time = ?started.elapsed(), "loaded");
                 inbox.send(Event::Loaded(Box::new(describe(source, pack))));
             }
             Err(e) => {

@@ -1,10 +1,12 @@
-//! A test server with a model, an empty cache, and orders for the model.
+//! A test server with a model, an empty cache, and file sets for the model.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ivg_playground::packs::hub::{Hub, HubError, HubSettings, Need, Order, Progress, Token, Watch};
+use ivg_playground::packs::hub::{
+    FileSet, Hub, HubError, HubSettings, Need, Progress, Token, Watch,
+};
 use ivg_playground::packs::{HubModel, Local};
 
 use super::server::Server;
@@ -42,8 +44,8 @@ impl Bench {
         Hub::new(self.settings.clone())
     }
 
-    pub fn fetch(&self, order: &Order) -> Result<PathBuf, HubError> {
-        let found = fetch(&self.hub(), order, false)?;
+    pub fn fetch(&self, file_set: &FileSet) -> Result<PathBuf, HubError> {
+        let found = fetch(&self.hub(), file_set, false)?;
         Ok(found.path().to_owned())
     }
 
@@ -87,19 +89,19 @@ pub fn settings(endpoint: &str, cache: &Path) -> HubSettings {
     }
 }
 
-pub fn fetch(hub: &Hub, order: &Order, update: bool) -> Result<Local, HubError> {
+pub fn fetch(hub: &Hub, file_set: &FileSet, update: bool) -> Result<Local, HubError> {
     let mut watch = Watch { cancelled: &|| false, progress: &mut |_: &Progress| {} };
-    let mut found = hub.fetch(std::slice::from_ref(order), update, &mut watch)?;
+    let mut found = hub.fetch(std::slice::from_ref(file_set), update, &mut watch)?;
     assert_eq!(found.len(), 1);
     Ok(found.remove(0))
 }
 
-pub fn order_of(need: Need) -> Order {
+pub fn file_set_of(need: Need) -> FileSet {
     let (id, revision) = ("tiny/model".to_owned(), "main".to_owned());
     let file = if let Need::Gguf(file) = &need { Some(file.clone()) } else { None };
-    Order { role: "base", model: HubModel { id, revision, file }, need }
+    FileSet { role: "base", model: HubModel { id, revision, file }, need }
 }
 
-pub fn order() -> Order {
-    order_of(Need::Model)
+pub fn file_set() -> FileSet {
+    file_set_of(Need::Model)
 }

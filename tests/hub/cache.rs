@@ -7,13 +7,13 @@ use std::time::Duration;
 use ivg_playground::packs::Local;
 use ivg_playground::packs::hub::{Hub, HubError, HubFailure, Need, Progress, Watch};
 
-use super::bench::{Bench, fetch, model_files, order, order_of, settings, weights};
+use super::bench::{Bench, fetch, file_set, file_set_of, model_files, settings, weights};
 use super::server::{Act, COMMIT, Server, git_name, sha256};
 
 #[test]
 fn files_are_stored_in_the_layout_of_other_tools() {
     let bench = Bench::new(Server::good());
-    let folder = bench.fetch(&order()).unwrap();
+    let folder = bench.fetch(&file_set()).unwrap();
     assert_eq!(folder, bench.root().join("snapshots").join(COMMIT));
     assert_eq!(fs::read(folder.join("model.safetensors")).unwrap(), weights());
     assert_eq!(fs::read(folder.join("config.json")).unwrap(), b"{}");
@@ -33,31 +33,31 @@ fn files_are_stored_in_the_layout_of_other_tools() {
 #[test]
 fn cached_models_need_no_request() {
     let bench = Bench::new(Server::good());
-    let first = bench.fetch(&order()).unwrap();
+    let first = bench.fetch(&file_set()).unwrap();
     // One request for the list and one for each of three files.
     assert_eq!(bench.server.log().len(), 4);
     bench.server.forget();
-    assert_eq!(bench.fetch(&order()).unwrap(), first);
+    assert_eq!(bench.fetch(&file_set()).unwrap(), first);
     assert_eq!(bench.server.log(), []);
     // There is no server at this address.
     let cache = bench.settings.cache.clone().unwrap();
     let elsewhere = Hub::new(settings("http://127.0.0.1:9", &cache));
-    assert_eq!(fetch(&elsewhere, &order(), false).unwrap(), Local::Folder(first));
+    assert_eq!(fetch(&elsewhere, &file_set(), false).unwrap(), Local::Folder(first));
 }
 
 #[test]
 fn offline_mode_makes_no_request() {
     let mut bench = Bench::new(Server::good());
     bench.settings.is_offline = true;
-    let error = bench.fetch(&order()).unwrap_err();
+    let error = bench.fetch(&file_set()).unwrap_err();
     assert!(matches!(error.failure, HubFailure::Offline), "{error}");
     assert!(error.to_string().contains("tiny/model") && error.to_string().contains("unset it"));
-    assert!(bench.hub().model_info(&order(), false, &|| false).is_err());
+    assert!(bench.hub().model_info(&file_set(), false, &|| false).is_err());
     bench.settings.is_offline = false;
-    bench.fetch(&order()).unwrap();
+    bench.fetch(&file_set()).unwrap();
     bench.server.forget();
     bench.settings.is_offline = true;
-    bench.fetch(&order()).unwrap();
+    bench.fetch(&file_set()).unwrap();
     assert_eq!(bench.server.log(), []);
 }
 
@@ -65,16 +65,16 @@ fn offline_mode_makes_no_request() {
 #[test]
 fn missing_optional_files_are_looked_up_once_but_not_required() {
     let bench = Bench::new(Server::good());
-    let folder = bench.fetch(&order()).unwrap();
+    let folder = bench.fetch(&file_set()).unwrap();
     fs::remove_dir_all(bench.root().join(".no_exist")).unwrap();
     let unreachable =
         Hub::new(settings("http://127.0.0.1:9", bench.settings.cache.as_ref().unwrap()));
-    assert_eq!(fetch(&unreachable, &order(), false).unwrap().path(), folder);
+    assert_eq!(fetch(&unreachable, &file_set(), false).unwrap().path(), folder);
     let weights = weights();
     let mut files = model_files(&weights).to_vec();
     files.push(("chat_template.jinja", b"{{ x }}"));
     bench.server.add("tiny/model", &files).forget();
-    bench.fetch(&order()).unwrap();
+    bench.fetch(&file_set()).unwrap();
     assert_eq!(fs::read(folder.join("chat_template.jinja")).unwrap(), b"{{ x }}");
     let requests: Vec<String> = bench.server.log().iter().map(|r| r.file().to_owned()).collect();
     assert_eq!(requests, ["main?blobs=true", "chat_template.jinja"]);
@@ -87,7 +87,7 @@ fn missing_optional_files_are_looked_up_once_but_not_required() {
 #[test]
 fn a_pinned_commit_is_requested_by_its_hash() {
     let bench = Bench::new(Server::good());
-    let mut pinned = order();
+    let mut pinned = file_set();
     pinned.model.revision = COMMIT.to_owned();
     bench.fetch(&pinned).unwrap();
     assert!(bench.server.log()[0].path.ends_with(&format!("/revision/{COMMIT}?blobs=true")));
@@ -96,7 +96,7 @@ fn a_pinned_commit_is_requested_by_its_hash() {
     bench.fetch(&pinned).unwrap();
     assert_eq!(bench.server.log(), []);
     // A list of another commit is rejected.
-    let mut other = order();
+    let mut other = file_set();
     other.model.revision = "f".repeat(40);
     let error = bench.fetch(&other).unwrap_err();
     assert!(error.to_string().contains("another commit"), "{error}");
@@ -105,7 +105,7 @@ fn a_pinned_commit_is_requested_by_its_hash() {
 #[test]
 fn a_branch_name_may_contain_slashes() {
     let bench = Bench::new(Server::good());
-    let mut branch = order();
+    let mut branch = file_set();
     branch.model.revision = "refs/pr/5".to_owned();
     bench.fetch(&branch).unwrap();
     assert!(bench.server.log()[0].path.contains("/revision/refs%2Fpr%2F5?"));
@@ -115,12 +115,12 @@ fn a_branch_name_may_contain_slashes() {
 #[test]
 fn a_branch_is_updated_only_on_request() {
     let bench = Bench::new(Server::good());
-    let old = bench.fetch(&order()).unwrap();
+    let old = bench.fetch(&file_set()).unwrap();
     let commit = "f".repeat(40);
     bench.server.move_to(&commit);
-    assert_eq!(bench.fetch(&order()).unwrap(), old);
+    assert_eq!(bench.fetch(&file_set()).unwrap(), old);
     bench.server.forget();
-    let new = fetch(&bench.hub(), &order(), true).unwrap();
+    let new = fetch(&bench.hub(), &file_set(), true).unwrap();
     assert!(new.path().ends_with(&commit));
     assert!(new.path().join("model.safetensors").is_file());
     assert_eq!(fs::read_to_string(bench.root().join("refs/main")).unwrap(), commit);
@@ -131,11 +131,11 @@ fn a_branch_is_updated_only_on_request() {
 #[test]
 fn a_deleted_file_is_downloaded_again() {
     let bench = Bench::new(Server::good());
-    let folder = bench.fetch(&order()).unwrap();
+    let folder = bench.fetch(&file_set()).unwrap();
     let blob = bench.root().join("blobs").join(sha256(&weights()));
     fs::remove_file(&blob).unwrap();
-    assert_eq!(bench.hub().cached(&order()), None);
-    bench.fetch(&order()).unwrap();
+    assert_eq!(bench.hub().cached(&file_set()), None);
+    bench.fetch(&file_set()).unwrap();
     assert_eq!(fs::read(folder.join("model.safetensors")).unwrap(), weights());
 }
 
@@ -147,7 +147,7 @@ fn simultaneous_downloads_fetch_every_file_once() {
         Act::Serve
     }));
     thread::scope(|scope| {
-        let fetches: Vec<_> = (0..4).map(|_| scope.spawn(|| bench.fetch(&order()))).collect();
+        let fetches: Vec<_> = (0..4).map(|_| scope.spawn(|| bench.fetch(&file_set()))).collect();
         for fetch in fetches {
             let folder = fetch.join().unwrap().unwrap();
             assert_eq!(fs::read(folder.join("model.safetensors")).unwrap(), weights());
@@ -173,16 +173,16 @@ fn shards_are_found_by_their_index() {
         ("model-3.safetensors", b"of another index"),
     ];
     bench.server.add("tiny/model", &files);
-    let folder = bench.fetch(&order()).unwrap();
+    let folder = bench.fetch(&file_set()).unwrap();
     assert_eq!(fs::read(folder.join("model-2.safetensors")).unwrap(), b"two");
     assert!(!folder.join("model-3.safetensors").exists());
     fs::remove_file(folder.join("model-2.safetensors")).unwrap();
-    assert_eq!(bench.hub().cached(&order()), None);
+    assert_eq!(bench.hub().cached(&file_set()), None);
     // A missing shard is reported when only the list and the index have been downloaded.
     files.remove(4);
     let bench = Bench::new(Server::good());
     bench.server.add("tiny/model", &files);
-    let error = bench.fetch(&order()).unwrap_err();
+    let error = bench.fetch(&file_set()).unwrap_err();
     assert!(error.to_string().contains("no model-2.safetensors"), "{error}");
     assert_eq!(bench.server.log().len(), 2);
 }
@@ -204,18 +204,18 @@ fn all_files_of_a_model_are_downloaded() {
         ("adapter_model.bin", b"a"),
     ];
     bench.server.add("tiny/model", &files);
-    let folder = bench.fetch(&order()).unwrap();
+    let folder = bench.fetch(&file_set()).unwrap();
     assert_eq!(fs::read(folder.join("pytorch_model-2.bin")).unwrap(), b"two");
     let part = |number: u32| format!("q8/x-0000{number}-of-00002.gguf");
-    let order = order_of(Need::Gguf(part(1)));
-    let first = bench.fetch(&order).unwrap();
+    let file_set = file_set_of(Need::Gguf(part(1)));
+    let first = bench.fetch(&file_set).unwrap();
     let second = first.with_file_name("x-00002-of-00002.gguf");
     assert_eq!(fs::read(&second).unwrap(), b"GGUF2");
-    let local = bench.hub().cached(&order).unwrap();
+    let local = bench.hub().cached(&file_set).unwrap();
     assert_eq!(local.files().unwrap(), [first, second.clone()]);
     fs::remove_file(second).unwrap();
-    assert_eq!(bench.hub().cached(&order), None);
-    let adapter = bench.fetch(&order_of(Need::Adapter)).unwrap();
+    assert_eq!(bench.hub().cached(&file_set), None);
+    let adapter = bench.fetch(&file_set_of(Need::Adapter)).unwrap();
     assert!(adapter.join("adapter_model.bin").is_file());
 }
 
@@ -232,7 +232,7 @@ fn an_index_may_name_only_weight_files_in_its_folder() {
                 ("model.safetensors.index.json", index.as_bytes()),
             ],
         );
-        let error = bench.fetch(&order()).unwrap_err().to_string();
+        let error = bench.fetch(&file_set()).unwrap_err().to_string();
         assert!(error.contains("not a file of weights beside it"), "{error}");
     }
 }
@@ -247,19 +247,19 @@ fn a_gguf_file_and_an_adapter_need_only_their_own_files() {
         ("adapter_model.safetensors", b"a"),
     ];
     bench.server.add("tiny/model", &files);
-    let gguf = bench.fetch(&order_of(Need::Gguf("q8/x.gguf".into()))).unwrap();
+    let gguf = bench.fetch(&file_set_of(Need::Gguf("q8/x.gguf".into()))).unwrap();
     assert!(gguf.ends_with(format!("{COMMIT}/q8/x.gguf")));
     assert_eq!(fs::read(gguf).unwrap(), b"GGUF...");
-    let adapter = bench.fetch(&order_of(Need::Adapter)).unwrap();
+    let adapter = bench.fetch(&file_set_of(Need::Adapter)).unwrap();
     assert!(adapter.join("adapter_model.safetensors").is_file());
-    let error = bench.fetch(&order_of(Need::Gguf("z.gguf".into()))).unwrap_err().to_string();
+    let error = bench.fetch(&file_set_of(Need::Gguf("z.gguf".into()))).unwrap_err().to_string();
     assert!(error.contains("no z.gguf") && error.contains("q8/x.gguf, y.gguf"), "{error}");
 }
 
 #[test]
 fn a_list_without_sizes_and_checksums_is_enough() {
     let bench = Bench::new(Server::start(true, |_, _| Act::Serve));
-    let folder = bench.fetch(&order()).unwrap();
+    let folder = bench.fetch(&file_set()).unwrap();
     assert_eq!(fs::read(folder.join("model.safetensors")).unwrap(), weights());
     // The blob is named by its ETag, as other tools do.
     assert!(bench.names("blobs").contains(&"odd-etag".to_owned()));
@@ -271,14 +271,14 @@ fn a_list_without_sizes_and_checksums_is_enough() {
 fn progress_counts_the_missing_bytes_of_all_orders() {
     let bench = Bench::new(Server::good());
     bench.server.add("tiny/other", &model_files(&weights()));
-    let mut other = order();
+    let mut other = file_set();
     other.model.id = "tiny/other".to_owned();
     other.role = "value";
     let mut reports = Vec::new();
     let mut watch = Watch { cancelled: &|| false, progress: &mut |p| reports.push(p.clone()) };
     // One model is ordered twice, because two roles may share a model.
-    let orders = [order(), other, order()];
-    let found = bench.hub().fetch(&orders, false, &mut watch).unwrap();
+    let file_sets = [file_set(), other, file_set()];
+    let found = bench.hub().fetch(&file_sets, false, &mut watch).unwrap();
     assert_eq!(found[0], found[2]);
     assert_ne!(found[0], found[1]);
     let last = reports.last().unwrap();
@@ -290,7 +290,7 @@ fn progress_counts_the_missing_bytes_of_all_orders() {
 #[test]
 fn a_model_can_be_looked_up_without_downloading_it() {
     let bench = Bench::new(Server::good());
-    let info = bench.hub().model_info(&order(), false, &|| false).unwrap();
+    let info = bench.hub().model_info(&file_set(), false, &|| false).unwrap();
     assert_eq!(info.total_bytes, weights().len() as u64 + 9);
     assert_eq!(info.missing_bytes, info.total_bytes);
     assert_eq!((info.parameters, info.is_gated), (Some(1000), false));
@@ -301,14 +301,14 @@ fn a_model_can_be_looked_up_without_downloading_it() {
 
 fn repair(bench: &Bench) -> Result<(), HubError> {
     let mut watch = Watch { cancelled: &|| false, progress: &mut |_: &Progress| {} };
-    bench.hub().repair(&[order(), order()], &mut watch)
+    bench.hub().repair(&[file_set(), file_set()], &mut watch)
 }
 
 /// A damaged file is kept until its replacement has been downloaded.
 #[test]
 fn damaged_files_in_the_cache_are_replaced() {
     let mut bench = Bench::new(Server::good());
-    let folder = bench.fetch(&order()).unwrap();
+    let folder = bench.fetch(&file_set()).unwrap();
     bench.server.forget();
     repair(&bench).unwrap();
     assert_eq!(bench.server.log(), [], "no file is damaged");
@@ -340,7 +340,7 @@ fn damaged_files_in_the_cache_are_replaced() {
 #[test]
 fn repairing_does_not_touch_files_of_other_tools() {
     let bench = Bench::new(Server::good());
-    let folder = bench.fetch(&order()).unwrap();
+    let folder = bench.fetch(&file_set()).unwrap();
     bench.server.forget();
     let link = |name: &str, to: &std::path::Path| {
         drop(fs::remove_file(folder.join(name)));

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use ivg_playground::packs::hub::{HubError, HubFailure, Need, Watch};
 
-use super::bench::{Bench, fetch, order, order_of, weights};
+use super::bench::{Bench, fetch, file_set, file_set_of, weights};
 use super::server::{Act, Request, Server};
 
 const FILE: &str = "model.safetensors";
@@ -19,8 +19,8 @@ fn error_of(act: &Act, list: bool) -> (HubError, Vec<Request>) {
     let bench = Bench::new(Server::scripted(move |request, _| {
         if is_list(request) == list { act.clone() } else { Act::Serve }
     }));
-    let error = bench.fetch(&order()).unwrap_err();
-    assert_eq!(bench.hub().cached(&order()), None);
+    let error = bench.fetch(&file_set()).unwrap_err();
+    assert_eq!(bench.hub().cached(&file_set()), None);
     (error, bench.server.log())
 }
 
@@ -54,7 +54,7 @@ fn server_errors_are_retried_three_times() {
                     if before < 2 { Act::Status(line) } else { Act::Serve }
                 },
             ));
-        bench.fetch(&order()).unwrap();
+        bench.fetch(&file_set()).unwrap();
         assert_eq!(bench.server.starts(FILE).len(), 3);
         let (error, log) = error_of(&Act::Status(line), true);
         assert!(error.to_string().contains("try again later"), "{error}");
@@ -72,7 +72,7 @@ fn waits_as_long_as_a_busy_server_asks() {
     // The progress says why the download waits.
     let mut reports = Vec::new();
     let mut watch = Watch { cancelled: &|| false, progress: &mut |p| reports.push(p.to_string()) };
-    bench.hub().fetch(&[order()], false, &mut watch).unwrap();
+    bench.hub().fetch(&[file_set()], false, &mut watch).unwrap();
     assert!(start.elapsed() >= Duration::from_secs(1));
     let why = "asking the hub · trying again in 1 s: too many requests (429)";
     assert!(reports.iter().any(|report| report == why), "{reports:?}");
@@ -96,11 +96,11 @@ fn a_file_with_the_wrong_checksum_is_rejected_and_deleted() {
     let bench = Bench::new(Server::scripted(|request, before| {
         if request.file() == FILE && before == 0 { Act::OtherBytes } else { Act::Serve }
     }));
-    let error = bench.fetch(&order()).unwrap_err();
+    let error = bench.fetch(&file_set()).unwrap_err();
     assert!(matches!(error.failure, HubFailure::Checksum), "{error}");
     assert_eq!(error.file.as_deref(), Some(FILE));
-    assert_eq!((bench.partial(), bench.hub().cached(&order())), (None, None));
-    bench.fetch(&order()).unwrap();
+    assert_eq!((bench.partial(), bench.hub().cached(&file_set())), (None, None));
+    bench.fetch(&file_set()).unwrap();
     assert_eq!(bench.server.starts(FILE), [None, None]);
 }
 
@@ -112,7 +112,7 @@ fn the_token_is_sent_only_to_the_hub() {
     let bench = Bench::new(Server::scripted(move |request, _| {
         if request.file() == FILE { Act::Redirect(address.clone()) } else { Act::Serve }
     }));
-    let folder = bench.fetch(&order()).unwrap();
+    let folder = bench.fetch(&file_set()).unwrap();
     assert_eq!(std::fs::read(folder.join(FILE)).unwrap(), weights());
     let token = Some("Bearer hf_secret".to_owned());
     assert!(bench.server.log().iter().all(|request| request.token == token));
@@ -127,7 +127,7 @@ fn redirects_within_the_hub_keep_the_token_and_are_limited() {
     let bench = Bench::new(Server::scripted(|request, _| {
         if is_list(request) { Act::Redirect(String::new()) } else { Act::Serve }
     }));
-    let error = bench.fetch(&order()).unwrap_err();
+    let error = bench.fetch(&file_set()).unwrap_err();
     assert!(error.to_string().contains("too many redirects"), "{error}");
     assert!(bench.server.log().iter().all(|request| request.token.is_some()));
     assert!(bench.server.log().len() < 12);
@@ -138,13 +138,13 @@ fn an_unreachable_hub_is_reported_without_waiting() {
     let mut bench = Bench::new(Server::good());
     bench.settings.endpoint = "http://127.0.0.1:9".to_owned();
     bench.settings.first_wait = Duration::from_secs(60);
-    let error = bench.fetch(&order()).unwrap_err();
+    let error = bench.fetch(&file_set()).unwrap_err();
     assert!(matches!(error.failure, HubFailure::Unreachable(_)), "{error}");
     assert!(error.to_string().contains("check the network"));
     bench.settings.endpoint = "no address".to_owned();
-    assert!(bench.fetch(&order()).unwrap_err().to_string().contains("HF_ENDPOINT"));
+    assert!(bench.fetch(&file_set()).unwrap_err().to_string().contains("HF_ENDPOINT"));
     bench.settings.cache = None;
-    assert!(bench.fetch(&order()).unwrap_err().to_string().contains("set HF_HOME"));
+    assert!(bench.fetch(&file_set()).unwrap_err().to_string().contains("set HF_HOME"));
 }
 
 #[test]
@@ -154,12 +154,12 @@ fn rejects_an_answer_that_is_not_a_list() {
             if is_list(request) { Act::Page } else { Act::Serve }
         },
     ));
-    let error = bench.fetch(&order()).unwrap_err();
+    let error = bench.fetch(&file_set()).unwrap_err();
     assert!(matches!(error.failure, HubFailure::Answer(_)), "{error}");
     // A commit must be a hash, because it becomes the name of a folder.
     let bench = Bench::new(Server::good());
     bench.server.move_to("../../../elsewhere");
-    let error = bench.fetch(&order()).unwrap_err();
+    let error = bench.fetch(&file_set()).unwrap_err();
     assert!(error.to_string().contains("names no commit"), "{error}");
 }
 
@@ -179,7 +179,7 @@ fn a_missing_file_is_named_before_anything_is_downloaded() {
         let bench = Bench::new(Server::good());
         let files: Vec<(&str, &[u8])> = names.iter().map(|n| (*n, b"".as_slice())).collect();
         bench.server.add("tiny/model", &files);
-        let error = bench.fetch(&order_of(need)).unwrap_err();
+        let error = bench.fetch(&file_set_of(need)).unwrap_err();
         assert!(matches!(error.failure, HubFailure::MissingFile(_)), "{error}");
         for word in words {
             assert!(error.to_string().contains(word), "'{word}' is not in: {error}");
@@ -191,11 +191,11 @@ fn a_missing_file_is_named_before_anything_is_downloaded() {
 #[test]
 fn a_missing_last_model_is_reported_before_the_first_is_downloaded() {
     let bench = Bench::new(Server::good());
-    let mut other = order();
+    let mut other = file_set();
     other.model.id = "tiny/nothing".to_owned();
     let mut watch =
         ivg_playground::packs::hub::Watch { cancelled: &|| false, progress: &mut |_| {} };
-    let error = bench.hub().fetch(&[order(), other], false, &mut watch).unwrap_err();
+    let error = bench.hub().fetch(&[file_set(), other], false, &mut watch).unwrap_err();
     assert_eq!(error.id, "tiny/nothing");
     assert_eq!(bench.server.log().len(), 2);
     assert!(!bench.root().exists());
@@ -208,7 +208,7 @@ fn the_error_for_an_unwritable_cache_suggests_another_folder() {
     let file = bench.dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     bench.settings.cache = Some(file.join("hub"));
-    let error = fetch(&bench.hub(), &order(), false).unwrap_err();
+    let error = fetch(&bench.hub(), &file_set(), false).unwrap_err();
     assert!(matches!(error.failure, HubFailure::Disk { .. }), "{error}");
     assert!(error.to_string().contains("set HF_HOME to another folder"), "{error}");
 }

@@ -5,7 +5,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod asking;
 mod bench;
 mod cache;
 mod faults;
@@ -13,3 +12,4 @@ mod presets;
 mod program;
 mod resuming;
 mod server;
+mod surveys;

@@ -1,21 +1,29 @@
 //! Saving the plots of the lower panel as figures, and the data of a sweep as CSV.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
+use std::path::Path;
 
 use eframe::egui::{Key, Modifiers, Role};
 use egui_kittest::kittest::Queryable;
+use ivg_playground::app::Options;
+use ivg_playground::app::state::preferences::Preferences;
 use ivg_playground::guidance::settings::Settings;
 use ivg_playground::lab::sweep::SweepAxis;
 use ivg_playground::worker::protocol::{Command, Event};
 use tempfile::TempDir;
 
-use crate::engine::sample;
-use crate::harness::Bench;
+use crate::engine::{pack, sample};
+use crate::harness::{Bench, options};
 
 fn window() -> (Bench, TempDir) {
     let folder = tempfile::tempdir().expect("a folder");
-    let bench = Bench::keeping(&folder.path().join("history"));
-    (bench, folder)
+    let stored = Preferences {
+        prompt: "This movie was".into(),
+        figure_folder: Some(folder.path().to_owned()),
+        ..Preferences::default()
+    };
+    let options = Options { folder: Some(folder.path().join("history")), ..options() };
+    (Bench::open(options, stored, pack()), folder)
 }
 
 /// Opens a window with a finished run of the recorded example.
@@ -45,19 +53,24 @@ fn swept() -> (Bench, TempDir) {
     (bench, folder)
 }
 
-/// Saves with an entry of the menu to a file in `folder`, and returns the file and the proposed name.
-fn saved(bench: &mut Bench, folder: &TempDir, entry: &str, name: &str) -> (Vec<u8>, String) {
+/// Saves with an entry of the menu, and returns the file and its name.
+fn saved(bench: &mut Bench, folder: &TempDir, entry: &str) -> (Vec<u8>, String) {
+    let before = files(folder);
     bench.click("Save figure");
     bench.click(entry);
-    let path = bench.window.get_by_role_and_label(Role::TextInput, "Path").value();
-    let proposed = PathBuf::from(path.expect("a path"));
-    let proposed = proposed.file_name().expect("a name").to_string_lossy().into_owned();
-    let path = folder.path().join(name);
-    bench.overtype(&path.display().to_string());
-    bench.key(Modifiers::NONE, Key::Enter);
-    let words = format!("Saved {}", path.display());
-    bench.wait(&words, |b| b.shows(&words));
-    (std::fs::read(path).expect("a file"), proposed)
+    let words = format!("Saved {}", folder.path().display());
+    bench.wait(&words, |b| b.reads(&words) && files(folder).len() > before.len());
+    let new = files(folder).difference(&before).next().expect("a new file").clone();
+    (std::fs::read(folder.path().join(&new)).expect("a file"), new)
+}
+
+fn files(folder: &TempDir) -> BTreeSet<String> {
+    let entries = std::fs::read_dir(folder.path()).expect("a folder").flatten();
+    let files = entries.filter(|entry| entry.path().is_file());
+    files
+        .map(|file| file.file_name().to_string_lossy().into_owned())
+        .filter(|name| !name.starts_with('.'))
+        .collect()
 }
 
 #[test]
@@ -75,11 +88,15 @@ fn nothing_can_be_saved_before_the_first_run_has_ended() {
 #[test]
 fn the_value_plot_is_saved_in_two_clicks() {
     let (mut bench, folder) = finished();
-    let (svg, proposed) = saved(&mut bench, &folder, "SVG for a paper", "a.svg");
+    let (svg, proposed) = saved(&mut bench, &folder, "SVG for a paper");
     assert!(proposed.starts_with("ivg-") && proposed.ends_with(".values.svg"), "{proposed}");
     let svg = String::from_utf8(svg).expect("text");
     assert!(svg.contains("width=\"90mm\"") && svg.contains("Length of the response (tokens)"));
-    let (png, proposed) = saved(&mut bench, &folder, "PNG for a slide", "a.png");
+    // A second figure does not replace the first.
+    let (again, second) = saved(&mut bench, &folder, "SVG for a paper");
+    assert_eq!(second, proposed.replace(".values", "-2.values"));
+    assert_eq!(String::from_utf8(again).expect("text"), svg);
+    let (png, proposed) = saved(&mut bench, &folder, "PNG for a slide");
     assert!(proposed.ends_with(".values.png"), "{proposed}");
     let reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().expect("a PNG");
     assert_eq!((reader.info().width, reader.info().height), (1920, 1080));
@@ -89,32 +106,58 @@ fn the_value_plot_is_saved_in_two_clicks() {
 fn the_tree_of_the_chosen_column_is_saved() {
     let (mut bench, folder) = finished();
     bench.click("Lower panel: Tree");
-    let title = |bench: &mut Bench, name: &str| {
-        let (svg, proposed) = saved(bench, &folder, "SVG for a slide", name);
+    let title = |bench: &mut Bench| {
+        let (svg, proposed) = saved(bench, &folder, "SVG for a slide");
         assert!(proposed.ends_with(".tree.svg"), "{proposed}");
         let svg = String::from_utf8(svg).expect("text");
         let start = svg.find("Search tree: ").expect("a title") + "Search tree: ".len();
         svg[start..].split('<').next().expect("a name").to_owned()
     };
-    assert_eq!(title(&mut bench, "guided.svg"), "Guided");
+    assert_eq!(title(&mut bench), "Guided");
     bench.click("Tree of: Unguided");
-    assert_eq!(title(&mut bench, "unguided.svg"), "Unguided");
+    assert_eq!(title(&mut bench), "Unguided");
 }
 
 #[test]
 fn a_sweep_is_saved_as_a_figure_and_as_a_table() {
     let (mut bench, folder) = swept();
-    let (svg, proposed) = saved(&mut bench, &folder, "SVG for a paper", "s.svg");
+    let (svg, proposed) = saved(&mut bench, &folder, "SVG for a paper");
     assert_eq!(proposed, "ivg-this-movie-was-seed1.sweep.svg");
     let svg = String::from_utf8(svg).expect("text");
     assert!(svg.contains("Distance from base (KL upper bound, nats)"));
-    let (table, proposed) = saved(&mut bench, &folder, "Data (CSV)", "s.csv");
+    let (table, proposed) = saved(&mut bench, &folder, "Data (CSV)");
     assert!(proposed.ends_with(".sweep.csv"), "{proposed}");
     let table = String::from_utf8(table).expect("text");
     let rows: Vec<&str> = table.lines().collect();
     assert_eq!(rows.len(), 8, "a header and seven responses");
     assert!(rows[0].starts_with("setting,value,seed,gold_reward,"));
     assert!(rows[1].starts_with("beta,-1,1,-2,,4,15.2,19.2,5,12,500,"), "{}", rows[1]);
+}
+
+#[test]
+fn the_folder_for_figures_can_be_changed() {
+    let (mut bench, folder) = finished();
+    let other = tempfile::tempdir().expect("a folder");
+    bench.click("Save figure");
+    bench.click("Change folder…");
+    let path = bench.window.get_by_role_and_label(Role::TextInput, "Path").value();
+    assert_eq!(path, Some(folder.path().display().to_string()));
+    bench.overtype(&other.path().join("nowhere").display().to_string());
+    bench.key(Modifiers::NONE, Key::Enter);
+    bench.wait("the reason", |b| b.shows("This path does not exist."));
+    bench.overtype(&other.path().display().to_string());
+    bench.key(Modifiers::NONE, Key::Enter);
+    bench.wait("the dialog closes", |b| !b.shows("Choose the folder for figures"));
+    assert!(saved(&mut bench, &other, "SVG for a paper").1.ends_with(".values.svg"));
+    // The folder was deleted since.
+    let path = other.path().to_owned();
+    other.close().expect("deleted");
+    bench.click("Save figure");
+    bench.click("SVG for a paper");
+    let words = path.display().to_string();
+    bench.wait("the reason", |b| {
+        b.window.state().session().error.as_ref().is_some_and(|error| error.contains(&words))
+    });
 }
 
 #[test]

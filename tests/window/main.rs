@@ -6,6 +6,8 @@ mod bad_input;
 mod chunks;
 mod columns;
 mod diff;
+#[allow(clippy::unwrap_used)]
+mod display;
 mod downloads;
 mod endurance;
 mod engine;
@@ -23,6 +25,7 @@ mod keys;
 mod live;
 mod loading;
 mod models;
+mod pointer;
 mod presentation;
 mod presets;
 #[allow(clippy::unwrap_used)]
@@ -38,6 +41,7 @@ mod stage;
 mod status;
 mod sweep;
 mod sweep_runs;
+mod tasks;
 mod tokens;
 mod tree;
 mod wizard;

@@ -3,40 +3,11 @@
 //! message, or fails if `IVG_TEST_WINDOW=required`.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A virtual display server, which ends with the test.
-struct Display {
-    server: Child,
-    name: String,
-}
-
-impl Display {
-    /// Returns `None` if Xvfb is not installed.
-    fn start() -> Option<Self> {
-        // The server selects a free display and writes its number to file descriptor 1.
-        let mut server = Command::new("Xvfb")
-            .args(["-displayfd", "1", "-screen", "0", "1600x1000x24", "+extension", "GLX"])
-            .args(["-nolisten", "tcp"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .ok()?;
-        let mut number = String::new();
-        BufReader::new(server.stdout.take()?).read_line(&mut number).ok()?;
-        Some(Self { server, name: format!(":{}", number.trim()) })
-    }
-}
-
-impl Drop for Display {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
+use crate::display::Display;
 
 struct Picture {
     width: usize,
@@ -74,12 +45,7 @@ impl Picture {
 
 #[test]
 fn the_window_opens_generates_and_shows_the_run() {
-    let Some(display) = Display::start() else {
-        let required = std::env::var("IVG_TEST_WINDOW").is_ok_and(|v| v == "required");
-        assert!(!required, "Xvfb is not installed; apt-get install xvfb");
-        eprintln!("skipped: Xvfb is not installed");
-        return;
-    };
+    let Some(display) = Display::required() else { return };
     let dir = tempfile::tempdir().unwrap();
     for theme in ["light", "dark"] {
         let before = screenshot(&display, dir.path(), theme, &[]);
@@ -104,17 +70,12 @@ fn the_window_opens_generates_and_shows_the_run() {
 /// Runs the program with these arguments and returns its screenshot.
 fn screenshot(display: &Display, dir: &Path, theme: &str, more: &[&str]) -> Picture {
     let file = dir.join("window.png");
-    let mut window = Command::new(env!("CARGO_BIN_EXE_ivg-playground"))
+    let mut window = display
+        .program(dir)
         .args(["--prompt", "This film", "--theme", theme, "--size", "1280x720"])
         .args(more)
         .arg("--screenshot")
         .arg(&file)
-        .env("DISPLAY", &display.name)
-        .env("LIBGL_ALWAYS_SOFTWARE", "1")
-        // The stored settings of the user who runs the tests must not be used.
-        .env("HOME", dir)
-        .env("XDG_DATA_HOME", dir)
-        .env_remove("WAYLAND_DISPLAY")
         .spawn()
         .unwrap();
     let started = Instant::now();

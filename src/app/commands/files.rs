@@ -7,10 +7,12 @@ use eframe::egui::Context;
 use crate::app::App;
 use crate::app::dialogs::path_dialog::Purpose;
 use crate::app::history::state::HistoryOutcome;
+use crate::app::layout::figure_menu::figure_disabled_reason;
 use crate::app::state::columns::column_views;
+use crate::app::state::plot_file::{PlotFile, figure_folder};
 use crate::app::state::preferences::LowerTab;
 use crate::guidance::trace::Trace;
-use crate::records::record_writer::Command;
+use crate::records::record_writer::{Command, suggested_name, suggested_name_for};
 use crate::records::report::figure::Figure;
 use crate::records::report::markdown::side_by_side_markdown;
 use crate::worker::pack_service::MANIFEST;
@@ -36,13 +38,9 @@ impl App {
                 self.screenshots.request(ctx, path);
                 return;
             }
-            (Purpose::Figure(tab, size, format), trace) => {
-                let Some(figure) = self.figure(tab, trace) else { return };
-                Command::ExportFigure { path, figure, size, format }
-            }
-            (Purpose::SweepData, _) => {
-                let Some(results) = self.lower.sweep.results() else { return };
-                Command::ExportBytes { path, bytes: results.to_csv().into_bytes() }
+            (Purpose::FigureFolder, _) => {
+                self.preferences.figure_folder = Some(path);
+                return;
             }
             (Purpose::Report, Some(trace)) => {
                 let beside = self.runs_beside().to_vec();
@@ -53,6 +51,41 @@ impl App {
         };
         let sent = self.history.send(command);
         self.report(sent);
+    }
+
+    /// Saves a plot in the folder for figures.
+    ///
+    /// # Errors
+    /// Returns the reason why nothing was saved, as a sentence.
+    pub(super) fn save_plot(&mut self, file: PlotFile) -> Result<(), String> {
+        let tab = file.tab();
+        let reason = figure_disabled_reason(tab, &self.session, &self.lower.sweep);
+        if let Some(reason) = reason {
+            return Err(format!("{reason} Nothing was saved."));
+        }
+        if let Some(reason) = self.history.closed_reason() {
+            return Err(reason.to_owned());
+        }
+        let (results, trace) = (self.lower.sweep.results(), self.trace());
+        let (name, csv) = match (tab, results, trace) {
+            (LowerTab::Sweep, Some(results), _) => {
+                let plan = &results.plan;
+                let name = suggested_name_for(&plan.prompt, plan.settings.seed, file.extension());
+                (name, results.to_csv())
+            }
+            (_, _, Some(trace)) => (suggested_name(trace, file.extension()), String::new()),
+            _ => return Ok(()),
+        };
+        let trace = trace.cloned().map(Box::new);
+        let path = figure_folder(&self.preferences).join(name);
+        let command = match file {
+            PlotFile::SweepData => Command::ExportTable { path, csv },
+            PlotFile::Figure(_, size, format) => {
+                let Some(figure) = self.figure(tab, trace) else { return Ok(()) };
+                Command::ExportFigure { path, figure, size, format }
+            }
+        };
+        self.history.send(command)
     }
 
     /// Returns the plot of a tab as a figure, or `None` if there is none.

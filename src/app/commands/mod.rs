@@ -78,6 +78,10 @@ impl App {
                 self.report(sent);
             }
             Action::AskForPath(purpose) => self.ask_for_path(purpose),
+            Action::SavePlot(file) => {
+                let sent = self.save_plot(file);
+                self.report(sent);
+            }
             Action::CopyMarkdown => self.copy_markdown(ctx),
         }
     }

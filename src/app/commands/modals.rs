@@ -7,14 +7,13 @@ use eframe::egui::{Context, Ui};
 use crate::app::App;
 use crate::app::dialogs::download_dialog;
 use crate::app::dialogs::path_dialog::{self, PathDialog, Purpose};
-use crate::app::layout::figure_menu::figure_disabled_reason;
 use crate::app::layout::top_bar::{export_disabled_reason, trace_disabled_reason};
 use crate::app::modal::Modal;
 use crate::app::models::pack_form::{self, PackForm};
 use crate::app::models::state::FormKind;
 use crate::app::models::wizard::{self, Wizard};
-use crate::app::state::preferences::LowerTab;
-use crate::records::record_writer::{suggested_name, suggested_name_for};
+use crate::app::state::plot_file::figure_folder;
+use crate::records::record_writer::suggested_name;
 use crate::worker::pack_service::{Command, Manifest};
 use crate::worker::protocol::PackSource;
 
@@ -50,26 +49,14 @@ impl App {
         if let Some(reason) = reason {
             return self.report(Err(format!("{reason} Nothing was saved.")));
         }
-        let plot = match purpose {
-            Purpose::Figure(tab, ..) => Some(tab),
-            Purpose::SweepData => Some(LowerTab::Sweep),
-            _ => None,
-        };
-        let sweep = &self.lower.sweep;
-        let reason = plot.and_then(|tab| figure_disabled_reason(tab, &self.session, sweep));
-        if let Some(reason) = reason {
-            return self.report(Err(format!("{reason} Nothing can be saved.")));
-        }
         let is_pack = matches!(purpose, Purpose::AddPack | Purpose::SavePack);
         if let Some(reason) = self.history.closed_reason().filter(|_| !is_pack) {
             return self.report(Err(reason.to_owned()));
         }
-        let name = match (plot, sweep.results(), self.trace()) {
-            (Some(LowerTab::Sweep), Some(results), _) => {
-                let plan = &results.plan;
-                suggested_name_for(&plan.prompt, plan.settings.seed, purpose.extension())
-            }
-            (_, _, Some(trace)) if !is_pack => suggested_name(trace, purpose.extension()),
+        let name = match (purpose, self.trace()) {
+            // An absolute path.
+            (Purpose::FigureFolder, _) => figure_folder(&self.preferences).display().to_string(),
+            (_, Some(trace)) if !is_pack => suggested_name(trace, purpose.extension()),
             _ => String::new(),
         };
         self.modal = Some(Modal::Path(PathDialog::new(purpose, &name)));

@@ -6,10 +6,9 @@ use std::path::{Path, PathBuf};
 use eframe::egui::text::{CCursor, CCursorRange};
 use eframe::egui::{Frame, Id, Key, Modal, Response, RichText, TextEdit, Ui};
 
-use crate::app::state::preferences::LowerTab;
+use crate::app::state::plot_file::documents_folder;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{primary_button, secondary_button};
-use crate::records::report::figure::{FigureFormat, FigureSize};
 use crate::worker::pack_service::{MANIFEST, PackSource, Source};
 use crate::worker::path_probe::PathProbe;
 
@@ -22,10 +21,8 @@ pub enum Purpose {
     Report,
     /// Save a run as a trace.
     Trace,
-    /// Save the plot of this tab as a figure.
-    Figure(LowerTab, FigureSize, FigureFormat),
-    /// Save the responses of the sweep as a table.
-    SweepData,
+    /// Choose the folder in which figures are saved.
+    FigureFolder,
     /// Open a trace.
     Open,
     /// Add a pack to the list.
@@ -38,21 +35,13 @@ pub enum Purpose {
 type Words = (&'static str, &'static str, &'static str);
 
 impl Purpose {
-    /// Returns the file extension. That of a figure begins with the name of its plot.
+    /// Returns the file extension, empty for a folder.
     pub fn extension(self) -> &'static str {
         match self {
             Purpose::Screenshot => "png",
             Purpose::Report => "html",
             Purpose::Trace | Purpose::Open => "json",
-            Purpose::Figure(tab, _, format) => match (tab, format) {
-                (LowerTab::Values, FigureFormat::Svg) => "values.svg",
-                (LowerTab::Values, FigureFormat::Png) => "values.png",
-                (LowerTab::Tree, FigureFormat::Svg) => "tree.svg",
-                (LowerTab::Tree, FigureFormat::Png) => "tree.png",
-                (LowerTab::Sweep, FigureFormat::Svg) => "sweep.svg",
-                (LowerTab::Sweep, FigureFormat::Png) => "sweep.png",
-            },
-            Purpose::SweepData => "sweep.csv",
+            Purpose::FigureFolder => "",
             Purpose::AddPack | Purpose::SavePack => "toml",
         }
     }
@@ -72,19 +61,11 @@ impl Purpose {
                 "A JSON file with all data of the run. This program can open it again.",
                 "Save",
             ),
-            Purpose::Figure(_, FigureSize::Paper, _) => (
-                "Save the figure for a paper",
-                "One column: 90 mm wide, light, with labels and legend. PNG: 300 dpi.",
-                "Save",
+            Purpose::FigureFolder => (
+                "Choose the folder for figures",
+                "Figures and tables are saved in this folder and never replace a file.",
+                "Choose",
             ),
-            Purpose::Figure(_, FigureSize::Slide, _) => (
-                "Save the figure for a slide",
-                "1920 × 1080 pixels, light, with labels and legend.",
-                "Save",
-            ),
-            Purpose::SweepData => {
-                ("Save the data of the sweep", "A CSV table with one row per response.", "Save")
-            }
             Purpose::Open => (
                 "Open a trace",
                 "A JSON trace saved by this program. You can also drop it on the window.",
@@ -138,20 +119,20 @@ impl PathDialog {
         if path.as_os_str().is_empty() {
             return PathCheck::Invalid("Type a path.");
         }
-        if !matches!(self.purpose, Purpose::Open | Purpose::AddPack | Purpose::SavePack) {
+        if matches!(self.purpose, Purpose::Screenshot | Purpose::Report | Purpose::Trace) {
             return PathCheck::Valid;
         }
         let manifest = PackSource::pack_folder(path).join(MANIFEST);
         let mut exists = |path: &Path| path_probe.exists(&Source::Folder(path.to_owned()));
         let answers = (exists(path), exists(&manifest));
         match (self.purpose, answers) {
-            (Purpose::Open, (Some(true), _))
+            (Purpose::Open | Purpose::FigureFolder, (Some(true), _))
             | (Purpose::AddPack, (_, Some(true)))
             | (Purpose::SavePack, (_, Some(false))) => PathCheck::Valid,
             (Purpose::SavePack, (_, Some(true))) => {
                 PathCheck::Invalid("This folder already contains a pack; choose another folder.")
             }
-            (Purpose::Open | Purpose::AddPack, (Some(false), _)) => {
+            (Purpose::Open | Purpose::AddPack | Purpose::FigureFolder, (Some(false), _)) => {
                 PathCheck::Invalid("This path does not exist.")
             }
             (Purpose::AddPack, (Some(true), Some(false))) => {
@@ -239,14 +220,6 @@ enum PathCheck {
     Pending,
     /// The error, as a sentence.
     Invalid(&'static str),
-}
-
-/// Returns the documents folder if it exists, the home folder otherwise, or an empty path without a
-/// home folder.
-fn documents_folder() -> PathBuf {
-    let home = std::env::home_dir().unwrap_or_default();
-    let documents = home.join("Documents");
-    if documents.is_dir() { documents } else { home }
 }
 
 /// Replaces a leading `~/` with the home folder.

@@ -1,10 +1,14 @@
 //! The menu that saves the plot of the lower panel as a figure.
 
+use std::path::Path;
+
 use eframe::egui::{Button, Popup, Ui};
 
 use super::top_bar::export_disabled_reason;
 use crate::app::action::Action;
 use crate::app::dialogs::path_dialog::Purpose;
+use crate::app::history::state::display_path;
+use crate::app::state::plot_file::PlotFile;
 use crate::app::state::preferences::LowerTab;
 use crate::app::state::session::Session;
 use crate::app::sweep::state::SweepState;
@@ -32,6 +36,7 @@ pub(in crate::app) fn figure_disabled_reason(
 pub(super) fn figure_menu(
     ui: &mut Ui,
     tab: LowerTab,
+    folder: &Path,
     disabled_reason: Option<&str>,
     actions: &mut Vec<Action>,
 ) {
@@ -43,9 +48,9 @@ pub(super) fn figure_menu(
     }
     Popup::menu(&button).show(|ui| {
         menu(ui, 170.0);
-        let mut entry = |words: &str, hint: &str, purpose: Purpose| {
+        let mut entry = |words: &str, hint: &str, action: Action| {
             if ui.add(Button::new(words)).on_hover_text(hint).clicked() {
-                actions.push(Action::AskForPath(purpose));
+                actions.push(action);
             }
         };
         let paper = "90 mm wide, for one column of a paper. PNG: 300 dpi.";
@@ -56,11 +61,13 @@ pub(super) fn figure_menu(
             ("SVG for a slide", slide, FigureSize::Slide, FigureFormat::Svg),
             ("PNG for a slide", slide, FigureSize::Slide, FigureFormat::Png),
         ] {
-            entry(words, hint, Purpose::Figure(tab, size, format));
+            entry(words, hint, Action::SavePlot(PlotFile::Figure(tab, size, format)));
         }
         if tab == LowerTab::Sweep {
             let hint = "A table with one row per response, of all settings.";
-            entry("Data (CSV)", hint, Purpose::SweepData);
+            entry("Data (CSV)", hint, Action::SavePlot(PlotFile::SweepData));
         }
+        let hint = format!("Files are saved in {}.", display_path(folder));
+        entry("Change folder…", &hint, Action::AskForPath(Purpose::FigureFolder));
     });
 }

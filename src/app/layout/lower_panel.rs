@@ -6,6 +6,7 @@ use super::figure_menu::{figure_disabled_reason, figure_menu};
 use crate::app::action::Action;
 use crate::app::search_tree::panel::{BeamTree, TreeView};
 use crate::app::state::columns::column_views;
+use crate::app::state::plot_file::figure_folder;
 use crate::app::state::preferences::{LowerTab, Preferences};
 use crate::app::state::selection::Selection;
 use crate::app::state::session::Session;
@@ -96,6 +97,7 @@ impl LowerPanel<'_> {
         let tab = preferences.lower;
         let (mut chosen, mut hide) = (Some(tab), false);
         let columns = column_views(session, preferences);
+        let folder = figure_folder(preferences);
         let not_savable = figure_disabled_reason(tab, session, &lower.sweep);
         let mut content = match tab {
             LowerTab::Values => {
@@ -134,7 +136,7 @@ impl LowerPanel<'_> {
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 if !presenting {
                     hide = icon_button(ui, Icon::Fold, "Hide the lower panel").clicked();
-                    figure_menu(ui, tab, not_savable, actions);
+                    figure_menu(ui, tab, &folder, not_savable, actions);
                 }
                 match &mut content {
                     Content::Values(plot) => plot.legend(ui),

@@ -32,7 +32,12 @@ impl Scroll {
         // Also a text that is shown for the first time starts at its beginning.
         let just_completed = is_complete && before.is_some_and(|before| before != self.text);
         let shares = self.together && is_complete;
+        // A short column ends before the shared offset.
+        let limit: f32 = ui.data(|data| data.get_temp(id.with("limit"))).unwrap_or(f32::INFINITY);
         let shared: f32 = ui.data(|data| data.get_temp(shared_id())).unwrap_or(0.0);
+        let shared = shared.min(limit);
+        // The scroll area takes the motion of the wheel out of the input.
+        let is_moving = ui.input(|i| i.smooth_scroll_delta().y != 0.0 || i.pointer.any_down());
         let mut area = ScrollArea::vertical().auto_shrink(false).stick_to_bottom(self.follows);
         if just_completed {
             ui.data_mut(|data| data.insert_temp(shared_id(), 0.0_f32));
@@ -53,13 +58,12 @@ impl Scroll {
         }
         let is_pointed_at = ui.rect_contains_pointer(output.inner_rect);
         let offset = output.state.clamped_offset().y;
-        if shares && is_pointed_at && !just_completed && (offset - shared).abs() > 0.5 {
-            // A short column ends before the shared offset; only the user's scrolling counts.
-            let reached_end = offset < shared && ui.input(|i| i.smooth_scroll_delta().y == 0.0);
-            if !reached_end || ui.input(|i| i.pointer.any_down()) {
-                ui.data_mut(|data| data.insert_temp(shared_id(), offset));
-                ui.ctx().request_repaint();
-            }
+        let limit = (output.content_size.y - output.inner_rect.height()).max(0.0);
+        ui.data_mut(|data| data.insert_temp(id.with("limit"), limit));
+        let has_moved = is_moving && is_pointed_at && (offset - shared).abs() > 0.5;
+        if shares && has_moved && !just_completed {
+            ui.data_mut(|data| data.insert_temp(shared_id(), offset));
+            ui.ctx().request_repaint();
         }
     }
 }

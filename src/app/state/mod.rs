@@ -4,6 +4,7 @@ pub(crate) mod availability;
 pub mod coloring;
 pub mod columns;
 mod kept_columns;
+pub mod plot_file;
 pub mod preferences;
 pub mod presentation;
 pub mod presets;

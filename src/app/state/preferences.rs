@@ -51,6 +51,8 @@ pub struct Preferences {
     pub sidebar_hidden: bool,
     /// Whether the columns scroll together.
     pub scroll_together: bool,
+    /// The folder in which figures are saved, if the user chose one.
+    pub figure_folder: Option<PathBuf>,
     /// Zoom factor of the window (Ctrl with plus and minus); 1 is the normal size.
     pub zoom: f32,
     /// Zoom factor of the presentation.
@@ -78,6 +80,7 @@ impl Default for Preferences {
             details: false,
             sidebar_hidden: false,
             scroll_together: false,
+            figure_folder: None,
             zoom: 1.0,
             present_zoom: PRESENT_ZOOM,
         }

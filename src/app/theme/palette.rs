@@ -62,8 +62,8 @@ pub(in crate::app) const LIGHT: Palette = Palette {
     outline: Color32::from_rgb(0xc3, 0xca, 0xd6),
     text: Color32::from_rgb(0x15, 0x1a, 0x26),
     weak: Color32::from_rgb(0x50, 0x59, 0x69),
-    provisional: Color32::from_rgb(0x68, 0x70, 0x80),
-    ghost: Color32::from_rgb(0x98, 0xa0, 0xae),
+    provisional: Color32::from_rgb(0x52, 0x5b, 0x6b),
+    ghost: Color32::from_rgb(0x6d, 0x75, 0x84),
     guided: Color32::from_rgb(0x1f, 0x57, 0xd6),
     unguided: Color32::from_rgb(0xa9, 0x4e, 0x0a),
     third: Color32::from_rgb(0x0b, 0x6e, 0x58),
@@ -89,8 +89,8 @@ pub(in crate::app) const DARK: Palette = Palette {
     outline: Color32::from_rgb(0x3c, 0x45, 0x55),
     text: Color32::from_rgb(0xe9, 0xec, 0xf2),
     weak: Color32::from_rgb(0xa6, 0xaf, 0xbe),
-    provisional: Color32::from_rgb(0x8b, 0x95, 0xa5),
-    ghost: Color32::from_rgb(0x5f, 0x69, 0x79),
+    provisional: Color32::from_rgb(0x9c, 0xa6, 0xb6),
+    ghost: Color32::from_rgb(0x7d, 0x87, 0x97),
     guided: Color32::from_rgb(0x8a, 0xae, 0xff),
     unguided: Color32::from_rgb(0xf4, 0xa8, 0x5e),
     third: Color32::from_rgb(0x56, 0xd0, 0xb0),
@@ -180,6 +180,7 @@ mod tests {
             }
             for (color, background) in [
                 (p.weak, p.canvas),
+                (p.ghost, p.surface),
                 (p.text, p.hover),
                 (p.text, p.selection),
                 (p.on_accent, p.accent),
@@ -200,7 +201,11 @@ mod tests {
                 assert!(contrast(added, p.surface) >= 1.2, "{added:?} is too pale");
                 assert!(contrast(fork, added) >= 1.2, "{fork:?} is not stronger than {added:?}");
             }
-            assert!(contrast(p.ghost, p.surface) >= 2.5);
+            // The previous text is paler than new text, and new text than decided text.
+            for (darker, paler) in [(p.provisional, p.ghost), (p.text, p.provisional)] {
+                let (darker, paler) = (contrast(darker, p.surface), contrast(paler, p.surface));
+                assert!(darker >= 1.4 * paler, "{darker:.2} and {paler:.2} look alike");
+            }
             assert!(contrast(p.guided, p.rail) >= 2.0);
         }
     }

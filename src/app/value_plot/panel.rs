@@ -15,7 +15,7 @@ use crate::app::state::session::Session;
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{Icon, LEGEND_MARK, Mark, icon_button, legend_entry, within};
 use crate::app::widgets::{LEGEND_KEY_WIDTH, legend_key};
-use crate::app::widgets::{grid_marks, tick_label};
+use crate::app::widgets::{grid_marks, marks_at, tick_label};
 use crate::guidance::lineage;
 use crate::guidance::trace::ChunkTrace;
 use crate::records::report::value_plot;
@@ -117,13 +117,13 @@ impl ValuePlot<'_> {
             // A low plot has no axis titles, to leave room for ticks.
             let is_titled = ui.available_height() >= MIN_TITLED_HEIGHT;
             let axis = if is_titled { AXIS_HEIGHT } else { AXIS_HEIGHT / 2.0 };
-            // At least three ticks, because a single tick shows no scale.
-            let value_ticks =
-                (f64::from(ui.available_height() - axis) / VALUE_TICK_DISTANCE).max(3.0);
             let token_ticks = f64::from(ui.available_width()) / TOKEN_TICK_DISTANCE;
             ui.style_mut().text_styles.insert(TextStyle::Body, text::small());
             ui.visuals_mut().override_text_color = Some(p.weak);
-            axes(token_ticks, value_ticks, is_titled, p).show(ui, draw)
+            let height = f64::from(ui.available_height() - axis);
+            let label_height = f64::from(ui.text_style_height(&TextStyle::Body));
+            let step = value_step(bounds.height(), height, label_height);
+            axes(token_ticks, step, is_titled, p).show(ui, draw)
         });
         let (transform, mut response) = (response.inner.transform, response.inner.response);
         self.view.handle_pointer(ui, &response, &transform, whole);
@@ -206,9 +206,18 @@ fn chunks_of<'a>(column: &ColumnView<'a>) -> &'a [ChunkTrace] {
     column.view.map_or(&[], |view| view.chunks_to_plot().0)
 }
 
+/// Returns the distance of the ticks of a value axis that spans `span` on `height` points.
+/// egui_plot hides labels that would overlap, so ticks are at least `label_height` points apart.
+fn value_step(span: f64, height: f64, label_height: f64) -> f64 {
+    // At least three ticks, because a single tick shows no scale.
+    let usual = value_plot::tick_step(span, (height / VALUE_TICK_DISTANCE).max(3.0));
+    let least = 1.05 * span * label_height / height;
+    if usual >= least { usual } else { value_plot::tick_step_from(least) }
+}
+
 /// Builds the empty plot. The hover and zoom functions of egui_plot are off, because [`ValuePlot`]
 /// and [`PlotView`] handle the pointer.
-fn axes(token_ticks: f64, value_ticks: f64, is_titled: bool, p: &Palette) -> Plot<'static> {
+fn axes(token_ticks: f64, value_step: f64, is_titled: bool, p: &Palette) -> Plot<'static> {
     let title = |words: &'static str| if is_titled { words } else { "" };
     Plot::new("values")
         .allow_zoom(false)
@@ -230,13 +239,30 @@ fn axes(token_ticks: f64, value_ticks: f64, is_titled: bool, p: &Palette) -> Plo
             AxisHints::new_y()
                 .label(title("value V(x, y≤t)"))
                 .placement(HPlacement::Left)
-                .label_spacing(if is_titled {
-                    Rangef::new(12.0, 20.0)
-                } else {
-                    Rangef::new(8.0, 12.0)
-                }),
+                .label_spacing(Rangef::new(8.0, 12.0)),
         ])
         .x_grid_spacer(move |input| grid_marks(input, token_ticks))
-        .y_grid_spacer(move |input| grid_marks(input, value_ticks))
+        .y_grid_spacer(move |input| marks_at(input, value_step))
         .y_axis_formatter(|mark, _| tick_label(mark))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::records::report::value_plot::ticks;
+
+    #[test]
+    fn a_low_plot_has_at_least_two_labels_on_its_value_axis() {
+        let label = 16.0;
+        for height in (52..160).map(f64::from) {
+            for span in (0..200).map(|i| 0.2 * 1.05f64.powi(i)) {
+                let step = value_step(span, height, label);
+                assert!(height * step / span >= label, "{height} {span}: {step}");
+                // The range of a plot may begin anywhere between two ticks.
+                let low = -0.4 * span;
+                let labels = ticks(low, low + span, step).count();
+                assert!(labels >= 2, "{height} {span}: {labels}");
+            }
+        }
+    }
 }

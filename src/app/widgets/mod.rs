@@ -10,7 +10,7 @@ mod setting;
 mod slider;
 mod tooltip;
 
-pub(crate) use axis::{grid_marks, tick_label};
+pub(crate) use axis::{grid_marks, marks_at, tick_label};
 pub(crate) use buttons::{
     Icon, LEGEND_MARK, chip, icon_button, legend_entry, pill, primary_button, secondary_button,
     segmented,

@@ -14,7 +14,7 @@ pub(super) struct Batch {
     /// Maximum of `lens`.
     pub(crate) tokens: usize,
     pub(crate) ropes: Option<Arc<RotaryFrequencies>>,
-    pub(crate) turns: Vec<RotaryAngles>,
+    pub(crate) angles: Vec<RotaryAngles>,
 }
 
 impl Batch {
@@ -34,13 +34,13 @@ impl Batch {
             })
             .collect();
         let positions: Vec<usize> = new_tokens.iter().map(|token| token.position).collect();
-        let turns = ropes.as_ref().map_or_else(Vec::new, |ropes| ropes.turns(&positions));
-        Self { new_tokens, lens, tokens, ropes, turns }
+        let angles = ropes.as_ref().map_or_else(Vec::new, |ropes| ropes.angles(&positions));
+        Self { new_tokens, lens, tokens, ropes, angles }
     }
 
     /// Returns the rotations of the new tokens in `layer`, or `None` for learned positions.
-    pub(super) fn turns(&self, layer: usize) -> Option<&RotaryAngles> {
+    pub(super) fn angles(&self, layer: usize) -> Option<&RotaryAngles> {
         let ropes = self.ropes.as_ref()?;
-        self.turns.get(ropes.index_of_layer(layer))
+        self.angles.get(ropes.index_of_layer(layer))
     }
 }

@@ -110,8 +110,8 @@ impl Block<PackedWeights> {
         if let Some(weight) = &self.key_norm {
             norm_heads(&mut qkv, width, (heads, kv_heads), weight, epsilon);
         }
-        if let Some(turns) = batch.turns(layer) {
-            rotate(&mut qkv, width, turned, &turns.cos, &turns.sin, head_size / 2);
+        if let Some(angles) = batch.angles(layer) {
+            rotate(&mut qkv, width, turned, &angles.cos, &angles.sin, head_size / 2);
         }
         let keys = heads * head_size..turned * head_size;
         for (token, line) in batch.new_tokens.iter().zip(qkv.chunks_exact(width)) {

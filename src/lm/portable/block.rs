@@ -103,7 +103,7 @@ impl Block<Tensors> {
         config: &LmConfig,
         cache: &mut Tails,
         layer: usize,
-        (turns, batch): (Option<&RotaryAngles>, &Batch),
+        (angles, batch): (Option<&RotaryAngles>, &Batch),
     ) -> Result<Tensor> {
         let (rows, tokens, size) = (cache.rows(), batch.tokens, config.head_size);
         let (heads, kv_heads) = (config.heads, config.kv_heads);
@@ -113,7 +113,7 @@ impl Block<Tensors> {
             Some(weight) => rms_norm(&part, weight, config.norm_epsilon as f32),
             None => Ok(part),
         };
-        let turned = |part: Tensor| match turns {
+        let turned = |part: Tensor| match angles {
             Some(RotaryAngles { cos, sin }) => candle_nn::rotary_emb::rope(&part, cos, sin),
             None => Ok(part),
         };

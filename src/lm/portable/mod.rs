@@ -52,13 +52,13 @@ impl Model {
             ids.extend(row.iter().copied().chain(std::iter::repeat(0)).take(tokens));
             positions.extend((0..tokens).map(|token| cache.len(index) + token));
         }
-        let mut turns = Vec::new();
+        let mut angles = Vec::new();
         if let Some(ropes) = &self.parts.ropes {
             let shape = (rows.len(), tokens, ropes.half());
-            for turn in ropes.turns(&positions) {
-                let cos = Tensor::from_vec(turn.cos, shape, &self.device)?;
-                let sin = Tensor::from_vec(turn.sin, shape, &self.device)?;
-                turns.push(RotaryAngles { cos, sin });
+            for angle in ropes.angles(&positions) {
+                let cos = Tensor::from_vec(angle.cos, shape, &self.device)?;
+                let sin = Tensor::from_vec(angle.sin, shape, &self.device)?;
+                angles.push(RotaryAngles { cos, sin });
             }
         }
         let mut x = self.parts.embedding.rows(&Tensor::from_vec(ids, count, &self.device)?)?;
@@ -72,7 +72,7 @@ impl Model {
             let places = Tensor::from_vec(places, count, &self.device)?;
             x = (x + table.index_select(&places, 0)?)?;
         }
-        Ok((x, turns))
+        Ok((x, angles))
     }
 }
 
@@ -96,10 +96,10 @@ impl Engine for Model {
         };
         let Parts { config, blocks, norm, ropes, .. } = &self.parts;
         cache.reserve(tokens)?;
-        let (mut x, turns) = self.embed(cache, rows, tokens)?;
+        let (mut x, angles) = self.embed(cache, rows, tokens)?;
         let batch = Batch::new(cache, tokens, config, &self.device)?;
         for (layer, block) in blocks.iter().enumerate() {
-            let own = ropes.as_ref().and_then(|ropes| turns.get(ropes.index_of_layer(layer)));
+            let own = ropes.as_ref().and_then(|ropes| angles.get(ropes.index_of_layer(layer)));
             x = block.forward(&x, config, cache, layer, (own, &batch))?;
         }
         let lens: Vec<usize> = rows.iter().map(|row| row.len()).collect();

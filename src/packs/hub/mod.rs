@@ -46,7 +46,7 @@ pub struct Hub {
 
 /// The files that a role needs from the hub.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Order {
+pub struct FileSet {
     /// The role, shown in the progress.
     pub role: &'static str,
     /// The repository and its revision.
@@ -55,8 +55,8 @@ pub struct Order {
     pub need: Need,
 }
 
-impl Order {
-    /// Returns whether both orders need the same files, for any role.
+impl FileSet {
+    /// Returns whether both file sets need the same files, for any role.
     pub(crate) fn has_same_files(&self, other: &Self) -> bool {
         self.model == other.model && self.need == other.need
     }
@@ -86,7 +86,7 @@ pub struct ModelInfo {
     pub is_gated: bool,
 }
 
-/// The result of checking the cached files of one order.
+/// The result of checking the cached files of one file set.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Review {
     /// Number of files that match their checksum.
@@ -104,9 +104,9 @@ pub struct Damaged {
     pub bytes: u64,
 }
 
-/// The required files of one order at one commit.
+/// The required files of one file set at one commit.
 struct Plan<'a> {
-    order: &'a Order,
+    file_set: &'a FileSet,
     store: Store,
     listing: Listing,
     items: Vec<Item>,
@@ -139,60 +139,60 @@ impl Hub {
         Self::new(HubSettings::from_env())
     }
 
-    /// Returns the order's files if all essential ones are cached. Makes no request.
-    pub fn cached(&self, order: &Order) -> Option<Local> {
-        let store = self.store(&order.model).ok()?;
-        store.local(&store.commit()?, &order.need)
+    /// Returns the files of the set if all essential ones are cached. Makes no request.
+    pub fn cached(&self, file_set: &FileSet) -> Option<Local> {
+        let store = self.store(&file_set.model).ok()?;
+        store.local(&store.commit()?, &file_set.need)
     }
 
-    /// Returns the order's files if all essential ones are cached and it is known which optional
+    /// Returns the files of the set if all essential ones are cached and it is known which optional
     /// files exist. Makes no request.
-    fn fully_cached(&self, order: &Order) -> Option<Local> {
-        let store = self.store(&order.model).ok()?;
+    fn fully_cached(&self, file_set: &FileSet) -> Option<Local> {
+        let store = self.store(&file_set.model).ok()?;
         let commit = store.commit()?;
-        let local = store.local(&commit, &order.need)?;
-        store.knows_optional_files(&commit, &order.need).then_some(local)
+        let local = store.local(&commit, &file_set.need)?;
+        store.knows_optional_files(&commit, &file_set.need).then_some(local)
     }
 
-    /// Returns the files of every order, after downloading the missing ones. Without `update`, a
+    /// Returns the files of every file set, after downloading the missing ones. Without `update`, a
     /// cached branch stays at its cached commit, and no request is made for it.
     ///
     /// # Errors
     /// Names the first model or file that cannot be downloaded. Bytes that arrived before are kept.
     pub fn fetch(
         &self,
-        orders: &[Order],
+        file_sets: &[FileSet],
         update: bool,
         watch: &mut Watch<'_>,
     ) -> Result<Vec<Local>, HubError> {
-        let mut pending = distinct(orders);
-        pending.retain(|order| update || self.fully_cached(order).is_none());
+        let mut pending = distinct(file_sets);
+        pending.retain(|file_set| update || self.fully_cached(file_set).is_none());
         if self.settings.is_offline {
             // The essential files suffice, such as those cached by another tool.
-            pending.retain(|order| update || self.cached(order).is_none());
-            if let Some(order) = pending.first() {
-                return Err(failed(order, None)(HubFailure::Offline));
+            pending.retain(|file_set| update || self.cached(file_set).is_none());
+            if let Some(file_set) = pending.first() {
+                return Err(failed(file_set, None)(HubFailure::Offline));
             }
         }
         if !pending.is_empty() {
             self.supervised(watch, |client| fetch_all(self, client, &pending, update))?;
         }
-        let found = orders.iter().map(|order| {
+        let found = file_sets.iter().map(|file_set| {
             let lost = || {
                 HubFailure::MissingFile("the downloaded files were removed; try again".to_owned())
             };
-            self.cached(order).ok_or_else(|| failed(order, None)(lost()))
+            self.cached(file_set).ok_or_else(|| failed(file_set, None)(lost()))
         });
         found.collect()
     }
 
-    /// Checks the cached files of an order against their checksums. Makes no request. The reading
+    /// Checks the cached files of a file set against their checksums. Makes no request. The reading
     /// stops when `cancelled` returns true.
-    pub fn review(&self, order: &Order, cancelled: &dyn Fn() -> bool) -> Review {
+    pub fn review(&self, file_set: &FileSet, cancelled: &dyn Fn() -> bool) -> Review {
         let mut review = Review::default();
-        let Ok(store) = self.store(&order.model) else { return review };
+        let Ok(store) = self.store(&file_set.model) else { return review };
         let Some(commit) = store.commit() else { return review };
-        for name in store.cached_files(&commit, &order.need) {
+        for name in store.cached_files(&commit, &file_set.need) {
             let file = store.pointer(&commit, &name);
             match store.is_intact(&file, &|| !cancelled()) {
                 Some(true) => review.intact += 1,
@@ -206,21 +206,21 @@ impl Hub {
         review
     }
 
-    /// Returns whether a cached file of the orders is damaged, see [`Hub::review`].
-    pub(crate) fn is_damaged(&self, orders: &[Order], cancelled: &dyn Fn() -> bool) -> bool {
-        let mut orders = distinct(orders).into_iter();
-        orders.any(|order| !self.review(order, cancelled).damaged.is_empty())
+    /// Returns whether a cached file of the file sets is damaged, see [`Hub::review`].
+    pub(crate) fn is_damaged(&self, file_sets: &[FileSet], cancelled: &dyn Fn() -> bool) -> bool {
+        let mut file_sets = distinct(file_sets).into_iter();
+        file_sets.any(|file_set| !self.review(file_set, cancelled).damaged.is_empty())
     }
 
-    /// Checks the cached files of the orders and replaces those that do not match their checksum.
+    /// Checks the cached files of the sets and replaces those that do not match their checksum.
     /// Removes a damaged file only after its replacement is downloaded. Makes no request if no file
     /// is damaged.
     ///
     /// # Errors
     /// Fails if the replacement of a damaged file cannot be downloaded.
-    pub fn repair(&self, orders: &[Order], watch: &mut Watch<'_>) -> Result<(), HubError> {
+    pub fn repair(&self, file_sets: &[FileSet], watch: &mut Watch<'_>) -> Result<(), HubError> {
         self.supervised(watch, |client| {
-            distinct(orders).into_iter().try_for_each(|order| repair(self, client, order))
+            distinct(file_sets).into_iter().try_for_each(|file_set| repair(self, client, file_set))
         })
     }
 
@@ -231,17 +231,17 @@ impl Hub {
     /// See [`Hub::fetch`].
     pub fn model_info(
         &self,
-        order: &Order,
+        file_set: &FileSet,
         should_retry: bool,
         cancelled: &dyn Fn() -> bool,
     ) -> Result<ModelInfo, HubError> {
         if self.settings.is_offline {
-            return Err(failed(order, None)(HubFailure::Offline));
+            return Err(failed(file_set, None)(HubFailure::Offline));
         }
         let mut watch = Watch { cancelled, progress: &mut |_| {} };
         self.supervised(&mut watch, |client| {
             let retries = if should_retry { self.settings.retries } else { 0 };
-            let plan = self.plan(client, order, retries)?;
+            let plan = self.plan(client, file_set, retries)?;
             Ok(ModelInfo {
                 missing_bytes: plan.missing().map(|item| plan.remaining_bytes(item)).sum(),
                 total_bytes: plan.items.iter().map(|item| item.size).sum(),
@@ -293,20 +293,20 @@ impl Hub {
         })
     }
 
-    /// Lists the files of the order. Downloads the index of sharded weights, because it contains
+    /// Lists the files of the file set. Downloads the index of sharded weights, because it contains
     /// the names of the shards.
     fn plan<'o>(
         &self,
         client: &Client<'_>,
-        order: &'o Order,
+        file_set: &'o FileSet,
         retries: u32,
     ) -> Result<Plan<'o>, HubError> {
-        let Order { role, model, need } = order;
-        let store = self.store(model).map_err(failed(order, None))?;
-        let listing = Listing::request(client, model, retries).map_err(failed(order, None))?;
-        let mut files = listing.essential(need).map_err(failed(order, None))?;
+        let FileSet { role, model, need } = file_set;
+        let store = self.store(model).map_err(failed(file_set, None))?;
+        let listing = Listing::request(client, model, retries).map_err(failed(file_set, None))?;
+        let mut files = listing.essential(need).map_err(failed(file_set, None))?;
         if let Some(index) = files.iter().find(|file| is_index(file)).cloned() {
-            let failed = |failure| failed(order, Some(&index))(failure);
+            let failed = |failure| failed(file_set, Some(&index))(failure);
             let item = listing.item(client, model, &index, retries).map_err(failed)?;
             client.tally.expect(item.size);
             client.tally.begin(role, &index);
@@ -321,38 +321,38 @@ impl Hub {
         }
         files.extend(need.optional().iter().filter(|f| listing.has(f)).map(|f| (*f).to_owned()));
         let items = files.iter().map(|file| {
-            listing.item(client, model, file, retries).map_err(failed(order, Some(file)))
+            listing.item(client, model, file, retries).map_err(failed(file_set, Some(file)))
         });
         let items = items.collect::<Result<_, _>>()?;
-        Ok(Plan { order, store, listing, items })
+        Ok(Plan { file_set, store, listing, items })
     }
 }
 
-/// Returns the orders without duplicates. Two roles may use the same model.
-fn distinct(orders: &[Order]) -> Vec<&Order> {
-    let mut found: Vec<&Order> = Vec::new();
-    for order in orders {
-        if !found.iter().any(|other| other.has_same_files(order)) {
-            found.push(order);
+/// Returns the file sets without duplicates. Two roles may use the same model.
+fn distinct(file_sets: &[FileSet]) -> Vec<&FileSet> {
+    let mut found: Vec<&FileSet> = Vec::new();
+    for file_set in file_sets {
+        if !found.iter().any(|other| other.has_same_files(file_set)) {
+            found.push(file_set);
         }
     }
     found
 }
 
-/// Plans every order, then downloads. A file that is missing from any repository is reported before
+/// Plans every set, then downloads. A file that is missing from any repository is reported before
 /// the first download.
 fn fetch_all(
     hub: &Hub,
     client: &Client<'_>,
-    orders: &[&Order],
+    file_sets: &[&FileSet],
     update: bool,
 ) -> Result<(), HubError> {
     let mut plans = Vec::new();
-    for order in orders {
-        let is_usable = !update && hub.cached(order).is_some();
+    for file_set in file_sets {
+        let is_usable = !update && hub.cached(file_set).is_some();
         // Optional files alone do not justify the wait of retries.
         let retries = if is_usable { 0 } else { hub.settings.retries };
-        match hub.plan(client, order, retries) {
+        match hub.plan(client, file_set, retries) {
             Ok(plan) => plans.push(plan),
             Err(e) if is_usable && !matches!(e.failure, HubFailure::Cancelled) => {
                 tracing::info!(error = %e, "using the cached files");
@@ -368,24 +368,24 @@ fn fetch_all(
     Ok(())
 }
 
-/// Replaces the damaged files of one order, at the commit that is cached.
-fn repair(hub: &Hub, client: &Client<'_>, order: &Order) -> Result<(), HubError> {
-    let damaged = hub.review(order, &|| client.stop.check().is_err()).damaged;
-    client.stop.check().map_err(failed(order, None))?;
+/// Replaces the damaged files of one file set, at the commit that is cached.
+fn repair(hub: &Hub, client: &Client<'_>, file_set: &FileSet) -> Result<(), HubError> {
+    let damaged = hub.review(file_set, &|| client.stop.check().is_err()).damaged;
+    client.stop.check().map_err(failed(file_set, None))?;
     let Some(first) = damaged.first() else { return Ok(()) };
     if hub.settings.is_offline {
-        return Err(failed(order, Some(&first.name))(HubFailure::DamagedOffline));
+        return Err(failed(file_set, Some(&first.name))(HubFailure::DamagedOffline));
     }
-    let store = hub.store(&order.model).map_err(failed(order, None))?;
+    let store = hub.store(&file_set.model).map_err(failed(file_set, None))?;
     let Some(commit) = store.commit() else { return Ok(()) };
-    let model = HubModel { revision: commit.clone(), ..order.model.clone() };
+    let model = HubModel { revision: commit.clone(), ..file_set.model.clone() };
     let retries = hub.settings.retries;
-    let listing = Listing::request(client, &model, retries).map_err(failed(order, None))?;
+    let listing = Listing::request(client, &model, retries).map_err(failed(file_set, None))?;
     for Damaged { name, .. } in damaged {
-        let failed = |failure| failed(order, Some(&name))(failure);
+        let failed = |failure| failed(file_set, Some(&name))(failure);
         let item = listing.item(client, &model, &name, retries).map_err(failed)?;
         client.tally.expect(item.size);
-        client.tally.begin(order.role, &name);
+        client.tally.begin(file_set.role, &name);
         let transfer = Transfer { client, store: &store, commit: &commit, item: &item };
         transfer.replace().map_err(failed)?;
     }
@@ -393,15 +393,15 @@ fn repair(hub: &Hub, client: &Client<'_>, order: &Order) -> Result<(), HubError>
 }
 
 fn download(client: &Client<'_>, plan: &Plan<'_>) -> Result<(), HubError> {
-    let Plan { order, store, listing, .. } = plan;
+    let Plan { file_set, store, listing, .. } = plan;
     let commit = listing.commit();
     for item in plan.missing() {
-        client.tally.begin(order.role, &item.file);
+        client.tally.begin(file_set.role, &item.file);
         let transfer = Transfer { client, store, commit, item };
-        transfer.run().map_err(failed(order, Some(&item.file)))?;
+        transfer.run().map_err(failed(file_set, Some(&item.file)))?;
     }
-    let no_file = |failure| failed(order, None)(failure);
-    for file in order.need.optional().iter().filter(|file| !listing.has(file)) {
+    let no_file = |failure| failed(file_set, None)(failure);
+    for file in file_set.need.optional().iter().filter(|file| !listing.has(file)) {
         store.record_absent(commit, file).map_err(no_file)?;
     }
     // Last, so that the previous commit stays in use until the new one is complete.
@@ -409,8 +409,12 @@ fn download(client: &Client<'_>, plan: &Plan<'_>) -> Result<(), HubError> {
 }
 
 fn failed<'a>(
-    order: &'a Order,
+    file_set: &'a FileSet,
     file: Option<&'a str>,
 ) -> impl Fn(HubFailure) -> HubError + Copy + 'a {
-    move |failure| HubError { id: order.model.id.clone(), file: file.map(str::to_owned), failure }
+    move |failure| HubError {
+        id: file_set.model.id.clone(),
+        file: file.map(str::to_owned),
+        failure,
+    }
 }

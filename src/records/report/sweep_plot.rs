@@ -72,7 +72,7 @@ fn widened(low: f64, high: f64, min_span: f64) -> RangeInclusive<f64> {
 /// Returns the name of the vertical axis, and its unit.
 pub(crate) fn measure_name(measure: Measure, settings: &Settings) -> [&'static str; 2] {
     match (measure, settings.value_source) {
-        (Measure::Gold, _) => ["Gold reward", "log-odds"],
+        (Measure::Gold, _) => ["Judge", "log-odds"],
         (Measure::Value, ValueSource::Explicit) => ["Value V", "predicted reward"],
         (Measure::Value, ValueSource::Implicit) => ["Value", "summed advantage, nats"],
     }

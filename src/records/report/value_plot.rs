@@ -121,6 +121,15 @@ pub(crate) fn tick_step(span: f64, count: f64) -> f64 {
     steps.min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(power)
 }
 
+/// Returns the smallest round tick step of at least `least`, for plots without room for the steps of
+/// [`tick_step`].
+pub(crate) fn tick_step_from(least: f64) -> f64 {
+    let least = least.max(1e-9);
+    let power = 10f64.powf(least.log10().floor());
+    let steps = [1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 8.0].map(|m| m * power).into_iter();
+    steps.into_iter().find(|step| *step >= least).unwrap_or(10.0 * power)
+}
+
 /// Returns the multiples of `step` from `low` to `high`.
 pub(crate) fn ticks(low: f64, high: f64, step: f64) -> impl Iterator<Item = f64> {
     const MAX_TICKS: usize = 1000;
@@ -130,7 +139,11 @@ pub(crate) fn ticks(low: f64, high: f64, step: f64) -> impl Iterator<Item = f64>
 
 /// Formats a tick with as many decimals as `step` needs.
 pub(crate) fn tick_label(value: f64, step: f64) -> String {
-    let decimals = (-step.log10().floor()).clamp(0.0, 6.0) as usize;
+    let is_whole = |decimals: &i32| {
+        let scaled = step * 10f64.powi(*decimals);
+        (scaled - scaled.round()).abs() < 1e-6 * scaled
+    };
+    let decimals = (0..6).find(is_whole).unwrap_or(6) as usize;
     let value = if value.abs() < step / 2.0 { 0.0 } else { value };
     minus(&format!("{value:.decimals$}"))
 }
@@ -195,6 +208,8 @@ mod tests {
         assert_eq!(ticks(-0.5, 1.0, 0.5).collect::<Vec<_>>(), [-0.5, 0.0, 0.5, 1.0]);
         assert_eq!(tick_label(-0.5, 0.5), "−0.5");
         assert_eq!([tick_label(-1e-17, 0.2), tick_label(20.0, 20.0)], ["0.0", "20"]);
+        assert_eq!([tick_label(-3.0, 1.5), tick_label(0.45, 0.15)], ["−3.0", "0.45"]);
+        assert_eq!([0.9, 1.1, 3.2, 8.5, 0.012].map(tick_step_from), [1.0, 1.5, 4.0, 10.0, 0.015]);
     }
 
     #[test]

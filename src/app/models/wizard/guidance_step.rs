@@ -18,7 +18,7 @@ const KINDS: [(OfferKind, &str, &str); 3] = [
         "Chunk guidance (λ)",
         "No bundled value model fits. Chunk guidance needs a value model.",
     ),
-    (OfferKind::Judge, "Gold reward (measures only)", "No judge is bundled."),
+    (OfferKind::Judge, "Judge (measures only)", "No judge is bundled."),
 ];
 
 impl GuidanceStep {

@@ -75,7 +75,7 @@ fn the_value_plot_names_its_axes_units_columns_and_marks() {
 
 #[test]
 fn the_sweep_plot_names_its_axes_units_and_marks() {
-    let axes = ["Distance from base (KL upper bound, nats)", "Gold reward (log-odds)"];
+    let axes = ["Distance from base (KL upper bound, nats)", "Judge (log-odds)"];
     assert_shows(&sweep(3), &axes);
     assert_shows(
         &sweep(3),
