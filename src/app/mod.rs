@@ -99,6 +99,8 @@ pub struct App {
     columns_to_restore: Option<Vec<Column>>,
     /// Whether the sidebar is open in a window that is too narrow for it at first.
     narrow_sidebar_open: bool,
+    /// Whether the window is too low for the panel below the responses.
+    is_too_low: bool,
     undo: UndoHistory,
     /// When Live runs again, in seconds of egui's clock, if a slider is not moved before.
     live_due: Option<f64>,
@@ -154,6 +156,7 @@ impl App {
             example_pending: shows_example,
             columns_to_restore: None,
             narrow_sidebar_open: false,
+            is_too_low: false,
             undo: UndoHistory::default(),
             live_due: None,
             requested_size,
@@ -276,8 +279,15 @@ impl App {
             layout::error_bar::ErrorBar { session }.show(ui, actions);
             let download = models.jobs.is_downloading().then(|| models.jobs.waiting()).flatten();
             if ui.ctx().content_rect().height() >= layout::status_bar::MIN_WINDOW_HEIGHT {
-                layout::status_bar::StatusBar { session, loading, preferences, download }
-                    .show(ui, actions);
+                let is_too_low = self.is_too_low;
+                let bar = layout::status_bar::StatusBar {
+                    session,
+                    loading,
+                    preferences,
+                    download,
+                    is_too_low,
+                };
+                bar.show(ui, actions);
             }
             let is_open = match layout::sidebar::is_narrow(ui.ctx()) {
                 true => *narrow_sidebar_open,
@@ -305,7 +315,8 @@ impl App {
         let available = ui.available_height();
         let lower =
             layout::lower_panel::LowerPanel { session, preferences, selection, lower, presenting };
-        if lower.has_room(available) {
+        self.is_too_low = !lower.has_room(available);
+        if !self.is_too_low {
             let height = lower.height(available);
             let bottom = if presenting { space::M } else { space::L };
             Panel::bottom("lower")

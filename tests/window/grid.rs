@@ -136,8 +136,11 @@ fn the_sidebar_collapses_by_itself_and_by_key() {
 fn a_tiny_window_keeps_the_prompt_and_the_responses() {
     let mut bench = Bench::ready();
     bench.finish(&[" a", " b"]);
+    assert!(!bench.shows("Enlarge the window to see the plot"));
     bench.window.set_size(vec2(640.0, 480.0));
     bench.window.run();
+    bench.window.run();
+    assert!(bench.shows("Enlarge the window to see the plot"));
     check(&bench, vec2(640.0, 480.0), "640×480");
     assert!(bench.shows("Prompt") && bench.shows("Generate") && bench.shows("This movie was a"));
 }

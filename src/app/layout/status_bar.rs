@@ -26,6 +26,8 @@ pub(crate) struct StatusBar<'a> {
     pub(crate) preferences: &'a Preferences,
     /// The progress of a download in the background.
     pub(crate) download: Option<Loading>,
+    /// Whether the window is too low for the panel below the responses.
+    pub(crate) is_too_low: bool,
 }
 
 struct State {
@@ -96,6 +98,9 @@ impl StatusBar<'_> {
     fn facts(&self, ui: &mut Ui) {
         let p = Palette::of(ui);
         let mut facts = Vec::new();
+        if self.is_too_low {
+            facts.push("Enlarge the window to see the plot".to_owned());
+        }
         if let Some(pack) = &self.session.pack {
             facts.push(pack.device.clone());
             facts.push(pack.name.clone());
