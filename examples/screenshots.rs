@@ -11,6 +11,7 @@
 #[path = "../tests/graphics/mod.rs"]
 mod graphics;
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use eframe::egui::{Key, Role, Vec2, pos2, vec2};
 use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable;
 use graphics::Painter;
+use image::GenericImageView;
 use ivg_playground::app::state::preferences::Preferences;
 use ivg_playground::app::state::session::Phase;
 use ivg_playground::app::{App, Options, Theme};
@@ -269,7 +271,7 @@ fn error() {
 }
 
 /// Time between two frames of a recording.
-const FRAME: Duration = Duration::from_millis(120);
+const FRAME: Duration = Duration::from_millis(250);
 /// How long a recording shows a finished run.
 const HOLD: Duration = Duration::from_millis(2400);
 
@@ -308,28 +310,84 @@ impl Recording {
         let (width, height) = self.0[0].0.dimensions();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots");
         let file = BufWriter::new(File::create(folder.join(name)).expect("a file"));
+        let mut colors = Colors::of(&self.0);
         let mut encoder = png::Encoder::new(file, width, height);
-        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_palette(colors.palette.concat());
         encoder.set_depth(png::BitDepth::Eight);
         encoder.set_compression(png::Compression::High);
         encoder.set_animated(self.0.len() as u32, 0).expect("frames");
+        encoder.set_blend_op(png::BlendOp::Source).expect("an animation");
         let mut writer = encoder.write_header().expect("a header");
+        let mut last: Option<&image::RgbaImage> = None;
         for (image, time) in &self.0 {
-            let rgb: Vec<u8> =
-                image.pixels().flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+            let [x, y, w, h] =
+                last.map_or([0, 0, width, height], |last| changed_region(last, image));
+            let region = image.view(x, y, w, h);
+            let indices: Vec<u8> = region.pixels().map(|(_, _, p)| colors.index(p.0)).collect();
+            // The size is checked against the position of the last frame.
+            writer.reset_frame_position().expect("a position");
+            writer.set_frame_dimension(w, h).expect("a size");
+            writer.set_frame_position(x, y).expect("a position");
             writer.set_frame_delay(time.as_millis() as u16, 1000).expect("a delay");
-            writer.write_image_data(&rgb).expect("the pixels");
+            writer.write_image_data(&indices).expect("the pixels");
+            last = Some(image);
         }
         writer.finish().expect("a whole file");
     }
 }
 
+/// The most frequent colours of an animation. Text and plots have few, so the others are close to
+/// one of these.
+struct Colors {
+    palette: Vec<[u8; 3]>,
+    /// The index of every colour found so far.
+    indices: HashMap<[u8; 3], u8>,
+}
+
+impl Colors {
+    fn of(frames: &[(image::RgbaImage, Duration)]) -> Self {
+        let mut counts: HashMap<[u8; 3], usize> = HashMap::new();
+        for pixel in frames.iter().flat_map(|(image, _)| image.pixels()) {
+            *counts.entry([pixel[0], pixel[1], pixel[2]]).or_default() += 1;
+        }
+        let mut palette: Vec<[u8; 3]> = counts.keys().copied().collect();
+        palette.sort_by_key(|color| (std::cmp::Reverse(counts[color]), *color));
+        palette.truncate(256);
+        Self { palette, indices: HashMap::new() }
+    }
+
+    /// Returns the index of the closest colour of the palette.
+    fn index(&mut self, [r, g, b, _]: [u8; 4]) -> u8 {
+        let color = [r, g, b];
+        let distance = |other: &[u8; 3]| -> i32 {
+            color.iter().zip(other).map(|(a, b)| (i32::from(*a) - i32::from(*b)).pow(2)).sum()
+        };
+        let palette = &self.palette;
+        *self.indices.entry(color).or_insert_with(|| {
+            let closest = (0..palette.len()).min_by_key(|&i| distance(&palette[i]));
+            closest.unwrap_or(0) as u8
+        })
+    }
+}
+
+/// Returns position and size of the smallest rectangle with all pixels that differ.
+fn changed_region(a: &image::RgbaImage, b: &image::RgbaImage) -> [u32; 4] {
+    let differing = a.enumerate_pixels().zip(b.pixels()).filter(|((_, _, a), b)| a != b);
+    let (mut low, mut high) = ([u32::MAX; 2], [0; 2]);
+    for ((x, y, _), _) in differing {
+        low = [low[0].min(x), low[1].min(y)];
+        high = [high[0].max(x), high[1].max(y)];
+    }
+    [low[0], low[1], high[0] - low[0] + 1, high[1] - low[1] + 1]
+}
+
 /// The first story on the stage, told with three keys.
 fn story() {
     let options = Options { present: true, settings: None, ..options(Theme::Dark) };
-    let mut studio = Studio::enter(options, vec2(960.0, 600.0));
+    // The presentation is enlarged 1.4 times, so the picture has 1120 by 700 pixels.
+    let mut studio = Studio::enter(options, vec2(1120.0, 700.0) / 1.4);
     studio.until("the pack", |window| window.state().session().pack.is_some());
-    studio.window.ctx.set_zoom_factor(1.0);
     studio.window.ctx.memory_mut(|m| m.stop_text_input());
     studio.settle();
     let mut recording = Recording::default();
@@ -342,7 +400,7 @@ fn story() {
 
 /// Dragging the strength with Live on: the guided text is written again at every rest.
 fn live() {
-    let mut studio = Studio::enter(options(Theme::Light), vec2(1100.0, 660.0));
+    let mut studio = Studio::enter(options(Theme::Light), vec2(1024.0, 640.0));
     studio.until("the pack", |window| window.state().session().pack.is_some());
     studio.type_prompt(PROMPT);
     studio.generate();

@@ -91,7 +91,7 @@ fn print(pack: &str, sweep: &SweepResults) {
         outln!("\n{}: left out. {}", skipped.axis.label(), skipped.reason);
     }
     let measure = match plan.measure {
-        Measure::Gold => "gold: mean log-odds of praise by the pack's judge",
+        Measure::Gold => "judge: mean log-odds of praise by the pack's judge",
         Measure::Value => "value: mean V of the responses; the pack has no judge",
     };
     outln!(

@@ -251,8 +251,12 @@ fn a_new_run_is_scrolled_to_its_start() {
     let metrics = bench.window.get_by_label_contains("Unguided Judge").rect();
     let pages_above = (heading.bottom() - top(&bench)) / (metrics.top() - heading.bottom());
     assert!((0.5..3.0).contains(&pages_above), "{pages_above} pages are above");
-    // The complete text is read from its start.
-    let long = " new".repeat(450);
+    // The complete text is read from its start, even if it is completed while the column scrolls.
+    for _ in 0..150 {
+        bench.engine.token(run, 0, " new", COST);
+    }
+    bench.window.step();
+    let long = " new".repeat(600);
     bench.engine.done(run, &request, &[&long, &long], StopReason::MaxTokens);
     bench.window.run();
     assert!(top(&bench) >= heading.bottom(), "{}", top(&bench));

@@ -38,7 +38,9 @@ impl Scroll {
         let shared = shared.min(limit);
         // The scroll area takes the motion of the wheel out of the input.
         let is_moving = ui.input(|i| i.smooth_scroll_delta().y != 0.0 || i.pointer.any_down());
-        let mut area = ScrollArea::vertical().auto_shrink(false).stick_to_bottom(self.follows);
+        // An animation would go on after the text is complete.
+        let area = ScrollArea::vertical().auto_shrink(false).animated(false);
+        let mut area = area.stick_to_bottom(self.follows);
         if just_completed {
             ui.data_mut(|data| data.insert_temp(shared_id(), 0.0_f32));
             area = area.vertical_scroll_offset(0.0);

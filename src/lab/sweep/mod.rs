@@ -63,7 +63,7 @@ impl Measure {
     /// Returns the name used in tables.
     pub fn name(self) -> &'static str {
         match self {
-            Measure::Gold => "gold",
+            Measure::Gold => "judge",
             Measure::Value => "value",
         }
     }
