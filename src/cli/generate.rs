@@ -27,8 +27,8 @@ pub struct Args {
     /// Prompt to respond to
     #[arg(long)]
     prompt: String,
-    /// Arm to run; may be repeated: base, best-of-n, token, chunk, ivg [default: base and ivg, or
-    /// only base if the pack has no guide]
+    /// Arm to run; may be repeated: base, best-of-n, token, chunk, ivg, prompt-only
+    /// [default: base and ivg, or only base without a guide]
     #[arg(long = "arm", value_name = "ARM")]
     arms: Vec<Arm>,
     #[command(flatten)]
@@ -47,12 +47,13 @@ pub fn run(args: &Args, pack: PackSource, device: DeviceChoice) -> anyhow::Resul
     link.send(Command::UseDevice(device));
     super::output::check_writable(args.json.as_deref())?;
     let pack = load(&link, pack)?;
+    let settings = args.settings.apply_to(pack.defaults);
+    let has_guide = pack.has_pair || pack.has_value || settings.active_steers().next().is_some();
     let arms = match args.arms.as_slice() {
-        [] if pack.has_pair || pack.has_value => vec![Arm::Base, Arm::Ivg],
+        [] if has_guide => vec![Arm::Base, Arm::Ivg],
         [] => vec![Arm::Base],
         arms => arms.to_vec(),
     };
-    let settings = args.settings.apply_to(pack.defaults);
     let missing_guide = |arm: &Arm| arm.missing_guide(&settings, pack.has_pair, pack.has_value);
     if let Some(missing) = arms.iter().find_map(missing_guide) {
         bail!(GuidanceError::from(missing));

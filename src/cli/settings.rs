@@ -2,6 +2,7 @@
 
 use clap::{Args, ValueEnum};
 use ivg_playground::guidance::settings::{Settings, ValueSource};
+use ivg_playground::guidance::steer::Steer;
 
 /// Flags that override the pack's default settings.
 #[derive(Args, Default)]
@@ -45,6 +46,15 @@ pub struct SettingArgs {
     /// Value that ranks partial responses [default: from the pack, else explicit]
     #[arg(long, value_enum)]
     value: Option<Value>,
+    /// Instruction to steer towards, such as "Answer in one sentence."
+    #[arg(long, value_name = "TEXT")]
+    steer: Option<String>,
+    /// Instruction to steer away from [default: the plain prompt]
+    #[arg(long, value_name = "TEXT")]
+    away: Option<String>,
+    /// Strength of the steer, -3 to 3; 1 equals the instruction alone [default: 1.5]
+    #[arg(long)]
+    steer_beta: Option<f32>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -75,6 +85,17 @@ impl SettingArgs {
             seed: self.seed.unwrap_or(defaults.seed),
             value_source: value_source.unwrap_or(defaults.value_source),
             special_tokens: self.special || defaults.special_tokens,
+            steers: self.steers(defaults.steers),
         }
+    }
+
+    fn steers(&self, defaults: Vec<Steer>) -> Vec<Steer> {
+        if self.steer.is_none() && self.away.is_none() {
+            return defaults;
+        }
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let (towards, away) = (text(&self.steer), text(&self.away));
+        let beta = self.steer_beta.unwrap_or(Steer::default().beta);
+        vec![Steer { towards, away, beta }]
     }
 }

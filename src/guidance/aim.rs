@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::settings::Settings;
+use super::steer::Steer;
+use crate::format::excerpt;
 
 /// Maximum length of a name in an aim, in characters. Longer names do not fit on a stage.
 const MAX_NAME_CHARS: usize = 40;
@@ -100,6 +102,35 @@ impl Steering {
     pub fn text(self, aim: Option<&Aim>) -> String {
         let (before, name, after) = self.sentence(aim);
         format!("{before}{name}{after}")
+    }
+}
+
+/// Returns the sentence that tells where `settings` steer with a pack that has these guides and this
+/// aim: the text before the names of the goals, the names, and the text after them. The names
+/// include the instructions of the steers.
+pub(crate) fn sentence(
+    settings: &Settings,
+    has_pair: bool,
+    has_value: bool,
+    aim: Option<&Aim>,
+) -> (String, String, String) {
+    let steering = Steering::of(settings, has_pair, has_value);
+    let (before, name, after) = steering.sentence(aim);
+    let on = || settings.active_steers().filter(|s| s.beta != 0.0 && !s.is_without_effect());
+    let goal = |steer: &Steer| {
+        let name = excerpt(&steer.name(), MAX_NAME_CHARS);
+        let (away, reversed) = (steer.towards.trim().is_empty(), steer.beta < 0.0);
+        if reversed && !away { format!("away from {name}") } else { name }
+    };
+    let goals: Vec<String> = on().map(goal).collect();
+    if goals.is_empty() {
+        return (before.to_owned(), name, after);
+    }
+    let goals = goals.join(" and ");
+    match steering {
+        Steering::Off => ("Base model, steered towards ".to_owned(), goals, String::new()),
+        _ if name.is_empty() => (format!("{before} and towards "), goals, after),
+        _ => (before.to_owned(), format!("{name} and {goals}"), after),
     }
 }
 

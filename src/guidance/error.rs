@@ -39,6 +39,14 @@ pub enum GuidanceError {
          pack, or use implicit values if the pack has a tuned/untuned pair"
     )]
     NoValueModel,
+    /// The arm reads instructions, but the settings have none.
+    #[error("no instruction is given; write one to steer towards, or choose another arm")]
+    NoInstruction,
+    /// The prompt was read with other instructions than those of the settings.
+    #[error(
+        "the prompt was read with other instructions; read it again with those of the settings"
+    )]
+    OtherInstructions,
     /// The value model would have to re-read a prompt token that all rows share.
     #[error("the prompt is too short for this value model; add a word to it")]
     ValueRetokenized,
@@ -61,6 +69,7 @@ impl From<MissingGuide> for GuidanceError {
         match missing {
             MissingGuide::TokenGuide | MissingGuide::ImplicitValues => Self::NoPair,
             MissingGuide::ExplicitValues => Self::NoValueModel,
+            MissingGuide::Instruction => Self::NoInstruction,
         }
     }
 }

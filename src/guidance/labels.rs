@@ -2,10 +2,12 @@
 
 use super::settings::{Arm, Settings, ValueSource};
 use super::trace::ArmTrace;
-use crate::format::plain;
+use crate::format::{excerpt, plain};
 
 /// Maximum number of differing settings in a title.
 const MAX_DIFFERENCES: usize = 2;
+/// Maximum length of an instruction in a line, in characters.
+const STEER_CHARS: usize = 32;
 
 /// Returns the title of an arm. `applied` are the settings that it decodes with.
 pub fn title(arm: Arm, applied: &Settings) -> String {
@@ -15,6 +17,7 @@ pub fn title(arm: Arm, applied: &Settings) -> String {
         Arm::Token => "Token only".into(),
         Arm::Chunk => "Chunk only".into(),
         Arm::Ivg => "Guided".into(),
+        Arm::PromptOnly => "Prompt only".into(),
     }
 }
 
@@ -46,13 +49,14 @@ pub(crate) fn titles<'a>(columns: impl IntoIterator<Item = (Arm, &'a Settings)>)
 }
 
 /// Returns each setting with its symbol, in order of importance.
-fn settings_of(s: &Settings) -> [String; 9] {
+fn settings_of(s: &Settings) -> [String; 10] {
     let source = match s.value_source {
         ValueSource::Explicit => "explicit",
         ValueSource::Implicit => "implicit",
     };
     [
         format!("β {}", plain(s.beta.into())),
+        steers_line(s).unwrap_or_else(|| "without steer".to_owned()),
         format!("λ {}", plain(s.lambda.into())),
         format!("W {}", s.beams),
         format!("K {}", s.successors),
@@ -83,13 +87,27 @@ pub fn settings_line(arm: Arm, applied: &Settings) -> String {
         applied.successors,
         applied.chunk_tokens
     );
+    let steers = steers_line(applied).map(|steers| format!(" · {steers}")).unwrap_or_default();
     match arm {
         Arm::Base => "base model".into(),
         Arm::BestOfN => format!("whole responses{source}"),
-        Arm::Token => token,
+        Arm::Token => format!("{token}{steers}"),
         Arm::Chunk => chunk,
-        Arm::Ivg => format!("{token} · {chunk}"),
+        Arm::Ivg => format!("{token}{steers} · {chunk}"),
+        Arm::PromptOnly => {
+            let prompt = applied.active_steers().map(|steer| steer.name()).next();
+            format!("base model, told {}", excerpt(&prompt.unwrap_or_default(), STEER_CHARS))
+        }
     }
+}
+
+/// Returns the steers and their strengths, such as "“Be brief.” 1.5". Returns `None` without steers.
+fn steers_line(settings: &Settings) -> Option<String> {
+    let steers: Vec<String> = settings
+        .active_steers()
+        .map(|s| format!("{} {}", excerpt(&s.name(), STEER_CHARS), plain(s.beta.into())))
+        .collect();
+    (!steers.is_empty()).then(|| steers.join(" · "))
 }
 
 /// Returns the value of a setting in the line of [`settings_line`], such as "1" for `β`.

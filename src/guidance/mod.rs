@@ -15,6 +15,7 @@ pub mod sampling;
 mod search;
 mod selection;
 pub mod settings;
+pub mod steer;
 mod token_value;
 pub mod trace;
 mod values;

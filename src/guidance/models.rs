@@ -36,10 +36,13 @@ pub struct Models {
 }
 
 impl Models {
-    /// Returns the models with logits in role order: base, untuned, tuned.
-    pub(super) fn token_models(&self) -> Vec<&Lm> {
-        let pair = self.pair.iter().flat_map(|p| [&p.untuned, &p.tuned]);
-        std::iter::once(&self.base).chain(pair).collect()
+    /// Returns the model of a token role; see [`Prompts::token_roles`].
+    fn token_model(&self, role: usize) -> &Lm {
+        match (&self.pair, role) {
+            (Some(pair), 1) => &pair.untuned,
+            (Some(pair), 2) => &pair.tuned,
+            _ => &self.base,
+        }
     }
 
     /// Checks whether `id` is an end token of the base or of the tuned model. The tuned model may
@@ -65,11 +68,9 @@ impl Models {
 
     /// Returns how many response tokens fit after these prompts in the context of every model.
     fn room(&self, prompts: &Prompts) -> Result<usize, GuidanceError> {
-        let mut roles = vec![("base", &self.base, prompts.base.len())];
-        if let Some(pair) = &self.pair {
-            roles.push(("untuned", &pair.untuned, prompts.guides.len()));
-            roles.push(("tuned", &pair.tuned, prompts.guides.len()));
-        }
+        let token_roles = prompts.token_roles(self);
+        let mut roles: Vec<(&str, &Lm, usize)> =
+            token_roles.iter().map(|role| (role.name, role.lm, role.prompt.len())).collect();
         if let Some(value) = &self.value {
             let tokens = prompt_tokens(value, &prompts.value)?.len();
             roles.push(("value", value.model.trunk(), tokens));
@@ -94,20 +95,40 @@ impl Models {
 pub struct Prompts {
     /// Tokens for the base.
     pub base: Vec<u32>,
-    /// Tokens for untuned and tuned.
-    pub guides: Vec<u32>,
+    /// Tokens for untuned; empty without a pair.
+    pub untuned: Vec<u32>,
+    /// Tokens for tuned; empty without a pair.
+    pub tuned: Vec<u32>,
     /// Tokens or text for the value model.
     pub value: ValuePrompt,
+    /// Tokens for the base with the instruction away from which, and with that towards which each
+    /// steer goes.
+    pub steers: Vec<[Vec<u32>; 2]>,
+}
+
+/// A model with logits, and the prompt that it reads.
+struct TokenRole<'a> {
+    name: &'static str,
+    lm: &'a Lm,
+    prompt: &'a [u32],
 }
 
 impl Prompts {
-    /// Returns the prompt of a role by its index in [`Models::token_models`].
-    fn for_role(&self, role: usize) -> &[u32] {
-        if role == 0 { &self.base } else { &self.guides }
+    /// Returns the roles with logits: base, untuned and tuned if there is a pair, and the two
+    /// halves of each steer.
+    fn token_roles<'a>(&'a self, models: &'a Models) -> Vec<TokenRole<'a>> {
+        let mut prompts = vec![("base", self.base.as_slice())];
+        if models.pair.is_some() {
+            prompts.extend([("untuned", self.untuned.as_slice()), ("tuned", &self.tuned)]);
+        }
+        prompts.extend(self.steers.iter().flatten().map(|prompt| ("steered", prompt.as_slice())));
+        let role =
+            |(index, (name, prompt))| TokenRole { name, lm: models.token_model(index), prompt };
+        prompts.into_iter().enumerate().map(role).collect()
     }
 }
 
-/// Assigns the roles base, untuned and tuned to forward passes. Roles with the same model and the
+/// Assigns the roles of [`Prompts::token_roles`] to forward passes. Roles with the same model and the
 /// same prompt share a pass. The value head can reuse the hidden states of such a pass.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Passes {
@@ -121,27 +142,27 @@ struct Passes {
 
 impl Passes {
     fn new(models: &Models, prompts: &Prompts) -> Self {
-        let lms = models.token_models();
+        let roles = prompts.token_roles(models);
         let mut passes =
             Self { pass_of_role: Vec::new(), role_of_pass: Vec::new(), value_pass: None };
-        for (role, lm) in lms.iter().enumerate() {
+        for (index, role) in roles.iter().enumerate() {
             let shares = |&other: &usize| {
-                lms[other].is_same(lm) && prompts.for_role(other) == prompts.for_role(role)
+                roles[other].lm.is_same(role.lm) && roles[other].prompt == role.prompt
             };
             let pass = passes.role_of_pass.iter().position(shares).unwrap_or_else(|| {
-                passes.role_of_pass.push(role);
+                passes.role_of_pass.push(index);
                 passes.role_of_pass.len() - 1
             });
             passes.pass_of_role.push(pass);
         }
         passes.value_pass = models.value.as_ref().and_then(|value| {
             passes.role_of_pass.iter().position(|&role| {
-                let role_prompt = ValuePrompt::Tokens(prompts.for_role(role).to_vec());
+                let role_prompt = ValuePrompt::Tokens(roles[role].prompt.to_vec());
                 // A pass returns the state of the last token only, so a head that needs two
                 // tokens cannot share it.
                 value.model.tokens_needed() == 1
                     && value.tokenizer.is_none()
-                    && value.model.trunk().is_same(lms[role])
+                    && value.model.trunk().is_same(roles[role].lm)
                     && prompts.value == role_prompt
             })
         });
@@ -155,6 +176,7 @@ pub(super) struct Logits {
     /// One row-major matrix per pass, rows × V.
     passes: Vec<Vec<f32>>,
     pass_of_role: Vec<usize>,
+    has_pair: bool,
     vocab_size: usize,
 }
 
@@ -164,7 +186,13 @@ impl Logits {
         let of = |role: usize| {
             &self.passes[self.pass_of_role[role]][r * self.vocab_size..(r + 1) * self.vocab_size]
         };
-        RowLogits { base: of(0), pair: (self.pass_of_role.len() == 3).then(|| (of(1), of(2))) }
+        let first = if self.has_pair { 3 } else { 1 };
+        let steers = (first..self.pass_of_role.len()).step_by(2);
+        RowLogits {
+            base: of(0),
+            pair: self.has_pair.then(|| (of(1), of(2))),
+            steers: steers.map(|role| (of(role), of(role + 1))).collect(),
+        }
     }
 }
 
@@ -235,7 +263,6 @@ impl TokenCaches {
         models: &Models,
         tokens: &[u32],
     ) -> Result<Advance, GuidanceError> {
-        let lms = models.token_models();
         let (mut passes, mut values) = (Vec::with_capacity(self.caches.len()), Vec::new());
         let mut forward_passes = 0;
         for pass in 0..self.caches.len() {
@@ -253,13 +280,14 @@ impl TokenCaches {
                 }
             };
             passes.push(host_logits(
-                lms[self.passes.role_of_pass[pass]],
+                models.token_model(self.passes.role_of_pass[pass]),
                 &states,
                 models.vocab_size,
             )?);
         }
         let pass_of_role = self.passes.pass_of_role.clone();
-        let logits = Logits { passes, pass_of_role, vocab_size: models.vocab_size };
+        let (has_pair, vocab_size) = (models.pair.is_some(), models.vocab_size);
+        let logits = Logits { passes, pass_of_role, has_pair, vocab_size };
         Ok(Advance { logits, values, forward_passes })
     }
 
@@ -271,7 +299,7 @@ impl TokenCaches {
         tokens: &[u32],
     ) -> Result<Tensor, GuidanceError> {
         let rows: Vec<&[u32]> = tokens.chunks(1).collect();
-        let lm = models.token_models()[self.passes.role_of_pass[pass]];
+        let lm = models.token_model(self.passes.role_of_pass[pass]);
         Ok(lm.forward(&mut self.caches[pass], &rows)?.i((.., 0))?)
     }
 }
@@ -316,6 +344,8 @@ pub struct Prefilled {
     /// The rows of the value model, if it has a separate pass.
     pub(super) value_rows: Option<ValueRows>,
     pub(super) value_prompt: ValuePrompt,
+    /// Number of steers.
+    pub(super) steers: usize,
     /// Response tokens that fit in the context of every model.
     pub(super) room: usize,
     pub(super) forward_passes: usize,
@@ -331,11 +361,11 @@ impl Prefilled {
         let started = Instant::now();
         let room = models.room(prompts)?;
         let (mut caches, mut logits) = (Vec::new(), Vec::new());
-        let lms = models.token_models();
+        let roles = prompts.token_roles(models);
         let passes = Passes::new(models, prompts);
         let (mut value, mut value_rows) = (None, None);
         for (pass, &role) in passes.role_of_pass.iter().enumerate() {
-            let (lm, prompt) = (lms[role], prompts.for_role(role));
+            let (lm, prompt) = (roles[role].lm, roles[role].prompt);
             let (cache, hidden) = lm.prefill(prompt)?;
             caches.push(cache);
             let last = hidden.narrow(0, prompt.len() - 1, 1)?;
@@ -353,12 +383,14 @@ impl Prefilled {
             logits: Logits {
                 passes: logits,
                 pass_of_role: passes.pass_of_role.clone(),
+                has_pair: models.pair.is_some(),
                 vocab_size: models.vocab_size,
             },
             caches: TokenCaches { caches, passes, ahead: None },
             value,
             value_rows,
             value_prompt: prompts.value.clone(),
+            steers: prompts.steers.len(),
             room,
             elapsed_ms: started.elapsed().as_secs_f64() * 1e3,
         })

@@ -152,6 +152,7 @@ impl Row {
             logp_untuned: drawn.logp_pair.map(|(untuned, _)| untuned),
             logp_tuned: drawn.logp_pair.map(|(_, tuned)| tuned),
             advantage: drawn.advantage(),
+            steer_advantages: drawn.steer_advantages.clone(),
             kl_nats: drawn.kl_nats,
             alternatives: drawn
                 .likely

@@ -95,6 +95,9 @@ impl<'m> Search<'m> {
         {
             return Err(missing.into());
         }
+        if settings.active_steers().count() != prompt.steers {
+            return Err(GuidanceError::OtherInstructions);
+        }
         Ok(Self {
             models,
             arm,
@@ -262,7 +265,7 @@ impl<'m> Search<'m> {
             .zip(sources)
             .map(|(&i, &source)| {
                 let u = uniform(settings.seed, Purpose::Token, rows[i].key, position);
-                draw(logits.row(source), settings, u)
+                draw(&logits.row(source), settings, u)
             })
             .collect();
         let models = self.models;

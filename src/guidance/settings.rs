@@ -10,6 +10,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::steer::{self, Instructions, Steer};
+
 /// The allowed range of every setting.
 pub mod limits {
     use super::RangeInclusive;
@@ -34,6 +36,10 @@ pub mod limits {
     pub(crate) const TOP_P: RangeInclusive<f32> = 0.01..=1.0;
     /// Columns shown side by side.
     pub(crate) const COLUMNS: RangeInclusive<usize> = 1..=4;
+    /// Guides made from sentences.
+    pub(crate) const STEERS: RangeInclusive<usize> = 0..=3;
+    /// Length of an instruction, in characters.
+    pub(crate) const INSTRUCTION_CHARS: RangeInclusive<usize> = 0..=2000;
     /// Candidates kept by top-k; 0 is off.
     pub(crate) const TOP_K: RangeInclusive<usize> = 0..=1000;
 }
@@ -80,6 +86,9 @@ pub struct Settings {
     /// they are read as text.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub special_tokens: bool,
+    /// Token guides made from sentences. They act together with the pack's pair.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub steers: Vec<Steer>,
 }
 
 impl Default for Settings {
@@ -97,6 +106,7 @@ impl Default for Settings {
             seed: 1,
             value_source: ValueSource::Explicit,
             special_tokens: false,
+            steers: Vec::new(),
         }
     }
 }
@@ -133,7 +143,26 @@ impl Settings {
         check("length", self.max_tokens, &limits::MAX_TOKENS)?;
         check("temperature", self.temperature, &limits::TEMPERATURE)?;
         check("top-p", self.top_p, &limits::TOP_P)?;
-        check("top-k", self.top_k, &limits::TOP_K)
+        check("top-k", self.top_k, &limits::TOP_K)?;
+        check("number of steers", self.steers.len(), &limits::STEERS)?;
+        for steer in &self.steers {
+            check("strength of a steer", steer.beta, &limits::BETA)?;
+            for text in [&steer.towards, &steer.away] {
+                let characters = text.chars().count();
+                check("characters of an instruction", characters, &limits::INSTRUCTION_CHARS)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the steers that have an instruction.
+    pub fn active_steers(&self) -> impl Iterator<Item = &Steer> {
+        self.steers.iter().filter(|steer| !steer.is_empty())
+    }
+
+    /// Returns the instructions of the steers. Runs with equal instructions can share a prefill.
+    pub fn instructions(&self) -> Vec<Instructions> {
+        self.active_steers().map(Steer::instructions).collect()
     }
 }
 
@@ -167,11 +196,14 @@ pub enum Arm {
     Chunk,
     /// Integrated Value Guidance: token and chunk guidance.
     Ivg,
+    /// The base model with the instructions of the steers in its prompt, without guidance.
+    PromptOnly,
 }
 
 impl Arm {
     /// Every arm, in the order of tables.
-    pub const ALL: [Arm; 5] = [Arm::Base, Arm::BestOfN, Arm::Token, Arm::Chunk, Arm::Ivg];
+    pub const ALL: [Arm; 6] =
+        [Arm::Base, Arm::BestOfN, Arm::Token, Arm::Chunk, Arm::Ivg, Arm::PromptOnly];
 
     /// Returns the name used on the command line and in files.
     pub fn name(self) -> &'static str {
@@ -181,6 +213,7 @@ impl Arm {
             Arm::Token => "token",
             Arm::Chunk => "chunk",
             Arm::Ivg => "ivg",
+            Arm::PromptOnly => "prompt-only",
         }
     }
 
@@ -191,9 +224,14 @@ impl Arm {
         let uses_tokens = matches!(self, Arm::Token | Arm::Ivg);
         if !uses_tokens {
             s.beta = 0.0;
+            s.steers.iter_mut().for_each(|steer| steer.beta = 0.0);
         }
         match self {
             Arm::Base | Arm::Token => (s.beams, s.successors) = (1, 1),
+            Arm::PromptOnly => {
+                (s.beams, s.successors) = (1, 1);
+                s.steers = vec![steer::as_prompt(chosen.active_steers())];
+            }
             Arm::BestOfN => {
                 s.successors *= s.beams;
                 s.beams = 1;
@@ -215,6 +253,8 @@ pub enum MissingGuide {
     ImplicitValues,
     /// The value model, for ranking by explicit values.
     ExplicitValues,
+    /// An instruction, for the arm without guidance that reads it in its prompt.
+    Instruction,
 }
 
 impl Arm {
@@ -228,11 +268,16 @@ impl Arm {
         has_value: bool,
     ) -> Option<MissingGuide> {
         let s = self.apply(chosen);
+        let has_instruction = chosen.active_steers().any(|s| !s.towards.trim().is_empty());
+        if self == Self::PromptOnly {
+            return (!has_instruction).then_some(MissingGuide::Instruction);
+        }
+        let has_pair = has_pair || chosen.active_steers().next().is_some();
         if !has_pair && (s.beta != 0.0 || self == Self::Token) {
             return Some(MissingGuide::TokenGuide);
         }
         let needs_values = match self {
-            Self::Base | Self::Token => false,
+            Self::Base | Self::Token | Self::PromptOnly => false,
             Self::BestOfN | Self::Chunk => true,
             // With a single row only the pair guides.
             Self::Ivg => !has_pair || s.beams * s.successors > 1,
@@ -344,22 +389,34 @@ mod tests {
             Settings { value_source: ValueSource::Implicit, beta: 0.0, ..explicit.clone() };
         let one_row = Settings { beams: 1, successors: 1, ..explicit.clone() };
         let (token, values) = (Some(MissingGuide::TokenGuide), Some(MissingGuide::ExplicitValues));
+        let told = Some(MissingGuide::Instruction);
         let none = |arm: Arm, s: &Settings| arm.missing_guide(s, false, false);
-        assert_eq!(Arm::ALL.map(|a| none(a, &explicit)), [None, values, token, values, token]);
+        let expected = [None, values, token, values, token, told];
+        assert_eq!(Arm::ALL.map(|a| none(a, &explicit)), expected);
         let value_alone = |arm: Arm, s: &Settings| arm.missing_guide(s, false, true);
-        assert_eq!(Arm::ALL.map(|a| value_alone(a, &explicit)), [None, None, token, None, token]);
+        let expected = [None, None, token, None, token, told];
+        assert_eq!(Arm::ALL.map(|a| value_alone(a, &explicit)), expected);
         let ranks = Some(MissingGuide::ImplicitValues);
         assert_eq!(
             Arm::ALL.map(|a| value_alone(a, &implicit)),
-            [None, ranks, token, ranks, ranks],
+            [None, ranks, token, ranks, ranks, told],
             "with β 0 only the token arm needs a token guide"
         );
         let pair_alone = |arm: Arm, s: &Settings| arm.missing_guide(s, true, false);
         assert_eq!(
             Arm::ALL.map(|a| pair_alone(a, &explicit)),
-            [None, values, None, values, values]
+            [None, values, None, values, values, told]
         );
-        assert_eq!(Arm::ALL.map(|a| pair_alone(a, &implicit)), [None; 5]);
+        assert_eq!(
+            Arm::ALL.map(|a| pair_alone(a, &implicit)),
+            [None, None, None, None, None, told]
+        );
+        let steers = vec![Steer { towards: "Be brief.".into(), ..Steer::default() }];
+        let steered = Settings { steers, ..implicit.clone() };
+        assert_eq!(Arm::ALL.map(|a| none(a, &steered)), [None; 6], "a steer is a token guide");
+        let away = vec![Steer { away: "Be brief.".into(), ..Steer::default() }];
+        let away = Settings { steers: away, ..implicit };
+        assert_eq!(none(Arm::PromptOnly, &away), told, "a prompt has no opposite");
         assert_eq!(Arm::Ivg.missing_guide(&one_row, true, false), None, "only the pair guides");
     }
 }

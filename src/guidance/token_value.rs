@@ -8,12 +8,23 @@ use super::settings::Settings;
 use crate::numeric::{kl_nats, log_sum_exp, top};
 
 /// Logits of the base and the pair for the same next token. Each slice has length V.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct RowLogits<'a> {
     /// z_base.
     pub base: &'a [f32],
     /// (z_untuned, z_tuned); `None` if the pack has no pair.
     pub pair: Option<(&'a [f32], &'a [f32])>,
+    /// (z_away, z_towards) of each steer, in the order of [`Settings::active_steers`].
+    pub steers: Vec<(&'a [f32], &'a [f32])>,
+}
+
+impl<'a> RowLogits<'a> {
+    /// Returns the logits and the strength of every guide.
+    fn guides(&self, settings: &Settings) -> Vec<(&'a [f32], &'a [f32], f32)> {
+        let pair = self.pair.iter().map(|(untuned, tuned)| (*untuned, *tuned, settings.beta));
+        let steers = self.steers.iter().zip(settings.active_steers());
+        pair.chain(steers.map(|((away, towards), steer)| (*away, *towards, steer.beta))).collect()
+    }
 }
 
 /// Number of likeliest tokens reported, before guidance and after guidance each.
@@ -42,6 +53,8 @@ pub struct Drawn {
     pub logp_guided: f32,
     /// (log π_untuned(y), log π_tuned(y)); `None` if the pack has no pair.
     pub(crate) logp_pair: Option<(f32, f32)>,
+    /// log π_towards(y) − log π_away(y) of each steer.
+    pub(crate) steer_advantages: Vec<f32>,
     /// KL(π_guided ‖ π_base), in nats.
     pub kl_nats: f32,
     /// The `ALTERNATIVES` likeliest tokens after guidance, then those of the likeliest before
@@ -50,33 +63,45 @@ pub struct Drawn {
 }
 
 impl Drawn {
-    /// Returns log π_tuned(y) − log π_untuned(y), or `None` if the pack has no pair.
+    /// Returns the sum of the advantages of all guides, log π_tuned(y) − log π_untuned(y) each, or
+    /// `None` without a guide.
     pub fn advantage(&self) -> Option<f32> {
-        self.logp_pair.map(|(untuned, tuned)| tuned - untuned)
+        let pair = self.logp_pair.map(|(untuned, tuned)| tuned - untuned);
+        let steers = self.steer_advantages.iter().copied();
+        pair.into_iter().chain(steers).reduce(|sum, advantage| sum + advantage)
     }
 }
 
-/// Writes `z_base + β (z_tuned − z_untuned)` into `out`.
-fn guided_logits(row: RowLogits<'_>, beta: f32, out: &mut Vec<f32>) {
+/// Writes `z_base + Σ β (z_tuned − z_untuned)` into `out`. At β = 0 of all guides, the guided logits
+/// equal the base logits bit for bit.
+fn guided_logits(row: &RowLogits<'_>, settings: &Settings, out: &mut Vec<f32>) {
     out.clear();
-    match row.pair {
-        Some((untuned, tuned)) if beta != 0.0 => {
-            let logits = row.base.iter().zip(untuned).zip(tuned);
-            out.extend(logits.map(|((b, u), t)| b + beta * (t - u)));
-        }
-        // At β = 0 the guided logits equal the base logits bit for bit.
-        _ => out.extend_from_slice(row.base),
+    let guides = row.guides(settings);
+    let mut guides = guides.iter().filter(|(_, _, beta)| *beta != 0.0);
+    let Some(&(untuned, tuned, beta)) = guides.next() else {
+        return out.extend_from_slice(row.base);
+    };
+    // At β = 1 a guide whose untuned logits are the base's gives exactly the tuned logits.
+    if beta == 1.0 && std::ptr::eq(untuned, row.base) {
+        out.extend_from_slice(tuned);
+    } else {
+        let logits = row.base.iter().zip(untuned).zip(tuned);
+        out.extend(logits.map(|((b, u), t)| b + beta * (t - u)));
+    }
+    for &(untuned, tuned, beta) in guides {
+        let logits = out.iter_mut().zip(untuned).zip(tuned);
+        logits.for_each(|((out, u), t)| *out += beta * (t - u));
     }
 }
 
 /// Applies token guidance, draws a token at `u` in [0, 1), and returns it with its statistics.
-pub fn draw(row: RowLogits<'_>, settings: &Settings, u: f64) -> Drawn {
+pub fn draw(row: &RowLogits<'_>, settings: &Settings, u: f64) -> Drawn {
     let mut guided = Vec::with_capacity(row.base.len());
-    guided_logits(row, settings.beta, &mut guided);
+    guided_logits(row, settings, &mut guided);
     let id = sample(&guided, settings, u);
     let base_lse = log_sum_exp(row.base);
     let logp_base = row.base[id] - base_lse;
-    let is_guided = settings.beta != 0.0 && row.pair.is_some();
+    let is_guided = row.guides(settings).iter().any(|(_, _, beta)| *beta != 0.0);
     let (guided_lse, kl_nats) = if is_guided {
         let lse = log_sum_exp(&guided);
         (lse, kl_nats(&guided, lse, row.base, base_lse))
@@ -86,6 +111,10 @@ pub fn draw(row: RowLogits<'_>, settings: &Settings, u: f64) -> Drawn {
     let logp_pair = row.pair.map(|(untuned, tuned)| {
         (untuned[id] - log_sum_exp(untuned), tuned[id] - log_sum_exp(tuned))
     });
+    let steers = row.steers.iter().map(|(away, towards)| {
+        (towards[id] - log_sum_exp(towards)) - (away[id] - log_sum_exp(away))
+    });
+    let steer_advantages = steers.collect();
     let mut likely = top(&guided, ALTERNATIVES);
     if is_guided {
         let before = top(row.base, ALTERNATIVES).into_iter();
@@ -102,6 +131,7 @@ pub fn draw(row: RowLogits<'_>, settings: &Settings, u: f64) -> Drawn {
         logp_base,
         logp_guided: guided[id] - guided_lse,
         logp_pair,
+        steer_advantages,
         kl_nats,
         likely: likely.collect(),
     }
@@ -110,6 +140,7 @@ pub fn draw(row: RowLogits<'_>, settings: &Settings, u: f64) -> Drawn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guidance::steer::Steer;
     use proptest::prelude::*;
 
     fn rows() -> impl Strategy<Value = (Vec<f32>, Vec<f32>, Vec<f32>)> {
@@ -123,9 +154,9 @@ mod tests {
         #[test]
         fn beta_zero_equals_the_base((base, untuned, tuned) in rows(), u in 0f64..1.0) {
             let settings = Settings { beta: 0.0, ..Settings::default() };
-            let with = RowLogits { base: &base, pair: Some((&untuned, &tuned)) };
-            let without = RowLogits { base: &base, pair: None };
-            let (a, b) = (draw(with, &settings, u), draw(without, &settings, u));
+            let with = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new() };
+            let without = RowLogits { base: &base, pair: None, steers: Vec::new() };
+            let (a, b) = (draw(&with, &settings, u), draw(&without, &settings, u));
             prop_assert_eq!((a.id, a.logp_base, a.kl_nats), (b.id, b.logp_base, 0.0));
             prop_assert_eq!(a.logp_guided, a.logp_base);
             prop_assert!(a.advantage().is_some() && b.advantage().is_none());
@@ -136,8 +167,8 @@ mod tests {
         fn beta_one_on_untuned_equals_tuned((_, untuned, tuned) in rows(), u in 0f64..1.0) {
             let guided = Settings { beta: 1.0, ..Settings::default() };
             let plain = Settings { beta: 0.0, ..Settings::default() };
-            let a = draw(RowLogits { base: &untuned, pair: Some((&untuned, &tuned)) }, &guided, u);
-            let b = draw(RowLogits { base: &tuned, pair: None }, &plain, u);
+            let a = draw(&RowLogits { base: &untuned, pair: Some((&untuned, &tuned)), steers: Vec::new() }, &guided, u);
+            let b = draw(&RowLogits { base: &tuned, pair: None, steers: Vec::new() }, &plain, u);
             // Rounding may move a draw near a boundary to either side.
             prop_assume!(a.id == b.id);
             prop_assert!((a.logp_guided - b.logp_base).abs() < 1e-4);
@@ -147,8 +178,8 @@ mod tests {
 
         #[test]
         fn reports_the_likeliest_tokens_before_and_after_guidance((base, untuned, tuned) in rows()) {
-            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)) };
-            let drawn = draw(row, &Settings { beta: 1.5, ..Settings::default() }, 0.5);
+            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new() };
+            let drawn = draw(&row, &Settings { beta: 1.5, ..Settings::default() }, 0.5);
             let reported: Vec<usize> = drawn.likely.iter().map(|l| l.id as usize).collect();
             let mut unique = reported.clone();
             unique.sort_unstable();
@@ -164,9 +195,36 @@ mod tests {
         }
 
         #[test]
+        fn steers_are_added_in_any_order_and_split_by_strength(
+            (base, first, second) in rows(),
+            betas in (-3f32..3.0, -3f32..3.0),
+        ) {
+            let steer = |beta| Steer { towards: "a".into(), away: String::new(), beta };
+            let logits = |guides: &[(&[f32], f32)]| {
+                let row = RowLogits {
+                    base: &base,
+                    pair: None,
+                    steers: guides.iter().map(|(towards, _)| (base.as_slice(), *towards)).collect(),
+                };
+                let steers = guides.iter().map(|(_, beta)| steer(*beta)).collect();
+                let mut out = Vec::new();
+                guided_logits(&row, &Settings { steers, ..Settings::default() }, &mut out);
+                out
+            };
+            let close = |a: Vec<f32>, b: Vec<f32>| a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-3);
+            let (one, two) = ((first.as_slice(), betas.0), (second.as_slice(), betas.1));
+            prop_assert!(close(logits(&[one, two]), logits(&[two, one])));
+            let half = (first.as_slice(), betas.0 / 2.0);
+            prop_assert!(close(logits(&[half, half]), logits(&[one])));
+            prop_assert_eq!(logits(&[one, (&second, 0.0)]), logits(&[one]));
+            prop_assert_eq!(logits(&[(&first, 0.0)]), base.clone());
+            prop_assert_eq!(logits(&[(&first, 1.0)]), first.clone());
+        }
+
+        #[test]
         fn kl_grows_with_beta((base, untuned, tuned) in rows()) {
-            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)) };
-            let kl = |beta| draw(row, &Settings { beta, ..Settings::default() }, 0.5).kl_nats;
+            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new() };
+            let kl = |beta| draw(&row, &Settings { beta, ..Settings::default() }, 0.5).kl_nats;
             for (near, far) in [(0.5, 1.0), (1.0, 2.0), (-0.5, -1.0), (-1.0, -2.0)] {
                 prop_assert!(kl(near) <= kl(far) + 1e-4);
             }

@@ -4,17 +4,27 @@
 use serde::{Deserialize, Serialize};
 
 use super::aim::Aim;
-use super::settings::{Arm, Settings};
+use super::settings::{Arm, Column, Settings};
 use crate::format::counted;
 use crate::local_time::LocalTime;
 
 /// Version of the file format. It increases when the meaning of a key changes.
-pub const TRACE_VERSION: u32 = 1;
+pub const TRACE_VERSION: u32 = 2;
+
+/// Returns the version of a trace with these settings and columns: the lowest whose programs can
+/// read it. Version 2 adds steers and the arm [`Arm::PromptOnly`].
+pub(crate) fn trace_version(settings: &Settings, columns: &[Column]) -> u32 {
+    let is_new = |column: &Column| {
+        let pinned = column.pinned.as_ref().is_some_and(|pinned| !pinned.steers.is_empty());
+        column.arm == Arm::PromptOnly || pinned
+    };
+    if settings.steers.is_empty() && !columns.iter().any(is_new) { 1 } else { TRACE_VERSION }
+}
 
 /// A finished or stopped run of one prompt through one or more arms.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Trace {
-    /// [`TRACE_VERSION`] of the program that wrote it.
+    /// Version of the file format, at most [`TRACE_VERSION`].
     pub version: u32,
     /// Version of the program that wrote it.
     pub program: String,
@@ -140,8 +150,11 @@ pub struct TokenTrace {
     /// log π_tuned(y); `None` without a tuned/untuned pair.
     #[serde(default)]
     pub logp_tuned: Option<f32>,
-    /// log π_tuned(y) − log π_untuned(y); `None` without a tuned/untuned pair.
+    /// log π_tuned(y) − log π_untuned(y), summed over all guides; `None` without a guide.
     pub advantage: Option<f32>,
+    /// The advantage of each steer alone, in the order of [`Settings::active_steers`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub steer_advantages: Vec<f32>,
     /// KL(π_guided ‖ π_base) at this position, in nats.
     pub kl_nats: f32,
     /// The ten likeliest tokens at this position after guidance, likeliest first, then those of the

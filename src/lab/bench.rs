@@ -134,7 +134,8 @@ fn ivg_speed(pack: &Pack, repetitions: usize) -> Result<IvgSpeed, BenchError> {
     let (has_pair, has_value) = (pack.models.pair.is_some(), pack.models.value.is_some());
     // Without a guide only the base can be measured.
     let arm = if has_pair || has_value { Arm::Ivg } else { Arm::Base };
-    let prompts = pack.prompts("This film", PromptOptions::default())?;
+    let prompts =
+        pack.steered_prompts("This film", PromptOptions::default(), &settings.instructions())?;
     let mut sampled = 0;
     let seconds = median(repetitions, || {
         let started = Instant::now();

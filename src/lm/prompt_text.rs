@@ -42,6 +42,15 @@ impl PromptText {
         self
     }
 
+    /// Appends another prompt.
+    #[must_use]
+    pub(crate) fn then(mut self, other: Self) -> Self {
+        let start = self.text.len();
+        self.text.push_str(&other.text);
+        self.plain.extend(other.plain.into_iter().map(|r| r.start + start..r.end + start));
+        self
+    }
+
     /// Replaces each `placeholder` in `template` with `typed` as plain text.
     pub fn fill(template: &str, placeholder: &str, typed: &str) -> Self {
         let mut parts = template.split(placeholder);

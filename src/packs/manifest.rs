@@ -126,11 +126,6 @@ impl Manifest {
             return Err("eval_prompts must name a file inside the pack".to_owned());
         }
         if let (Some(untuned), Some(tuned)) = (&self.untuned, &self.tuned) {
-            if untuned.prompt != tuned.prompt {
-                return Err(
-                    "tuned.template: untuned and tuned must read the same prompt".to_owned()
-                );
-            }
             // Without a precision, the default depends on the kind of file. The name of a local
             // file does not show its kind, so local files are compared on loading and checking.
             let is_hub = |source: &Source| matches!(source, Source::Hub(_));

@@ -20,6 +20,7 @@ mod loader;
 mod manifest;
 mod manifest_file;
 pub mod offers;
+mod prompts;
 mod role;
 pub mod size;
 mod source;
@@ -37,6 +38,7 @@ pub use device::DeviceChoice;
 pub use error::PackError;
 pub(crate) use manifest::MAX_PROMPTS_BYTES;
 pub use manifest::{MANIFEST, Manifest, Story};
+pub use prompts::PromptCache;
 pub(crate) use role::PLACEHOLDER;
 pub use role::{BackboneRole, JudgeRole, PromptStyle, Role};
 pub use source::{HubModel, Local, MAIN, Source};
@@ -48,10 +50,10 @@ use self::device::{Loaded, load_on};
 use self::hub::{FileSet, Hub, Progress, Watch};
 use self::loader::{Contents, Loader, PackFiles, gather};
 use self::role::Part;
+use crate::guidance::Models;
 use crate::guidance::settings::{Settings, ValueSource};
-use crate::guidance::{GuidanceError, Models, Prompts, ValueGuide, ValuePrompt};
 use crate::judge::Judge;
-use crate::lm::{ChatTemplate, PromptText, Tokenizer};
+use crate::lm::ChatTemplate;
 use crate::local_time::LocalTime;
 
 /// Name of the pack that is loaded by default.
@@ -320,56 +322,6 @@ impl Pack {
             }
         }
         Ok(hasher.finalize())
-    }
-
-    /// Returns the prompt of each role as token ids, or as text for a value model with another
-    /// vocabulary.
-    ///
-    /// # Errors
-    /// Fails if the prompt is empty or the tokenizer rejects it.
-    pub fn prompts(&self, prompt: &str, reading: PromptOptions) -> Result<Prompts, GuidanceError> {
-        if prompt.trim().is_empty() {
-            return Err(GuidanceError::EmptyPrompt);
-        }
-        let tokenizer = &self.models.tokenizer;
-        let encode = |name: &str, role: &Role| -> Result<Vec<u32>, GuidanceError> {
-            let text = self.prompt_text(name, role, prompt, reading, tokenizer)?;
-            Ok(tokenizer.encode_prompt(&text)?)
-        };
-        let (manifest, models) = (&self.manifest, &self.models);
-        let guides = match (&manifest.untuned, &models.pair) {
-            (Some(role), Some(_)) => encode("untuned", role)?,
-            _ => Vec::new(),
-        };
-        let value = match (&manifest.value, &models.value) {
-            (Some(role), Some(ValueGuide { tokenizer: Some(tokenizer), .. })) => {
-                ValuePrompt::Text(self.prompt_text("value", role, prompt, reading, tokenizer)?)
-            }
-            (Some(role), Some(_)) => ValuePrompt::Tokens(encode("value", role)?),
-            _ => ValuePrompt::Tokens(Vec::new()),
-        };
-        Ok(Prompts { base: encode("base", &manifest.base)?, guides, value })
-    }
-
-    /// Returns the text that a role reads for a typed prompt.
-    fn prompt_text(
-        &self,
-        name: &str,
-        role: &Role,
-        prompt: &str,
-        reading: PromptOptions,
-        tokenizer: &Tokenizer,
-    ) -> Result<PromptText, GuidanceError> {
-        let chat = self.chats.iter().find(|(role, _)| *role == name);
-        let text = match (&role.prompt, chat) {
-            (PromptStyle::Chat { system }, Some((_, template))) => {
-                let controls = tokenizer.controls();
-                template.prompt(system.as_deref(), prompt, controls, reading.time)?
-            }
-            // Loading rejects a chat role without a template.
-            _ => role.fill(prompt),
-        };
-        Ok(if reading.special_tokens { PromptText::control(text.text()) } else { text })
     }
 
     /// Returns whether a chat template in use reads the date or the time.

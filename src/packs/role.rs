@@ -12,6 +12,9 @@ use crate::lm::{Precision, PromptText, not_a_model_reason};
 
 /// Placeholder for the typed prompt in a template.
 pub(crate) const PLACEHOLDER: &str = "{prompt}";
+/// Placeholder for the instruction of a steer in a template. It is replaced by a space and the
+/// instruction, or by nothing.
+pub(crate) const INSTRUCTION: &str = "{instruction}";
 
 /// A language model or a value model of a pack.
 #[derive(Debug, Clone, PartialEq)]
@@ -65,7 +68,8 @@ impl BackboneRole {
 /// How a model reads the typed prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PromptStyle {
-    /// Text in which `{prompt}` is replaced by the typed prompt.
+    /// Text in which `{prompt}` is replaced by the typed prompt, and `{instruction}` by the
+    /// instruction of a steer.
     Template(String),
     /// The model's own chat template.
     Chat {
@@ -88,12 +92,33 @@ pub struct JudgeRole {
 }
 
 impl Role {
-    /// Returns the text that this role reads for a typed prompt. For [`PromptStyle::Chat`], returns
-    /// the prompt itself: the chat template belongs to the model, not to the pack.
-    pub fn fill(&self, prompt: &str) -> PromptText {
+    /// Returns the text that this role reads for a typed prompt and an instruction, which may be
+    /// empty. For [`PromptStyle::Chat`], returns the prompt itself: the chat template belongs to the
+    /// model, not to the pack.
+    pub fn fill(&self, prompt: &str, instruction: &str) -> PromptText {
+        let PromptStyle::Template(template) = &self.prompt else {
+            return PromptText::plain(prompt);
+        };
+        let mut parts = template.split(INSTRUCTION);
+        let first = PromptText::fill(parts.next().unwrap_or_default(), PLACEHOLDER, prompt);
+        let has_place = self.has_place_for_instruction();
+        let filled = parts.fold(first, |filled, part| {
+            let space = if instruction.is_empty() { "" } else { " " };
+            let filled = filled.then_plain(space).then_plain(instruction);
+            filled.then(PromptText::fill(part, PLACEHOLDER, prompt))
+        });
+        match instruction {
+            "" => filled,
+            _ if has_place => filled,
+            _ => PromptText::plain(instruction).then_plain("\n\n").then(filled),
+        }
+    }
+
+    /// Returns whether the prompt has a place for an instruction.
+    pub(crate) fn has_place_for_instruction(&self) -> bool {
         match &self.prompt {
-            PromptStyle::Template(template) => PromptText::fill(template, PLACEHOLDER, prompt),
-            PromptStyle::Chat { .. } => PromptText::plain(prompt),
+            PromptStyle::Template(template) => template.contains(INSTRUCTION),
+            PromptStyle::Chat { .. } => true,
         }
     }
 }

@@ -90,6 +90,9 @@ fn check_token(token: &TokenTrace, text_bytes: usize) -> Result<(), String> {
     finite("logp_untuned", token.logp_untuned)?;
     finite("logp_tuned", token.logp_tuned)?;
     finite("advantage", token.advantage)?;
+    for advantage in &token.steer_advantages {
+        finite("steer_advantages", Some(*advantage))?;
+    }
     finite("kl_nats", Some(token.kl_nats))?;
     for other in &token.alternatives {
         finite("logp_base of an alternative", Some(other.logp_base))?;

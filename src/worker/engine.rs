@@ -12,12 +12,12 @@ use super::protocol::{
 use super::sweep::sweep;
 use crate::actor;
 use crate::guidance::settings::Column;
-use crate::guidance::trace::{TRACE_VERSION, Trace};
-use crate::guidance::{GuidanceError, Prefilled, Search};
+use crate::guidance::trace::{Trace, trace_version};
+use crate::guidance::{GuidanceError, Search};
 use crate::local_time::LocalTime;
 use crate::packs::device::{device_name, is_out_of_memory};
 use crate::packs::hub::Hub;
-use crate::packs::{Pack, PromptOptions, Step};
+use crate::packs::{Pack, PromptCache, PromptOptions, Step};
 
 /// Starts the worker's thread and returns the window's end of its channel. `wake` is called on that
 /// thread after every event. Packs are downloaded from `hub`.
@@ -133,10 +133,11 @@ impl Engine {
         request.settings.validate().map_err(GuidanceError::from)?;
         let time = request.local_time.unwrap_or_else(LocalTime::now);
         let options = PromptOptions { special_tokens: request.settings.special_tokens, time };
-        let prompt = Prefilled::new(&pack.models, &pack.prompts(&request.prompt, options)?)?;
+        let mut prompts = PromptCache::new(pack, &request.prompt, options);
         let start = |column: &Column| {
+            let prompt = prompts.prefilled(&column.applied(&request.settings).instructions())?;
             let settings = column.chosen(&request.settings);
-            Search::new(&pack.models, &prompt, column.arm, &settings)
+            Search::new(&pack.models, prompt, column.arm, &settings)
         };
         let searches: Result<Vec<_>, _> = request.columns.iter().map(start).collect();
         let mut searches: Vec<Option<Search<'_>>> = searches?.into_iter().map(Some).collect();
@@ -160,7 +161,7 @@ impl Engine {
             }
         }
         let trace = Trace {
-            version: TRACE_VERSION,
+            version: trace_version(&request.settings, &request.columns),
             program: env!("CARGO_PKG_VERSION").to_owned(),
             pack: pack.manifest.name.clone(),
             aim: pack.manifest.aim.clone(),
@@ -224,6 +225,7 @@ fn describe(source: &PackSource, pack: &Pack) -> PackInfo {
         device: device_name(&pack.device),
         device_note: pack.device_note.clone(),
         has_pair: pack.models.pair.is_some(),
+        reads_instructions: pack.reads_instructions(),
         has_value: pack.models.value.is_some(),
         has_judge: pack.judge.is_some(),
     }

@@ -183,6 +183,10 @@ pub struct PackInfo {
     pub has_value: bool,
     /// Whether the pack has a judge, which scores finished texts.
     pub has_judge: bool,
+    /// Whether the base has a place for instructions, see [`Pack::reads_instructions`].
+    ///
+    /// [`Pack::reads_instructions`]: crate::packs::Pack::reads_instructions
+    pub reads_instructions: bool,
 }
 
 impl PackInfo {

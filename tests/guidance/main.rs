@@ -2,6 +2,7 @@
 //! compared with a recomputation without caches.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod steers;
 #[path = "../support/mod.rs"]
 mod support;
 mod values;
@@ -27,7 +28,13 @@ fn prompts_of(models: &Models, prompt: &str) -> Prompts {
         ValuePrompt::Tokens(ids.clone())
     };
     // The base reads another prompt than the guides and the value model.
-    Prompts { base: [&[65, 66][..], &ids].concat(), guides: ids, value }
+    Prompts {
+        base: [&[65, 66][..], &ids].concat(),
+        untuned: ids.clone(),
+        tuned: ids,
+        value,
+        steers: Vec::new(),
+    }
 }
 
 fn run(models: &Models, arm: Arm, settings: &Settings) -> ArmTrace {
@@ -119,7 +126,7 @@ fn beta_one_on_the_untuned_model_equals_the_tuned_model() {
     let tuned = Models { base: lm(3), pair: None, ..models() };
     // The bases must read the guides' prompt for this comparison.
     let prompts = prompts_of(&guided, PROMPT);
-    let prompts = Prompts { base: prompts.guides.clone(), ..prompts };
+    let prompts = Prompts { base: prompts.untuned.clone(), ..prompts };
     let decode = |models: &Models, arm, seed| {
         let settings = Settings { beta: 1.0, seed, ..small() };
         let prefilled = Prefilled::new(models, &prompts).unwrap();
@@ -174,8 +181,8 @@ fn every_number_of_a_token_equals_that_of_a_pass_without_a_cache() {
         let response = ids(&trace);
         assert!(response.len() > 5);
         let base = logp_rows(&models.base, &prompts.base, &response);
-        let untuned = logp_rows(&pair.untuned, &prompts.guides, &response);
-        let tuned = logp_rows(&pair.tuned, &prompts.guides, &response);
+        let untuned = logp_rows(&pair.untuned, &prompts.untuned, &response);
+        let tuned = logp_rows(&pair.tuned, &prompts.tuned, &response);
         let beta = trace.settings.beta;
         for (i, token) in trace.tokens.iter().enumerate() {
             let y = token.id as usize;

@@ -57,7 +57,7 @@ fn roles_with_the_same_model_and_prompt_share_a_pass() {
     let of = |models: &Models, same_prompt: bool| {
         let mut prompts = prompts_of(models, PROMPT);
         if same_prompt {
-            prompts.base = prompts.guides.clone();
+            prompts.base = prompts.untuned.clone();
         }
         let prefilled = Prefilled::new(models, &prompts).unwrap();
         let mut search = Search::new(models, &prefilled, Arm::Ivg, &settings).unwrap();

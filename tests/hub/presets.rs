@@ -166,7 +166,7 @@ fn the_papers_presets_have_the_papers_prompts_and_settings() {
     ];
     for (name, base, pair, value, run) in cases {
         let (_, manifest) = PackSource::Bundled(name.into()).open().unwrap();
-        let read = |role: &Role| role.fill("P").text().to_owned();
+        let read = |role: &Role| role.fill("P", "").text().to_owned();
         assert!(read(&manifest.base).ends_with(base), "{name}: {:?}", read(&manifest.base));
         let is_chat = matches!(manifest.base.prompt, PromptStyle::Chat { system: None });
         assert_eq!(is_chat, name.starts_with("paper-values"), "{name}");
@@ -196,7 +196,7 @@ fn the_guide_of_smollm2_shares_one_model() {
     for name in ["smollm2", "smollm2-360m-reviews", "smollm2-1.7b-reviews"] {
         let (_, mut manifest) = PackSource::Bundled(name.into()).open().unwrap();
         for (_, role) in manifest.roles() {
-            let read = role.fill("X");
+            let read = role.fill("X", "");
             let read = read.text();
             assert!(read.contains("<|im_end|>\n<|im_start|>assistant\nX"), "{name}: {read:?}");
         }

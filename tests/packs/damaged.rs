@@ -158,7 +158,7 @@ fn all_roles_but_the_base_are_optional() {
     assert!(pack.models.pair.is_none() && pack.models.value.is_none());
     assert_eq!(pack.sizes().len(), 1);
     let prompts = pack.prompts("A film", PromptOptions::default()).unwrap();
-    assert!(prompts.guides.is_empty());
+    assert!(prompts.untuned.is_empty());
     assert_eq!(prompts.value, ValuePrompt::Tokens(Vec::new()));
 }
 
@@ -170,8 +170,8 @@ fn every_role_reads_the_beginning_token_and_its_own_template() {
     let prompts = pack.prompts("Hi", PromptOptions::default()).unwrap();
     let byte = |c: u8| u32::from(c) + 1;
     assert_eq!(prompts.base, [0, byte(b'A'), byte(b'B'), byte(b'H'), byte(b'i')]);
-    assert_eq!(prompts.guides, [0, byte(b'H'), byte(b'i')]);
-    assert_eq!(prompts.value, ValuePrompt::Tokens(prompts.guides));
+    assert_eq!(prompts.untuned, [0, byte(b'H'), byte(b'i')]);
+    assert_eq!(prompts.value, ValuePrompt::Tokens(prompts.untuned));
 }
 
 #[test]
@@ -188,8 +188,8 @@ fn typed_control_tokens_are_recognised_only_on_request() {
     let count = |ids: &[u32]| ids.iter().filter(|id| **id == support::EOS).count();
     let (plain, special) = (read(false), read(true));
     // One control token begins each prompt.
-    assert_eq!((count(&plain.base), count(&plain.guides)), (1, 1));
-    assert_eq!((count(&special.base), count(&special.guides)), (2, 2));
-    assert_eq!(plain.value, ValuePrompt::Tokens(plain.guides));
-    assert_eq!(special.value, ValuePrompt::Tokens(special.guides));
+    assert_eq!((count(&plain.base), count(&plain.untuned)), (1, 1));
+    assert_eq!((count(&special.base), count(&special.untuned)), (2, 2));
+    assert_eq!(plain.value, ValuePrompt::Tokens(plain.untuned));
+    assert_eq!(special.value, ValuePrompt::Tokens(special.untuned));
 }

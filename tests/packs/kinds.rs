@@ -7,6 +7,7 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use ivg_playground::guidance::ValuePrompt;
+use ivg_playground::guidance::steer::Instructions;
 use ivg_playground::lm::Lm;
 use ivg_playground::packs::check::{Finding, Verdict, check};
 use ivg_playground::packs::hub::{Hub, HubSettings};
@@ -259,6 +260,45 @@ fn a_chat_prompt_uses_the_model_s_template() {
     };
     assert_eq!(text(""), "<user>Hi");
     assert_eq!(text("system = \"Be brief.\""), "<system>Be brief.<user>Hi");
+}
+
+/// The instruction of a steer follows the system prompt, stands at its place in a template, or
+/// before the whole prompt.
+#[test]
+fn an_instruction_has_its_place_in_every_kind_of_prompt() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = |base: &str| {
+        let pack = load(dir.path(), &format!("[base]\nfolder = \"{GGUF}\"\n{base}")).unwrap();
+        let steers = [Instructions { towards: "Rhyme.".into(), away: String::new() }];
+        let prompts = pack.steered_prompts("Hi", PromptOptions::default(), &steers).unwrap();
+        let [away, towards] = &prompts.steers[0];
+        assert_eq!(*away, prompts.base, "no instruction");
+        (pack.models.tokenizer.decode(towards), pack.reads_instructions())
+    };
+    let system = "chat = true\nsystem = \"Be kind.\"";
+    assert_eq!(text("chat = true"), ("<system>Rhyme.<user>Hi".into(), true));
+    assert_eq!(text(system), ("<system>Be kind.\nRhyme.<user>Hi".into(), true));
+    let template = "template = \"[Be kind.{instruction}] {prompt}\"";
+    assert_eq!(text(template), ("[Be kind. Rhyme.] Hi".into(), true));
+    assert_eq!(text("template = \"> {prompt}\""), ("Rhyme.\n\n> Hi".into(), false));
+    assert_eq!(text(""), ("Rhyme.\n\nHi".into(), false));
+}
+
+/// The halves of a pair may be one model that reads two prompts.
+#[test]
+fn a_pair_of_prompts_is_one_model_with_two_system_prompts() {
+    let dir = tempfile::tempdir().unwrap();
+    let half = |role: &str, system: &str| {
+        format!("[{role}]\nfolder = \"{GGUF}\"\nchat = true\nsystem = \"{system}\"\n")
+    };
+    let roles = half("base", "Be.") + &half("untuned", "Be rude.") + &half("tuned", "Be kind.");
+    let pack = load(dir.path(), &roles).unwrap();
+    let prompts = pack.prompts("Hi", PromptOptions::default()).unwrap();
+    let text = |ids: &[u32]| pack.models.tokenizer.decode(ids);
+    assert_eq!(text(&prompts.untuned), "<system>Be rude.<user>Hi");
+    assert_eq!(text(&prompts.tuned), "<system>Be kind.<user>Hi");
+    let pair = pack.models.pair.as_ref().unwrap();
+    assert!(pair.untuned.is_same(&pair.tuned) && pair.tuned.is_same(&pack.models.base));
 }
 
 /// The template writes the beginning token itself.

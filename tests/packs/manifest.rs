@@ -111,8 +111,6 @@ fn untuned_and_tuned_must_match() {
         no_place.contains("tuned.path, bundled, folder or hub") && no_place.contains("adapter")
     );
     assert!(pair("adapter = { path = \"l\" }", "path = \"t\"").contains("untuned.path"));
-    let templates = pair("path = \"u\"\ntemplate = \"a {prompt}\"", "path = \"t\"\nchat = true");
-    assert!(templates.contains("must read the same prompt"), "{templates}");
     let held = pair("path = \"u\"", "path = \"t\"\nprecision = \"q8_0\"");
     assert!(held.contains("must have the same precision"), "{held}");
     let suited = pair("hub = \"o/u\"\nfile = \"u.gguf\"", "hub = \"o/t\"");

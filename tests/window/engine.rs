@@ -60,6 +60,7 @@ pub fn pack() -> PackInfo {
         aim: Some(Aim { towards: "praise".into(), away: Some("criticism".into()) }),
         stories: Vec::new(),
         has_judge: true,
+        reads_instructions: true,
     }
 }
 
@@ -79,6 +80,7 @@ pub fn tokens(text: &str) -> Vec<TokenTrace> {
             logp_untuned: Some(-2.0),
             logp_tuned: Some(-2.0 + (n * 0.9).sin() * 0.4),
             advantage: Some((n * 0.9).sin() * 0.4),
+            steer_advantages: Vec::new(),
             kl_nats: 0.18 + 0.1 * (n * 1.3).cos(),
             alternatives: alternatives(i as u32),
         };

@@ -10,7 +10,7 @@ use crate::app::state::preferences::Preferences;
 use crate::app::state::session::{Loading, Session};
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{Icon, choice, icon_button, menu};
-use crate::guidance::aim::Steering;
+use crate::guidance::aim;
 use crate::worker::protocol::PackInfo;
 
 /// Height of the bar, in points.
@@ -89,13 +89,12 @@ pub(crate) fn sentence(ui: &mut Ui, session: &Session, preferences: &Preferences
     let p = Palette::of(ui);
     let pack = session.pack.as_ref();
     let (has_pair, has_value) = pack.map_or((true, true), |p| (p.has_pair, p.has_value));
-    let steering = Steering::of(&preferences.settings, has_pair, has_value);
     let aim = pack.and_then(|pack| pack.aim.as_ref());
-    let (before, name, after) = steering.sentence(aim);
+    let (before, name, after) = aim::sentence(&preferences.settings, has_pair, has_value, aim);
     let mut job = LayoutJob::default();
     let format =
         |font, color| eframe::egui::TextFormat { font_id: font, color, ..Default::default() };
-    job.append(before, 0.0, format(text::response(), p.text));
+    job.append(&before, 0.0, format(text::response(), p.text));
     job.append(&name, 0.0, format(text::title(), p.guided));
     job.append(&after, 0.0, format(text::response(), p.text));
     ui.add(Label::new(job).selectable(false).truncate()).on_hover_text(

@@ -90,6 +90,10 @@ pub(super) fn description(arm: Arm) -> &'static str {
         Arm::Token => "Token guidance β, without a search.",
         Arm::Chunk => "Search over chunks, without token guidance.",
         Arm::Ivg => "Integrated Value Guidance: token guidance β and a search over chunks.",
+        Arm::PromptOnly => {
+            "The base model with your sentences in its prompt, without guidance: what prompting \
+             alone achieves."
+        }
     }
 }
 

@@ -245,6 +245,7 @@ mod tests {
             logp_untuned: None,
             logp_tuned: None,
             advantage: None,
+            steer_advantages: Vec::new(),
             kl_nats: 0.0,
             alternatives: alternatives.iter().enumerate().map(alternative).collect(),
         }

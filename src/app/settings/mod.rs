@@ -4,3 +4,4 @@ pub(super) mod panel;
 pub(crate) mod preset_menu;
 pub(crate) mod prompt_box;
 mod stage_strengths;
+mod steer_panel;

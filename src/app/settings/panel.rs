@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use eframe::egui::{Align, DragValue, Label, Layout, Response, RichText, Sense, Ui, vec2};
 
 use super::prompt_box::prompt_box;
+use super::steer_panel::steers;
 use crate::app::action::Action;
 use crate::app::action::GENERATE;
 use crate::app::state::availability::{Control, disabled_reason, run_disabled_reason};
@@ -142,6 +143,7 @@ impl Controls<'_> {
             .disabled_reason(disabled_reason(Control::Lambda, s, pack))
             .show_f32(ui, &mut s.lambda);
         edit |= self.value_source(ui);
+        edit |= steers(ui, &mut self.preferences.settings, self.session.pack.as_ref());
         edit
     }
 

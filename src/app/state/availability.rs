@@ -44,10 +44,14 @@ pub(crate) fn disabled_reason(
     settings: &Settings,
     pack: Option<&PackInfo>,
 ) -> Option<&'static str> {
-    let has_pair = pack.is_none_or(|p| p.has_pair);
+    let has_own_pair = pack.is_none_or(|p| p.has_pair);
+    let has_pair = has_own_pair || settings.active_steers().next().is_some();
     let has_value = pack.is_none_or(|p| p.has_value);
     match control {
-        Control::Beta | Control::ImplicitValue if !has_pair => {
+        Control::Beta if !has_own_pair => {
+            Some("β needs a tuned and an untuned model, and this pack has none.")
+        }
+        Control::ImplicitValue if !has_pair => {
             Some("β needs a tuned and an untuned model, and this pack has none.")
         }
         Control::ExplicitValue if !has_value => Some("This pack has no value model."),
@@ -87,6 +91,7 @@ pub(crate) fn arm_disabled_reason(
         MissingGuide::TokenGuide => {
             "This pack has no tuned/untuned pair, so tokens cannot be guided."
         }
+        MissingGuide::Instruction => "Write a sentence to steer towards first.",
         _ if !has_pair && !has_value => NO_GUIDES,
         MissingGuide::ExplicitValues => NO_VALUE_MODEL,
         MissingGuide::ImplicitValues => NO_PAIR,
@@ -165,6 +170,7 @@ pub(super) mod tests {
             has_pair,
             has_value,
             has_judge: true,
+            reads_instructions: true,
         }
     }
 

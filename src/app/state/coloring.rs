@@ -121,6 +121,7 @@ mod tests {
             logp_untuned: None,
             logp_tuned: None,
             advantage,
+            steer_advantages: Vec::new(),
             kl_nats,
             alternatives: Vec::new(),
         }

@@ -18,6 +18,7 @@ fn token(text: &str) -> TokenTrace {
         logp_untuned: None,
         logp_tuned: None,
         advantage: None,
+        steer_advantages: Vec::new(),
         alternatives: Vec::new(),
         kl_nats: 0.25,
     }

@@ -21,10 +21,10 @@ pub use summary::Summary;
 
 use super::respond;
 use crate::bounded_read::read_all;
+use crate::guidance::GuidanceError;
 use crate::guidance::settings::{Arm, Settings, ValueSource};
-use crate::guidance::{GuidanceError, Prefilled};
 use crate::local_time::LocalTime;
-use crate::packs::{MAX_PROMPTS_BYTES, Pack, PackError, PromptOptions};
+use crate::packs::{MAX_PROMPTS_BYTES, Pack, PackError, PromptCache, PromptOptions};
 
 /// Maximum number of seeds, and distance between the sampling seeds of consecutive prompts.
 pub const MAX_SEEDS: u64 = 1000;
@@ -110,17 +110,20 @@ pub enum EvalArm {
     ChunkImplicit,
     /// Token and chunk guidance.
     Ivg,
+    /// The base with the instructions of the steers in its prompt.
+    PromptOnly,
 }
 
 impl EvalArm {
     /// Every arm, in the order of tables.
-    pub const ALL: [EvalArm; 6] = [
+    pub const ALL: [EvalArm; 7] = [
         EvalArm::Base,
         EvalArm::BestOfN,
         EvalArm::Token,
         EvalArm::Chunk,
         EvalArm::ChunkImplicit,
         EvalArm::Ivg,
+        EvalArm::PromptOnly,
     ];
 
     /// Returns the name used on the command line and in files.
@@ -143,6 +146,7 @@ impl EvalArm {
             }
             EvalArm::Chunk | EvalArm::ChunkImplicit => "chunk only, implicit value".into(),
             EvalArm::Ivg => "IVG".into(),
+            EvalArm::PromptOnly => "prompt only".into(),
         }
     }
 
@@ -150,8 +154,9 @@ impl EvalArm {
     pub fn is_possible(self, pack: &Pack, settings: &Settings) -> bool {
         let (has_pair, has_value) = (pack.models.pair.is_some(), pack.models.value.is_some());
         let missing = self.arm().missing_guide(&self.settings(settings), has_pair, has_value);
-        // Without a pair, IVG would equal chunk guidance alone.
-        missing.is_none() && (has_pair || self != EvalArm::Ivg)
+        let guides_tokens = has_pair || settings.active_steers().next().is_some();
+        // Without a token guide, IVG would equal chunk guidance alone.
+        missing.is_none() && (guides_tokens || self != EvalArm::Ivg)
     }
 
     fn arm(self) -> Arm {
@@ -161,6 +166,7 @@ impl EvalArm {
             EvalArm::Token => Arm::Token,
             EvalArm::Chunk | EvalArm::ChunkImplicit => Arm::Chunk,
             EvalArm::Ivg => Arm::Ivg,
+            EvalArm::PromptOnly => Arm::PromptOnly,
         }
     }
 
@@ -314,13 +320,13 @@ pub fn run(
         }
         let time = plan.local_time.unwrap_or_else(LocalTime::now);
         let reading = PromptOptions { special_tokens: plan.settings.special_tokens, time };
-        let prompts = pack.prompts(prompt, reading);
-        let prefilled = prompts.and_then(|prompts| Prefilled::new(&pack.models, &prompts));
-        let prefilled = prefilled.map_err(failed)?;
+        let mut prompts = PromptCache::new(pack, prompt, reading);
         for (arm, _, seed) in missing {
             let settings = Settings { seed: sampling_seed(index, seed), ..plan.settings.clone() };
             let chosen = arm.settings(&settings);
-            let prompt_read = (prompt.as_str(), &prefilled);
+            let instructions = arm.arm().apply(&chosen).instructions();
+            let prefilled = prompts.prefilled(&instructions).map_err(failed)?;
+            let prompt_read = (prompt.as_str(), prefilled);
             let response = respond(pack, prompt_read, arm.arm(), &chosen, is_stopped);
             let Some(trace) = response.map_err(failed)? else { return Ok(()) };
             on_record(Record::new(arm, index, prompt, seed, &trace))?;

@@ -12,11 +12,11 @@ pub use axis::{PackCapabilities, SweepAxis};
 pub use curve::{Curve, Point, SweepResults};
 
 use super::respond;
+use crate::guidance::GuidanceError;
 use crate::guidance::settings::{Arm, SettingError, Settings, infinite};
 use crate::guidance::trace::ArmTrace;
-use crate::guidance::{GuidanceError, Prefilled};
 use crate::local_time::LocalTime;
-use crate::packs::{Pack, PromptOptions};
+use crate::packs::{Pack, PromptCache, PromptOptions};
 
 /// Default number of responses per point.
 pub const REPEATS: u64 = 4;
@@ -277,8 +277,9 @@ pub fn resume(
     plan.check()?;
     let time = plan.local_time.unwrap_or_else(LocalTime::now);
     let reading = PromptOptions { special_tokens: plan.settings.special_tokens, time };
-    let prompt = Prefilled::new(&pack.models, &pack.prompts(&plan.prompt, reading)?)?;
-    let prompt_read = (plan.prompt.as_str(), &prompt);
+    let mut prompts = PromptCache::new(pack, &plan.prompt, reading);
+    let prompt = prompts.prefilled(&plan.settings.instructions())?;
+    let prompt_read = (plan.prompt.as_str(), prompt);
     // The curves share the response at the chosen settings, so it is generated once per seed.
     let mut shared: Vec<(Settings, Sample)> = Vec::new();
     for task in plan.tasks() {

@@ -15,14 +15,19 @@ mod svg;
 pub(crate) mod sweep_plot;
 pub mod value_plot;
 
-use crate::guidance::aim::Steering;
+use crate::guidance::aim;
 use crate::guidance::trace::Trace;
 
 /// Returns the sentence that tells where a run steers and with which pack.
 fn story(trace: &Trace) -> String {
     let mut tokens = trace.arms.iter().flat_map(|arm| &arm.tokens);
-    let has_pair = tokens.any(|token| token.advantage.is_some());
+    // Steers have an advantage too, but no log-probabilities of a pair.
+    let has_pair = tokens.any(|token| {
+        token.advantage.is_some()
+            && (token.logp_tuned.is_some() || token.steer_advantages.is_empty())
+    });
     let has_value = trace.arms.iter().any(|arm| arm.value.is_some());
-    let steering = Steering::of(&trace.settings, has_pair, has_value);
-    format!("{} · pack {}", steering.text(trace.aim.as_ref()), trace.pack)
+    let (before, name, after) =
+        aim::sentence(&trace.settings, has_pair, has_value, trace.aim.as_ref());
+    format!("{before}{name}{after} · pack {}", trace.pack)
 }

@@ -1,0 +1,106 @@
+//! The settings of the steers: guides made from sentences.
+
+use eframe::egui::{Frame, Label, RichText, TextEdit, Ui};
+
+use super::panel::{beta_scale, rounded};
+use crate::app::theme::{Palette, space, text};
+use crate::app::widgets::{Edit, Explain, Icon, Setting, chip, icon_button};
+use crate::format::minus;
+use crate::guidance::settings::{Settings, limits};
+use crate::guidance::steer::Steer;
+use crate::worker::protocol::PackInfo;
+
+const WITHOUT_PLACE: &str = "This model has no chat template. Sentences stand before the prompt, \
+                             and the model follows them loosely.";
+const SAME: &str = "Both sentences are the same, so nothing is steered.";
+
+/// Draws all steers, and the button that adds one.
+pub(super) fn steers(ui: &mut Ui, settings: &mut Settings, pack: Option<&PackInfo>) -> Edit {
+    let mut edit = Edit::default();
+    let mut removed = None;
+    let count = settings.steers.len();
+    for (index, steer) in settings.steers.iter_mut().enumerate() {
+        let number = if index == 0 { String::new() } else { format!(" {}", index + 1) };
+        let frame = Frame::new().fill(Palette::of(ui).inset).corner_radius(space::RADIUS);
+        frame.inner_margin(space::S).show(ui, |ui| {
+            let (own, is_removed) = steer_fields(ui, steer, &number);
+            edit |= own;
+            removed = removed.or(is_removed.then_some(index));
+            if steer.is_without_effect() && !steer.is_empty() {
+                note(ui, SAME);
+            }
+        });
+    }
+    if let Some(index) = removed {
+        settings.steers.remove(index);
+        edit |= Edit::at_once(true);
+    }
+    if count > 0 && pack.is_some_and(|pack| !pack.reads_instructions) {
+        note(ui, WITHOUT_PLACE);
+    }
+    if count < *limits::STEERS.end() {
+        let words = if count == 0 { "Steer by a sentence" } else { "Add a sentence" };
+        let hint = "Steers towards what you write. The model reads the prompt with and without \
+                    your sentence, and the difference guides each token.";
+        if chip(ui, words, false).explain(ui, hint).clicked() {
+            settings.steers.push(Steer::default());
+        }
+    }
+    edit
+}
+
+/// Draws the fields of one steer. Returns whether it was removed.
+fn steer_fields(ui: &mut Ui, steer: &mut Steer, number: &str) -> (Edit, bool) {
+    let mut is_removed = false;
+    let mut edit = Edit::default();
+    ui.horizontal(|ui| {
+        ui.add(Label::new(RichText::new("Steer towards").font(text::small())).selectable(false));
+        let right = eframe::egui::Layout::right_to_left(eframe::egui::Align::Center);
+        ui.with_layout(right, |ui| {
+            let name = format!("Remove the sentence{number}");
+            is_removed = icon_button(ui, Icon::Close, &name).clicked();
+        });
+    });
+    let towards = ("such as: Answer in one sentence.", format!("Steer towards{number}"));
+    edit |= sentence_box(ui, &mut steer.towards, towards);
+    ui.add(Label::new(RichText::new("and away from").font(text::small())).selectable(false));
+    let away = ("optional; empty: the plain prompt", format!("Steer away from{number}"));
+    edit |= sentence_box(ui, &mut steer.away, away);
+    let name = format!("Sentence strength{number}");
+    let hint = "0 is off. 1 steers as much as the sentence in the prompt does, more amplifies it. \
+                Negative values reverse it.";
+    let mut beta = rounded(steer.beta);
+    let default = rounded(Steer::default().beta);
+    let strength = Setting::new(&name, hint, beta_scale(), default).origin(0.0);
+    let change = strength
+        .marks(&[(-3.0, "−3"), (0.0, "0 off"), (3.0, "+3")])
+        .number_format(
+            |v| minus(&format!("{v:.2}")),
+            |text| text.trim().replace('−', "-").replace(',', ".").parse().ok(),
+        )
+        .show(ui, &mut beta);
+    if change.changed {
+        steer.beta = beta as f32;
+    }
+    edit |= change;
+    (edit, is_removed)
+}
+
+/// Draws a text box for a sentence. `words` are the hint of the empty box and its accessible name.
+fn sentence_box(ui: &mut Ui, sentence: &mut String, words: (&str, String)) -> Edit {
+    let (hint, name) = words;
+    let edit = TextEdit::multiline(sentence)
+        .desired_rows(1)
+        .desired_width(f32::INFINITY)
+        .char_limit(*limits::INSTRUCTION_CHARS.end())
+        .hint_text(hint);
+    let response = ui.add(edit);
+    let changed = response.changed();
+    let response = response.accessible_name(name);
+    Edit { changed, committed: response.lost_focus() }
+}
+
+fn note(ui: &mut Ui, words: &str) {
+    let words = RichText::new(words).font(text::small()).color(Palette::of(ui).weak);
+    ui.add(Label::new(words).selectable(false));
+}
