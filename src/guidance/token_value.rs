@@ -19,7 +19,7 @@ pub struct RowLogits<'a> {
 }
 
 impl<'a> RowLogits<'a> {
-    /// Returns the logits and the strength of every guide.
+    /// Returns the logits and the strength of every guide, that of the pair first.
     fn guides(&self, settings: &Settings) -> Vec<(&'a [f32], &'a [f32], f32)> {
         let pair = self.pair.iter().map(|(untuned, tuned)| (*untuned, *tuned, settings.beta));
         let steers = self.steers.iter().zip(settings.active_steers());
@@ -81,8 +81,9 @@ fn guided_logits(row: &RowLogits<'_>, settings: &Settings, out: &mut Vec<f32>) {
     let Some(&(untuned, tuned, beta)) = guides.next() else {
         return out.extend_from_slice(row.base);
     };
-    // At β = 1 a guide whose untuned logits are the base's gives exactly the tuned logits.
-    if beta == 1.0 && std::ptr::eq(untuned, row.base) {
+    // The base's own logits with an instruction, without the rounding of the general rule.
+    let is_pair = row.pair.is_some() && settings.beta != 0.0;
+    if beta == 1.0 && !is_pair && std::ptr::eq(untuned, row.base) {
         out.extend_from_slice(tuned);
     } else {
         let logits = row.base.iter().zip(untuned).zip(tuned);

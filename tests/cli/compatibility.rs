@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use ivg_playground::guidance::settings::{Arm, Settings};
+use ivg_playground::guidance::trace::TRACE_VERSION;
 use ivg_playground::guidance::{Prefilled, Search};
 use ivg_playground::packs::{DeviceChoice, Manifest, Pack, PackSource, PromptOptions};
 use ivg_playground::records::history::History;
@@ -35,7 +36,7 @@ fn rejects_a_trace_of_a_newer_version_and_asks_for_an_update() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("newer.json");
     let mut trace = json(&golden("trace.json"));
-    trace["version"] = (trace["version"].as_u64().unwrap() + 1).into();
+    trace["version"] = (TRACE_VERSION + 1).into();
     trace["program"] = "9.0.0".into();
     fs::write(&file, trace.to_string()).unwrap();
     let message = trace_file::read(&file).unwrap_err().to_string();

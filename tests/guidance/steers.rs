@@ -147,7 +147,7 @@ fn a_plain_prompt_costs_no_pass_of_its_own() {
             max_tokens: 4,
             ..small()
         };
-        let trace = decode(&models, &steered_prompts(&models, steers), Arm::Token, &settings);
+        let trace = decode(&models, &steered_prompts(&models, steers), Arm::Base, &settings);
         trace.forward_passes
     };
     let plain = passes(&[]);

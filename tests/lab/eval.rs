@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use ivg_playground::guidance::settings::Settings;
+use ivg_playground::guidance::steer::Steer;
 use ivg_playground::lab::eval::{self, EvalArm, EvalError, Plan, Record, Store, Summary};
 use ivg_playground::packs::{DeviceChoice, Pack, PackSource};
 use serde_json::Value;
@@ -28,7 +29,8 @@ fn plan(pack: &Pack) -> Plan {
         ..pack.manifest.defaults.clone()
     };
     let prompts = vec!["This".to_owned(), "A film".to_owned()];
-    Plan::new(pack, settings, EvalArm::ALL.into(), 2, prompts).unwrap()
+    let arms = EvalArm::ALL.into_iter().filter(|arm| arm.is_possible(pack, &settings)).collect();
+    Plan::new(pack, settings, arms, 2, prompts).unwrap()
 }
 
 /// Generates the texts that are missing in `done`, at most `limit`.
@@ -50,6 +52,30 @@ fn timeless(records: &[Record]) -> Vec<Record> {
     records.iter_mut().for_each(|r| r.elapsed_ms = 0.0);
     records.sort_by_key(|r| (r.prompt_index, r.seed, r.arm.name()));
     records
+}
+
+/// The arm needs an instruction, and reads it whatever the strength of the steer.
+#[test]
+fn prompting_alone_is_an_arm_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let pack = tiny(dir.path(), true);
+    let plain = plan(&pack);
+    assert!(!plain.arms.contains(&EvalArm::PromptOnly));
+    let steers = vec![Steer { towards: "Rhyme".into(), ..Steer::default() }];
+    let arms = vec![EvalArm::Base, EvalArm::PromptOnly];
+    let run_with = |steers: Vec<Steer>| {
+        let settings = Settings { steers, ..plain.settings.clone() };
+        let plan = Plan::new(&pack, settings, arms.clone(), 1, plain.prompts.clone()).unwrap();
+        run(&pack, &plan, &[], usize::MAX)
+    };
+    let records = run_with(steers.clone());
+    let stronger = run_with(vec![Steer { beta: -3.0, ..steers[0].clone() }]);
+    let texts = |records: &[Record], arm| -> Vec<String> {
+        records.iter().filter(|r| r.arm == arm).map(|r| r.text.clone()).collect()
+    };
+    let prompted = texts(&records, EvalArm::PromptOnly);
+    assert_eq!(prompted, texts(&stronger, EvalArm::PromptOnly));
+    assert_ne!(prompted, texts(&records, EvalArm::Base));
 }
 
 #[test]

@@ -151,7 +151,7 @@ fn a_trace_dropped_on_the_window_opens() {
 /// Returns names and contents of files that cannot be opened, and a part of each error message.
 fn bad(json: &str) -> Vec<(&'static str, String, &'static str)> {
     vec![
-        ("newer", json.replacen("\"version\": 1", "\"version\": 9", 1), "update the program"),
+        ("newer", json.replacen("\"version\": 2", "\"version\": 9", 1), "update the program"),
         ("cut", json[..json.len() / 2].to_owned(), "it is cut short"),
         ("edited", json.replacen("\"beta\": 2.0", "\"beta\": 99.0", 1), "choose -3 to 3"),
         ("text", json.replacen(" dull, he said.", " dull, she said.", 1), "column 1"),

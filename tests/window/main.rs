@@ -39,6 +39,7 @@ mod side_by_side;
 mod snapshots;
 mod stage;
 mod status;
+mod steers;
 mod sweep;
 mod sweep_runs;
 mod tasks;

@@ -123,7 +123,7 @@ fn a_running_sweep_shows_its_progress_and_can_be_paused_and_resumed() {
 fn clicking_a_row_applies_its_setting() {
     let mut window = begun();
     fill(&mut window);
-    let name = "β 0.5: gold +1.00, KL upper bound 16.2 nats";
+    let name = "β 0.5: judge +1.00, KL upper bound 16.2 nats";
     window.get_by_label(name).click();
     window.run();
     assert_eq!(window.state().actions, [Action::Adopt { axis: SweepAxis::Beta, value: 0.5 }]);
@@ -135,7 +135,7 @@ fn clicking_a_row_applies_its_setting() {
     window.run();
     assert_eq!(window.state().actions, []);
     // Hovering over a row shows its texts.
-    window.get_by_label("β −1: gold −2.00, KL upper bound 19.2 nats").hover();
+    window.get_by_label("β −1: judge −2.00, KL upper bound 19.2 nats").hover();
     for _ in 0..6 {
         window.step();
     }
@@ -147,7 +147,7 @@ fn clicking_a_row_applies_its_setting() {
 fn clicking_a_point_of_the_plot_applies_its_setting() {
     let mut window = begun();
     fill(&mut window);
-    let plot = window.get_by_label_contains("Token β: gold against the KL upper bound").rect();
+    let plot = window.get_by_label_contains("Token β: judge against the KL upper bound").rect();
     // The last point, β 2, has the highest KL. Searches for it from the upper right corner.
     let corner = plot.right_top();
     let mut found = None;

@@ -38,7 +38,7 @@ fn fill(bench: &mut Bench, run: RunId) {
     bench.window.run();
 }
 
-const ROW: &str = "β 0.5: gold +1.00, KL upper bound 16.2 nats";
+const ROW: &str = "β 0.5: judge +1.00, KL upper bound 16.2 nats";
 
 #[test]
 fn a_sweep_uses_the_prompt_and_the_settings_and_shows_its_points() {
@@ -74,7 +74,7 @@ fn clicking_a_row_applies_its_setting_and_runs_it_in_live_mode() {
     bench.expect_silence();
     bench.finish(&[" a", " b"]);
     bench.click("Live");
-    bench.click("β −1: gold −2.00, KL upper bound 19.2 nats");
+    bench.click("β −1: judge −2.00, KL upper bound 19.2 nats");
     let (_, request) = bench.engine.generate();
     assert_eq!(request.settings.beta, -1.0);
 }
