@@ -10,13 +10,11 @@ use serde::{Deserialize, Serialize};
 
 /// A token guide made from two instructions to the base model.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Steer {
     /// The instruction to steer towards, such as "Answer in one sentence.".
-    #[serde(default)]
     pub towards: String,
     /// The instruction to steer away from. If it is empty, the plain prompt takes its place.
-    #[serde(default)]
     pub away: String,
     /// Strength; 0 is off, negative values reverse the guide.
     pub beta: f32,

@@ -9,6 +9,7 @@ use super::role::{BackboneRole, JudgeRole, PLACEHOLDER, PromptStyle, Role};
 use super::source::{HubModel, MAIN, Source};
 use crate::guidance::aim::Aim;
 use crate::guidance::settings::Settings;
+use crate::guidance::steer::Steer;
 use crate::lm::Precision;
 
 /// The fields of the file. TOML requires plain values before tables.
@@ -31,6 +32,8 @@ pub(super) struct PackFile {
     aim: Option<Aim>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     stories: Vec<Story>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    steers: Vec<Steer>,
     base: RoleTable,
     #[serde(skip_serializing_if = "Option::is_none")]
     untuned: Option<RoleTable>,
@@ -255,6 +258,7 @@ impl TryFrom<PackFile> for Manifest {
             stop: file.stop,
             aim: file.aim,
             stories: file.stories,
+            steers: file.steers,
             defaults: file.defaults,
         })
     }
@@ -282,6 +286,7 @@ impl From<&Manifest> for PackFile {
             stop: manifest.stop.clone(),
             aim: manifest.aim.clone(),
             stories: manifest.stories.clone(),
+            steers: manifest.steers.clone(),
             base: role(&manifest.base),
             untuned: manifest.untuned.as_ref().map(role),
             tuned: manifest.tuned.as_ref().map(tuned),

@@ -10,6 +10,7 @@ use super::source::{Source, is_plain};
 use crate::bounded_read::read_text;
 use crate::guidance::aim::Aim;
 use crate::guidance::settings::Settings;
+use crate::guidance::steer::Steer;
 
 /// The file's name inside a pack.
 pub const MANIFEST: &str = "pack.toml";
@@ -49,6 +50,8 @@ pub struct Manifest {
     pub aim: Option<Aim>,
     /// Stories to present, in order.
     pub stories: Vec<Story>,
+    /// Example steers for the base.
+    pub steers: Vec<Steer>,
     /// Stop sequences, such as a newline; not included in the response.
     pub stop: Vec<String>,
     /// Default settings.
@@ -143,6 +146,11 @@ impl Manifest {
         }
         if self.stories.iter().any(|story| story.prompt.trim().is_empty()) {
             return Err("stories.prompt is empty; write the prompt of the story".to_owned());
+        }
+        if self.steers.iter().any(Steer::is_without_effect) {
+            return Err(
+                "steers: towards and away must differ; write two different instructions".to_owned()
+            );
         }
         if self.stop.iter().any(String::is_empty) {
             return Err("stop: an empty text would end every response at once".to_owned());

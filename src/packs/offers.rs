@@ -374,6 +374,7 @@ impl ModelReport {
             examples: guide.map(|offer| offer.examples.clone()).unwrap_or_default(),
             aim: guide.and_then(|offer| offer.aim.clone()),
             stories: Vec::new(),
+            steers: Vec::new(),
             stop: guide.map(|offer| offer.stop.clone()).unwrap_or_default(),
             defaults: guide.map(|offer| offer.defaults.clone()).unwrap_or_default(),
         };

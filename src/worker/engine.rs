@@ -219,6 +219,7 @@ fn describe(source: &PackSource, pack: &Pack) -> PackInfo {
         examples: pack.manifest.examples.clone(),
         aim: pack.manifest.aim.clone(),
         stories: pack.manifest.stories.clone(),
+        steers: pack.manifest.steers.clone(),
         controls: pack.models.tokenizer.controls().to_vec(),
         defaults: pack.defaults(),
         context_tokens: pack.context_tokens(),

@@ -2,6 +2,7 @@
 
 use crate::guidance::aim::Aim;
 use crate::guidance::settings::{Column, Settings};
+use crate::guidance::steer::Steer;
 use crate::guidance::trace::{ArmTrace, ChunkTrace, TokenTrace, Trace};
 use crate::lab::sweep::PackCapabilities;
 pub use crate::lab::sweep::{Plan as SweepRequest, Sample, SweepResults};
@@ -167,6 +168,8 @@ pub struct PackInfo {
     pub aim: Option<Aim>,
     /// Stories to present, in order.
     pub stories: Vec<Story>,
+    /// Example steers for the base.
+    pub steers: Vec<Steer>,
     /// Control tokens of the base, as written in text.
     pub controls: Vec<String>,
     /// Initial settings for this pack.

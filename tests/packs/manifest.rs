@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use ivg_playground::guidance::aim::Aim;
 use ivg_playground::guidance::settings::Settings;
+use ivg_playground::guidance::steer::Steer;
 use ivg_playground::packs::{
     BackboneRole, HubModel, JudgeRole, MAIN, MANIFEST, Manifest, Precision, PromptStyle, Role,
     Source, Story,
@@ -260,9 +261,14 @@ prop_compose! {
             eval_prompts: prompts.map(PathBuf::from),
             examples,
             aim: name_of_aim.map(|towards| Aim { towards, away: Some("criticism".into()) }),
-            stories: vec![Story { prompt: "A film".to_owned(), seed: 7 }],
+            steers: vec![Steer { towards: "Rhyme.".into(), ..Steer::default() }],
+        stories: vec![Story { prompt: "A film".to_owned(), seed: 7 }],
             stop: vec!["\n".to_owned()],
-            defaults: Settings { seed, beta, lambda, ..Settings::default() },
+            defaults: Settings {
+                seed, beta, lambda,
+                steers: vec![Steer { away: "Rant.".into(), beta, ..Steer::default() }],
+                ..Settings::default()
+            },
         }
     }
 }
@@ -281,6 +287,8 @@ fn wrong_types_and_control_characters_name_the_field() {
         ("aim = \"praise\"\nbase.path = \"b\"", ["line 3: aim: ", "a table such as"]),
         ("stories = [{ prompt = \"\", seed = 1 }]\nbase.path = \"b\"", ["stories.prompt", "empty"]),
         ("stories = [{ prompt = \"x\" }]\nbase.path = \"b\"", ["stories[0]", "seed"]),
+        ("steers = [{ towards = \"a\", away = \"a\" }]\nbase.path = \"b\"", ["steers: ", "differ"]),
+        ("steers = [{ toward = \"a\" }]\nbase.path = \"b\"", ["steers[0]", "toward"]),
         ("licence = \"\\u001b[31m\"\nbase.path = \"b\"", ["licence: ", "control character"]),
     ] {
         let message = with(rest);

@@ -40,7 +40,7 @@ fn a_run_read_from_a_file_equals_the_run_written() {
     assert_eq!(trace_file::read(&path).unwrap(), trace);
     assert_eq!(names(dir.path()), ["run.json"]);
     let text = std::fs::read_to_string(&path).unwrap();
-    assert!(text.starts_with("{\n  \"version\": 1") && text.ends_with("}\n"));
+    assert!(text.starts_with("{\n  \"version\": 2") && text.ends_with("}\n"));
 }
 
 #[test]
@@ -55,7 +55,7 @@ fn a_run_with_a_megabyte_of_text_is_kept() {
 #[test]
 fn rejects_a_newer_format_and_names_its_program() {
     let message = rejection(|v| {
-        v["version"] = json!(2);
+        v["version"] = json!(3);
         v["program"] = json!("9.1.0");
         // Keys of a newer format may have any content.
         v["arms"] = json!("elsewhere");

@@ -10,13 +10,13 @@ use crate::sample::{columns, trace};
 const HOSTILE_TEXT: &str =
     " <script>alert(1)</script> \"quoted\" & 'single' </bdi></p> \u{1b}[31m \u{0} end";
 
-fn five() -> Trace {
+fn all_arms() -> Trace {
     columns("This film", &Arm::ALL.map(|arm| (arm, " was very good indeed")))
 }
 
 #[test]
 fn html_has_no_scripts_and_no_external_resources() {
-    let page = html(&five());
+    let page = html(&all_arms());
     for outside in ["http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link"] {
         assert!(!page.contains(outside), "{outside}");
     }
@@ -37,7 +37,7 @@ fn a_response_that_does_not_continue_the_prompt_starts_a_new_paragraph() {
 
 #[test]
 fn html_contains_prompt_texts_settings_and_metrics() {
-    let page = html(&five());
+    let page = html(&all_arms());
     for words in [
         "This film",
         "imdb",
@@ -108,7 +108,7 @@ fn assert_balanced(page: &str) {
 
 #[test]
 fn the_plot_distinguishes_columns_without_colour() {
-    let page = html(&five());
+    let page = html(&all_arms());
     let keys: Vec<&str> = page
         .split("<svg class=\"key ")
         .skip(1)
@@ -118,12 +118,12 @@ fn the_plot_distinguishes_columns_without_colour() {
         keys.iter().map(|k| k.split("class=\"kept\"").nth(1).unwrap()).collect();
     shapes.sort_unstable();
     shapes.dedup();
-    assert_eq!(shapes.len(), 5);
-    // Five responses of two chunks each, and dropped candidates in the three searches.
-    assert_eq!(page.matches("<path class=\"answer\"").count(), 10);
+    assert_eq!(shapes.len(), 6);
+    // Six responses of two chunks each, and dropped candidates in the three searches.
+    assert_eq!(page.matches("<path class=\"answer\"").count(), 12);
     let plot = page.split("role=\"img\"").nth(1).unwrap().split("</svg>").next().unwrap();
     assert_eq!(plot.matches("<path class=\"dropped\"").count(), 3);
-    assert_eq!(plot.matches("<path class=\"lineage\"").count(), 5);
+    assert_eq!(plot.matches("<path class=\"lineage\"").count(), 6);
     assert_eq!(plot.matches("lead dashed").count(), 1);
     assert!(plot.contains("Guided: value +1.00 after 5 tokens"));
 }
@@ -161,7 +161,7 @@ fn a_long_prompt_is_shown_in_full_only_once() {
 
 #[test]
 fn markdown_contains_the_metrics_and_the_texts() {
-    let mut run = five();
+    let mut run = all_arms();
     run.arms[0].settings = Settings { seed: 1, ..run.arms[0].settings.clone() };
     let page = markdown(&run);
     assert!(page.contains("| Unguided | base model | −2.25 | +1.50 | 0.62 |"), "{page}");

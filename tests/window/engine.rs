@@ -59,6 +59,7 @@ pub fn pack() -> PackInfo {
         has_value: true,
         aim: Some(Aim { towards: "praise".into(), away: Some("criticism".into()) }),
         stories: Vec::new(),
+        steers: Vec::new(),
         has_judge: true,
         reads_instructions: true,
     }

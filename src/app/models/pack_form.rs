@@ -242,6 +242,7 @@ impl PackForm {
             examples: original.as_ref().map(|pack| pack.examples.clone()).unwrap_or_default(),
             aim: original.as_ref().and_then(|pack| pack.aim.clone()),
             stories: original.as_ref().map(|pack| pack.stories.clone()).unwrap_or_default(),
+            steers: original.as_ref().map(|pack| pack.steers.clone()).unwrap_or_default(),
             stop: original.map(|pack| pack.stop).unwrap_or_default(),
             defaults: match self.uses_current_settings {
                 true => self.current_settings.clone(),

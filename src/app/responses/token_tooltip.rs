@@ -84,11 +84,17 @@ fn facts(ui: &mut Ui, p: &Palette, token: &TokenTrace) {
     let nats = |v: f32| minus(&format!("{v:.2}"));
     let known = |v: Option<f32>| v.map_or("–".to_owned(), nats);
     let signed = |v: Option<f32>| v.map_or("–".to_owned(), |v| minus(&format!("{v:+.2}")));
-    let lines = [
+    let mut lines = vec![
         [("log p base", nats(token.logp_base)), ("log p guided", nats(token.logp_guided))],
         [("log p untuned", known(token.logp_untuned)), ("log p tuned", known(token.logp_tuned))],
         [("advantage", signed(token.advantage)), ("KL, nats", format!("{:.3}", token.kl_nats))],
     ];
+    let mut sentences = ["of sentence", "of sentence 2", "of sentence 3"]
+        .into_iter()
+        .zip(token.steer_advantages.iter().map(|v| signed(Some(*v))));
+    while let Some(first) = sentences.next() {
+        lines.push([first, sentences.next().unwrap_or_default()]);
+    }
     for pair in lines {
         let (row, _) = ui.allocate_exact_size(vec2(WIDTH, LINE_HEIGHT), Sense::hover());
         for (half, (name, number)) in pair.into_iter().enumerate() {

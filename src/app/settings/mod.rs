@@ -3,5 +3,6 @@
 pub(super) mod panel;
 pub(crate) mod preset_menu;
 pub(crate) mod prompt_box;
+mod scales;
 mod stage_strengths;
 mod steer_panel;

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use eframe::egui::{Align, DragValue, Label, Layout, Response, RichText, Sense, Ui, vec2};
 
 use super::prompt_box::prompt_box;
+use super::scales::{beta_scale, lambda_scale, limits_of, parse_number, rounded};
 use super::steer_panel::steers;
 use crate::app::action::Action;
 use crate::app::action::GENERATE;
@@ -28,10 +29,6 @@ pub(crate) struct Controls<'a> {
     /// The prompt and settings that are edited.
     pub(crate) preferences: &'a mut Preferences,
 }
-
-/// Minimum λ above 0 on the slider. Values differ by a few units, so with a smaller λ the selection
-/// is almost random.
-const MIN_LAMBDA: f64 = 0.1;
 
 impl Controls<'_> {
     /// Draws all settings, in groups.
@@ -249,22 +246,6 @@ impl Controls<'_> {
     }
 }
 
-pub(super) fn beta_scale() -> Scale {
-    let (low, high) = limits_of(&limits::BETA);
-    Scale::Linear { min: low, max: high, step: 0.05, snap: 0.08 }
-}
-
-pub(super) fn lambda_scale() -> Scale {
-    let (_, high) = limits_of(&limits::LAMBDA);
-    Scale::Decades {
-        min: MIN_LAMBDA,
-        max: high,
-        has_zero: true,
-        has_infinity: true,
-        is_integer: false,
-    }
-}
-
 /// Returns the default settings: those of the pack, or the built-in ones if no pack is loaded.
 fn defaults(pack: Option<&PackInfo>) -> Settings {
     pack.map_or_else(Settings::default, |p| p.defaults.clone())
@@ -336,15 +317,6 @@ impl Setting<'_> {
     }
 }
 
-/// Rounds to the decimal that the user entered: 0.7, not 0.699999988.
-pub(super) fn rounded(value: f32) -> f64 {
-    if value.is_finite() { (f64::from(value) * 1e5).round() / 1e5 } else { f64::from(value) }
-}
-
-fn limits_of(range: &RangeInclusive<f32>) -> (f64, f64) {
-    (rounded(*range.start()), rounded(*range.end()))
-}
-
 fn integers(range: &RangeInclusive<usize>) -> Scale {
     let (min, max) = (*range.start() as f64, *range.end() as f64);
     Scale::Linear { min, max, step: 1.0, snap: 0.0 }
@@ -376,11 +348,6 @@ fn tokens(value: f64) -> String {
 
 fn parse_tokens(text: &str) -> Option<f64> {
     parse_number(text.trim_end_matches(|c: char| c.is_alphabetic() || c.is_whitespace()))
-}
-
-/// Parses a number. Accepts a minus sign (U+2212) and a decimal comma.
-fn parse_number(text: &str) -> Option<f64> {
-    text.trim().replace('−', "-").replace(',', ".").parse().ok()
 }
 
 fn parse_or_off(text: &str, value: f64) -> Option<f64> {

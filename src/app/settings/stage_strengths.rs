@@ -2,7 +2,8 @@
 
 use eframe::egui::{Align, Label, Layout, RichText, Ui, vec2};
 
-use super::panel::{Controls, beta_scale, lambda_scale, rounded};
+use super::panel::Controls;
+use super::scales::{beta_scale, lambda_scale, rounded};
 use crate::app::state::availability::{Control, disabled_reason};
 use crate::app::theme::text;
 use crate::app::widgets::{Edit, Scale, Slider};

@@ -1,11 +1,11 @@
 //! The settings of the steers: guides made from sentences.
 
-use eframe::egui::{Frame, Label, RichText, TextEdit, Ui};
+use eframe::egui::{Align, Frame, Label, Layout, RichText, TextEdit, Ui, vec2};
 
-use super::panel::{beta_scale, rounded};
+use super::scales::{beta_scale, parse_number, rounded};
 use crate::app::theme::{Palette, space, text};
 use crate::app::widgets::{Edit, Explain, Icon, Setting, chip, icon_button};
-use crate::format::minus;
+use crate::format::{excerpt, minus};
 use crate::guidance::settings::{Settings, limits};
 use crate::guidance::steer::Steer;
 use crate::worker::protocol::PackInfo;
@@ -25,6 +25,9 @@ pub(super) fn steers(ui: &mut Ui, settings: &mut Settings, pack: Option<&PackInf
         frame.inner_margin(space::S).show(ui, |ui| {
             let (own, is_removed) = steer_fields(ui, steer, &number);
             edit |= own;
+            if let Some(pack) = pack.filter(|_| steer.is_empty()) {
+                edit |= examples(ui, steer, pack);
+            }
             removed = removed.or(is_removed.then_some(index));
             if steer.is_without_effect() && !steer.is_empty() {
                 note(ui, SAME);
@@ -55,8 +58,7 @@ fn steer_fields(ui: &mut Ui, steer: &mut Steer, number: &str) -> (Edit, bool) {
     let mut edit = Edit::default();
     ui.horizontal(|ui| {
         ui.add(Label::new(RichText::new("Steer towards").font(text::small())).selectable(false));
-        let right = eframe::egui::Layout::right_to_left(eframe::egui::Align::Center);
-        ui.with_layout(right, |ui| {
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
             let name = format!("Remove the sentence{number}");
             is_removed = icon_button(ui, Icon::Close, &name).clicked();
         });
@@ -74,16 +76,33 @@ fn steer_fields(ui: &mut Ui, steer: &mut Steer, number: &str) -> (Edit, bool) {
     let strength = Setting::new(&name, hint, beta_scale(), default).origin(0.0);
     let change = strength
         .marks(&[(-3.0, "−3"), (0.0, "0 off"), (3.0, "+3")])
-        .number_format(
-            |v| minus(&format!("{v:.2}")),
-            |text| text.trim().replace('−', "-").replace(',', ".").parse().ok(),
-        )
+        .number_format(|v| minus(&format!("{v:.2}")), parse_number)
         .show(ui, &mut beta);
     if change.changed {
         steer.beta = beta as f32;
     }
     edit |= change;
     (edit, is_removed)
+}
+
+/// Draws the example steers of the pack. A click copies one.
+fn examples(ui: &mut Ui, steer: &mut Steer, pack: &PackInfo) -> Edit {
+    let mut edit = Edit::default();
+    ui.scope(|ui| {
+        let spacing = ui.spacing_mut();
+        spacing.button_padding = vec2(9.0, 2.0);
+        spacing.interact_size.y = 22.0;
+        for example in &pack.steers {
+            let words = excerpt(&example.towards, 36);
+            let response = chip(ui, &words, false);
+            let response = response.accessible_name(format!("Example: {}", example.towards));
+            if response.explain(ui, &example.name()).clicked() {
+                *steer = example.clone();
+                edit |= Edit::at_once(true);
+            }
+        }
+    });
+    edit
 }
 
 /// Draws a text box for a sentence. `words` are the hint of the empty box and its accessible name.

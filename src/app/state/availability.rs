@@ -162,6 +162,7 @@ pub(super) mod tests {
             examples: Vec::new(),
             aim: None,
             stories: Vec::new(),
+            steers: Vec::new(),
             controls: Vec::new(),
             defaults: Settings::default(),
             context_tokens: 512,

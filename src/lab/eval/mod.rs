@@ -140,7 +140,16 @@ impl EvalArm {
         match self {
             EvalArm::Base => "base".into(),
             EvalArm::BestOfN => format!("best of {rows}"),
-            EvalArm::Token => format!("token only, β {}", settings.beta),
+            EvalArm::Token => {
+                let steers = settings.active_steers().map(|steer| steer.beta);
+                let steers: String = steers.map(|beta| format!(", sentence {beta}")).collect();
+                let pair = if settings.beta == 0.0 && !steers.is_empty() {
+                    String::new()
+                } else {
+                    format!(", β {}", settings.beta)
+                };
+                format!("token only{pair}{steers}")
+            }
             EvalArm::Chunk if settings.value_source == ValueSource::Explicit => {
                 "chunk only, explicit value".into()
             }

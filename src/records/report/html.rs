@@ -368,6 +368,10 @@ fn span(token: &TokenTrace) -> Markup {
         token.advantage.map_or(NONE.into(), |v| signed(v.into(), 2)),
         decimals(token.kl_nats.into(), 3),
     );
+    let own: String =
+        token.steer_advantages.iter().map(|v| format!(", {}", signed((*v).into(), 2))).collect();
+    let sentences = own.strip_prefix(", ").map(|own| format!("\nof sentences: {own}"));
+    let tooltip = tooltip + &sentences.unwrap_or_default();
     // The space is not coloured, because it would stick out at the end of a line.
     let word = token.text.trim_start();
     let (space, word) = match word {
