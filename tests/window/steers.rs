@@ -14,7 +14,9 @@ use crate::harness::{Bench, options};
 fn steered(towards: &str, away: &str) -> Bench {
     let mut bench = Bench::ready();
     bench.click("Steer by a sentence");
-    write(&mut bench, "Steer towards", towards);
+    // The first box has the focus.
+    bench.window.event(Event::Text(towards.into()));
+    bench.window.run();
     write(&mut bench, "Steer away from", away);
     bench
 }

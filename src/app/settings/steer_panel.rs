@@ -1,6 +1,6 @@
 //! The settings of the steers: guides made from sentences.
 
-use eframe::egui::{Align, Frame, Label, Layout, RichText, TextEdit, Ui, vec2};
+use eframe::egui::{Align, Frame, Id, Label, Layout, RichText, TextEdit, Ui, vec2};
 
 use super::scales::{beta_scale, parse_number, rounded};
 use crate::app::theme::{Palette, space, text};
@@ -23,7 +23,14 @@ pub(super) fn steers(ui: &mut Ui, settings: &mut Settings, pack: Option<&PackInf
         let number = if index == 0 { String::new() } else { format!(" {}", index + 1) };
         let frame = Frame::new().fill(Palette::of(ui).inset).corner_radius(space::RADIUS);
         frame.inner_margin(space::S).show(ui, |ui| {
-            let (own, is_removed) = steer_fields(ui, steer, &number);
+            let is_new = ui.data_mut(|data| {
+                let is_new = data.get_temp::<usize>(new_steer_id()) == Some(index);
+                if is_new {
+                    data.remove::<usize>(new_steer_id());
+                }
+                is_new
+            });
+            let (own, is_removed) = steer_fields(ui, steer, &number, is_new);
             edit |= own;
             if let Some(pack) = pack.filter(|_| steer.is_empty()) {
                 edit |= examples(ui, steer, pack);
@@ -46,14 +53,20 @@ pub(super) fn steers(ui: &mut Ui, settings: &mut Settings, pack: Option<&PackInf
         let hint = "Steers towards what you write. The model reads the prompt with and without \
                     your sentence, and the difference guides each token.";
         if chip(ui, words, false).explain(ui, hint).clicked() {
+            ui.data_mut(|data| data.insert_temp(new_steer_id(), count));
             settings.steers.push(Steer::default());
         }
     }
     edit
 }
 
+/// The index of a steer that was added in the last frame. Its first text box gets the focus.
+fn new_steer_id() -> Id {
+    Id::unique("new steer")
+}
+
 /// Draws the fields of one steer. Returns whether it was removed.
-fn steer_fields(ui: &mut Ui, steer: &mut Steer, number: &str) -> (Edit, bool) {
+fn steer_fields(ui: &mut Ui, steer: &mut Steer, number: &str, is_new: bool) -> (Edit, bool) {
     let mut is_removed = false;
     let mut edit = Edit::default();
     ui.horizontal(|ui| {
@@ -64,10 +77,10 @@ fn steer_fields(ui: &mut Ui, steer: &mut Steer, number: &str) -> (Edit, bool) {
         });
     });
     let towards = ("such as: Answer in one sentence.", format!("Steer towards{number}"));
-    edit |= sentence_box(ui, &mut steer.towards, towards);
+    edit |= sentence_box(ui, &mut steer.towards, towards, is_new);
     ui.add(Label::new(RichText::new("and away from").font(text::small())).selectable(false));
     let away = ("optional; empty: the plain prompt", format!("Steer away from{number}"));
-    edit |= sentence_box(ui, &mut steer.away, away);
+    edit |= sentence_box(ui, &mut steer.away, away, false);
     let name = format!("Sentence strength{number}");
     let hint = "0 is off. 1 steers as much as the sentence in the prompt does, more amplifies it. \
                 Negative values reverse it.";
@@ -106,7 +119,7 @@ fn examples(ui: &mut Ui, steer: &mut Steer, pack: &PackInfo) -> Edit {
 }
 
 /// Draws a text box for a sentence. `words` are the hint of the empty box and its accessible name.
-fn sentence_box(ui: &mut Ui, sentence: &mut String, words: (&str, String)) -> Edit {
+fn sentence_box(ui: &mut Ui, sentence: &mut String, words: (&str, String), focus: bool) -> Edit {
     let (hint, name) = words;
     let edit = TextEdit::multiline(sentence)
         .desired_rows(1)
@@ -114,6 +127,9 @@ fn sentence_box(ui: &mut Ui, sentence: &mut String, words: (&str, String)) -> Ed
         .char_limit(*limits::INSTRUCTION_CHARS.end())
         .hint_text(hint);
     let response = ui.add(edit);
+    if focus {
+        response.request_focus();
+    }
     let changed = response.changed();
     let response = response.accessible_name(name);
     Edit { changed, committed: response.lost_focus() }
