@@ -243,7 +243,9 @@ fn history() {
 }
 
 fn four_columns() {
-    let mut studio = Studio::open(Theme::Light);
+    // Wide enough for four columns side by side.
+    let mut studio = Studio::enter(options(Theme::Light), vec2(1640.0, 900.0));
+    studio.until("the pack", |window| window.state().session().pack.is_some());
     for title in ["Token only", "Chunk only"] {
         studio.click("Add column");
         studio.click(&format!("Add column: {title}"));
