@@ -387,8 +387,8 @@ fn changed_region(a: &image::RgbaImage, b: &image::RgbaImage) -> [u32; 4] {
 /// The first story on the stage, told with three keys.
 fn story() {
     let options = Options { present: true, settings: None, ..options(Theme::Dark) };
-    // The presentation is enlarged 1.4 times, so the picture has 1120 by 700 pixels.
-    let mut studio = Studio::enter(options, vec2(1120.0, 700.0) / 1.4);
+    // The presentation is enlarged 1.4 times, so the picture has 1280 by 720 pixels.
+    let mut studio = Studio::enter(options, vec2(1280.0, 720.0) / 1.4);
     studio.until("the pack", |window| window.state().session().pack.is_some());
     studio.window.ctx.memory_mut(|m| m.stop_text_input());
     studio.settle();

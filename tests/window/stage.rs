@@ -219,6 +219,30 @@ fn the_first_guided_text_takes_two_actions() {
     assert_eq!(request.settings, expected);
 }
 
+/// In a narrow window, a caption is left out if it would touch its neighbour.
+#[test]
+fn captions_of_the_sliders_on_stage_do_not_overlap() {
+    let mut bench = stage();
+    for width in [640.0, 731.0, 800.0, 914.0, 1280.0] {
+        bench.window.set_size(eframe::egui::Vec2::new(width, 500.0));
+        bench.window.run();
+        bench.window.run();
+        let captions = ["away", "off", "towards"];
+        let drawn = bench.drawn();
+        let places: Vec<_> = drawn
+            .iter()
+            .filter(|text| captions.contains(&text.galley.text()))
+            .map(|text| text.galley.rect.translate(text.pos.to_vec2()))
+            .collect();
+        assert!(places.len() >= 4, "{width}: the ends of both sliders");
+        for (i, a) in places.iter().enumerate() {
+            for b in &places[..i] {
+                assert!(!a.intersects(*b), "{width}: {a} and {b}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_glossary_explains_every_term() {
     let mut bench = Bench::ready();

@@ -4,7 +4,7 @@
 //! directions, and λ ends at infinity.
 
 use eframe::egui::{
-    self, Align2, EventFilter, Key, Pos2, Rect, Response, Sense, Stroke, Ui, Widget, WidgetInfo,
+    self, Align2, EventFilter, Key, Rect, Response, Sense, Stroke, Ui, Widget, WidgetInfo,
     accesskit, pos2, vec2,
 };
 
@@ -87,11 +87,11 @@ impl<'a> Slider<'a> {
             )
         };
         painter.rect_filled(bar(span.0, span.1), RAIL_HEIGHT / 2.0, p.rail);
-        for &(value, caption) in self.marks {
+        for &(value, _) in self.marks {
             let top = pos2(x(value), y - 7.0);
             painter.line_segment([top, top + vec2(0.0, 14.0)], Stroke::new(1.5, p.outline));
-            self.caption(ui, caption, pos2(x(value), rect.bottom()), rect);
         }
+        self.captions(ui, rect, x);
         let at = x(*self.value);
         let fill = if ui.is_enabled() { p.guided } else { p.weak };
         painter.rect_filled(bar(x(self.origin), at), RAIL_HEIGHT / 2.0, fill);
@@ -103,15 +103,26 @@ impl<'a> Slider<'a> {
         painter.circle(pos2(at, y), HANDLE_RADIUS, p.handle, stroke);
     }
 
-    fn caption(&self, ui: &Ui, caption: &str, at: Pos2, rect: Rect) {
+    /// Draws the captions of the marks, those of both ends first. Leaves out a caption that would
+    /// touch another one.
+    fn captions(&self, ui: &Ui, rect: Rect, x: impl Fn(f64) -> f32) {
         let color = Palette::of(ui).weak;
-        let font = text::small();
-        let galley = ui.painter().layout_no_wrap(caption.to_owned(), font, color);
-        let placed = Align2::CENTER_BOTTOM.anchor_size(at, galley.size());
-        // Keeps the captions of both ends inside the slider.
-        let shift =
-            (rect.left() - placed.left()).max(0.0) - (placed.right() - rect.right()).max(0.0);
-        ui.painter().galley(placed.min + vec2(shift, 0.0), galley, color);
+        let ends = self.marks.first().into_iter().chain(self.marks.last());
+        let inner = self.marks.get(1..self.marks.len().saturating_sub(1)).unwrap_or_default();
+        let mut drawn: Vec<Rect> = Vec::new();
+        for &(value, caption) in ends.chain(inner) {
+            let galley = ui.painter().layout_no_wrap(caption.to_owned(), text::small(), color);
+            let at = pos2(x(value), rect.bottom());
+            let placed = Align2::CENTER_BOTTOM.anchor_size(at, galley.size());
+            // Keeps the captions of both ends inside the slider.
+            let shift =
+                (rect.left() - placed.left()).max(0.0) - (placed.right() - rect.right()).max(0.0);
+            let placed = placed.translate(vec2(shift, 0.0));
+            if drawn.iter().all(|other| !other.expand(2.0).intersects(placed)) {
+                ui.painter().galley(placed.min, galley, color);
+                drawn.push(placed);
+            }
+        }
     }
 
     fn describe(&self, ui: &Ui, response: &Response) {
