@@ -13,13 +13,17 @@ pub struct Display {
 impl Display {
     /// Starts a server. Without Xvfb, returns `None`, or panics if `IVG_TEST_WINDOW=required`.
     pub fn required() -> Option<Self> {
-        let display = Self::start();
-        if display.is_none() {
-            let required = std::env::var("IVG_TEST_WINDOW").is_ok_and(|v| v == "required");
-            assert!(!required, "Xvfb is not installed; apt-get install xvfb");
-            eprintln!("skipped: Xvfb is not installed");
+        Self::start().or_else(|| missing("Xvfb is not installed; apt-get install xvfb"))
+    }
+
+    /// Same as [`Display::required`], for tests that also need xdotool.
+    pub fn with_input() -> Option<Self> {
+        let mut version = Command::new("xdotool");
+        let version = version.arg("version").stdout(Stdio::null()).status();
+        match version {
+            Ok(_) => Self::required(),
+            Err(_) => missing("xdotool is not installed; apt-get install xdotool"),
         }
-        display
     }
 
     fn start() -> Option<Self> {
@@ -54,7 +58,7 @@ impl Display {
     pub fn input(&self, arguments: &[&str]) {
         let mut tool = Command::new("xdotool");
         self.enter(&mut tool);
-        let status = tool.args(arguments).status().expect("xdotool; apt-get install xdotool");
+        let status = tool.args(arguments).status().expect("xdotool");
         assert!(status.success(), "xdotool {arguments:?} failed");
     }
 
@@ -66,6 +70,14 @@ impl Display {
     fn enter(&self, command: &mut Command) {
         command.env("DISPLAY", &self.name).env_remove("WAYLAND_DISPLAY");
     }
+}
+
+/// Skips a test with this reason, or panics if `IVG_TEST_WINDOW=required`.
+fn missing<T>(reason: &str) -> Option<T> {
+    let is_required = std::env::var("IVG_TEST_WINDOW").is_ok_and(|value| value == "required");
+    assert!(!is_required, "{reason}");
+    eprintln!("skipped: {reason}");
+    None
 }
 
 impl Drop for Display {

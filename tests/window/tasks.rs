@@ -50,7 +50,7 @@ impl Desk {
     /// `None` without a virtual display.
     fn open() -> Option<Self> {
         let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let display = Display::required()?;
+        let display = Display::with_input()?;
         let home = tempfile::tempdir().expect("a folder");
         let mut program = display.program(home.path());
         let program = program.args(["--size", "1280x720"]).env("IVG_LOG", "ivg_playground=info");
