@@ -28,6 +28,24 @@ fn error_of(args: &[&str]) -> String {
 }
 
 #[test]
+fn the_flags_of_a_steer_reach_the_guide_and_the_prompt() {
+    let short =
+        ["--prompt", "This film", "--max-tokens", "4", "--arm", "token", "--arm", "prompt-only"];
+    let steer = ["--steer", "A rave.", "--away", "A rant.", "--steer-beta", "2"];
+    let steered = trace(&[&short[..], &steer].concat());
+    assert_eq!(steered["version"], 2);
+    let expected = serde_json::json!([{"towards": "A rave.", "away": "A rant.", "beta": 2.0}]);
+    assert_eq!(steered["settings"]["steers"], expected);
+    let arms = steered["arms"].as_array().unwrap();
+    let advantages = |arm: &Value| arm["tokens"][0]["steer_advantages"].as_array().unwrap().len();
+    assert!(arms.iter().all(|arm| advantages(arm) == 1));
+    assert!(
+        error_of(&["generate", "--prompt", "A", "--arm", "prompt-only"]).contains("instruction")
+    );
+    assert_eq!(trace(&short[..6])["version"], 1, "no steer");
+}
+
+#[test]
 fn the_trace_has_every_documented_key() {
     let arms = ["base", "best-of-n", "token", "chunk", "ivg"];
     let flags: Vec<&str> = arms.iter().flat_map(|a| ["--arm", a]).collect();

@@ -115,6 +115,18 @@ fn a_pack_without_guides_can_be_steered_by_a_sentence() {
 }
 
 #[test]
+fn an_example_of_the_pack_fills_an_empty_steer() {
+    let stored = Preferences { prompt: "This movie was".into(), ..Preferences::default() };
+    let example = steer("Rhyme.", "Use prose.", 2.0);
+    let with_example = PackInfo { steers: vec![example.clone()], ..pack() };
+    let mut bench = Bench::open(options(), stored, with_example);
+    bench.click("Steer by a sentence");
+    bench.click("Example: Rhyme.");
+    assert_eq!(bench.settings().steers, [example]);
+    assert!(!bench.shows("Example: Rhyme."), "only an empty steer offers examples");
+}
+
+#[test]
 fn undo_removes_a_sentence() {
     let mut bench = steered("Be brief.", "");
     bench.click("Generate");
