@@ -5,6 +5,7 @@
 //! Value Guidance*, EMNLP 2024 (arXiv 2409.17819).
 
 pub mod aim;
+mod chunk_reader;
 pub mod columns;
 mod error;
 pub mod labels;
@@ -16,6 +17,8 @@ mod search;
 mod selection;
 pub mod settings;
 pub mod steer;
+mod text_pair;
+mod text_rows;
 mod token_value;
 pub mod trace;
 mod values;
@@ -26,5 +29,5 @@ pub use search::{Search, Step};
 pub use selection::Scored;
 pub use selection::{Selection, select};
 pub use token_value::draw;
-pub use token_value::{Drawn, RowLogits};
+pub use token_value::{Candidates, Drawn, RowLogits};
 pub use values::{ValueGuide, ValuePrompt};

@@ -1,13 +1,16 @@
 //! The models of a run, their caches, and the prefill of a prompt.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use candle_core::{IndexOp, Tensor};
 
 use super::error::GuidanceError;
-use super::token_value::RowLogits;
+use super::row::Row;
+use super::text_pair::{TEXT_MARGIN, TextPair};
+use super::token_value::{Candidates, RowLogits};
 use super::values::{ValueGuide, ValuePrompt, ValueRows, prompt_tokens};
-use crate::lm::{Cache, Lm, Tokenizer};
+use crate::lm::{Cache, Lm, PromptText, Tokenizer, WordEncoder};
 
 /// The implicit value function: a small model before and after preference tuning.
 #[derive(Clone)]
@@ -16,9 +19,11 @@ pub struct Pair {
     pub untuned: Lm,
     /// After preference tuning.
     pub tuned: Lm,
+    /// The vocabulary of both, if it differs from the base's. They then read the response as text.
+    pub words: Option<Arc<WordEncoder>>,
 }
 
-/// The models by role. Base, untuned and tuned share one vocabulary.
+/// The models by role.
 pub struct Models {
     /// The frozen language model being guided.
     pub base: Lm,
@@ -26,9 +31,9 @@ pub struct Models {
     pub pair: Option<Pair>,
     /// The explicit value function.
     pub value: Option<ValueGuide>,
-    /// The tokenizer of the shared vocabulary.
+    /// The tokenizer of the base.
     pub tokenizer: Tokenizer,
-    /// Number of ids that all token models share. Ids beyond it, such as padding or tokens of one
+    /// Number of ids that the base and the guides of its vocabulary share. Ids beyond it, such as padding or tokens of one
     /// model only, are excluded from every distribution and never drawn.
     pub vocab_size: usize,
     /// Stop sequences; not included in the response.
@@ -36,9 +41,19 @@ pub struct Models {
 }
 
 impl Models {
+    /// Returns the pair if it has the base's vocabulary.
+    fn token_pair(&self) -> Option<&Pair> {
+        self.pair.as_ref().filter(|pair| pair.words.is_none())
+    }
+
+    /// Returns the pair if it reads the response as text.
+    pub(super) fn text_pair(&self) -> Option<&Pair> {
+        self.pair.as_ref().filter(|pair| pair.words.is_some())
+    }
+
     /// Returns the model of a token role; see [`Prompts::token_roles`].
     fn token_model(&self, role: usize) -> &Lm {
-        match (&self.pair, role) {
+        match (self.token_pair(), role) {
             (Some(pair), 1) => &pair.untuned,
             (Some(pair), 2) => &pair.tuned,
             _ => &self.base,
@@ -49,7 +64,7 @@ impl Models {
     /// have end-of-turn tokens that the base does not use.
     pub(super) fn is_end(&self, id: u32) -> bool {
         let ends = |lm: &Lm| lm.config().eos.contains(&id);
-        ends(&self.base) || self.pair.as_ref().is_some_and(|pair| ends(&pair.tuned))
+        ends(&self.base) || self.token_pair().is_some_and(|pair| ends(&pair.tuned))
     }
 
     /// Finds the first stop sequence that `bytes` complete after `text`. Returns how many of
@@ -69,22 +84,36 @@ impl Models {
     /// Returns how many response tokens fit after these prompts in the context of every model.
     fn room(&self, prompts: &Prompts) -> Result<usize, GuidanceError> {
         let token_roles = prompts.token_roles(self);
-        let mut roles: Vec<(&str, &Lm, usize)> =
-            token_roles.iter().map(|role| (role.name, role.lm, role.prompt.len())).collect();
+        let mut roles: Vec<(&str, &Lm, usize, bool)> =
+            token_roles.iter().map(|role| (role.name, role.lm, role.prompt.len(), false)).collect();
         if let Some(value) = &self.value {
-            let tokens = prompt_tokens(value, &prompts.value)?.len();
-            roles.push(("value", value.model.trunk(), tokens));
+            let tokens = prompt_tokens(value, &prompts.value)?;
+            roles.push(("value", value.model.trunk(), tokens, value.words.is_some()));
+        }
+        if let (Some(pair), Some(text)) = (self.text_pair(), &prompts.pair_text) {
+            for (name, lm, prompt) in
+                [("untuned", &pair.untuned, &text[0]), ("tuned", &pair.tuned, &text[1])]
+            {
+                let ids = pair.words.as_ref().map(|words| words.tokenizer().encode_prompt(prompt));
+                let tokens = ids.transpose()?.map_or(0, |ids| ids.len());
+                roles.push((name, lm, tokens, true));
+            }
         }
         let mut room = usize::MAX;
-        for (role, lm, prompt_tokens) in roles {
+        for (role, lm, prompt_tokens, reads_text) in roles {
             let context_tokens = lm.config().context_tokens;
             if prompt_tokens == 0 {
                 return Err(GuidanceError::EmptyPrompt);
             }
-            if prompt_tokens >= context_tokens {
+            let needed = if reads_text { prompt_tokens + TEXT_MARGIN } else { prompt_tokens };
+            if needed >= context_tokens {
                 return Err(GuidanceError::PromptTooLong { role, prompt_tokens, context_tokens });
             }
-            room = room.min(context_tokens - prompt_tokens);
+            // The number of tokens of a text that is not written yet is unknown; the search stops
+            // when such a context is full.
+            if !reads_text {
+                room = room.min(context_tokens - prompt_tokens);
+            }
         }
         Ok(room)
     }
@@ -95,10 +124,12 @@ impl Models {
 pub struct Prompts {
     /// Tokens for the base.
     pub base: Vec<u32>,
-    /// Tokens for untuned; empty without a pair.
+    /// Tokens for untuned; empty without a pair of the base's vocabulary.
     pub untuned: Vec<u32>,
-    /// Tokens for tuned; empty without a pair.
+    /// Tokens for tuned; empty without a pair of the base's vocabulary.
     pub tuned: Vec<u32>,
+    /// Text for untuned and tuned, if they have another vocabulary.
+    pub pair_text: Option<[PromptText; 2]>,
     /// Tokens or text for the value model.
     pub value: ValuePrompt,
     /// Tokens for the base with the instruction away from which, and with that towards which each
@@ -118,7 +149,7 @@ impl Prompts {
     /// halves of each steer.
     fn token_roles<'a>(&'a self, models: &'a Models) -> Vec<TokenRole<'a>> {
         let mut prompts = vec![("base", self.base.as_slice())];
-        if models.pair.is_some() {
+        if models.token_pair().is_some() {
             prompts.extend([("untuned", self.untuned.as_slice()), ("tuned", &self.tuned)]);
         }
         prompts.extend(self.steers.iter().flatten().map(|prompt| ("steered", prompt.as_slice())));
@@ -161,7 +192,7 @@ impl Passes {
                 // A pass returns the state of the last token only, so a head that needs two
                 // tokens cannot share it.
                 value.model.tokens_needed() == 1
-                    && value.tokenizer.is_none()
+                    && value.words.is_none()
                     && value.model.trunk().is_same(roles[role].lm)
                     && prompts.value == role_prompt
             })
@@ -191,6 +222,7 @@ impl Logits {
         RowLogits {
             base: of(0),
             pair: self.has_pair.then(|| (of(1), of(2))),
+            candidates: None,
             steers: steers.map(|role| (of(role), of(role + 1))).collect(),
         }
     }
@@ -213,13 +245,49 @@ pub(super) struct TokenCaches {
     /// Hidden states of the last token, `[rows, hidden]`, if the value pass has read it and the
     /// other passes have not.
     ahead: Option<Tensor>,
+    /// The rows of a pair of another vocabulary.
+    text_pair: Option<TextPair>,
 }
 
 impl TokenCaches {
     /// Returns an independent copy; the prompt stays shared.
     pub(super) fn copy(&self) -> Result<Self, GuidanceError> {
         let caches = self.caches.iter().map(copy_cache).collect::<Result<_, _>>()?;
-        Ok(Self { caches, passes: self.passes.clone(), ahead: self.ahead.clone() })
+        let text_pair = self.text_pair.as_ref().map(TextPair::copy).transpose()?;
+        Ok(Self { caches, passes: self.passes.clone(), ahead: self.ahead.clone(), text_pair })
+    }
+
+    /// Returns the rows of a pair of another vocabulary.
+    pub(super) fn text_pair(&self) -> Option<&TextPair> {
+        self.text_pair.as_ref()
+    }
+
+    /// Returns whether a pair of another vocabulary has almost no room left for the text of a row.
+    pub(super) fn is_full(&self, models: &Models, rows: &[&Row]) -> Result<bool, GuidanceError> {
+        match (&self.text_pair, models.text_pair()) {
+            (Some(read), Some(pair)) => read.is_full(pair, rows),
+            _ => Ok(false),
+        }
+    }
+
+    /// Drops the rows of a pair of another vocabulary. It then guides no tokens.
+    pub(super) fn drop_text_pair(&mut self) {
+        self.text_pair = None;
+    }
+
+    /// Returns the advantages of the base's likeliest next tokens for each row; empty unless a pair
+    /// of another vocabulary guides the tokens.
+    pub(super) fn candidates(
+        &mut self,
+        models: &Models,
+        rows: &[&Row],
+        logits: &Logits,
+    ) -> Result<Vec<Candidates>, GuidanceError> {
+        let (Some(read), Some(pair)) = (&mut self.text_pair, models.text_pair()) else {
+            return Ok(Vec::new());
+        };
+        let base: Vec<&[f32]> = (0..rows.len()).map(|row| logits.row(row).base).collect();
+        read.candidates(models, pair, rows, &base)
     }
 
     /// Replaces the rows by the given rows in the given order. Rows may repeat.
@@ -230,6 +298,9 @@ impl TokenCaches {
         }
         for cache in &mut self.caches {
             *cache = cache.fork(rows)?;
+        }
+        if let Some(pair) = &mut self.text_pair {
+            *pair = pair.fork(rows)?;
         }
         if let Some(ahead) = &mut self.ahead {
             let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
@@ -286,7 +357,7 @@ impl TokenCaches {
             )?);
         }
         let pass_of_role = self.passes.pass_of_role.clone();
-        let (has_pair, vocab_size) = (models.pair.is_some(), models.vocab_size);
+        let (has_pair, vocab_size) = (models.token_pair().is_some(), models.vocab_size);
         let logits = Logits { passes, pass_of_role, has_pair, vocab_size };
         Ok(Advance { logits, values, forward_passes })
     }
@@ -343,7 +414,6 @@ pub struct Prefilled {
     pub(super) value: Option<f32>,
     /// The rows of the value model, if it has a separate pass.
     pub(super) value_rows: Option<ValueRows>,
-    pub(super) value_prompt: ValuePrompt,
     /// Number of steers.
     pub(super) steers: usize,
     /// Response tokens that fit in the context of every model.
@@ -378,18 +448,24 @@ impl Prefilled {
             let (rows, prompt_value) = ValueRows::prefill(guide, &prompts.value)?;
             (value, value_rows) = (Some(prompt_value), Some(rows));
         }
+        let text_pair = models.text_pair().and_then(|pair| {
+            let (words, text) = (pair.words.as_ref()?, prompts.pair_text.as_ref()?);
+            Some(TextPair::prefill(pair, words, text))
+        });
+        let text_pair = text_pair.transpose()?;
         Ok(Self {
-            forward_passes: caches.len() + usize::from(value_rows.is_some()),
+            forward_passes: caches.len()
+                + usize::from(value_rows.is_some())
+                + 2 * usize::from(text_pair.is_some()),
             logits: Logits {
                 passes: logits,
                 pass_of_role: passes.pass_of_role.clone(),
-                has_pair: models.pair.is_some(),
+                has_pair: models.token_pair().is_some(),
                 vocab_size: models.vocab_size,
             },
-            caches: TokenCaches { caches, passes, ahead: None },
+            caches: TokenCaches { caches, passes, ahead: None, text_pair },
             value,
             value_rows,
-            value_prompt: prompts.value.clone(),
             steers: prompts.steers.len(),
             room,
             elapsed_ms: started.elapsed().as_secs_f64() * 1e3,

@@ -20,10 +20,14 @@ pub(super) struct Row {
     pub(crate) value: Option<f32>,
     /// V from the value model.
     pub(crate) explicit_value: Option<f32>,
-    /// Sum of the advantages over the response.
-    pub(crate) advantage_sum: Option<f32>,
+    /// Sum of the advantages over the response, as far as they are known when a token is drawn.
+    advantage_sum: Option<f32>,
     /// Whether the row has drawn an end token or completed a stop sequence.
     pub(crate) ended: bool,
+    /// Whether `ended` is due to an end token.
+    pub(super) ended_by_token: bool,
+    /// log π_tuned − log π_untuned of the response as a pair of another vocabulary reads it.
+    pub(super) text_ratio: Option<f32>,
     drawn: Vec<Drawn>,
     text: TextStream,
     /// Length of the text after each token, in bytes.
@@ -44,6 +48,8 @@ impl Row {
             explicit_value,
             advantage_sum: None,
             ended: false,
+            ended_by_token: false,
+            text_ratio: None,
             drawn: Vec::new(),
             text: TextStream::new(),
             text_ends: Vec::new(),
@@ -70,7 +76,7 @@ impl Row {
         if let Some(advantage) = drawn.advantage() {
             self.advantage_sum = Some(self.advantage_sum.unwrap_or(0.0) + advantage);
         }
-        self.ended = is_end;
+        (self.ended, self.ended_by_token) = (is_end, is_end);
         self.drawn.push(drawn);
     }
 
@@ -92,6 +98,17 @@ impl Row {
         self.drawn.last().map_or(0, |d| d.id)
     }
 
+    /// Returns whether this chunk added a token, of text or an end.
+    pub(super) fn has_new_tokens(&self) -> bool {
+        self.drawn.len() > self.chunk_start_token
+    }
+
+    /// Returns the sum of the advantages of all guides over the response.
+    pub(super) fn implicit_value(&self) -> Option<f32> {
+        let steers = self.drawn.iter().flat_map(|drawn| &drawn.steer_advantages);
+        self.text_ratio.map(|ratio| ratio + steers.sum::<f32>()).or(self.advantage_sum)
+    }
+
     /// Returns the ids drawn in this chunk without the token that ends the response, because the
     /// value model reads text only.
     pub(crate) fn chunk_ids(&self) -> Vec<u32> {
@@ -103,6 +120,11 @@ impl Row {
     /// Returns the response so far, in whole characters.
     pub(super) fn text(&self) -> &str {
         self.text.text()
+    }
+
+    /// Returns the text that a token with these bytes would add, in whole characters.
+    pub(super) fn text_added_by(&self, bytes: &[u8]) -> String {
+        self.text.completed_by(bytes)
     }
 
     /// Returns the text that this chunk added, in whole characters.
@@ -154,6 +176,7 @@ impl Row {
             advantage: drawn.advantage(),
             steer_advantages: drawn.steer_advantages.clone(),
             kl_nats: drawn.kl_nats,
+            unguided_mass: drawn.unguided_mass,
             alternatives: drawn
                 .likely
                 .iter()

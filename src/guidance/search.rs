@@ -9,15 +9,14 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use super::GuidanceError;
+use super::chunk_reader::ChunkReader;
 use super::models::{Advance, Logits, Models, Prefilled, TokenCaches};
 use super::row::Row;
 use super::sampling::{Purpose, RowKey, uniform};
 use super::selection::{Scored, Selection, select};
 use super::settings::{Arm, Settings, ValueSource};
-use super::token_value::draw;
+use super::token_value::{Candidates, RowLogits, draw};
 use super::trace::{ArmTrace, Candidate, ChunkTrace, StopReason, TokenTrace};
-use super::values::ValuePrompt;
-use super::values::ValueRows;
 
 /// The result of one [`Search::step`].
 #[derive(Debug, Clone, PartialEq)]
@@ -63,9 +62,8 @@ pub struct Search<'m> {
     caches: TokenCaches,
     /// Logits for the next token of each cache row, if already computed.
     logits: Option<Logits>,
-    /// The rows of the value model: the candidates that the last chunk extended.
-    value_rows: Option<ValueRows>,
-    value_prompt: ValuePrompt,
+    /// The rows of the guide that values chunks: the candidates that the last chunk extended.
+    reader: Option<ChunkReader>,
     /// Number of response tokens of every live row.
     position: usize,
     chunks: Vec<ChunkTrace>,
@@ -98,6 +96,10 @@ impl<'m> Search<'m> {
         if settings.active_steers().count() != prompt.steers {
             return Err(GuidanceError::OtherInstructions);
         }
+        let mut caches = prompt.caches.copy()?;
+        if settings.beta == 0.0 {
+            caches.drop_text_pair();
+        }
         Ok(Self {
             models,
             arm,
@@ -105,15 +107,9 @@ impl<'m> Search<'m> {
             // The prompt is a single survivor. Its W·K copies are the first candidates.
             rows: vec![Row::root(prompt.value)],
             live: vec![0],
-            caches: prompt.caches.copy()?,
+            caches,
             logits: Some(prompt.logits.clone()),
-            value_rows: match settings.value_source {
-                ValueSource::Explicit => prompt.value_rows.as_ref().map(ValueRows::copy),
-                // Implicit values do not use the value model.
-                ValueSource::Implicit => None,
-            }
-            .transpose()?,
-            value_prompt: prompt.value_prompt.clone(),
+            reader: ChunkReader::new(prompt, settings.value_source)?,
             position: 0,
             chunks: Vec::new(),
             leader: 0,
@@ -147,10 +143,12 @@ impl<'m> Search<'m> {
     pub fn step(&mut self) -> Result<Step, GuidanceError> {
         let started = Instant::now();
         let logits = self.next_logits()?;
+        let candidates = self.candidates(&logits)?;
         let starts_chunk = self.position.is_multiple_of(self.settings.chunk_tokens);
         let sources = if starts_chunk { self.branch() } else { (0..self.live.len()).collect() };
-        self.draw_tokens(&logits, &sources);
+        self.draw_tokens(&logits, &candidates, &sources);
         self.retire_ended(starts_chunk.then_some(sources))?;
+        self.limit_to_texts()?;
         let token =
             self.rows[self.leader].last_token_of_step(self.position, &self.models.tokenizer);
         let chunk_is_full = self.position.is_multiple_of(self.settings.chunk_tokens);
@@ -214,6 +212,28 @@ impl<'m> Search<'m> {
         Ok(logits)
     }
 
+    /// Returns the advantages of the likeliest tokens of every cache row under a pair of another
+    /// vocabulary; empty if no such pair guides the tokens.
+    fn candidates(&mut self, logits: &Logits) -> Result<Vec<Candidates>, GuidanceError> {
+        let rows: Vec<&Row> = self.live.iter().map(|&i| &self.rows[i]).collect();
+        let candidates = self.caches.candidates(self.models, &rows, logits)?;
+        if !candidates.is_empty() {
+            // Each half reads the drawn tokens, then the candidates.
+            self.forward_passes += 4;
+        }
+        Ok(candidates)
+    }
+
+    /// Ends the search if a guide that reads text has almost no room left in its context.
+    fn limit_to_texts(&mut self) -> Result<(), GuidanceError> {
+        let rows: Vec<&Row> = self.live.iter().map(|&i| &self.rows[i]).collect();
+        let reader = self.reader.as_ref().map(|reader| reader.is_full(self.models, &rows));
+        if self.caches.is_full(self.models, &rows)? || reader.transpose()? == Some(true) {
+            self.budget = self.budget.min(self.position);
+        }
+        Ok(())
+    }
+
     fn last_ids(&self) -> Vec<u32> {
         self.live.iter().map(|&i| self.rows[i].last_id()).collect()
     }
@@ -257,7 +277,7 @@ impl<'m> Search<'m> {
     }
 
     /// Draws the next token of every live row from the logits of its source row.
-    fn draw_tokens(&mut self, logits: &Logits, sources: &[usize]) {
+    fn draw_tokens(&mut self, logits: &Logits, candidates: &[Candidates], sources: &[usize]) {
         let (settings, rows, position) = (&self.settings, &self.rows, self.position);
         let drawn: Vec<_> = self
             .live
@@ -265,7 +285,8 @@ impl<'m> Search<'m> {
             .zip(sources)
             .map(|(&i, &source)| {
                 let u = uniform(settings.seed, Purpose::Token, rows[i].key, position);
-                draw(&logits.row(source), settings, u)
+                let row = RowLogits { candidates: candidates.get(source), ..logits.row(source) };
+                draw(&row, settings, u)
             })
             .collect();
         let models = self.models;
@@ -336,30 +357,27 @@ impl<'m> Search<'m> {
         Ok(())
     }
 
-    /// Reads the new text of the chunk with the value model and sets the value of every row. A row
-    /// without new text keeps its value. Returns the indices of the rows in the value cache.
+    /// Reads the new text of the chunk and sets the value of every row. A row
+    /// without new text keeps its value. Returns the indices of the rows that the
+    /// reader holds.
     fn value_candidates(&mut self) -> Result<Vec<usize>, GuidanceError> {
+        let must_read =
+            |row: &Row| self.reader.as_ref().is_some_and(|reader| reader.must_read(row));
         let extended: Vec<usize> =
-            (0..self.rows.len()).filter(|&i| !self.rows[i].chunk_ids().is_empty()).collect();
-        if let (Some(guide), Some(read)) = (&self.models.value, &self.value_rows)
-            && !extended.is_empty()
-        {
+            (0..self.rows.len()).filter(|&i| must_read(&self.rows[i])).collect();
+        if let Some(reader) = self.reader.as_ref().filter(|_| !extended.is_empty()) {
             let sources: Vec<usize> =
                 extended.iter().map(|&i| self.rows[i].value_source_row).collect();
-            let mut read = read.fork(&sources)?;
-            let new: Vec<Vec<u32>> = extended.iter().map(|&i| self.rows[i].chunk_ids()).collect();
-            let texts: Vec<&str> = extended.iter().map(|&i| self.rows[i].text()).collect();
-            let values = read.values(guide, &self.value_prompt, &new, &texts)?;
-            self.forward_passes += 1;
-            self.value_rows = Some(read);
-            for (&i, value) in extended.iter().zip(values) {
-                self.rows[i].explicit_value = Some(value);
-            }
+            let mut reader = reader.fork(&sources)?;
+            let rows = self.rows.iter_mut().enumerate();
+            let rows = rows.filter(|(i, _)| extended.contains(i)).map(|(_, row)| row);
+            self.forward_passes += reader.read(self.models, &mut rows.collect::<Vec<_>>())?;
+            self.reader = Some(reader);
         }
         for row in &mut self.rows {
             row.value = match self.settings.value_source {
                 ValueSource::Explicit => row.explicit_value,
-                ValueSource::Implicit => row.advantage_sum,
+                ValueSource::Implicit => row.implicit_value(),
             };
         }
         Ok(extended)
@@ -400,8 +418,8 @@ impl<'m> Search<'m> {
         }
         if !live.is_empty() {
             self.caches.fork(&cache_rows)?;
-            if let Some(read) = &mut self.value_rows {
-                *read = read.fork(&value_cache_rows)?;
+            if let Some(reader) = &mut self.reader {
+                *reader = reader.fork(&value_cache_rows)?;
             }
         }
         (self.rows, self.live) = (rows, live);

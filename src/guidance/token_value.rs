@@ -14,8 +14,20 @@ pub struct RowLogits<'a> {
     pub base: &'a [f32],
     /// (z_untuned, z_tuned); `None` if the pack has no pair.
     pub pair: Option<(&'a [f32], &'a [f32])>,
+    /// Advantages of the likeliest tokens under a pair of another vocabulary; `None` without such a
+    /// pair, or if β is 0.
+    pub candidates: Option<&'a Candidates>,
     /// (z_away, z_towards) of each steer, in the order of [`Settings::active_steers`].
     pub steers: Vec<(&'a [f32], &'a [f32])>,
+}
+
+/// The advantages of the base's likeliest tokens at one position.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidates {
+    /// Vocabulary id and log π_tuned − log π_untuned.
+    pub advantages: Vec<(u32, f32)>,
+    /// Probability of all other tokens under the base. They keep it.
+    pub unguided_mass: f32,
 }
 
 impl<'a> RowLogits<'a> {
@@ -53,6 +65,11 @@ pub struct Drawn {
     pub logp_guided: f32,
     /// (log π_untuned(y), log π_tuned(y)); `None` if the pack has no pair.
     pub(crate) logp_pair: Option<(f32, f32)>,
+    /// The advantage by a pair of another vocabulary; `None` without such a pair, or if it did not
+    /// guide this token.
+    pub(crate) text_advantage: Option<f32>,
+    /// Probability under the base of the tokens that such a pair did not guide.
+    pub(crate) unguided_mass: Option<f32>,
     /// log π_towards(y) − log π_away(y) of each steer.
     pub(crate) steer_advantages: Vec<f32>,
     /// KL(π_guided ‖ π_base), in nats.
@@ -66,7 +83,7 @@ impl Drawn {
     /// Returns the sum of the advantages of all guides, log π_tuned(y) − log π_untuned(y) each, or
     /// `None` without a guide.
     pub fn advantage(&self) -> Option<f32> {
-        let pair = self.logp_pair.map(|(untuned, tuned)| tuned - untuned);
+        let pair = self.logp_pair.map(|(untuned, tuned)| tuned - untuned).or(self.text_advantage);
         let steers = self.steer_advantages.iter().copied();
         pair.into_iter().chain(steers).reduce(|sum, advantage| sum + advantage)
     }
@@ -75,6 +92,28 @@ impl Drawn {
 /// Writes `z_base + Σ β (z_tuned − z_untuned)` into `out`. At β = 0 of all guides, the guided logits
 /// equal the base logits bit for bit.
 fn guided_logits(row: &RowLogits<'_>, settings: &Settings, out: &mut Vec<f32>) {
+    add_dense_guides(row, settings, out);
+    if let Some(candidates) = row.candidates.filter(|_| settings.beta != 0.0) {
+        add_candidates(&candidates.advantages, settings.beta, out);
+    }
+}
+
+/// Adds β times the advantage of each candidate. All candidates together keep their probability,
+/// and so does every other token.
+fn add_candidates(advantages: &[(u32, f32)], beta: f32, out: &mut [f32]) {
+    let before: Vec<f32> = advantages.iter().map(|&(id, _)| out[id as usize]).collect();
+    let after: Vec<f32> = advantages.iter().zip(&before).map(|((_, a), z)| z + beta * a).collect();
+    if advantages.is_empty() {
+        return;
+    }
+    let shift = log_sum_exp(&before) - log_sum_exp(&after);
+    for (&(id, _), after) in advantages.iter().zip(after) {
+        out[id as usize] = after + shift;
+    }
+}
+
+/// Writes the base logits with the guides whose logits cover the whole vocabulary.
+fn add_dense_guides(row: &RowLogits<'_>, settings: &Settings, out: &mut Vec<f32>) {
     out.clear();
     let guides = row.guides(settings);
     let mut guides = guides.iter().filter(|(_, _, beta)| *beta != 0.0);
@@ -102,7 +141,9 @@ pub fn draw(row: &RowLogits<'_>, settings: &Settings, u: f64) -> Drawn {
     let id = sample(&guided, settings, u);
     let base_lse = log_sum_exp(row.base);
     let logp_base = row.base[id] - base_lse;
-    let is_guided = row.guides(settings).iter().any(|(_, _, beta)| *beta != 0.0);
+    let candidates = row.candidates.filter(|_| settings.beta != 0.0);
+    let is_guided =
+        candidates.is_some() || row.guides(settings).iter().any(|(_, _, beta)| *beta != 0.0);
     let (guided_lse, kl_nats) = if is_guided {
         let lse = log_sum_exp(&guided);
         (lse, kl_nats(&guided, lse, row.base, base_lse))
@@ -132,6 +173,10 @@ pub fn draw(row: &RowLogits<'_>, settings: &Settings, u: f64) -> Drawn {
         logp_base,
         logp_guided: guided[id] - guided_lse,
         logp_pair,
+        text_advantage: candidates.and_then(|c| {
+            c.advantages.iter().find(|(candidate, _)| *candidate == id as u32).map(|(_, a)| *a)
+        }),
+        unguided_mass: candidates.map(|c| c.unguided_mass),
         steer_advantages,
         kl_nats,
         likely: likely.collect(),
@@ -155,8 +200,8 @@ mod tests {
         #[test]
         fn beta_zero_equals_the_base((base, untuned, tuned) in rows(), u in 0f64..1.0) {
             let settings = Settings { beta: 0.0, ..Settings::default() };
-            let with = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new() };
-            let without = RowLogits { base: &base, pair: None, steers: Vec::new() };
+            let with = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new(), candidates: None };
+            let without = RowLogits { base: &base, pair: None, steers: Vec::new(), candidates: None };
             let (a, b) = (draw(&with, &settings, u), draw(&without, &settings, u));
             prop_assert_eq!((a.id, a.logp_base, a.kl_nats), (b.id, b.logp_base, 0.0));
             prop_assert_eq!(a.logp_guided, a.logp_base);
@@ -168,8 +213,8 @@ mod tests {
         fn beta_one_on_untuned_equals_tuned((_, untuned, tuned) in rows(), u in 0f64..1.0) {
             let guided = Settings { beta: 1.0, ..Settings::default() };
             let plain = Settings { beta: 0.0, ..Settings::default() };
-            let a = draw(&RowLogits { base: &untuned, pair: Some((&untuned, &tuned)), steers: Vec::new() }, &guided, u);
-            let b = draw(&RowLogits { base: &tuned, pair: None, steers: Vec::new() }, &plain, u);
+            let a = draw(&RowLogits { base: &untuned, pair: Some((&untuned, &tuned)), steers: Vec::new(), candidates: None }, &guided, u);
+            let b = draw(&RowLogits { base: &tuned, pair: None, steers: Vec::new(), candidates: None }, &plain, u);
             // Rounding may move a draw near a boundary to either side.
             prop_assume!(a.id == b.id);
             prop_assert!((a.logp_guided - b.logp_base).abs() < 1e-4);
@@ -179,7 +224,7 @@ mod tests {
 
         #[test]
         fn reports_the_likeliest_tokens_before_and_after_guidance((base, untuned, tuned) in rows()) {
-            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new() };
+            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new(), candidates: None };
             let drawn = draw(&row, &Settings { beta: 1.5, ..Settings::default() }, 0.5);
             let reported: Vec<usize> = drawn.likely.iter().map(|l| l.id as usize).collect();
             let mut unique = reported.clone();
@@ -205,6 +250,7 @@ mod tests {
                 let row = RowLogits {
                     base: &base,
                     pair: None,
+                    candidates: None,
                     steers: guides.iter().map(|(towards, _)| (base.as_slice(), *towards)).collect(),
                 };
                 let steers = guides.iter().map(|(_, beta)| steer(*beta)).collect();
@@ -224,7 +270,7 @@ mod tests {
 
         #[test]
         fn kl_grows_with_beta((base, untuned, tuned) in rows()) {
-            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new() };
+            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new(), candidates: None };
             let kl = |beta| draw(&row, &Settings { beta, ..Settings::default() }, 0.5).kl_nats;
             for (near, far) in [(0.5, 1.0), (1.0, 2.0), (-0.5, -1.0), (-1.0, -2.0)] {
                 prop_assert!(kl(near) <= kl(far) + 1e-4);

@@ -157,6 +157,10 @@ pub struct TokenTrace {
     pub steer_advantages: Vec<f32>,
     /// KL(π_guided ‖ π_base) at this position, in nats.
     pub kl_nats: f32,
+    /// Probability under the base of the tokens that a pair of another vocabulary did not guide;
+    /// `None` without such a pair.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unguided_mass: Option<f32>,
     /// The ten likeliest tokens at this position after guidance, likeliest first, then those of the
     /// ten likeliest before guidance that are not among them.
     #[serde(default)]

@@ -4,6 +4,7 @@
 //!   the caller owns.
 //! * [`ValueModel`]: a decoder with a head that predicts the final reward of a partial text.
 //! * [`Tokenizer`] and [`TextStream`]: encode text as token ids, and decode ids incrementally.
+//! * [`WordEncoder`]: encodes a growing text for a model of another vocabulary.
 //! * [`ChatTemplate`]: formats a prompt for a model tuned on conversations.
 //! * [`GgufFile`]: configuration, weights, tokenizer and chat template in one file.
 //!
@@ -34,6 +35,7 @@ mod text_stream;
 mod tokenizer;
 mod value;
 mod weights;
+mod word_encoder;
 
 pub use adapter::check_adapter;
 pub use cache::Cache;
@@ -53,3 +55,4 @@ pub use tokenizer::Tokenizer;
 pub(crate) use tokenizer::{encode, read as read_tokenizer};
 pub use value::ValueModel;
 pub use weights::Weights;
+pub use word_encoder::{ResponseEncoder, Settled, WordEncoder};

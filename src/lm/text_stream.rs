@@ -33,6 +33,13 @@ impl TextStream {
         &self.text[before..]
     }
 
+    /// Returns the characters that [`TextStream::push`] would complete with these bytes.
+    pub fn completed_by(&self, bytes: &[u8]) -> String {
+        let mut next = Self { pending: self.pending.clone(), ..Self::default() };
+        next.push(bytes);
+        next.text
+    }
+
     /// Returns the complete characters received so far.
     pub fn text(&self) -> &str {
         &self.text

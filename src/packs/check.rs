@@ -101,7 +101,7 @@ impl Inspector<'_> {
             let file = file.display();
             findings.note(format!("eval_prompts: `eval` cannot read {file}: {e}"));
         }
-        let mut base = None;
+        let (mut base, mut untuned) = (None, None);
         let mut found: PackFiles = Vec::new();
         let mut held = Held { bytes: Some(0), models: Vec::new() };
         for (name, role) in self.manifest.roles() {
@@ -116,9 +116,22 @@ impl Inspector<'_> {
             let checked = check_model(name, role, &found, findings);
             let Some((path, tokenizer)) = checked else { continue };
             match &base {
-                None if name == "base" => base = Some(tokenizer),
+                None if name == "base" => {
+                    base = Some(tokenizer);
+                    continue;
+                }
                 None => {}
-                Some(base) => check_vocabulary(name, base, (path, &tokenizer), findings),
+                Some(base) => findings.good(match base.common_vocabulary(&tokenizer) {
+                    Ok(_) => format!("{name}: the base's vocabulary"),
+                    Err(_) => format!("{name}: another vocabulary; reads the response as text"),
+                }),
+            }
+            match &untuned {
+                None if name == "untuned" => untuned = Some(tokenizer),
+                Some(untuned) if name == "tuned" => {
+                    check_pair_vocabulary(untuned, (path, &tokenizer), findings);
+                }
+                _ => {}
             }
         }
         if let Err(e) = check_pair_precision(self.manifest, self.folder, &found) {
@@ -352,20 +365,14 @@ impl Held {
     }
 }
 
-fn check_vocabulary(
-    role: &'static str,
-    base: &Tokenizer,
-    (path, other): (&Path, &Tokenizer),
+fn check_pair_vocabulary(
+    untuned: &Tokenizer,
+    (path, tuned): (&Path, &Tokenizer),
     findings: &mut Findings,
 ) {
-    match base.common_vocabulary(other) {
-        Ok(_) => findings.good(format!("{role}: the base's vocabulary")),
-        // Such a value model reads the response as text.
-        Err(_) if role == "value" => findings.good("value: another vocabulary".to_owned()),
-        Err(difference) => {
-            let path = path.to_owned();
-            findings.fault(PackError::Vocabulary { role, path, difference }.to_string());
-        }
+    if let Err(difference) = untuned.common_vocabulary(tuned) {
+        let path = path.to_owned();
+        findings.fault(PackError::Vocabulary { path, difference }.to_string());
     }
 }
 

@@ -97,16 +97,14 @@ pub enum PackError {
     /// The judge cannot be loaded.
     #[error("gold judge: {0}")]
     Judge(#[from] JudgeError),
-    /// A guide has another vocabulary than the base. Guidance would be silently wrong.
+    /// The two halves of a pair have different vocabularies. Their difference would be meaningless.
     #[error(
-        "{role} and base have different vocabularies ({}: {difference}); guidance adds logits \
-         token by token, so choose models with the same tokenizer",
+        "tuned and untuned have different vocabularies ({}: {difference}); a pair guides by the \
+         difference of its log-probabilities, so choose two models with the same tokenizer",
         .path.display()
     )]
     Vocabulary {
-        /// The role that differs from the base.
-        role: &'static str,
-        /// Path of its tokenizer.
+        /// Path of the tuned model.
         path: PathBuf,
         /// The first difference.
         difference: String,

@@ -1,6 +1,7 @@
 //! Loads the models of a pack from the files of its roles.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::Device;
 
@@ -12,7 +13,7 @@ use super::size::{free_memory_bytes, measure};
 use super::source::Local;
 use crate::guidance::{Models, Pair, ValueGuide};
 use crate::judge::Judge;
-use crate::lm::{ChatTemplate, Lm, LmError, Precision, Tokenizer, ValueModel};
+use crate::lm::{ChatTemplate, Lm, LmError, Precision, Tokenizer, ValueModel, WordEncoder};
 
 /// The files of every role, in loading order.
 pub(super) type PackFiles = Vec<(&'static str, RoleFiles)>;
@@ -239,10 +240,7 @@ impl<'a> Loader<'a> {
         self.vocab_size = tokenizer.vocab_size().min(base.config().vocab_size);
         let common = (&base, &tokenizer);
         let pair = match (&manifest.untuned, &manifest.tuned) {
-            (Some(untuned), Some(tuned)) => Some(Pair {
-                untuned: self.guide("untuned", untuned, 0.5, common)?,
-                tuned: self.guide("tuned", tuned, 0.7, common)?,
-            }),
+            (Some(untuned), Some(tuned)) => Some(self.pair(untuned, tuned, common)?),
             _ => None,
         };
         let value = manifest.value.as_ref().map(|role| {
@@ -292,24 +290,29 @@ impl<'a> Loader<'a> {
         Ok((lm, tokenizer))
     }
 
-    /// Loads a model that must share the base's vocabulary.
-    fn guide(
+    /// Loads the pair. Both halves must have one vocabulary. If it is not the base's, they read the
+    /// response as text.
+    fn pair(
         &mut self,
-        name: &'static str,
-        role: &Role,
-        done: f32,
+        untuned: &Role,
+        tuned: &Role,
         base: (&Lm, &Tokenizer),
-    ) -> Result<Lm, PackError> {
-        let (lm, tokenizer) = self.lm(name, role, done)?;
-        let common = base.1.common_vocabulary(&tokenizer).map_err(|difference| {
-            let path = self.files(name).weights.map_or_else(PathBuf::new, |w| w.path().to_owned());
-            PackError::Vocabulary { role: name, path, difference }
+    ) -> Result<Pair, PackError> {
+        let (untuned, own) = self.lm("untuned", untuned, 0.5)?;
+        let (tuned, other) = self.lm("tuned", tuned, 0.7)?;
+        let of_pair = own.common_vocabulary(&other).map_err(|difference| {
+            let path = self.files("tuned").weights.map_or_else(PathBuf::new, |w| w.path().into());
+            PackError::Vocabulary { path, difference }
         })?;
-        // Both models must have a logit for every id.
-        for rows in [common, base.0.config().vocab_size, lm.config().vocab_size] {
+        let Ok(of_base) = base.1.common_vocabulary(&own) else {
+            return Ok(Pair { untuned, tuned, words: Some(Arc::new(WordEncoder::new(own))) });
+        };
+        // All models must have a logit for every id.
+        let rows = [&untuned, &tuned, base.0].map(|lm| lm.config().vocab_size);
+        for rows in rows.into_iter().chain([of_pair, of_base]) {
             self.vocab_size = self.vocab_size.min(rows);
         }
-        Ok(lm)
+        Ok(Pair { untuned, tuned, words: None })
     }
 
     /// Loads a value model. With another vocabulary than the base's, it reads text.
@@ -318,7 +321,8 @@ impl<'a> Loader<'a> {
         let shared = base.1.common_vocabulary(&tokenizer);
         let reads_tokens =
             shared.is_ok_and(|_| base.1.vocab_size() <= model.trunk().config().vocab_size);
-        Ok(ValueGuide { model, tokenizer: (!reads_tokens).then_some(tokenizer) })
+        let words = (!reads_tokens).then(|| Arc::new(WordEncoder::new(tokenizer)));
+        Ok(ValueGuide { model, words })
     }
 
     /// Loads a value head for a model that is already loaded. The head reads that model's tokens.
@@ -339,7 +343,7 @@ impl<'a> Loader<'a> {
         })?;
         let failed = |source| PackError::Model { role: "value", source };
         let model = ValueModel::on_trunk(lm, folder).map_err(failed)?;
-        Ok(ValueGuide { model, tokenizer: None })
+        Ok(ValueGuide { model, words: None })
     }
 
     fn judge(&mut self) -> Result<Judge, PackError> {

@@ -35,7 +35,7 @@ pub enum OfferKind {
 pub enum Fit {
     /// It fits.
     Fits,
-    /// A value model with another vocabulary, which reads the response as text.
+    /// A guide with another vocabulary, which reads the response as text.
     ReadsText,
     /// It does not fit, with the reason as one sentence.
     Not(String),
@@ -243,13 +243,9 @@ impl Model<'_> {
         let misfit = match content {
             Content::Adapter(role) => self.misfit_of_part("tuned", role),
             Content::Head(role) => self.misfit_of_part("value", role),
-            Content::Pair(untuned, tuned) => self
-                .other_vocabulary("untuned", untuned)
-                .or_else(|| self.other_vocabulary("tuned", tuned)),
-            Content::ValueModel(role) => match self.other_vocabulary("value", role) {
-                Some(_) => return Fit::ReadsText,
-                None => None,
-            },
+            // The halves of a bundled pair have one vocabulary.
+            Content::Pair(role, _) => return self.fit_of_model("untuned", role),
+            Content::ValueModel(role) => return self.fit_of_model("value", role),
             Content::Judge(source) => local(&Part::judge(source))
                 .and_then(|folder| Judge::load(folder.path()).map(drop).map_err(|e| e.to_string()))
                 .err(),
@@ -282,18 +278,17 @@ impl Model<'_> {
         })
     }
 
-    /// Returns a reason if a model of a pack has another vocabulary than the user's model.
-    fn other_vocabulary(&self, name: &'static str, role: &Role) -> Option<String> {
+    /// Returns how a model of a pack fits the user's model.
+    fn fit_of_model(&self, name: &'static str, role: &Role) -> Fit {
         let path: Result<PathBuf, String> = Part::of(name, role)
             .next()
             .ok_or_else(|| "Its files are missing.".to_owned())
             .and_then(|part| local(&part).map(|local| local.path().to_owned()));
-        let other = path.and_then(|path| Tokenizer::load(&path).map_err(|e| e.to_string()));
-        let common = other.and_then(|other| {
-            let reason = |_| "It has another vocabulary than this model.".to_owned();
-            self.tokenizer.common_vocabulary(&other).map_err(reason)
-        });
-        common.err()
+        match path.and_then(|path| Tokenizer::load(&path).map_err(|e| e.to_string())) {
+            Ok(other) if self.tokenizer.common_vocabulary(&other).is_ok() => Fit::Fits,
+            Ok(_) => Fit::ReadsText,
+            Err(reason) => Fit::Not(reason),
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use super::role::{PromptStyle, Role};
 use super::{Pack, PromptOptions};
 use crate::guidance::steer::Instructions;
 use crate::guidance::{GuidanceError, Prefilled, Prompts, ValueGuide, ValuePrompt};
-use crate::lm::{PromptText, Tokenizer};
+use crate::lm::{PromptText, Tokenizer, WordEncoder};
 
 /// A prompt, prefilled once for all arms with the same instructions.
 pub struct PromptCache<'a> {
@@ -81,15 +81,23 @@ impl Pack {
             let text = text(name, role, instruction, tokenizer)?;
             Ok::<Vec<u32>, GuidanceError>(tokenizer.encode_prompt(&text)?)
         };
-        let half = |name: &str, role: &Option<Role>| match (role, &models.pair) {
-            (Some(role), Some(_)) => encode(name, role, ""),
+        let words =
+            models.pair.as_ref().map(|pair| pair.words.as_deref().map(WordEncoder::tokenizer));
+        let half = |name: &str, role: &Option<Role>| match (role, words) {
+            (Some(role), Some(None)) => encode(name, role, ""),
             _ => Ok(Vec::new()),
         };
         let (untuned, tuned) =
             (half("untuned", &manifest.untuned)?, half("tuned", &manifest.tuned)?);
+        let pair_text = match (&manifest.untuned, &manifest.tuned, words.flatten()) {
+            (Some(untuned), Some(tuned), Some(own)) => {
+                Some([text("untuned", untuned, "", own)?, text("tuned", tuned, "", own)?])
+            }
+            _ => None,
+        };
         let value = match (&manifest.value, &models.value) {
-            (Some(role), Some(ValueGuide { tokenizer: Some(tokenizer), .. })) => {
-                ValuePrompt::Text(text("value", role, "", tokenizer)?)
+            (Some(role), Some(ValueGuide { words: Some(words), .. })) => {
+                ValuePrompt::Text(text("value", role, "", words.tokenizer())?)
             }
             (Some(role), Some(_)) => ValuePrompt::Tokens(encode("value", role, "")?),
             _ => ValuePrompt::Tokens(Vec::new()),
@@ -97,7 +105,7 @@ impl Pack {
         let base = |instruction: &str| encode("base", &manifest.base, instruction);
         let steers = steers.iter().map(|steer| Ok([base(&steer.away)?, base(&steer.towards)?]));
         let steers = steers.collect::<Result<_, GuidanceError>>()?;
-        Ok(Prompts { base: base("")?, untuned, tuned, value, steers })
+        Ok(Prompts { base: base("")?, untuned, tuned, pair_text, value, steers })
     }
 
     /// Returns whether the base has a place for instructions: a chat template, or a template with

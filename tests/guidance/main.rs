@@ -5,6 +5,7 @@
 mod steers;
 #[path = "../support/mod.rs"]
 mod support;
+mod text_pairs;
 mod values;
 
 use ivg_playground::guidance::settings::{Arm, Settings, ValueSource};
@@ -21,17 +22,20 @@ const PROMPT: &str = "A film";
 fn prompts_of(models: &Models, prompt: &str) -> Prompts {
     let ids: Vec<u32> =
         std::iter::once(0).chain(models.tokenizer.encode(prompt).unwrap()).collect();
-    let reads_text = models.value.as_ref().is_some_and(|guide| guide.tokenizer.is_some());
+    let reads_text = models.value.as_ref().is_some_and(|guide| guide.words.is_some());
     let value = if reads_text {
         ValuePrompt::Text(PromptText::control(prompt))
     } else {
         ValuePrompt::Tokens(ids.clone())
     };
+    let text = models.pair.as_ref().filter(|pair| pair.words.is_some());
+    let pair_text = text.map(|_| [PromptText::plain(prompt), PromptText::plain(prompt)]);
     // The base reads another prompt than the guides and the value model.
     Prompts {
         base: [&[65, 66][..], &ids].concat(),
         untuned: ids.clone(),
         tuned: ids,
+        pair_text,
         value,
         steers: Vec::new(),
     }
@@ -76,9 +80,9 @@ fn value_from_scratch(models: &Models, response: &[u32]) -> f32 {
     let guide = models.value.as_ref().unwrap();
     let ended = response.ends_with(&[support::EOS]);
     let response = response.strip_suffix(&[support::EOS]).unwrap_or(response);
-    let text: Vec<u32> = match (prompts_of(models, PROMPT).value, &guide.tokenizer) {
+    let text: Vec<u32> = match (prompts_of(models, PROMPT).value, &guide.words) {
         (ValuePrompt::Tokens(prompt), _) => prompt.iter().chain(response).copied().collect(),
-        (ValuePrompt::Text(prompt), tokenizer) => {
+        (ValuePrompt::Text(prompt), words) => {
             // An incomplete character is not part of the text.
             let mut stream = TextStream::new();
             for &id in response {
@@ -88,7 +92,7 @@ fn value_from_scratch(models: &Models, response: &[u32]) -> f32 {
                 stream.finish();
             }
             let whole = prompt.clone().then_plain(stream.text());
-            tokenizer.as_ref().unwrap().encode_prompt(&whole).unwrap()
+            words.as_ref().unwrap().tokenizer().encode_prompt(&whole).unwrap()
         }
     };
     let (_, hidden) = guide.model.trunk().prefill(&text).unwrap();
@@ -121,7 +125,7 @@ fn ivg_with_beta_zero_and_one_row_equals_the_base() {
 
 #[test]
 fn beta_one_on_the_untuned_model_equals_the_tuned_model() {
-    let pair = Pair { untuned: lm(2), tuned: lm(3) };
+    let pair = Pair { untuned: lm(2), tuned: lm(3), words: None };
     let guided = Models { base: lm(2), pair: Some(pair), ..models() };
     let tuned = Models { base: lm(3), pair: None, ..models() };
     // The bases must read the guides' prompt for this comparison.

@@ -1,11 +1,13 @@
 //! Value models with another vocabulary or a next-token head, models that share a pass, stop
 //! sequences, and vocabularies that are only partly shared.
 
+use std::sync::Arc;
+
 use candle_core::Device;
 use ivg_playground::guidance::settings::{Arm, Settings, ValueSource};
 use ivg_playground::guidance::trace::StopReason;
 use ivg_playground::guidance::{Models, Pair, Prefilled, Search, ValueGuide};
-use ivg_playground::lm::{Lm, Tokenizer, ValueModel};
+use ivg_playground::lm::{Lm, Tokenizer, ValueModel, WordEncoder};
 
 use crate::support::{brief_lm, lm, models, value_guide};
 use crate::{PROMPT, ids, prompts_of, run, small, value_from_scratch};
@@ -15,7 +17,7 @@ fn text_value_model(name: &str) -> ValueGuide {
     let goldens = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
     let model = ValueModel::load(&goldens.join(name), &Device::Cpu).unwrap();
     let tokenizer = Tokenizer::load(&goldens.join("tokenizer")).unwrap();
-    ValueGuide { model, tokenizer: Some(tokenizer) }
+    ValueGuide { model, words: Some(Arc::new(WordEncoder::new(tokenizer))) }
 }
 
 /// New text may change the last tokens of the text before it, because of merges.
@@ -35,7 +37,7 @@ fn values_with_another_vocabulary_equal_those_of_the_whole_text() {
 /// This head reads the hidden state before the last token. Its model shares the base's vocabulary.
 #[test]
 fn a_next_token_head_values_chunks_of_one_token() {
-    let guide = ValueGuide { tokenizer: None, ..text_value_model("next-token-head") };
+    let guide = ValueGuide { words: None, ..text_value_model("next-token-head") };
     let models = Models { value: Some(guide), ..models() };
     for chunk_tokens in [1, 4] {
         let settings = Settings { chunk_tokens, max_tokens: 9, ..small() };
@@ -50,7 +52,7 @@ fn a_next_token_head_values_chunks_of_one_token() {
 #[test]
 fn roles_with_the_same_model_and_prompt_share_a_pass() {
     let base = lm(1);
-    let pair = |untuned: Lm| Some(Pair { untuned, tuned: lm(3) });
+    let pair = |untuned: Lm| Some(Pair { untuned, tuned: lm(3), words: None });
     let shared = Models { base: base.clone(), pair: pair(base), ..models() };
     let apart = Models { base: lm(1), pair: pair(lm(1)), ..models() };
     let settings = small();
@@ -80,14 +82,14 @@ fn roles_with_the_same_model_and_prompt_share_a_pass() {
 fn a_value_head_on_the_untuned_model_shares_its_pass() {
     let apart = |base: Lm| {
         let untuned = value_guide(4).model.trunk().clone();
-        Models { base, pair: Some(Pair { untuned, tuned: lm(3) }), ..models() }
+        Models { base, pair: Some(Pair { untuned, tuned: lm(3), words: None }), ..models() }
     };
     let together = |base: Lm| {
         let models = apart(base);
         let model = models.value.as_ref().unwrap().model.clone();
         let untuned = model.trunk().clone();
         let tuned = lm(3);
-        Models { pair: Some(Pair { untuned, tuned }), ..models }
+        Models { pair: Some(Pair { untuned, tuned, words: None }), ..models }
     };
     let mut ended = 0;
     for base in [lm(1), brief_lm(1)] {
@@ -123,13 +125,13 @@ fn a_shared_pass_has_the_same_numbers_wherever_a_run_ends() {
     let stops = vec!["e".to_owned()];
     let apart = || {
         let untuned = value_guide(4).model.trunk().clone();
-        let pair = Some(Pair { untuned, tuned: lm(3) });
+        let pair = Some(Pair { untuned, tuned: lm(3), words: None });
         Models { pair, stops: stops.clone(), ..models() }
     };
     let together = || {
         let models = apart();
         let untuned = models.value.as_ref().unwrap().model.trunk().clone();
-        Models { pair: Some(Pair { untuned, tuned: lm(3) }), ..models }
+        Models { pair: Some(Pair { untuned, tuned: lm(3), words: None }), ..models }
     };
     let implicit = Settings { value_source: ValueSource::Implicit, ..small() };
     for (arm, settings) in

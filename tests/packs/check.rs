@@ -126,7 +126,7 @@ fn faults_are_found_without_loading() {
         ),
         (
             |d| edit(&d.join("untuned/tokenizer.json"), "\"a\":98", "\"aa\":98"),
-            &["untuned and base have different vocabularies"],
+            &["tuned and untuned have different vocabularies"],
         ),
         (|d| fs::remove_file(d.join("judge/config.json")).unwrap(), &["judge", "config.json"]),
         (|d| edit(&d.join("pack.toml"), "name", "nmae"), &["pack.toml", "nmae"]),

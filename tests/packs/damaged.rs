@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use ivg_playground::guidance::ValuePrompt;
+use ivg_playground::guidance::settings::{Arm, Settings};
+use ivg_playground::guidance::{Prefilled, Search, ValuePrompt};
 use ivg_playground::lm::PromptText;
 use ivg_playground::packs::{DeviceChoice, Pack, PackSource, PromptOptions};
 
@@ -79,11 +80,35 @@ fn wrong_shapes_are_named() {
 }
 
 #[test]
-fn rejects_another_vocabulary_and_names_the_first_difference() {
+fn rejects_a_pair_of_two_vocabularies_and_names_the_first_difference() {
     for role in ["untuned", "tuned"] {
         let message = error_after(|dir| swap_two_tokens(&dir.join(role)));
-        assert_contains(&message, &[role, "different vocabularies", "token 98"]);
+        let expected = "tuned and untuned have different vocabularies";
+        assert_contains(&message, &[expected, "token 98"]);
     }
+}
+
+#[test]
+fn a_pair_with_another_vocabulary_reads_text() {
+    let dir = tempfile::tempdir().unwrap();
+    support::write_pack(dir.path());
+    for role in ["untuned", "tuned"] {
+        swap_two_tokens(&dir.path().join(role));
+    }
+    let pack = load(dir.path()).unwrap();
+    let prompts = pack.prompts("Hi", PromptOptions::default()).unwrap();
+    let text = PromptText::plain("Hi");
+    assert_eq!(prompts.pair_text, Some([text.clone(), text]));
+    assert!(prompts.untuned.is_empty() && prompts.tuned.is_empty());
+    assert!(pack.models.pair.as_ref().is_some_and(|pair| pair.words.is_some()));
+    let prefilled = Prefilled::new(&pack.models, &prompts).unwrap();
+    let settings = Settings { beams: 1, successors: 1, max_tokens: 6, ..pack.defaults() };
+    let mut search = Search::new(&pack.models, &prefilled, Arm::Token, &settings).unwrap();
+    while !search.is_done() {
+        search.step().unwrap();
+    }
+    let trace = search.finish().unwrap();
+    assert!(trace.tokens.iter().all(|token| token.unguided_mass.is_some()));
 }
 
 /// Swaps the ids of two letters, which changes the vocabulary but not its size.

@@ -135,7 +135,7 @@ fn a_value_head_can_use_the_model_of_another_role() {
     let pack = load(dir.path(), &roles("{ path = \"head\", trunk = \"untuned\" }")).unwrap();
     let separate = load(dir.path(), &roles("{ path = \"value\" }")).unwrap();
     let guide = pack.models.value.as_ref().unwrap();
-    assert!(guide.tokenizer.is_none());
+    assert!(guide.words.is_none());
     assert!(guide.model.trunk().is_same(&pack.models.pair.as_ref().unwrap().untuned));
     let value = |pack: &Pack| {
         let model = &pack.models.value.as_ref().unwrap().model;

@@ -63,6 +63,7 @@ pub fn tokens(text: &str) -> Vec<TokenTrace> {
             logp_tuned: Some(-1.3),
             advantage: Some(i.sin() * 1.2),
             steer_advantages: Vec::new(),
+            unguided_mass: None,
             kl_nats: 0.125,
             alternatives: vec![Alternative {
                 id: 3,

@@ -93,7 +93,7 @@ pub fn value_model(seed: u64) -> ValueModel {
 
 /// Returns a value model that reads the token ids of the base.
 pub fn value_guide(seed: u64) -> ValueGuide {
-    ValueGuide { model: value_model(seed), tokenizer: None }
+    ValueGuide { model: value_model(seed), words: None }
 }
 
 /// Returns the `tokenizer.json` of a byte-level BPE without merges.
@@ -136,7 +136,7 @@ pub fn tokenizer() -> Tokenizer {
 pub fn models() -> Models {
     Models {
         base: lm(1),
-        pair: Some(Pair { untuned: lm(2), tuned: lm(3) }),
+        pair: Some(Pair { untuned: lm(2), tuned: lm(3), words: None }),
         value: Some(value_guide(4)),
         tokenizer: tokenizer(),
         vocab_size: VOCAB,

@@ -82,6 +82,7 @@ pub fn tokens(text: &str) -> Vec<TokenTrace> {
             logp_tuned: Some(-2.0 + (n * 0.9).sin() * 0.4),
             advantage: Some((n * 0.9).sin() * 0.4),
             steer_advantages: Vec::new(),
+            unguided_mass: None,
             kl_nats: 0.18 + 0.1 * (n * 1.3).cos(),
             alternatives: alternatives(i as u32),
         };

@@ -150,8 +150,8 @@ fn an_error_in_an_empty_window() {
     check("error", |painter| {
         let bench = closed(painter, stored);
         let Command::LoadPack(source) = bench.engine.command() else { panic!("no pack") };
-        let message = "tuned and base have different vocabularies (512 and 8192 tokens); guidance \
-                       adds logits token by token, so choose models of one tokenizer";
+        let message = "tuned and untuned have different vocabularies (512 and 8192 tokens); a pair \
+                       guides by a difference, so choose models of one tokenizer";
         bench.engine.send(Event::LoadFailed { source, message: message.into() });
         bench
     });

@@ -252,6 +252,7 @@ mod tests {
             logp_tuned: None,
             advantage: None,
             steer_advantages: Vec::new(),
+            unguided_mass: None,
             kl_nats: 0.0,
             alternatives: alternatives.iter().enumerate().map(alternative).collect(),
         }

@@ -122,6 +122,7 @@ mod tests {
             logp_tuned: None,
             advantage,
             steer_advantages: Vec::new(),
+            unguided_mass: None,
             kl_nats,
             alternatives: Vec::new(),
         }

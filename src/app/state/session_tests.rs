@@ -19,6 +19,7 @@ fn token(text: &str) -> TokenTrace {
         logp_tuned: None,
         advantage: None,
         steer_advantages: Vec::new(),
+        unguided_mass: None,
         alternatives: Vec::new(),
         kl_nats: 0.25,
     }

@@ -24,7 +24,9 @@ fn story(trace: &Trace) -> String {
     // Steers have an advantage too, but no log-probabilities of a pair.
     let has_pair = tokens.any(|token| {
         token.advantage.is_some()
-            && (token.logp_tuned.is_some() || token.steer_advantages.is_empty())
+            && (token.logp_tuned.is_some()
+                || token.unguided_mass.is_some()
+                || token.steer_advantages.is_empty())
     });
     let has_value = trace.arms.iter().any(|arm| arm.value.is_some());
     let (before, name, after) =

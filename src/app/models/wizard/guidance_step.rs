@@ -10,8 +10,7 @@ const KINDS: [(OfferKind, &str, &str); 3] = [
     (
         OfferKind::Pair,
         "Token guidance (β)",
-        "No bundled pair fits. Token guidance needs an untuned and a tuned model with the vocabulary \
-         of this model.",
+        "No bundled pair fits. Token guidance needs an untuned and a tuned model of one vocabulary.",
     ),
     (
         OfferKind::Value,
@@ -50,7 +49,7 @@ impl GuidanceStep {
         match guides.map(|offer| &offer.fit).min() {
             Some(Fit::Fits) => "These parts of the bundled packs fit this model.",
             Some(Fit::ReadsText) => {
-                "No bundled guide was made for this model. A value model can read its responses as \
+                "No bundled guide was made for this model. Those below can read its responses as \
                  text, or you can go on without guidance. Your own guides (a tuned and an untuned \
                  model, or a value model) can be added in Advanced."
             }

@@ -1,0 +1,251 @@
+//! Encodes a growing text word by word, so that an extended text costs one word, not the whole
+//! text.
+//!
+//! A word starts at a space between two characters that are not whitespace. The supported
+//! tokenizers never merge across such a space: byte-level ones split there before merging, and
+//! SentencePiece ones have no piece with a space after another character. The ids of the words,
+//! joined, therefore equal the ids of the whole text.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::error::Result;
+use super::prompt_text::PromptText;
+use super::tokenizer::Tokenizer;
+
+/// Number of encoded words that are remembered.
+const MAX_WORDS: usize = 1 << 16;
+/// Maximum number of tokens at the end of a prompt that a response may change. A response can
+/// continue the last word of the prompt.
+const OPEN_TOKENS: usize = 8;
+/// Text before a word while it is encoded. Some tokenizers treat the start of a text specially.
+const BEFORE: &str = "a";
+
+/// The ids of texts. Shared by everything that remembers words of one tokenizer.
+type Memory = Mutex<HashMap<Box<str>, Arc<[u32]>>>;
+
+/// A tokenizer that remembers the ids of words.
+pub struct WordEncoder {
+    tokenizer: Tokenizer,
+    words: Memory,
+}
+
+impl WordEncoder {
+    /// Creates an encoder that has not encoded any words yet.
+    pub fn new(tokenizer: Tokenizer) -> Self {
+        Self { tokenizer, words: Memory::default() }
+    }
+
+    /// Returns the tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Returns the ids of a word that starts with a space and follows another word.
+    fn word(&self, word: &str) -> Result<Arc<[u32]>> {
+        remembered(&self.words, word, || {
+            let mut ids = self.tokenizer.encode(&format!("{BEFORE}{word}"))?;
+            let mut bytes = 0;
+            let is_word = |id: &&u32| {
+                bytes += self.tokenizer.bytes(**id).len();
+                bytes <= word.len()
+            };
+            let count = ids.iter().rev().take_while(is_word).count();
+            let own = ids.split_off(ids.len() - count);
+            let length: usize = own.iter().map(|&id| self.tokenizer.bytes(id).len()).sum();
+            // A tokenizer that normalises the text may not keep its length.
+            if length == word.len() { Ok(own) } else { self.tokenizer.encode(word) }
+        })
+    }
+}
+
+/// Encodes responses to one prompt. Prompt and response are one text: the response may continue the
+/// last word of the prompt.
+pub struct ResponseEncoder {
+    words: Arc<WordEncoder>,
+    prompt: PromptText,
+    prompt_ids: Vec<u32>,
+    /// Ids of the prompt and of the first word of a response, without the fixed ones.
+    first_words: Memory,
+}
+
+/// How much of a response cannot change any more when text is added.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Bytes of the response.
+    pub bytes: usize,
+    /// Ids of the response, after the fixed ids of the prompt.
+    pub ids: usize,
+}
+
+impl ResponseEncoder {
+    /// Encodes the prompt.
+    ///
+    /// # Errors
+    /// Same as [`Tokenizer::encode`].
+    pub fn new(words: Arc<WordEncoder>, prompt: PromptText) -> Result<Self> {
+        let prompt_ids = words.tokenizer.encode_prompt(&prompt)?;
+        Ok(Self { words, prompt, prompt_ids, first_words: Memory::default() })
+    }
+
+    /// Returns the ids of the prompt that no response changes.
+    pub fn fixed(&self) -> &[u32] {
+        let count = self.prompt_ids.len();
+        &self.prompt_ids[..count - OPEN_TOKENS.min(count.saturating_sub(1))]
+    }
+
+    /// Returns the ids of the prompt.
+    pub fn prompt_ids(&self) -> &[u32] {
+        &self.prompt_ids
+    }
+
+    /// Returns the number of ids of the prompt and a response.
+    ///
+    /// # Errors
+    /// Same as [`Tokenizer::encode`].
+    pub fn tokens(&self, response: &str) -> Result<usize> {
+        Ok(self.fixed().len() + self.encode(Settled::default(), response)?.1.len())
+    }
+
+    /// Encodes the part of `response` after `from`, which is the state of a shorter response.
+    /// Returns the state of this response, and the ids after `from`.
+    ///
+    /// # Errors
+    /// Same as [`Tokenizer::encode`].
+    pub fn encode(&self, from: Settled, response: &str) -> Result<(Settled, Vec<u32>)> {
+        let (mut settled, mut ids) = (from, Vec::new());
+        let rest = response.get(from.bytes..).unwrap_or_default();
+        let mut start = 0;
+        for end in word_starts(rest).chain([rest.len()]) {
+            settled = Settled { bytes: from.bytes + start, ids: from.ids + ids.len() };
+            let word = &rest[start..end];
+            if settled.bytes == 0 {
+                ids.extend_from_slice(&self.first_word(word)?);
+            } else {
+                ids.extend_from_slice(&self.words.word(word)?);
+            }
+            start = end;
+        }
+        Ok((settled, ids))
+    }
+
+    /// Returns the ids of the prompt and a word, without the fixed ones.
+    fn first_word(&self, word: &str) -> Result<Arc<[u32]>> {
+        let fixed = self.fixed();
+        remembered(&self.first_words, word, || {
+            let tokenizer = &self.words.tokenizer;
+            let mut ids = tokenizer.encode_prompt(&self.prompt.clone().then_plain(word))?;
+            // If the word changes how the fixed part is read, it is encoded alone.
+            if !ids.starts_with(fixed) {
+                ids = [&self.prompt_ids[..], &tokenizer.encode(word)?].concat();
+            }
+            Ok(ids.split_off(fixed.len()))
+        })
+    }
+}
+
+/// Returns the remembered ids of `text`, or computes and remembers them.
+fn remembered(
+    memory: &Memory,
+    text: &str,
+    encode: impl FnOnce() -> Result<Vec<u32>>,
+) -> Result<Arc<[u32]>> {
+    let lock = || -> MutexGuard<'_, HashMap<_, _>> {
+        memory.lock().unwrap_or_else(PoisonError::into_inner)
+    };
+    if let Some(ids) = lock().get(text) {
+        return Ok(Arc::clone(ids));
+    }
+    let ids: Arc<[u32]> = encode()?.into();
+    let mut known = lock();
+    if known.len() >= MAX_WORDS {
+        known.clear();
+    }
+    known.insert(text.into(), Arc::clone(&ids));
+    Ok(ids)
+}
+
+/// Returns the offsets at which words start, except the first.
+fn word_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
+    text.match_indices(' ').map(|(at, _)| at).filter(|&at| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + 1..].chars().next();
+        let is_word = |c: Option<char>| c.is_some_and(|c| !c.is_whitespace());
+        is_word(before) && is_word(after)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::path::Path;
+
+    const TOKENIZERS: [&str; 5] = [
+        "assets/packs/imdb/base",
+        "tests/goldens/tokenizer",
+        "tests/corpus/tokenizer-llama-3/m",
+        "tests/corpus/tokenizer-pieces-metaspace-old/m",
+        "tests/corpus/tokenizer-pieces-normalizer/m",
+    ];
+
+    fn encoder(tokenizer: &str, prompt: &str) -> ResponseEncoder {
+        let tokenizer = Tokenizer::load(Path::new(tokenizer)).unwrap();
+        let words = Arc::new(WordEncoder::new(tokenizer));
+        ResponseEncoder::new(words, PromptText::plain(prompt)).unwrap()
+    }
+
+    #[test]
+    fn words_start_at_single_spaces() {
+        let starts = |text: &str| word_starts(text).collect::<Vec<_>>();
+        assert_eq!(starts(" a b  c\n d e "), [2, 10]);
+        assert_eq!(starts(""), [] as [usize; 0]);
+        assert_eq!(starts("é ü"), [2]);
+    }
+
+    #[test]
+    fn words_encode_like_the_whole_text() {
+        let encoders = TOKENIZERS.map(|name| (name, encoder(name, "The film")));
+        let piece = "( |  |\n|[a-z]{1,6}|[A-Z'.,!?]|[0-9]{1,4}|é|日本|🦀)";
+        proptest!(|(pieces in prop::collection::vec(piece, 1..30))| {
+            for (name, encoder) in &encoders {
+                let (mut response, mut ids) = (String::new(), Vec::new());
+                let mut settled = Settled::default();
+                for piece in &pieces {
+                    response.push_str(piece);
+                    ids.truncate(settled.ids);
+                    let (now, tail) = encoder.encode(settled, &response).unwrap();
+                    ids.extend(tail);
+                    settled = now;
+                }
+                let text = PromptText::plain("The film").then_plain(&response);
+                let whole = encoder.words.tokenizer.encode_prompt(&text).unwrap();
+                let all = [encoder.fixed(), &ids].concat();
+                prop_assert_eq!(all, whole, "{} {:?}", name, response);
+            }
+        });
+    }
+
+    #[test]
+    fn a_response_that_changes_the_fixed_prompt_is_encoded_alone() {
+        // Without a beginning-of-text token the only token of a short prompt is fixed.
+        let path = Path::new("tests/goldens/tokenizer");
+        let tokenizer = Tokenizer::load(path).unwrap();
+        assert!(tokenizer.prefix().is_empty(), "the test needs a tokenizer without a prefix");
+        let whole = (0..tokenizer.vocab_size() as u32).find(|&id| {
+            let bytes = tokenizer.bytes(id);
+            let head = std::str::from_utf8(bytes.get(..1).unwrap_or_default()).unwrap_or_default();
+            bytes.len() > 1
+                && bytes.is_ascii()
+                && tokenizer.encode(head).is_ok_and(|ids| ids.len() == 1)
+        });
+        let word = tokenizer.decode(&[whole.unwrap()]);
+        let (head, tail) = word.split_at(1);
+        let encoder = encoder("tests/goldens/tokenizer", head);
+        assert_eq!(encoder.fixed(), encoder.prompt_ids);
+        let (_, ids) = encoder.encode(Settled::default(), tail).unwrap();
+        let tokenizer = &encoder.words.tokenizer;
+        assert_eq!(tokenizer.decode(&[encoder.fixed(), &ids].concat()), word);
+        assert_ne!([encoder.fixed(), &ids].concat(), tokenizer.encode(&word).unwrap());
+    }
+}
