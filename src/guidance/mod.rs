@@ -17,6 +17,7 @@ mod search;
 mod selection;
 pub mod settings;
 pub mod steer;
+mod text_extension;
 mod text_pair;
 mod text_rows;
 mod token_value;

@@ -10,7 +10,7 @@ use super::row::Row;
 use super::text_pair::{TEXT_MARGIN, TextPair};
 use super::token_value::{Candidates, RowLogits};
 use super::values::{ValueGuide, ValuePrompt, ValueRows, prompt_tokens};
-use crate::lm::{Cache, Lm, PromptText, Tokenizer, WordEncoder};
+use crate::lm::{Cache, GuideWords, Lm, PromptText, Tokenizer};
 
 /// The implicit value function: a small model before and after preference tuning.
 #[derive(Clone)]
@@ -20,7 +20,7 @@ pub struct Pair {
     /// After preference tuning.
     pub tuned: Lm,
     /// The vocabulary of both, if it differs from the base's. They then read the response as text.
-    pub words: Option<Arc<WordEncoder>>,
+    pub words: Option<Arc<GuideWords>>,
 }
 
 /// The models by role.
@@ -32,7 +32,7 @@ pub struct Models {
     /// The explicit value function.
     pub value: Option<ValueGuide>,
     /// The tokenizer of the base.
-    pub tokenizer: Tokenizer,
+    pub tokenizer: Arc<Tokenizer>,
     /// Number of ids that the base and the guides of its vocabulary share. Ids beyond it, such as padding or tokens of one
     /// model only, are excluded from every distribution and never drawn.
     pub vocab_size: usize,
@@ -94,7 +94,8 @@ impl Models {
             for (name, lm, prompt) in
                 [("untuned", &pair.untuned, &text[0]), ("tuned", &pair.tuned, &text[1])]
             {
-                let ids = pair.words.as_ref().map(|words| words.tokenizer().encode_prompt(prompt));
+                let ids =
+                    pair.words.as_ref().map(|words| words.own().tokenizer().encode_prompt(prompt));
                 let tokens = ids.transpose()?.map_or(0, |ids| ids.len());
                 roles.push((name, lm, tokens, true));
             }

@@ -1,8 +1,9 @@
 //! Log-probabilities of growing texts under a model of another vocabulary than the base's.
 //!
-//! The model reads each response as text, in its own tokens. Extending a text can replace its last
-//! tokens: "won" and "derful" become one token "wonderful". The log-probability of an extension is
-//! therefore that of the extended text minus that of the text.
+//! The model reads each response as text, in its own tokens. The text may end inside a word, so its
+//! log-probability is that of all texts that begin with it: the words before the last one are
+//! certain, and the last one is summed over its covers (see [`GuideWords`]). The log-probability of
+//! an extension is that of the extended text minus that of the text.
 
 use std::sync::Arc;
 
@@ -10,14 +11,13 @@ use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::error::GuidanceError;
-use crate::lm::{Cache, Lm, ResponseEncoder, Settled};
+use super::text_extension::{Extension, for_each_logits, tokens_of};
+use crate::lm::{Cache, Cover, GuideWords, Lm, ResponseEncoder, Settled};
 use crate::numeric::log_sum_exp;
-
-/// Number of logits that are on the host at the same time.
-const MAX_HOST_LOGITS: usize = 1 << 24;
 
 /// The responses that one model has read, row by row.
 pub(super) struct TextRows {
+    words: Arc<GuideWords>,
     encoder: Arc<ResponseEncoder>,
     /// Ids that have a logit; ids beyond it are padding.
     vocab_size: usize,
@@ -27,15 +27,17 @@ pub(super) struct TextRows {
 
 /// A response in the tokens of the model.
 #[derive(Clone)]
-struct TextRow {
+pub(super) struct TextRow {
     /// Ids after the fixed ids of the prompt.
-    ids: Vec<u32>,
+    pub(super) ids: Vec<u32>,
     /// Σ log p of the first n ids, for n from 0 to the number of ids.
-    sums: Vec<f32>,
+    pub(super) sums: Vec<f32>,
     /// The part that later text cannot change.
-    settled: Settled,
+    pub(super) settled: Settled,
     /// log p of every next token: after the settled ids, then after each further id.
     next: Vec<Arc<[f32]>>,
+    /// log p of all texts that begin with the response and the prompt's last tokens.
+    pub(super) logp: f32,
 }
 
 impl TextRow {
@@ -52,8 +54,7 @@ impl TextRow {
     }
 
     fn push(&mut self, id: u32, next: Arc<[f32]>) {
-        let logp = self.next_after(self.ids.len()).get(id as usize).copied().unwrap_or(0.0);
-        self.sums.push(self.log_probability() + logp);
+        self.sums.push(self.of_ids() + self.token(self.ids.len(), id));
         self.ids.push(id);
         self.next.push(next);
     }
@@ -64,37 +65,14 @@ impl TextRow {
         self.settled = settled;
     }
 
-    fn log_probability(&self) -> f32 {
+    /// Returns log p of `id` after the first `ids` ids. They include the settled ids.
+    pub(super) fn token(&self, ids: usize, id: u32) -> f32 {
+        self.next_after(ids).get(id as usize).copied().unwrap_or(f32::NEG_INFINITY)
+    }
+
+    /// Returns log p of exactly these ids.
+    fn of_ids(&self) -> f32 {
         self.sums.last().copied().unwrap_or(0.0)
-    }
-}
-
-/// The ids of an extended response: the first `common` ids of the row, then `new`.
-struct Extension {
-    row: usize,
-    common: usize,
-    new: Vec<u32>,
-}
-
-impl Extension {
-    /// Returns the ids that the model must read to score the extension: all new ones but the last.
-    fn path(&self) -> Option<Path<'_>> {
-        let (_, inner) = self.new.split_last()?;
-        (!inner.is_empty()).then_some(Path { row: self.row, common: self.common, ids: inner })
-    }
-}
-
-/// Ids to read after the first `common` ids of a row.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Path<'a> {
-    row: usize,
-    common: usize,
-    ids: &'a [u32],
-}
-
-impl Path<'_> {
-    fn starts_with(&self, other: &Path<'_>) -> bool {
-        (self.row, self.common) == (other.row, other.common) && self.ids.starts_with(other.ids)
     }
 }
 
@@ -102,15 +80,16 @@ impl TextRows {
     /// Reads the prompt. Returns a single row without a response.
     pub(super) fn prefill(
         lm: &Lm,
+        words: Arc<GuideWords>,
         encoder: Arc<ResponseEncoder>,
-        vocab_size: usize,
     ) -> Result<Self, GuidanceError> {
+        let vocab_size = lm.config().vocab_size.min(words.own().tokenizer().vocab_size());
         let (cache, hidden) = lm.prefill(encoder.fixed())?;
         let last = hidden.narrow(0, encoder.fixed().len() - 1, 1)?;
         let next = log_probabilities(lm, &last, vocab_size)?;
         let settled = Settled::default();
-        let row = TextRow { ids: Vec::new(), sums: vec![0.0], settled, next };
-        let mut rows = Self { encoder, vocab_size, cache, rows: vec![row] };
+        let row = TextRow { ids: Vec::new(), sums: vec![0.0], settled, next, logp: 0.0 };
+        let mut rows = Self { words, encoder, vocab_size, cache, rows: vec![row] };
         rows.read(lm, &[""])?;
         Ok(rows)
     }
@@ -118,6 +97,7 @@ impl TextRows {
     /// Returns the given rows in the given order. Rows may repeat; cached states stay shared.
     pub(super) fn fork(&self, rows: &[usize]) -> Result<Self, GuidanceError> {
         Ok(Self {
+            words: Arc::clone(&self.words),
             encoder: Arc::clone(&self.encoder),
             vocab_size: self.vocab_size,
             cache: self.cache.fork(rows)?,
@@ -130,140 +110,64 @@ impl TextRows {
         &self.encoder
     }
 
+    /// Returns the vocabularies of the model and of the base.
+    pub(super) fn words(&self) -> &GuideWords {
+        &self.words
+    }
+
+    pub(super) fn row(&self, row: usize) -> &TextRow {
+        &self.rows[row]
+    }
+
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// Returns the number of ids that have a logit.
+    pub(super) fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
     /// Returns the number of rows.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Reads the new part of each response. Returns log p of each response with the end of the
-    /// prompt, which is the same in all rows.
+    /// Reads the new part of each response. Returns log p of all texts that begin with the response
+    /// and the last tokens of the prompt. The latter are the same in all rows.
     pub(super) fn read(&mut self, lm: &Lm, responses: &[&str]) -> Result<Vec<f32>, GuidanceError> {
         let fixed = self.encoder.fixed().len();
-        let (mut new, mut states) = (Vec::new(), Vec::new());
+        let mut extensions = Vec::with_capacity(responses.len());
         for (index, response) in responses.iter().enumerate() {
-            let extension = self.extension(index, response)?;
+            let extension = Extension::new(self, index, response)?;
             self.rows[index].truncate(extension.common);
             self.cache.truncate(index, fixed + extension.common)?;
-            states.push(self.encoder.encode(self.rows[index].settled, response)?.0);
-            new.push(extension.new);
+            extensions.push(extension);
         }
-        let new_ids: Vec<&[u32]> = new.iter().map(Vec::as_slice).collect();
+        let new_ids: Vec<&[u32]> = extensions.iter().map(|e| e.new.as_slice()).collect();
         let hidden = lm.forward(&mut self.cache, &new_ids)?;
         let mut next = log_probabilities(lm, &tokens_of(&hidden, &new_ids)?, self.vocab_size)?;
         let mut next = next.drain(..);
-        for ((row, new), settled) in self.rows.iter_mut().zip(new).zip(states) {
-            new.into_iter().zip(&mut next).for_each(|(id, next)| row.push(id, next));
-            row.settle(settled);
+        for (row, extension) in self.rows.iter_mut().zip(extensions) {
+            extension.new.into_iter().zip(&mut next).for_each(|(id, next)| row.push(id, next));
+            row.settle(extension.settled);
+            let start = extension.settled.ids;
+            let cover = |cover: &Cover| {
+                row.sums[start + cover.kept] + row.token(start + cover.kept, cover.last)
+            };
+            row.logp = sum_of(extension.covers.iter().map(cover)).unwrap_or(row.of_ids());
         }
-        Ok(self.rows.iter().map(TextRow::log_probability).collect())
+        Ok(self.rows.iter().map(|row| row.logp).collect())
     }
 
-    /// Returns log p of the extended response minus log p of the response, for each of the texts
-    /// that extend each row. All texts are read in one pass; those that share their first new
-    /// tokens read them once. The rows stay as they are. `responses` must be those read last.
-    pub(super) fn extensions(
-        &self,
-        lm: &Lm,
-        responses: &[&str],
-        additions: &[Vec<String>],
-    ) -> Result<Vec<Vec<f32>>, GuidanceError> {
-        let mut extensions = Vec::new();
-        for (index, (response, additions)) in responses.iter().zip(additions).enumerate() {
-            for addition in additions {
-                extensions.push(self.extension(index, &format!("{response}{addition}"))?);
-            }
-        }
-        let mut paths: Vec<Path<'_>> = extensions.iter().filter_map(Extension::path).collect();
-        paths.sort_unstable();
-        // Of paths that begin equally only the longest is left. They are neighbours.
-        paths.dedup_by(|next, previous| {
-            let is_longer = next.starts_with(previous);
-            if is_longer {
-                *previous = *next;
-            }
-            is_longer
-        });
-        let inner = self.read_paths(lm, &paths, &extensions)?;
-        let mut all = extensions.iter().zip(inner).map(|(extension, inner)| {
-            let row = &self.rows[extension.row];
-            let first = extension.new.first().map_or(0.0, |&id| {
-                row.next_after(extension.common).get(id as usize).copied().unwrap_or(0.0)
-            });
-            row.sums[extension.common] + first + inner - row.log_probability()
-        });
-        Ok(additions.iter().map(|additions| all.by_ref().take(additions.len()).collect()).collect())
-    }
-
-    /// Returns log of the probability that one of the `ends` comes next in `row`, or `None` without
-    /// ends.
+    /// Returns log p of the response of `row`, ended by one of `ends`, minus log p of the response.
+    /// Returns `None` without ends.
     pub(super) fn end(&self, row: usize, ends: &[u32]) -> Option<f32> {
-        let next = self.rows[row].next.last()?;
-        let logps: Vec<f32> =
-            ends.iter().filter_map(|&id| next.get(id as usize).copied()).collect();
-        (!logps.is_empty()).then(|| log_sum_exp(&logps))
+        let row = &self.rows[row];
+        let end = sum_of(ends.iter().map(|&id| row.token(row.ids.len(), id)))?;
+        // The end completes the last word, so its longer covers do not count.
+        Some(row.of_ids() + end - row.logp)
     }
-
-    fn extension(&self, row: usize, text: &str) -> Result<Extension, GuidanceError> {
-        let read = &self.rows[row];
-        let (_, mut new) = self.encoder.encode(read.settled, text)?;
-        let known = read.ids.get(read.settled.ids..).unwrap_or_default();
-        let shared = known.iter().zip(&new).take_while(|(a, b)| a == b).count();
-        let new = new.split_off(shared);
-        Ok(Extension { row, common: read.settled.ids + shared, new })
-    }
-
-    /// Reads the paths in one pass. Returns Σ log p of the new ids of each extension, without the
-    /// first.
-    fn read_paths(
-        &self,
-        lm: &Lm,
-        paths: &[Path<'_>],
-        extensions: &[Extension],
-    ) -> Result<Vec<f32>, GuidanceError> {
-        let mut sums = vec![0.0; extensions.len()];
-        if paths.is_empty() {
-            return Ok(sums);
-        }
-        let mut cache = self.cache.fork(&paths.iter().map(|path| path.row).collect::<Vec<_>>())?;
-        for (index, path) in paths.iter().enumerate() {
-            cache.truncate(index, self.encoder.fixed().len() + path.common)?;
-        }
-        let new: Vec<&[u32]> = paths.iter().map(|path| path.ids).collect();
-        let hidden = tokens_of(&lm.forward(&mut cache, &new)?, &new)?;
-        // The position of each path in `hidden`.
-        let starts: Vec<usize> = new
-            .iter()
-            .scan(0, |start, ids| Some(std::mem::replace(start, *start + ids.len())))
-            .collect();
-        let mut wanted: Vec<(usize, u32, usize)> = Vec::new();
-        for (index, extension) in extensions.iter().enumerate() {
-            let Some(path) = extension.path() else { continue };
-            // The first path that is not less begins with this one.
-            let found = paths.partition_point(|other| *other < path);
-            let after = extension.new.iter().skip(1).enumerate();
-            wanted.extend(after.map(|(step, &id)| (starts[found] + step, id, index)));
-        }
-        wanted.sort_unstable();
-        for (logp, (_, _, extension)) in
-            log_probabilities_of(lm, &hidden, self.vocab_size, &wanted)?.iter().zip(&wanted)
-        {
-            sums[*extension] += logp;
-        }
-        Ok(sums)
-    }
-}
-
-/// Returns the hidden states `[N, hidden]` of all tokens of `rows`, without padding, from
-/// `[rows, T, hidden]`.
-fn tokens_of(hidden: &Tensor, rows: &[&[u32]]) -> Result<Tensor, GuidanceError> {
-    let (count, tokens, width) = hidden.dims3()?;
-    let flat = hidden.reshape((count * tokens, width))?;
-    if rows.iter().all(|row| row.len() == tokens) {
-        return Ok(flat);
-    }
-    let own = |(index, row): (usize, &&[u32])| (0..row.len()).map(move |t| index * tokens + t);
-    let indices: Vec<u32> = rows.iter().enumerate().flat_map(own).map(|i| i as u32).collect();
-    Ok(flat.index_select(&Tensor::new(indices, hidden.device())?, 0)?)
 }
 
 /// Returns log p of every next token for each of the hidden states `[N, hidden]`.
@@ -283,42 +187,12 @@ fn log_probabilities(
     Ok(all)
 }
 
-/// Returns log p for each (position in `hidden`, id, …) of `wanted`, which is sorted.
-fn log_probabilities_of(
-    lm: &Lm,
-    hidden: &Tensor,
-    vocab_size: usize,
-    wanted: &[(usize, u32, usize)],
-) -> Result<Vec<f32>, GuidanceError> {
-    let mut found = Vec::with_capacity(wanted.len());
-    for_each_logits(lm, hidden, |first, logits| {
-        let lse: Vec<f32> =
-            logits.par_iter().map(|logits| log_sum_exp(&logits[..vocab_size])).collect();
-        let own = wanted[found.len()..].iter().take_while(|(at, ..)| *at < first + logits.len());
-        found.extend(own.map(|&(at, id, _)| {
-            let row = at - first;
-            logits[row][..vocab_size].get(id as usize).map_or(0.0, |logit| logit - lse[row])
-        }));
-    })?;
-    Ok(found)
+/// Returns log Σ exp of the log-probabilities, or `None` if there are none.
+pub(super) fn sum_of(logps: impl Iterator<Item = f32>) -> Option<f32> {
+    let logps: Vec<f32> = logps.collect();
+    (!logps.is_empty()).then(|| log_sum_exp(&logps))
 }
 
-/// Calls `f` with the logits of all hidden states, in parts: the index of the first state, and the
-/// logits of each state. Fails if a logit is not finite.
-fn for_each_logits(
-    lm: &Lm,
-    hidden: &Tensor,
-    mut f: impl FnMut(usize, &[&[f32]]),
-) -> Result<(), GuidanceError> {
-    let (count, width) = (hidden.dim(0)?, lm.config().vocab_size);
-    let step = (MAX_HOST_LOGITS / width).max(1);
-    for first in (0..count).step_by(step) {
-        let part = hidden.narrow(0, first, step.min(count - first))?;
-        let logits: Vec<f32> = lm.logits(&part)?.flatten_all()?.to_vec1()?;
-        if !logits.iter().all(|logit| logit.is_finite()) {
-            return Err(GuidanceError::NotANumber);
-        }
-        f(first, &logits.chunks_exact(width).collect::<Vec<_>>());
-    }
-    Ok(())
-}
+#[cfg(test)]
+#[path = "text_rows_tests.rs"]
+mod tests;

@@ -35,7 +35,7 @@ mod text_stream;
 mod tokenizer;
 mod value;
 mod weights;
-mod word_encoder;
+mod words;
 
 pub use adapter::check_adapter;
 pub use cache::Cache;
@@ -55,4 +55,4 @@ pub use tokenizer::Tokenizer;
 pub(crate) use tokenizer::{encode, read as read_tokenizer};
 pub use value::ValueModel;
 pub use weights::Weights;
-pub use word_encoder::{ResponseEncoder, Settled, WordEncoder};
+pub use words::{Cover, GuideWords, ResponseEncoder, Settled, WordEncoder};

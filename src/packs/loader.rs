@@ -13,7 +13,8 @@ use super::size::{free_memory_bytes, measure};
 use super::source::Local;
 use crate::guidance::{Models, Pair, ValueGuide};
 use crate::judge::Judge;
-use crate::lm::{ChatTemplate, Lm, LmError, Precision, Tokenizer, ValueModel, WordEncoder};
+use crate::lm::{ChatTemplate, GuideWords, Lm, LmError, Precision};
+use crate::lm::{Tokenizer, ValueModel, WordEncoder};
 
 /// The files of every role, in loading order.
 pub(super) type PackFiles = Vec<(&'static str, RoleFiles)>;
@@ -238,6 +239,7 @@ impl<'a> Loader<'a> {
         let (base, tokenizer) = self.lm("base", &manifest.base, 0.0)?;
         // Tokens that were added to the tokenizer but not to the model cannot be sampled.
         self.vocab_size = tokenizer.vocab_size().min(base.config().vocab_size);
+        let tokenizer = Arc::new(tokenizer);
         let common = (&base, &tokenizer);
         let pair = match (&manifest.untuned, &manifest.tuned) {
             (Some(untuned), Some(tuned)) => Some(self.pair(untuned, tuned, common)?),
@@ -296,7 +298,7 @@ impl<'a> Loader<'a> {
         &mut self,
         untuned: &Role,
         tuned: &Role,
-        base: (&Lm, &Tokenizer),
+        base: (&Lm, &Arc<Tokenizer>),
     ) -> Result<Pair, PackError> {
         let (untuned, own) = self.lm("untuned", untuned, 0.5)?;
         let (tuned, other) = self.lm("tuned", tuned, 0.7)?;
@@ -305,7 +307,8 @@ impl<'a> Loader<'a> {
             PackError::Vocabulary { path, difference }
         })?;
         let Ok(of_base) = base.1.common_vocabulary(&own) else {
-            return Ok(Pair { untuned, tuned, words: Some(Arc::new(WordEncoder::new(own))) });
+            let words = Some(Arc::new(GuideWords::new(own, Arc::clone(base.1))));
+            return Ok(Pair { untuned, tuned, words });
         };
         // All models must have a logit for every id.
         let rows = [&untuned, &tuned, base.0].map(|lm| lm.config().vocab_size);
@@ -316,7 +319,7 @@ impl<'a> Loader<'a> {
     }
 
     /// Loads a value model. With another vocabulary than the base's, it reads text.
-    fn value(&self, role: &Role, base: (&Lm, &Tokenizer)) -> Result<ValueGuide, PackError> {
+    fn value(&self, role: &Role, base: (&Lm, &Arc<Tokenizer>)) -> Result<ValueGuide, PackError> {
         let (model, tokenizer) = load_value(role, &self.files("value"), &self.loaded, self.device)?;
         let shared = base.1.common_vocabulary(&tokenizer);
         let reads_tokens =

@@ -4,7 +4,7 @@ use super::role::{PromptStyle, Role};
 use super::{Pack, PromptOptions};
 use crate::guidance::steer::Instructions;
 use crate::guidance::{GuidanceError, Prefilled, Prompts, ValueGuide, ValuePrompt};
-use crate::lm::{PromptText, Tokenizer, WordEncoder};
+use crate::lm::{PromptText, Tokenizer};
 
 /// A prompt, prefilled once for all arms with the same instructions.
 pub struct PromptCache<'a> {
@@ -81,8 +81,10 @@ impl Pack {
             let text = text(name, role, instruction, tokenizer)?;
             Ok::<Vec<u32>, GuidanceError>(tokenizer.encode_prompt(&text)?)
         };
-        let words =
-            models.pair.as_ref().map(|pair| pair.words.as_deref().map(WordEncoder::tokenizer));
+        let words = models
+            .pair
+            .as_ref()
+            .map(|pair| pair.words.as_ref().map(|words| words.own().tokenizer()));
         let half = |name: &str, role: &Option<Role>| match (role, words) {
             (Some(role), Some(None)) => encode(name, role, ""),
             _ => Ok(Vec::new()),

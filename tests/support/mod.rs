@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 use ivg_playground::guidance::{Models, Pair, ValueGuide};
@@ -138,7 +139,7 @@ pub fn models() -> Models {
         base: lm(1),
         pair: Some(Pair { untuned: lm(2), tuned: lm(3), words: None }),
         value: Some(value_guide(4)),
-        tokenizer: tokenizer(),
+        tokenizer: Arc::new(tokenizer()),
         vocab_size: VOCAB,
         stops: Vec::new(),
     }

@@ -1,63 +1,16 @@
-//! Encodes a growing text word by word, so that an extended text costs one word, not the whole
-//! text.
-//!
-//! A word starts at a space between two characters that are not whitespace. The supported
-//! tokenizers never merge across such a space: byte-level ones split there before merging, and
-//! SentencePiece ones have no piece with a space after another character. The ids of the words,
-//! joined, therefore equal the ids of the whole text.
+//! Encodes growing responses to one prompt.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
-use super::error::Result;
-use super::prompt_text::PromptText;
-use super::tokenizer::Tokenizer;
+use super::covers::{Cover, GuideWords};
+use super::encoder::{WordEncoder, word_starts};
+use super::memory::{Memory, remembered};
+use crate::lm::error::Result;
+use crate::lm::prompt_text::PromptText;
 
-/// Number of encoded words that are remembered.
-const MAX_WORDS: usize = 1 << 16;
 /// Maximum number of tokens at the end of a prompt that a response may change. A response can
 /// continue the last word of the prompt.
 const OPEN_TOKENS: usize = 8;
-/// Text before a word while it is encoded. Some tokenizers treat the start of a text specially.
-const BEFORE: &str = "a";
-
-/// The ids of texts. Shared by everything that remembers words of one tokenizer.
-type Memory = Mutex<HashMap<Box<str>, Arc<[u32]>>>;
-
-/// A tokenizer that remembers the ids of words.
-pub struct WordEncoder {
-    tokenizer: Tokenizer,
-    words: Memory,
-}
-
-impl WordEncoder {
-    /// Creates an encoder that has not encoded any words yet.
-    pub fn new(tokenizer: Tokenizer) -> Self {
-        Self { tokenizer, words: Memory::default() }
-    }
-
-    /// Returns the tokenizer.
-    pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
-    }
-
-    /// Returns the ids of a word that starts with a space and follows another word.
-    fn word(&self, word: &str) -> Result<Arc<[u32]>> {
-        remembered(&self.words, word, || {
-            let mut ids = self.tokenizer.encode(&format!("{BEFORE}{word}"))?;
-            let mut bytes = 0;
-            let is_word = |id: &&u32| {
-                bytes += self.tokenizer.bytes(**id).len();
-                bytes <= word.len()
-            };
-            let count = ids.iter().rev().take_while(is_word).count();
-            let own = ids.split_off(ids.len() - count);
-            let length: usize = own.iter().map(|&id| self.tokenizer.bytes(id).len()).sum();
-            // A tokenizer that normalises the text may not keep its length.
-            if length == word.len() { Ok(own) } else { self.tokenizer.encode(word) }
-        })
-    }
-}
 
 /// Encodes responses to one prompt. Prompt and response are one text: the response may continue the
 /// last word of the prompt.
@@ -66,7 +19,9 @@ pub struct ResponseEncoder {
     prompt: PromptText,
     prompt_ids: Vec<u32>,
     /// Ids of the prompt and of the first word of a response, without the fixed ones.
-    first_words: Memory,
+    first_words: Memory<u32>,
+    /// Covers of the first word of a response.
+    first_covers: Memory<Cover>,
 }
 
 /// How much of a response cannot change any more when text is added.
@@ -84,8 +39,14 @@ impl ResponseEncoder {
     /// # Errors
     /// Same as [`Tokenizer::encode`].
     pub fn new(words: Arc<WordEncoder>, prompt: PromptText) -> Result<Self> {
-        let prompt_ids = words.tokenizer.encode_prompt(&prompt)?;
-        Ok(Self { words, prompt, prompt_ids, first_words: Memory::default() })
+        let prompt_ids = words.tokenizer().encode_prompt(&prompt)?;
+        Ok(Self {
+            words,
+            prompt,
+            prompt_ids,
+            first_words: Memory::default(),
+            first_covers: Memory::default(),
+        })
     }
 
     /// Returns the ids of the prompt that no response changes.
@@ -129,11 +90,41 @@ impl ResponseEncoder {
         Ok((settled, ids))
     }
 
+    /// Returns the covers of the last word of `response`, whose ids start after `settled`, which is
+    /// the state of this response. Empty if only its own ids cover it.
+    ///
+    /// # Errors
+    /// Same as [`Tokenizer::encode`].
+    pub fn covers(
+        &self,
+        guide: &GuideWords,
+        settled: Settled,
+        response: &str,
+    ) -> Result<Arc<[Cover]>> {
+        let word = response.get(settled.bytes..).unwrap_or_default();
+        if settled.bytes > 0 {
+            return guide.covers(word);
+        }
+        remembered(&self.first_covers, word, || {
+            let ids = self.first_word(word)?;
+            let open = &self.prompt_ids[self.fixed().len()..];
+            if word.starts_with(' ') && ids.starts_with(open) {
+                let own = guide.covers(word)?;
+                return Ok(own.iter().map(|c| Cover { kept: c.kept + open.len(), ..*c }).collect());
+            }
+            let bytes: usize = ids.iter().map(|&id| self.words.tokenizer().bytes(id).len()).sum();
+            match bytes.checked_sub(word.len()) {
+                Some(before) => guide.find(&ids, before, word, false),
+                None => Ok(Vec::new()),
+            }
+        })
+    }
+
     /// Returns the ids of the prompt and a word, without the fixed ones.
     fn first_word(&self, word: &str) -> Result<Arc<[u32]>> {
         let fixed = self.fixed();
         remembered(&self.first_words, word, || {
-            let tokenizer = &self.words.tokenizer;
+            let tokenizer = self.words.tokenizer();
             let mut ids = tokenizer.encode_prompt(&self.prompt.clone().then_plain(word))?;
             // If the word changes how the fixed part is read, it is encoded alone.
             if !ids.starts_with(fixed) {
@@ -144,40 +135,10 @@ impl ResponseEncoder {
     }
 }
 
-/// Returns the remembered ids of `text`, or computes and remembers them.
-fn remembered(
-    memory: &Memory,
-    text: &str,
-    encode: impl FnOnce() -> Result<Vec<u32>>,
-) -> Result<Arc<[u32]>> {
-    let lock = || -> MutexGuard<'_, HashMap<_, _>> {
-        memory.lock().unwrap_or_else(PoisonError::into_inner)
-    };
-    if let Some(ids) = lock().get(text) {
-        return Ok(Arc::clone(ids));
-    }
-    let ids: Arc<[u32]> = encode()?.into();
-    let mut known = lock();
-    if known.len() >= MAX_WORDS {
-        known.clear();
-    }
-    known.insert(text.into(), Arc::clone(&ids));
-    Ok(ids)
-}
-
-/// Returns the offsets at which words start, except the first.
-fn word_starts(text: &str) -> impl Iterator<Item = usize> + '_ {
-    text.match_indices(' ').map(|(at, _)| at).filter(|&at| {
-        let before = text[..at].chars().next_back();
-        let after = text[at + 1..].chars().next();
-        let is_word = |c: Option<char>| c.is_some_and(|c| !c.is_whitespace());
-        is_word(before) && is_word(after)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lm::tokenizer::Tokenizer;
     use proptest::prelude::*;
     use std::path::Path;
 
@@ -196,14 +157,6 @@ mod tests {
     }
 
     #[test]
-    fn words_start_at_single_spaces() {
-        let starts = |text: &str| word_starts(text).collect::<Vec<_>>();
-        assert_eq!(starts(" a b  c\n d e "), [2, 10]);
-        assert_eq!(starts(""), [] as [usize; 0]);
-        assert_eq!(starts("é ü"), [2]);
-    }
-
-    #[test]
     fn words_encode_like_the_whole_text() {
         let encoders = TOKENIZERS.map(|name| (name, encoder(name, "The film")));
         let piece = "( |  |\n|[a-z]{1,6}|[A-Z'.,!?]|[0-9]{1,4}|é|日本|🦀)";
@@ -219,7 +172,7 @@ mod tests {
                     settled = now;
                 }
                 let text = PromptText::plain("The film").then_plain(&response);
-                let whole = encoder.words.tokenizer.encode_prompt(&text).unwrap();
+                let whole = encoder.words.tokenizer().encode_prompt(&text).unwrap();
                 let all = [encoder.fixed(), &ids].concat();
                 prop_assert_eq!(all, whole, "{} {:?}", name, response);
             }
@@ -244,7 +197,7 @@ mod tests {
         let encoder = encoder("tests/goldens/tokenizer", head);
         assert_eq!(encoder.fixed(), encoder.prompt_ids);
         let (_, ids) = encoder.encode(Settled::default(), tail).unwrap();
-        let tokenizer = &encoder.words.tokenizer;
+        let tokenizer = encoder.words.tokenizer();
         assert_eq!(tokenizer.decode(&[encoder.fixed(), &ids].concat()), word);
         assert_ne!([encoder.fixed(), &ids].concat(), tokenizer.encode(&word).unwrap());
     }
