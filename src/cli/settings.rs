@@ -46,6 +46,14 @@ pub struct SettingArgs {
     /// Value that ranks partial responses [default: from the pack, else explicit]
     #[arg(long, value_enum)]
     value: Option<Value>,
+    /// Divergence from the base that the tokens of a response may add up to, in nats, 0 to 1000;
+    /// lowers β where needed; inf is off [default: from the pack, else inf]
+    #[arg(long, value_name = "NATS")]
+    kl_budget: Option<f32>,
+    /// Let guidance choose only tokens at most this far below the base's likeliest, in nats, 0 to
+    /// 20; inf is off [default: from the pack, else inf]
+    #[arg(long, value_name = "NATS")]
+    mask: Option<f32>,
     /// Instruction to steer towards, such as "Answer in one sentence."
     #[arg(long, value_name = "TEXT")]
     steer: Option<String>,
@@ -84,6 +92,8 @@ impl SettingArgs {
             top_p: self.top_p.unwrap_or(defaults.top_p),
             seed: self.seed.unwrap_or(defaults.seed),
             value_source: value_source.unwrap_or(defaults.value_source),
+            kl_budget_nats: self.kl_budget.unwrap_or(defaults.kl_budget_nats),
+            mask_nats: self.mask.unwrap_or(defaults.mask_nats),
             special_tokens: self.special || defaults.special_tokens,
             steers: self.steers(defaults.steers),
         }

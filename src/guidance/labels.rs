@@ -49,7 +49,7 @@ pub(crate) fn titles<'a>(columns: impl IntoIterator<Item = (Arm, &'a Settings)>)
 }
 
 /// Returns each setting with its symbol, in order of importance.
-fn settings_of(s: &Settings) -> [String; 10] {
+fn settings_of(s: &Settings) -> [String; 12] {
     let source = match s.value_source {
         ValueSource::Explicit => "explicit",
         ValueSource::Implicit => "implicit",
@@ -65,6 +65,8 @@ fn settings_of(s: &Settings) -> [String; 10] {
         format!("T {}", plain(s.temperature.into())),
         format!("top-p {}", plain(s.top_p.into())),
         format!("top-k {}", s.top_k),
+        limit("KL ≤", s.kl_budget_nats).unwrap_or_else(|| "without KL budget".to_owned()),
+        limit("mask", s.mask_nats).unwrap_or_else(|| "without mask".to_owned()),
     ]
 }
 
@@ -87,13 +89,16 @@ pub fn settings_line(arm: Arm, applied: &Settings) -> String {
         applied.successors,
         applied.chunk_tokens
     );
-    let steers = steers_line(applied).map(|steers| format!(" · {steers}")).unwrap_or_default();
+    let mut token = [Some(token), steers_line(applied)].into_iter().flatten().collect::<Vec<_>>();
+    token.extend(limit("KL ≤", applied.kl_budget_nats));
+    token.extend(limit("mask", applied.mask_nats));
+    let token = token.join(" · ");
     match arm {
         Arm::Base => "base model".into(),
         Arm::BestOfN => format!("whole responses{source}"),
-        Arm::Token => format!("{token}{steers}"),
+        Arm::Token => token,
         Arm::Chunk => chunk,
-        Arm::Ivg => format!("{token}{steers} · {chunk}"),
+        Arm::Ivg => format!("{token} · {chunk}"),
         Arm::PromptOnly => {
             let prompt = applied.active_steers().map(|steer| steer.name()).next();
             format!("base model, told {}", excerpt(&prompt.unwrap_or_default(), STEER_CHARS))
@@ -108,6 +113,11 @@ fn steers_line(settings: &Settings) -> Option<String> {
         .map(|s| format!("{} {}", excerpt(&s.name(), STEER_CHARS), plain(s.beta.into())))
         .collect();
     (!steers.is_empty()).then(|| steers.join(" · "))
+}
+
+/// Returns a limit of the guidance in nats, such as "KL ≤ 5". Returns `None` if it is off.
+fn limit(name: &str, nats: f32) -> Option<String> {
+    nats.is_finite().then(|| format!("{name} {}", plain(nats.into())))
 }
 
 /// Returns the value of a setting in the line of [`settings_line`], such as "1" for `β`.

@@ -11,6 +11,8 @@ mod error;
 pub mod labels;
 pub mod lineage;
 mod models;
+mod next_token;
+mod pair;
 mod row;
 pub mod sampling;
 mod search;
@@ -25,7 +27,8 @@ pub mod trace;
 mod values;
 
 pub use error::GuidanceError;
-pub use models::{Models, Pair, Prefilled, Prompts};
+pub use models::{Models, Prefilled, Prompts};
+pub use pair::Pair;
 pub use search::{Search, Step};
 pub use selection::Scored;
 pub use selection::{Selection, select};

@@ -6,22 +6,12 @@ use std::time::Instant;
 use candle_core::{IndexOp, Tensor};
 
 use super::error::GuidanceError;
+use super::pair::Pair;
 use super::row::Row;
-use super::text_pair::{TEXT_MARGIN, TextPair};
+use super::text_pair::{Addition, TEXT_MARGIN, TextPair};
 use super::token_value::{Candidates, RowLogits};
 use super::values::{ValueGuide, ValuePrompt, ValueRows, prompt_tokens};
-use crate::lm::{Cache, GuideWords, Lm, PromptText, Tokenizer};
-
-/// The implicit value function: a small model before and after preference tuning.
-#[derive(Clone)]
-pub struct Pair {
-    /// Before preference tuning.
-    pub untuned: Lm,
-    /// After preference tuning.
-    pub tuned: Lm,
-    /// The vocabulary of both, if it differs from the base's. They then read the response as text.
-    pub words: Option<Arc<GuideWords>>,
-}
+use crate::lm::{Cache, Lm, PromptText, Tokenizer};
 
 /// The models by role.
 pub struct Models {
@@ -65,6 +55,15 @@ impl Models {
     pub(super) fn is_end(&self, id: u32) -> bool {
         let ends = |lm: &Lm| lm.config().eos.contains(&id);
         ends(&self.base) || self.token_pair().is_some_and(|pair| ends(&pair.tuned))
+    }
+
+    /// Returns what a token adds to the text of a row.
+    fn addition(&self, row: &Row, id: u32) -> Addition {
+        match self.tokenizer.bytes(id) {
+            _ if self.is_end(id) => Addition::End,
+            [] => Addition::Control,
+            bytes => Addition::Text(row.text_added_by(bytes)),
+        }
     }
 
     /// Finds the first stop sequence that `bytes` complete after `text`. Returns how many of
@@ -224,6 +223,7 @@ impl Logits {
             base: of(0),
             pair: self.has_pair.then(|| (of(1), of(2))),
             candidates: None,
+            kl_left_nats: f32::INFINITY,
             steers: steers.map(|role| (of(role), of(role + 1))).collect(),
         }
     }
@@ -288,7 +288,7 @@ impl TokenCaches {
             return Ok(Vec::new());
         };
         let base: Vec<&[f32]> = (0..rows.len()).map(|row| logits.row(row).base).collect();
-        read.candidates(models, pair, rows, &base)
+        read.candidates(pair, rows, &base, |row, id| models.addition(row, id))
     }
 
     /// Replaces the rows by the given rows in the given order. Rows may repeat.

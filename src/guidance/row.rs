@@ -29,6 +29,8 @@ pub(super) struct Row {
     /// log π_tuned − log π_untuned of the response as a pair of another vocabulary reads it.
     pub(super) text_ratio: Option<f32>,
     drawn: Vec<Drawn>,
+    /// Σ KL(π_guided ‖ π_base) over the tokens, in nats.
+    kl_nats: f32,
     text: TextStream,
     /// Length of the text after each token, in bytes.
     text_ends: Vec<usize>,
@@ -51,6 +53,7 @@ impl Row {
             ended_by_token: false,
             text_ratio: None,
             drawn: Vec::new(),
+            kl_nats: 0.0,
             text: TextStream::new(),
             text_ends: Vec::new(),
             chunk_start_token: 0,
@@ -77,6 +80,7 @@ impl Row {
             self.advantage_sum = Some(self.advantage_sum.unwrap_or(0.0) + advantage);
         }
         (self.ended, self.ended_by_token) = (is_end, is_end);
+        self.kl_nats += drawn.kl_nats;
         self.drawn.push(drawn);
     }
 
@@ -86,6 +90,11 @@ impl Row {
         self.push(drawn, bytes, false);
         self.ended = true;
         self.close_text();
+    }
+
+    /// Returns the divergence of the tokens from the base so far, in nats.
+    pub(super) fn kl_nats(&self) -> f32 {
+        self.kl_nats
     }
 
     /// Returns the number of response tokens so far.
@@ -177,6 +186,7 @@ impl Row {
             steer_advantages: drawn.steer_advantages.clone(),
             kl_nats: drawn.kl_nats,
             unguided_mass: drawn.unguided_mass,
+            strength_factor: (drawn.strength_factor < 1.0).then_some(drawn.strength_factor),
             alternatives: drawn
                 .likely
                 .iter()

@@ -285,7 +285,11 @@ impl<'m> Search<'m> {
             .zip(sources)
             .map(|(&i, &source)| {
                 let u = uniform(settings.seed, Purpose::Token, rows[i].key, position);
-                let row = RowLogits { candidates: candidates.get(source), ..logits.row(source) };
+                let row = RowLogits {
+                    candidates: candidates.get(source),
+                    kl_left_nats: settings.kl_budget_nats - rows[i].kl_nats(),
+                    ..logits.row(source)
+                };
                 draw(&row, settings, u)
             })
             .collect();

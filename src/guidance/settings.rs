@@ -40,6 +40,10 @@ pub mod limits {
     pub(crate) const STEERS: RangeInclusive<usize> = 0..=3;
     /// Length of an instruction, in characters.
     pub(crate) const INSTRUCTION_CHARS: RangeInclusive<usize> = 0..=2000;
+    /// KL budget of a response in nats; `f32::INFINITY` is off.
+    pub(crate) const KL_BUDGET: RangeInclusive<f32> = 0.0..=1000.0;
+    /// Width of the plausibility mask in nats; `f32::INFINITY` is off.
+    pub(crate) const MASK: RangeInclusive<f32> = 0.0..=20.0;
     /// Candidates kept by top-k; 0 is off.
     pub(crate) const TOP_K: RangeInclusive<usize> = 0..=1000;
 }
@@ -86,6 +90,15 @@ pub struct Settings {
     /// they are read as text.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub special_tokens: bool,
+    /// Divergence from the base that the tokens of a response may add up to, in nats. Where they
+    /// would exceed it, the strength of all token guides is lowered; infinity is off.
+    #[serde(with = "infinite", skip_serializing_if = "is_infinite")]
+    pub kl_budget_nats: f32,
+    /// Token guidance may only choose tokens whose base log-probability is at most this far below
+    /// that of the likeliest token, in nats (the plausibility constraint of contrastive decoding, Li
+    /// et al., arXiv 2210.15097); infinity is off.
+    #[serde(with = "infinite", skip_serializing_if = "is_infinite")]
+    pub mask_nats: f32,
     /// Token guides made from sentences. They act together with the pack's pair.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub steers: Vec<Steer>,
@@ -106,6 +119,8 @@ impl Default for Settings {
             seed: 1,
             value_source: ValueSource::Explicit,
             special_tokens: false,
+            kl_budget_nats: f32::INFINITY,
+            mask_nats: f32::INFINITY,
             steers: Vec::new(),
         }
     }
@@ -130,12 +145,7 @@ impl Settings {
     /// Returns the first setting that is not finite or out of range.
     pub fn validate(&self) -> Result<(), SettingError> {
         check("token guidance β", self.beta, &limits::BETA)?;
-        if self.lambda != f32::INFINITY {
-            check("chunk guidance λ", self.lambda, &limits::LAMBDA).map_err(|mut e| {
-                e.allowed.push_str(", or inf");
-                e
-            })?;
-        }
+        check_or_infinite("chunk guidance λ", self.lambda, &limits::LAMBDA)?;
         check("beams W", self.beams, &limits::BEAMS)?;
         check("successors K", self.successors, &limits::SUCCESSORS)?;
         check("rows W·K", self.beams * self.successors, &limits::ROWS)?;
@@ -144,6 +154,8 @@ impl Settings {
         check("temperature", self.temperature, &limits::TEMPERATURE)?;
         check("top-p", self.top_p, &limits::TOP_P)?;
         check("top-k", self.top_k, &limits::TOP_K)?;
+        check_or_infinite("KL budget", self.kl_budget_nats, &limits::KL_BUDGET)?;
+        check_or_infinite("plausibility mask", self.mask_nats, &limits::MASK)?;
         check("number of steers", self.steers.len(), &limits::STEERS)?;
         for steer in &self.steers {
             check("strength of a steer", steer.beta, &limits::BETA)?;
@@ -164,6 +176,26 @@ impl Settings {
     pub fn instructions(&self) -> Vec<Instructions> {
         self.active_steers().map(Steer::instructions).collect()
     }
+}
+
+/// Returns whether a limit is off.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_infinite(number: &f32) -> bool {
+    *number == f32::INFINITY
+}
+
+fn check_or_infinite(
+    name: &'static str,
+    given: f32,
+    range: &RangeInclusive<f32>,
+) -> Result<(), SettingError> {
+    if given == f32::INFINITY {
+        return Ok(());
+    }
+    check(name, given, range).map_err(|mut e| {
+        e.allowed.push_str(", or inf");
+        e
+    })
 }
 
 fn check<T: PartialOrd + fmt::Display>(
@@ -225,6 +257,7 @@ impl Arm {
         if !uses_tokens {
             s.beta = 0.0;
             s.steers.iter_mut().for_each(|steer| steer.beta = 0.0);
+            (s.kl_budget_nats, s.mask_nats) = (f32::INFINITY, f32::INFINITY);
         }
         match self {
             Arm::Base | Arm::Token => (s.beams, s.successors) = (1, 1),

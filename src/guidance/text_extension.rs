@@ -1,28 +1,12 @@
 //! Scores texts that extend the responses of [`TextRows`], without changing the rows.
 
-use std::sync::Arc;
-
-use candle_core::Tensor;
 use rayon::prelude::*;
 
 use super::error::GuidanceError;
-use super::text_rows::{TextRow, TextRows, sum_of};
-use crate::lm::{Cover, Lm, Settled};
+use super::next_token::{for_each_logits, sum_of, tokens_of};
+use super::text_rows::{Extension, TextRow, TextRows};
+use crate::lm::{Cover, Lm};
 use crate::numeric::log_sum_exp;
-
-/// Number of logits that are on the host at the same time.
-const MAX_HOST_LOGITS: usize = 1 << 24;
-
-/// The ids of an extended response: the first `common` ids of the row, then `new`.
-pub(super) struct Extension {
-    row: usize,
-    pub(super) common: usize,
-    pub(super) new: Vec<u32>,
-    /// The settled part of the extended response.
-    pub(super) settled: Settled,
-    /// The covers of its last word; empty only if there is no id after the settled ones.
-    pub(super) covers: Arc<[Cover]>,
-}
 
 /// Ids to read after the first `common` ids of a row.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,23 +21,6 @@ struct Path<'a> {
 struct Wanted(Vec<(usize, u32)>);
 
 impl Extension {
-    /// Returns the ids of `text`, which extends the response of `row`.
-    pub(super) fn new(rows: &TextRows, row: usize, text: &str) -> Result<Self, GuidanceError> {
-        let read = rows.row(row);
-        let (settled, mut new) = rows.encoder().encode(read.settled, text)?;
-        let last_word = read.settled.ids + new.len() - settled.ids;
-        let mut covers = rows.encoder().covers(rows.words(), settled, text)?;
-        if let (true, Some(&last), Some(kept)) =
-            (covers.is_empty(), new.last(), last_word.checked_sub(1))
-        {
-            covers = Arc::new([Cover { kept, last }]);
-        }
-        let known = read.ids.get(read.settled.ids..).unwrap_or_default();
-        let shared = known.iter().zip(&new).take_while(|(a, b)| a == b).count();
-        let new = new.split_off(shared);
-        Ok(Self { row, common: read.settled.ids + shared, new, settled, covers })
-    }
-
     /// Returns the ids that the model must read to score the extension: all new ones but the last.
     fn path(&self) -> Option<Path<'_>> {
         let (_, inner) = self.new.split_last()?;
@@ -119,7 +86,7 @@ impl TextRows {
         let mut extensions = Vec::new();
         for (index, (response, additions)) in responses.iter().zip(additions).enumerate() {
             for addition in additions {
-                extensions.push(Extension::new(self, index, &format!("{response}{addition}"))?);
+                extensions.push(self.extension(index, &format!("{response}{addition}"))?);
             }
         }
         let mut paths: Vec<Path<'_>> = extensions.iter().filter_map(Extension::path).collect();
@@ -186,37 +153,4 @@ impl TextRows {
         })?;
         Ok(found)
     }
-}
-
-/// Returns the hidden states `[N, hidden]` of all tokens of `rows`, without padding, from
-/// `[rows, T, hidden]`.
-pub(super) fn tokens_of(hidden: &Tensor, rows: &[&[u32]]) -> Result<Tensor, GuidanceError> {
-    let (count, tokens, width) = hidden.dims3()?;
-    let flat = hidden.reshape((count * tokens, width))?;
-    if rows.iter().all(|row| row.len() == tokens) {
-        return Ok(flat);
-    }
-    let own = |(index, row): (usize, &&[u32])| (0..row.len()).map(move |t| index * tokens + t);
-    let indices: Vec<u32> = rows.iter().enumerate().flat_map(own).map(|i| i as u32).collect();
-    Ok(flat.index_select(&Tensor::new(indices, hidden.device())?, 0)?)
-}
-
-/// Calls `f` with the logits of all hidden states, in parts: the index of the first state, and the
-/// logits of each state. Fails if a logit is not finite.
-pub(super) fn for_each_logits(
-    lm: &Lm,
-    hidden: &Tensor,
-    mut f: impl FnMut(usize, &[&[f32]]),
-) -> Result<(), GuidanceError> {
-    let (count, width) = (hidden.dim(0)?, lm.config().vocab_size);
-    let step = (MAX_HOST_LOGITS / width).max(1);
-    for first in (0..count).step_by(step) {
-        let part = hidden.narrow(0, first, step.min(count - first))?;
-        let logits: Vec<f32> = lm.logits(&part)?.flatten_all()?.to_vec1()?;
-        if !logits.iter().all(|logit| logit.is_finite()) {
-            return Err(GuidanceError::NotANumber);
-        }
-        f(first, &logits.chunks_exact(width).collect::<Vec<_>>());
-    }
-    Ok(())
 }

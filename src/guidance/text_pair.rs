@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::error::GuidanceError;
-use super::models::{Models, Pair};
+use super::pair::Pair;
 use super::row::Row;
 use super::text_rows::TextRows;
 use super::token_value::Candidates;
@@ -25,6 +25,16 @@ const GUIDED_MASS: f32 = 0.995;
 /// Room for tokens that must be left in a context while a response grows. One token of the base is
 /// at most this many tokens of a guide, apart from long runs of a byte-level vocabulary.
 pub(super) const TEXT_MARGIN: usize = 32;
+
+/// What a token of the base adds to a response.
+pub(super) enum Addition {
+    /// Whole characters; empty if the token ends inside its first character.
+    Text(String),
+    /// The end of the response.
+    End,
+    /// A control token, which has no text that the pair could read.
+    Control,
+}
 
 /// The responses as both halves of the pair have read them. Row r is the same response in both.
 pub(super) struct TextPair {
@@ -102,21 +112,27 @@ impl TextPair {
     }
 
     /// Reads the responses of `rows`, and returns the advantages of the base's likeliest next tokens
-    /// for each row. `logits` holds the base's logits of each row.
+    /// for each row. `logits` holds the base's logits of each row; `addition` says what a token adds
+    /// to a row.
     pub(super) fn candidates(
         &mut self,
-        models: &Models,
         pair: &Pair,
         rows: &[&Row],
         logits: &[&[f32]],
+        addition: impl Fn(&Row, u32) -> Addition,
     ) -> Result<Vec<Candidates>, GuidanceError> {
         let responses: Vec<&str> = rows.iter().map(|row| row.text()).collect();
         let likeliest: Vec<(Vec<u32>, f32)> = logits.iter().map(|row| likeliest(row)).collect();
-        let mut texts = Vec::with_capacity(rows.len());
-        for ((ids, _), row) in likeliest.iter().zip(rows) {
-            let bytes = ids.iter().map(|&id| models.tokenizer.bytes(id));
-            texts.push(bytes.map(|bytes| row.text_added_by(bytes)).collect::<Vec<_>>());
-        }
+        let additions = likeliest.iter().zip(rows);
+        let additions: Vec<Vec<Addition>> = additions
+            .map(|((ids, _), row)| ids.iter().map(|&id| addition(row, id)).collect())
+            .collect();
+        let text = |addition: &Addition| match addition {
+            Addition::Text(text) => Some(text.clone()),
+            Addition::End | Addition::Control => None,
+        };
+        let texts: Vec<Vec<String>> =
+            additions.iter().map(|row| row.iter().filter_map(text).collect()).collect();
         let (untuned, tuned) = self.on_both(pair, |rows, lm| {
             rows.read(lm, &responses)?;
             rows.extensions(lm, &responses, &texts)
@@ -124,14 +140,12 @@ impl TextPair {
         let mut all = Vec::with_capacity(rows.len());
         for (row, (ids, unguided_mass)) in likeliest.into_iter().enumerate() {
             let mut candidates = Candidates { advantages: Vec::new(), unguided_mass };
-            for (index, id) in ids.into_iter().enumerate() {
-                let advantage = if models.is_end(id) {
-                    self.end_advantage(pair, row)
-                } else if models.tokenizer.bytes(id).is_empty() {
-                    // A control token has no text that the pair could read.
-                    None
-                } else {
-                    Some(tuned[row][index] - untuned[row][index])
+            let mut of_texts = tuned[row].iter().zip(&untuned[row]).map(|(t, u)| t - u);
+            for (id, addition) in ids.into_iter().zip(&additions[row]) {
+                let advantage = match addition {
+                    Addition::Text(_) => of_texts.next(),
+                    Addition::End => self.end_advantage(pair, row),
+                    Addition::Control => None,
                 };
                 match advantage {
                     Some(advantage) => candidates.advantages.push((id, advantage)),

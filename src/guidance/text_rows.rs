@@ -7,13 +7,9 @@
 
 use std::sync::Arc;
 
-use candle_core::Tensor;
-use rayon::prelude::*;
-
 use super::error::GuidanceError;
-use super::text_extension::{Extension, for_each_logits, tokens_of};
+use super::next_token::{log_probabilities, sum_of, tokens_of};
 use crate::lm::{Cache, Cover, GuideWords, Lm, ResponseEncoder, Settled};
-use crate::numeric::log_sum_exp;
 
 /// The responses that one model has read, row by row.
 pub(super) struct TextRows {
@@ -76,6 +72,17 @@ impl TextRow {
     }
 }
 
+/// The ids of an extended response: the first `common` ids of the row, then `new`.
+pub(super) struct Extension {
+    pub(super) row: usize,
+    pub(super) common: usize,
+    pub(super) new: Vec<u32>,
+    /// The settled part of the extended response.
+    pub(super) settled: Settled,
+    /// The covers of its last word; empty only if there is no id after the settled ones.
+    pub(super) covers: Arc<[Cover]>,
+}
+
 impl TextRows {
     /// Reads the prompt. Returns a single row without a response.
     pub(super) fn prefill(
@@ -110,11 +117,6 @@ impl TextRows {
         &self.encoder
     }
 
-    /// Returns the vocabularies of the model and of the base.
-    pub(super) fn words(&self) -> &GuideWords {
-        &self.words
-    }
-
     pub(super) fn row(&self, row: usize) -> &TextRow {
         &self.rows[row]
     }
@@ -139,7 +141,7 @@ impl TextRows {
         let fixed = self.encoder.fixed().len();
         let mut extensions = Vec::with_capacity(responses.len());
         for (index, response) in responses.iter().enumerate() {
-            let extension = Extension::new(self, index, response)?;
+            let extension = self.extension(index, response)?;
             self.rows[index].truncate(extension.common);
             self.cache.truncate(index, fixed + extension.common)?;
             extensions.push(extension);
@@ -160,6 +162,23 @@ impl TextRows {
         Ok(self.rows.iter().map(|row| row.logp).collect())
     }
 
+    /// Returns the ids of `text`, which extends the response of `row`.
+    pub(super) fn extension(&self, row: usize, text: &str) -> Result<Extension, GuidanceError> {
+        let read = &self.rows[row];
+        let (settled, mut new) = self.encoder.encode(read.settled, text)?;
+        let last_word = read.settled.ids + new.len() - settled.ids;
+        let mut covers = self.encoder.covers(&self.words, settled, text)?;
+        if let (true, Some(&last), Some(kept)) =
+            (covers.is_empty(), new.last(), last_word.checked_sub(1))
+        {
+            covers = Arc::new([Cover { kept, last }]);
+        }
+        let known = read.ids.get(read.settled.ids..).unwrap_or_default();
+        let shared = known.iter().zip(&new).take_while(|(a, b)| a == b).count();
+        let new = new.split_off(shared);
+        Ok(Extension { row, common: read.settled.ids + shared, new, settled, covers })
+    }
+
     /// Returns log p of the response of `row`, ended by one of `ends`, minus log p of the response.
     /// Returns `None` without ends.
     pub(super) fn end(&self, row: usize, ends: &[u32]) -> Option<f32> {
@@ -168,29 +187,6 @@ impl TextRows {
         // The end completes the last word, so its longer covers do not count.
         Some(row.of_ids() + end - row.logp)
     }
-}
-
-/// Returns log p of every next token for each of the hidden states `[N, hidden]`.
-fn log_probabilities(
-    lm: &Lm,
-    hidden: &Tensor,
-    vocab_size: usize,
-) -> Result<Vec<Arc<[f32]>>, GuidanceError> {
-    let mut all = Vec::new();
-    for_each_logits(lm, hidden, |_, logits| {
-        all.par_extend(logits.par_iter().map(|logits| {
-            let logits = &logits[..vocab_size];
-            let lse = log_sum_exp(logits);
-            logits.iter().map(|logit| logit - lse).collect::<Arc<[f32]>>()
-        }));
-    })?;
-    Ok(all)
-}
-
-/// Returns log Σ exp of the log-probabilities, or `None` if there are none.
-pub(super) fn sum_of(logps: impl Iterator<Item = f32>) -> Option<f32> {
-    let logps: Vec<f32> = logps.collect();
-    (!logps.is_empty()).then(|| log_sum_exp(&logps))
 }
 
 #[cfg(test)]

@@ -13,9 +13,9 @@ fn folder(role: &str) -> PathBuf {
 fn byte_tokenizer() -> Tokenizer {
     let file = folder("untuned").join("tokenizer.json");
     let mut json: serde_json::Value =
-        serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        serde_json::from_str(&std::fs::read_to_string(&file).expect("valid")).expect("valid");
     json["model"]["merges"] = serde_json::json!([]);
-    Tokenizer::from_bytes(json.to_string().as_bytes(), &file).unwrap()
+    Tokenizer::from_bytes(json.to_string().as_bytes(), &file).expect("valid")
 }
 
 /// A prompt, the response so far, and the text that a candidate adds.
@@ -40,15 +40,16 @@ const CASES: [(&str, &str, &str); 16] = [
 
 /// Returns log p of every next token after `ids`.
 fn next(lm: &Lm, ids: &[u32]) -> Vec<f32> {
-    let (_, hidden) = lm.prefill(ids).unwrap();
-    let last = hidden.narrow(0, ids.len() - 1, 1).unwrap();
-    log_probabilities(lm, &last, lm.config().vocab_size).unwrap()[0].to_vec()
+    let (_, hidden) = lm.prefill(ids).expect("valid");
+    let last = hidden.narrow(0, ids.len() - 1, 1).expect("valid");
+    log_probabilities(lm, &last, lm.config().vocab_size).expect("valid")[0].to_vec()
 }
 
 /// Returns the probability that the text after `ids` begins with `text`: the sum over all ways to
 /// split it into tokens, of which the last may reach beyond it (Hayase et al. 2025, arXiv
-/// 2506.14123, with all covers). Leaves out beginnings with a probability below 10⁻⁷.
-fn exact(lm: &Lm, tokenizer: &Tokenizer, ids: &[u32], text: &[u8]) -> f64 {
+/// 2506.14123, with all covers). Leaves out beginnings whose probability, starting from
+/// `probability`, is below 10⁻⁷.
+fn exact(lm: &Lm, tokenizer: &Tokenizer, ids: &[u32], text: &[u8], probability: f64) -> f64 {
     if text.is_empty() {
         return 1.0;
     }
@@ -61,9 +62,9 @@ fn exact(lm: &Lm, tokenizer: &Tokenizer, ids: &[u32], text: &[u8]) -> f64 {
             total += p;
         } else if let Some(rest) = text.strip_prefix(bytes).filter(|rest| {
             // Guards against endless recursion by tokens without bytes.
-            rest.len() < text.len() && p > 1e-7
+            rest.len() < text.len() && p * probability > 1e-7
         }) {
-            total += p * exact(lm, tokenizer, &[ids, &[id]].concat(), rest);
+            total += p * exact(lm, tokenizer, &[ids, &[id]].concat(), rest, p * probability);
         }
     }
     total
@@ -72,25 +73,27 @@ fn exact(lm: &Lm, tokenizer: &Tokenizer, ids: &[u32], text: &[u8]) -> f64 {
 /// The base of this test writes one token per byte. Run with `--nocapture` to see the numbers.
 #[test]
 fn advantages_are_close_to_the_exact_sum_over_all_splits() {
-    let own = Tokenizer::load(&folder("untuned")).unwrap();
+    let own = Tokenizer::load(&folder("untuned")).expect("valid");
     let words = Arc::new(GuideWords::new(own, Arc::new(byte_tokenizer())));
     let tokenizer = words.own().tokenizer();
-    let halves = ["untuned", "tuned"].map(|role| Lm::load(&folder(role), &Device::Cpu).unwrap());
+    let halves =
+        ["untuned", "tuned"].map(|role| Lm::load(&folder(role), &Device::Cpu).expect("valid"));
     let (mut errors, mut sizes) = (Vec::new(), Vec::new());
     for (prompt, before, added) in CASES {
-        let prompt_ids = tokenizer.encode_with_prefix(prompt).unwrap();
-        let (last, fixed) = prompt_ids.split_last().unwrap();
+        let prompt_ids = tokenizer.encode_with_prefix(prompt).expect("valid");
+        let (last, fixed) = prompt_ids.split_last().expect("valid");
         let mut advantages = [0.0, 0.0];
         for (lm, sign) in halves.iter().zip([-1.0, 1.0]) {
-            let encoder =
-                ResponseEncoder::new(Arc::clone(words.own()), PromptText::plain(prompt)).unwrap();
-            let mut rows = TextRows::prefill(lm, Arc::clone(&words), Arc::new(encoder)).unwrap();
-            rows.read(lm, &[before]).unwrap();
-            let found = rows.extensions(lm, &[before], &[vec![added.to_owned()]]).unwrap();
+            let encoder = ResponseEncoder::new(Arc::clone(words.own()), PromptText::plain(prompt))
+                .expect("valid");
+            let mut rows =
+                TextRows::prefill(lm, Arc::clone(&words), Arc::new(encoder)).expect("valid");
+            rows.read(lm, &[before]).expect("valid");
+            let found = rows.extensions(lm, &[before], &[vec![added.to_owned()]]).expect("valid");
             advantages[0] += sign * f64::from(found[0][0]);
             let of = |response: &str| {
                 let text = [tokenizer.bytes(*last), response.as_bytes()].concat();
-                exact(lm, tokenizer, fixed, &text).ln()
+                exact(lm, tokenizer, fixed, &text, 1.0).ln()
             };
             advantages[1] += sign * (of(&format!("{before}{added}")) - of(before));
         }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::sampling::sample;
 use super::settings::Settings;
-use crate::numeric::{kl_nats, log_sum_exp, top};
+use crate::numeric::{kl_nats, log_sum_exp, max, top};
 
 /// Logits of the base and the pair for the same next token. Each slice has length V.
 #[derive(Debug, Clone)]
@@ -17,6 +17,9 @@ pub struct RowLogits<'a> {
     /// Advantages of the likeliest tokens under a pair of another vocabulary; `None` without such a
     /// pair, or if β is 0.
     pub candidates: Option<&'a Candidates>,
+    /// Divergence from the base that this token may add, in nats. The strength of all guides is
+    /// lowered where it would add more.
+    pub kl_left_nats: f32,
     /// (z_away, z_towards) of each steer, in the order of [`Settings::active_steers`].
     pub steers: Vec<(&'a [f32], &'a [f32])>,
 }
@@ -36,6 +39,12 @@ impl<'a> RowLogits<'a> {
         let pair = self.pair.iter().map(|(untuned, tuned)| (*untuned, *tuned, settings.beta));
         let steers = self.steers.iter().zip(settings.active_steers());
         pair.chain(steers.map(|((away, towards), steer)| (*away, *towards, steer.beta))).collect()
+    }
+
+    /// Returns whether a guide with a strength other than 0 acts on this token.
+    fn is_guided(&self, settings: &Settings) -> bool {
+        let has_candidates = self.candidates.is_some() && settings.beta != 0.0;
+        has_candidates || self.guides(settings).iter().any(|(_, _, beta)| *beta != 0.0)
     }
 }
 
@@ -74,6 +83,8 @@ pub struct Drawn {
     pub(crate) steer_advantages: Vec<f32>,
     /// KL(π_guided ‖ π_base), in nats.
     pub kl_nats: f32,
+    /// The factor by which the KL budget lowered the strength of all guides; 1 is not lowered.
+    pub strength_factor: f32,
     /// The `ALTERNATIVES` likeliest tokens after guidance, then those of the likeliest before
     /// guidance that are not among them. In an `Arc`, because a branching beam copies its tokens.
     pub likely: Arc<[LikelyToken]>,
@@ -89,13 +100,68 @@ impl Drawn {
     }
 }
 
-/// Writes `z_base + Σ β (z_tuned − z_untuned)` into `out`. At β = 0 of all guides, the guided logits
-/// equal the base logits bit for bit.
-fn guided_logits(row: &RowLogits<'_>, settings: &Settings, out: &mut Vec<f32>) {
-    add_dense_guides(row, settings, out);
-    if let Some(candidates) = row.candidates.filter(|_| settings.beta != 0.0) {
-        add_candidates(&candidates.advantages, settings.beta, out);
+/// Logit of a token that the plausibility mask excludes. Finite, so that sums stay finite.
+const MASKED: f32 = -1e4;
+/// Number of halvings that find the strength for a KL budget.
+const BISECTIONS: usize = 20;
+
+/// Writes `z_base + Σ β (z_tuned − z_untuned)` into `out`, with every β multiplied by `factor`, and
+/// masks implausible tokens. If all strengths are 0, the guided logits equal the base logits bit for
+/// bit.
+fn guided_logits(row: &RowLogits<'_>, settings: &Settings, factor: f32, out: &mut Vec<f32>) {
+    add_dense_guides(row, settings, factor, out);
+    let beta = settings.beta * factor;
+    if let Some(candidates) = row.candidates.filter(|_| beta != 0.0) {
+        add_candidates(&candidates.advantages, beta, out);
     }
+    if settings.mask_nats.is_finite() && factor != 0.0 && row.is_guided(settings) {
+        let lowest = max(row.base) - settings.mask_nats;
+        let logits = out.iter_mut().zip(row.base);
+        logits.filter(|(_, base)| **base < lowest).for_each(|(out, _)| *out = MASKED);
+    }
+}
+
+/// The guided logits of a row, and what follows from all of them.
+struct Guided {
+    logits: Vec<f32>,
+    lse: f32,
+    kl_nats: f32,
+    factor: f32,
+}
+
+/// Applies the guides with the largest factor up to 1 whose divergence is within the budget. The
+/// divergence grows with the factor. The mask alone may exceed the budget; the base is then left as
+/// it is.
+fn guided(row: &RowLogits<'_>, settings: &Settings, base_lse: f32) -> Guided {
+    let at = |factor: f32| {
+        let mut logits = Vec::with_capacity(row.base.len());
+        guided_logits(row, settings, factor, &mut logits);
+        let lse = log_sum_exp(&logits);
+        let kl_nats = kl_nats(&logits, lse, row.base, base_lse);
+        Guided { logits, lse, kl_nats, factor }
+    };
+    let unguided =
+        |factor| Guided { logits: row.base.to_vec(), lse: base_lse, kl_nats: 0.0, factor };
+    if !row.is_guided(settings) {
+        return unguided(1.0);
+    }
+    let full = at(1.0);
+    if full.kl_nats <= row.kl_left_nats {
+        return full;
+    }
+    let (mut best, mut too_much) = (unguided(0.0), 1.0);
+    if row.kl_left_nats <= 0.0 {
+        return best;
+    }
+    for _ in 0..BISECTIONS {
+        let found = at((best.factor + too_much) / 2.0);
+        if found.kl_nats <= row.kl_left_nats {
+            best = found;
+        } else {
+            too_much = found.factor;
+        }
+    }
+    best
 }
 
 /// Adds β times the advantage of each candidate. All candidates together keep their probability,
@@ -113,9 +179,10 @@ fn add_candidates(advantages: &[(u32, f32)], beta: f32, out: &mut [f32]) {
 }
 
 /// Writes the base logits with the guides whose logits cover the whole vocabulary.
-fn add_dense_guides(row: &RowLogits<'_>, settings: &Settings, out: &mut Vec<f32>) {
+fn add_dense_guides(row: &RowLogits<'_>, settings: &Settings, factor: f32, out: &mut Vec<f32>) {
     out.clear();
-    let guides = row.guides(settings);
+    let mut guides = row.guides(settings);
+    guides.iter_mut().for_each(|(_, _, beta)| *beta *= factor);
     let mut guides = guides.iter().filter(|(_, _, beta)| *beta != 0.0);
     let Some(&(untuned, tuned, beta)) = guides.next() else {
         return out.extend_from_slice(row.base);
@@ -136,51 +203,53 @@ fn add_dense_guides(row: &RowLogits<'_>, settings: &Settings, out: &mut Vec<f32>
 
 /// Applies token guidance, draws a token at `u` in [0, 1), and returns it with its statistics.
 pub fn draw(row: &RowLogits<'_>, settings: &Settings, u: f64) -> Drawn {
-    let mut guided = Vec::with_capacity(row.base.len());
-    guided_logits(row, settings, &mut guided);
-    let id = sample(&guided, settings, u);
     let base_lse = log_sum_exp(row.base);
+    let guided = guided(row, settings, base_lse);
+    let id = sample(&guided.logits, settings, u);
     let logp_base = row.base[id] - base_lse;
     let candidates = row.candidates.filter(|_| settings.beta != 0.0);
-    let is_guided =
-        candidates.is_some() || row.guides(settings).iter().any(|(_, _, beta)| *beta != 0.0);
-    let (guided_lse, kl_nats) = if is_guided {
-        let lse = log_sum_exp(&guided);
-        (lse, kl_nats(&guided, lse, row.base, base_lse))
-    } else {
-        (base_lse, 0.0)
-    };
     let logp_pair = row.pair.map(|(untuned, tuned)| {
         (untuned[id] - log_sum_exp(untuned), tuned[id] - log_sum_exp(tuned))
     });
     let steers = row.steers.iter().map(|(away, towards)| {
         (towards[id] - log_sum_exp(towards)) - (away[id] - log_sum_exp(away))
     });
-    let steer_advantages = steers.collect();
-    let mut likely = top(&guided, ALTERNATIVES);
-    if is_guided {
-        let before = top(row.base, ALTERNATIVES).into_iter();
-        let others: Vec<usize> = before.filter(|id| !likely.contains(id)).collect();
-        likely.extend(others);
-    }
-    let likely = likely.into_iter().map(|id| LikelyToken {
-        id: id as u32,
-        logp_base: row.base[id] - base_lse,
-        logp_guided: guided[id] - guided_lse,
-    });
     Drawn {
         id: id as u32,
         logp_base,
-        logp_guided: guided[id] - guided_lse,
+        logp_guided: guided.logits[id] - guided.lse,
         logp_pair,
         text_advantage: candidates.and_then(|c| {
             c.advantages.iter().find(|(candidate, _)| *candidate == id as u32).map(|(_, a)| *a)
         }),
         unguided_mass: candidates.map(|c| c.unguided_mass),
-        steer_advantages,
-        kl_nats,
-        likely: likely.collect(),
+        steer_advantages: steers.collect(),
+        kl_nats: guided.kl_nats,
+        strength_factor: guided.factor,
+        likely: likely(row, settings, &guided, base_lse),
     }
+}
+
+/// Returns the likeliest tokens after guidance, then those of the likeliest before guidance that are
+/// not among them.
+fn likely(
+    row: &RowLogits<'_>,
+    settings: &Settings,
+    guided: &Guided,
+    base_lse: f32,
+) -> Arc<[LikelyToken]> {
+    let mut ids = top(&guided.logits, ALTERNATIVES);
+    if row.is_guided(settings) {
+        let before = top(row.base, ALTERNATIVES).into_iter();
+        let others: Vec<usize> = before.filter(|id| !ids.contains(id)).collect();
+        ids.extend(others);
+    }
+    let token = |id: usize| LikelyToken {
+        id: id as u32,
+        logp_base: row.base[id] - base_lse,
+        logp_guided: guided.logits[id] - guided.lse,
+    };
+    ids.into_iter().map(token).collect()
 }
 
 #[cfg(test)]
@@ -200,8 +269,8 @@ mod tests {
         #[test]
         fn beta_zero_equals_the_base((base, untuned, tuned) in rows(), u in 0f64..1.0) {
             let settings = Settings { beta: 0.0, ..Settings::default() };
-            let with = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new(), candidates: None };
-            let without = RowLogits { base: &base, pair: None, steers: Vec::new(), candidates: None };
+            let with = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new(), candidates: None, kl_left_nats: f32::INFINITY };
+            let without = RowLogits { base: &base, pair: None, steers: Vec::new(), candidates: None, kl_left_nats: f32::INFINITY };
             let (a, b) = (draw(&with, &settings, u), draw(&without, &settings, u));
             prop_assert_eq!((a.id, a.logp_base, a.kl_nats), (b.id, b.logp_base, 0.0));
             prop_assert_eq!(a.logp_guided, a.logp_base);
@@ -213,8 +282,8 @@ mod tests {
         fn beta_one_on_untuned_equals_tuned((_, untuned, tuned) in rows(), u in 0f64..1.0) {
             let guided = Settings { beta: 1.0, ..Settings::default() };
             let plain = Settings { beta: 0.0, ..Settings::default() };
-            let a = draw(&RowLogits { base: &untuned, pair: Some((&untuned, &tuned)), steers: Vec::new(), candidates: None }, &guided, u);
-            let b = draw(&RowLogits { base: &tuned, pair: None, steers: Vec::new(), candidates: None }, &plain, u);
+            let a = draw(&RowLogits { base: &untuned, pair: Some((&untuned, &tuned)), steers: Vec::new(), candidates: None, kl_left_nats: f32::INFINITY }, &guided, u);
+            let b = draw(&RowLogits { base: &tuned, pair: None, steers: Vec::new(), candidates: None, kl_left_nats: f32::INFINITY }, &plain, u);
             // Rounding may move a draw near a boundary to either side.
             prop_assume!(a.id == b.id);
             prop_assert!((a.logp_guided - b.logp_base).abs() < 1e-4);
@@ -224,7 +293,7 @@ mod tests {
 
         #[test]
         fn reports_the_likeliest_tokens_before_and_after_guidance((base, untuned, tuned) in rows()) {
-            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new(), candidates: None };
+            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new(), candidates: None, kl_left_nats: f32::INFINITY };
             let drawn = draw(&row, &Settings { beta: 1.5, ..Settings::default() }, 0.5);
             let reported: Vec<usize> = drawn.likely.iter().map(|l| l.id as usize).collect();
             let mut unique = reported.clone();
@@ -251,11 +320,12 @@ mod tests {
                     base: &base,
                     pair: None,
                     candidates: None,
+                    kl_left_nats: f32::INFINITY,
                     steers: guides.iter().map(|(towards, _)| (base.as_slice(), *towards)).collect(),
                 };
                 let steers = guides.iter().map(|(_, beta)| steer(*beta)).collect();
                 let mut out = Vec::new();
-                guided_logits(&row, &Settings { steers, ..Settings::default() }, &mut out);
+                guided_logits(&row, &Settings { steers, ..Settings::default() }, 1.0, &mut out);
                 out
             };
             let close = |a: Vec<f32>, b: Vec<f32>| a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-3);
@@ -269,8 +339,43 @@ mod tests {
         }
 
         #[test]
+        fn a_kl_budget_lowers_the_strength_only_where_it_must(
+            (base, untuned, tuned) in rows(), left in 0f32..2.0, beta in -3f32..3.0,
+        ) {
+            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new(), candidates: None, kl_left_nats: f32::INFINITY };
+            let settings = Settings { beta, ..Settings::default() };
+            let free = draw(&row, &settings, 0.5);
+            let limited = draw(&RowLogits { kl_left_nats: left, ..row.clone() }, &settings, 0.5);
+            prop_assert!(limited.kl_nats <= left.max(free.kl_nats.min(left)));
+            if free.kl_nats <= left {
+                prop_assert_eq!(&limited, &free);
+                prop_assert_eq!(limited.strength_factor, 1.0);
+            } else {
+                prop_assert!(limited.strength_factor < 1.0);
+                prop_assert!(limited.kl_nats > 0.98 * left - 1e-4, "{} of {left}", limited.kl_nats);
+            }
+            let none = draw(&RowLogits { kl_left_nats: 0.0, ..row.clone() }, &settings, 0.5);
+            let base_draw = draw(&row, &Settings { beta: 0.0, ..settings }, 0.5);
+            prop_assert_eq!((none.id, none.kl_nats), (base_draw.id, 0.0));
+        }
+
+        #[test]
+        fn the_mask_excludes_what_the_base_finds_implausible(
+            (base, untuned, tuned) in rows(), nats in 0f32..8.0, u in 0f64..1.0,
+        ) {
+            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new(), candidates: None, kl_left_nats: f32::INFINITY };
+            let masked = Settings { beta: 3.0, mask_nats: nats, ..Settings::default() };
+            let drawn = draw(&row, &masked, u);
+            prop_assert!(base[drawn.id as usize] >= max(&base) - nats);
+            prop_assert!(drawn.kl_nats.is_finite() && drawn.logp_guided <= 0.0);
+            let off = Settings { beta: 0.0, ..masked };
+            let plain = draw(&row, &Settings { mask_nats: f32::INFINITY, ..off.clone() }, u);
+            prop_assert_eq!(draw(&row, &off, u), plain, "the mask belongs to the guidance");
+        }
+
+        #[test]
         fn kl_grows_with_beta((base, untuned, tuned) in rows()) {
-            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new(), candidates: None };
+            let row = RowLogits { base: &base, pair: Some((&untuned, &tuned)), steers: Vec::new(), candidates: None, kl_left_nats: f32::INFINITY };
             let kl = |beta| draw(&row, &Settings { beta, ..Settings::default() }, 0.5).kl_nats;
             for (near, far) in [(0.5, 1.0), (1.0, 2.0), (-0.5, -1.0), (-1.0, -2.0)] {
                 prop_assert!(kl(near) <= kl(far) + 1e-4);

@@ -12,13 +12,17 @@ use crate::local_time::LocalTime;
 pub const TRACE_VERSION: u32 = 2;
 
 /// Returns the version of a trace with these settings and columns: the lowest whose programs can
-/// read it. Version 2 adds steers and the arm [`Arm::PromptOnly`].
+/// read it. Version 2 adds steers, the arm [`Arm::PromptOnly`], the KL budget and the
+/// plausibility mask.
 pub(crate) fn trace_version(settings: &Settings, columns: &[Column]) -> u32 {
-    let is_new = |column: &Column| {
-        let pinned = column.pinned.as_ref().is_some_and(|pinned| !pinned.steers.is_empty());
-        column.arm == Arm::PromptOnly || pinned
+    let has_new = |settings: &Settings| {
+        let limits = [settings.kl_budget_nats, settings.mask_nats];
+        !settings.steers.is_empty() || limits.iter().any(|limit| limit.is_finite())
     };
-    if settings.steers.is_empty() && !columns.iter().any(is_new) { 1 } else { TRACE_VERSION }
+    let is_new = |column: &Column| {
+        column.arm == Arm::PromptOnly || column.pinned.as_ref().is_some_and(has_new)
+    };
+    if !has_new(settings) && !columns.iter().any(is_new) { 1 } else { TRACE_VERSION }
 }
 
 /// A finished or stopped run of one prompt through one or more arms.
@@ -161,6 +165,9 @@ pub struct TokenTrace {
     /// `None` without such a pair.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unguided_mass: Option<f32>,
+    /// The factor by which the KL budget lowered the strength of all guides; `None` if it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strength_factor: Option<f32>,
     /// The ten likeliest tokens at this position after guidance, likeliest first, then those of the
     /// ten likeliest before guidance that are not among them.
     #[serde(default)]

@@ -2,6 +2,7 @@
 //! compared with a recomputation without caches.
 #![allow(clippy::unwrap_used, missing_docs)]
 
+mod limits;
 mod steers;
 #[path = "../support/mod.rs"]
 mod support;

@@ -63,9 +63,9 @@ fn logp_of_text(lm: &Lm, tokenizer: &Tokenizer, text: &str, has_ended: bool) -> 
     if has_ended {
         return sum(ids.len()) + rows[ids.len() - 1][lm.config().eos[0] as usize];
     }
-    let starts = text.match_indices(' ').map(|(at, _)| at);
+    let mut starts = text.match_indices(' ').map(|(at, _)| at);
     let after_word = |at: &usize| text[..*at].ends_with(|c: char| !c.is_whitespace());
-    let word = starts.filter(after_word).last().unwrap_or(0);
+    let word = starts.rfind(after_word).unwrap_or(0);
     let settled = if word > 0 { encode(&text[..word]).len() } else { 1 };
     let mut logps = Vec::new();
     for kept in settled..ids.len() {

@@ -116,8 +116,8 @@ fn every_preset_loads_and_generates() {
             n if n.starts_with("paper-sentiment") || n.starts_with("paper-summaries") => {
                 Architecture::Gpt2
             }
-            "paper-values-mistral" => Architecture::Mistral,
-            "paper-values-mixtral" => Architecture::Mixtral,
+            "paper-instructions-mistral-tulu" => Architecture::Mistral,
+            "paper-instructions-mixtral-tulu" => Architecture::Mixtral,
             "qwen2.5-7b" => Architecture::Qwen2,
             _ => Architecture::Llama,
         };
@@ -126,7 +126,10 @@ fn every_preset_loads_and_generates() {
         assert_eq!(judged, name.starts_with("paper-sentiment"), "{name}");
         let prompts = pack.prompts("Hi", PromptOptions::default()).unwrap();
         let reads_text = matches!(prompts.value, ValuePrompt::Text(_));
-        assert_eq!(reads_text, name.starts_with("paper-values"), "{name}");
+        assert_eq!(reads_text, reads_as_text(&name), "{name}");
+        let pair = pack.models.pair.as_ref();
+        let pair_reads_text = pair.is_some_and(|pair| pair.words.is_some());
+        assert_eq!(pair_reads_text, reads_as_text(&name), "{name}");
         // The tiny models have a context of 64 tokens. The prompt with two example posts and a chat
         // with a system prompt are longer.
         if prompts.base.len() > 55 {
@@ -147,6 +150,11 @@ fn every_preset_loads_and_generates() {
     }
 }
 
+/// Returns whether the guides of a preset have another vocabulary than its base.
+fn reads_as_text(name: &str) -> bool {
+    name.ends_with("-mistral-tulu") || name.ends_with("-mixtral-tulu")
+}
+
 /// The expected prompts and settings are those of scripts/*/gen_bt_eft.py and src/utils.py in
 /// github.com/chadlzx/ivg.
 #[test]
@@ -163,15 +171,15 @@ fn the_papers_presets_have_the_papers_prompts_and_settings() {
         ("paper-summaries-xl", "P\nTL;DR:", "PTL;DR: ", "PTL;DR: ", [4, 4, 5, 128]),
         ("paper-instructions-tulu", LLAMA, TULU, VALUE, [2, 2, 30, 2048]),
         ("paper-instructions-ultra", LLAMA, "<s>[INST] P [/INST] ", VALUE, [2, 2, 30, 2048]),
-        ("paper-values-mistral", "P", "", VALUE, [2, 2, 30, 2048]),
-        ("paper-values-mixtral", "P", "", VALUE, [2, 2, 30, 2048]),
+        ("paper-instructions-mistral-tulu", "P", TULU, VALUE, [2, 2, 30, 2048]),
+        ("paper-instructions-mixtral-tulu", "P", TULU, VALUE, [2, 2, 30, 2048]),
     ];
     for (name, base, pair, value, run) in cases {
         let (_, manifest) = PackSource::Bundled(name.into()).open().unwrap();
         let read = |role: &Role| role.fill("P", "").text().to_owned();
         assert!(read(&manifest.base).ends_with(base), "{name}: {:?}", read(&manifest.base));
         let is_chat = matches!(manifest.base.prompt, PromptStyle::Chat { system: None });
-        assert_eq!(is_chat, name.starts_with("paper-values"), "{name}");
+        assert_eq!(is_chat, reads_as_text(name), "{name}");
         for role in manifest.untuned.iter().chain(&manifest.tuned) {
             assert_eq!(read(role), pair, "{name}");
         }
@@ -181,7 +189,7 @@ fn the_papers_presets_have_the_papers_prompts_and_settings() {
         let Settings { beta, temperature, top_k, top_p, lambda, .. } = manifest.defaults;
         let expected = match name {
             n if n.starts_with("paper-summaries") => 0.25,
-            n if n.starts_with("paper-values") => 0.0,
+            n if reads_as_text(n) => 0.0,
             _ => 1.0,
         };
         assert_eq!((beta, temperature, top_k, top_p), (expected, 0.7, 0, 1.0), "{name}");

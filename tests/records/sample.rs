@@ -64,6 +64,7 @@ pub fn tokens(text: &str) -> Vec<TokenTrace> {
             advantage: Some(i.sin() * 1.2),
             steer_advantages: Vec::new(),
             unguided_mass: None,
+            strength_factor: None,
             kl_nats: 0.125,
             alternatives: vec![Alternative {
                 id: 3,

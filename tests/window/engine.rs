@@ -83,6 +83,7 @@ pub fn tokens(text: &str) -> Vec<TokenTrace> {
             advantage: Some((n * 0.9).sin() * 0.4),
             steer_advantages: Vec::new(),
             unguided_mass: None,
+            strength_factor: None,
             kl_nats: 0.18 + 0.1 * (n * 1.3).cos(),
             alternatives: alternatives(i as u32),
         };

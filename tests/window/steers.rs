@@ -134,3 +134,18 @@ fn undo_removes_a_sentence() {
     bench.key(eframe::egui::Modifiers::COMMAND, eframe::egui::Key::Z);
     assert_eq!(bench.settings().steers.len(), 1);
 }
+
+#[test]
+fn a_limit_of_the_guidance_can_be_set_and_removed() {
+    let mut bench = Bench::ready();
+    assert!(!bench.shows("KL budget"), "a first-time user sees the two strengths only");
+    bench.click("Limit the guidance");
+    assert_eq!(bench.settings().kl_budget_nats, 5.0);
+    bench.enter("Plausibility mask", "7");
+    assert!(bench.shows("β 1 · KL ≤ 5 · mask 7 · λ ∞ · W 4 · K 4 · L 5"));
+    let request = bench.finish(&[" a", " b"]);
+    assert_eq!((request.settings.kl_budget_nats, request.settings.mask_nats), (5.0, 7.0));
+    bench.enter("KL budget", "off");
+    bench.enter("Plausibility mask", "off");
+    assert!(!bench.shows("KL budget") && bench.shows("Limit the guidance"));
+}

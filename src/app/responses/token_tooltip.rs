@@ -89,6 +89,14 @@ fn facts(ui: &mut Ui, p: &Palette, token: &TokenTrace) {
         [("log p untuned", known(token.logp_untuned)), ("log p tuned", known(token.logp_tuned))],
         [("advantage", signed(token.advantage)), ("KL, nats", format!("{:.3}", token.kl_nats))],
     ];
+    let own = [
+        token.unguided_mass.map(|mass| ("not guided", format!("{:.1}%", mass * 100.0))),
+        token.strength_factor.map(|factor| ("strength", format!("× {factor:.2}"))),
+    ];
+    let mut own = own.into_iter().flatten();
+    if let Some(first) = own.next() {
+        lines.push([first, own.next().unwrap_or_default()]);
+    }
     let mut sentences = ["of sentence", "of sentence 2", "of sentence 3"]
         .into_iter()
         .zip(token.steer_advantages.iter().map(|v| signed(Some(*v))));
@@ -253,6 +261,7 @@ mod tests {
             advantage: None,
             steer_advantages: Vec::new(),
             unguided_mass: None,
+            strength_factor: None,
             kl_nats: 0.0,
             alternatives: alternatives.iter().enumerate().map(alternative).collect(),
         }

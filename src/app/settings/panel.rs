@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use eframe::egui::{Align, DragValue, Label, Layout, Response, RichText, Sense, Ui, vec2};
 
+use super::limits_panel::guidance_limits;
 use super::prompt_box::prompt_box;
 use super::scales::{beta_scale, lambda_scale, limits_of, parse_number, rounded};
 use super::steer_panel::steers;
@@ -141,6 +142,7 @@ impl Controls<'_> {
             .show_f32(ui, &mut s.lambda);
         edit |= self.value_source(ui);
         edit |= steers(ui, &mut self.preferences.settings, self.session.pack.as_ref());
+        edit |= guidance_limits(ui, &mut self.preferences.settings);
         edit
     }
 

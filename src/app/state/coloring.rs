@@ -123,6 +123,7 @@ mod tests {
             advantage,
             steer_advantages: Vec::new(),
             unguided_mass: None,
+            strength_factor: None,
             kl_nats,
             alternatives: Vec::new(),
         }

@@ -20,6 +20,7 @@ fn token(text: &str) -> TokenTrace {
         advantage: None,
         steer_advantages: Vec::new(),
         unguided_mass: None,
+        strength_factor: None,
         alternatives: Vec::new(),
         kl_nats: 0.25,
     }

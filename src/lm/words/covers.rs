@@ -117,7 +117,7 @@ mod tests {
     use std::path::Path;
 
     fn tokenizer(path: &str) -> Tokenizer {
-        Tokenizer::load(Path::new(path)).unwrap()
+        Tokenizer::load(Path::new(path)).expect("valid")
     }
 
     #[test]
@@ -127,10 +127,10 @@ mod tests {
             tokenizer("assets/packs/imdb/base").into(),
         );
         for word in [" wonder", " wonderful", " film", " xqz", " b", " don't", " 1", " é", " "] {
-            let ids = words.own.word(word).unwrap();
-            let last = *ids.last().unwrap();
+            let ids = words.own.word(word).expect("valid");
+            let last = *ids.last().expect("valid");
             let own = Cover { kept: ids.len() - 1, last };
-            assert_eq!(*words.covers(word).unwrap(), [own], "{word}");
+            assert_eq!(*words.covers(word).expect("valid"), [own], "{word}");
         }
     }
 
@@ -141,8 +141,8 @@ mod tests {
         let words = GuideWords::new(tokenizer("assets/packs/imdb/base"), base);
         let own = words.own.tokenizer();
         let text = |word: &str| -> Vec<String> {
-            let ids = words.own.word(word).unwrap();
-            let covers = words.covers(word).unwrap();
+            let ids = words.own.word(word).expect("valid");
+            let covers = words.covers(word).expect("valid");
             covers.iter().map(|c| own.decode(&[&ids[..c.kept], &[c.last]].concat())).collect()
         };
         assert!(text(" wond").contains(&" wonderful".to_owned()));

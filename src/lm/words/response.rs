@@ -151,9 +151,9 @@ mod tests {
     ];
 
     fn encoder(tokenizer: &str, prompt: &str) -> ResponseEncoder {
-        let tokenizer = Tokenizer::load(Path::new(tokenizer)).unwrap();
+        let tokenizer = Tokenizer::load(Path::new(tokenizer)).expect("valid");
         let words = Arc::new(WordEncoder::new(tokenizer));
-        ResponseEncoder::new(words, PromptText::plain(prompt)).unwrap()
+        ResponseEncoder::new(words, PromptText::plain(prompt)).expect("valid")
     }
 
     #[test]
@@ -167,12 +167,12 @@ mod tests {
                 for piece in &pieces {
                     response.push_str(piece);
                     ids.truncate(settled.ids);
-                    let (now, tail) = encoder.encode(settled, &response).unwrap();
+                    let (now, tail) = encoder.encode(settled, &response).expect("valid");
                     ids.extend(tail);
                     settled = now;
                 }
                 let text = PromptText::plain("The film").then_plain(&response);
-                let whole = encoder.words.tokenizer().encode_prompt(&text).unwrap();
+                let whole = encoder.words.tokenizer().encode_prompt(&text).expect("valid");
                 let all = [encoder.fixed(), &ids].concat();
                 prop_assert_eq!(all, whole, "{} {:?}", name, response);
             }
@@ -183,7 +183,7 @@ mod tests {
     fn a_response_that_changes_the_fixed_prompt_is_encoded_alone() {
         // Without a beginning-of-text token the only token of a short prompt is fixed.
         let path = Path::new("tests/goldens/tokenizer");
-        let tokenizer = Tokenizer::load(path).unwrap();
+        let tokenizer = Tokenizer::load(path).expect("valid");
         assert!(tokenizer.prefix().is_empty(), "the test needs a tokenizer without a prefix");
         let whole = (0..tokenizer.vocab_size() as u32).find(|&id| {
             let bytes = tokenizer.bytes(id);
@@ -192,13 +192,13 @@ mod tests {
                 && bytes.is_ascii()
                 && tokenizer.encode(head).is_ok_and(|ids| ids.len() == 1)
         });
-        let word = tokenizer.decode(&[whole.unwrap()]);
+        let word = tokenizer.decode(&[whole.expect("valid")]);
         let (head, tail) = word.split_at(1);
         let encoder = encoder("tests/goldens/tokenizer", head);
         assert_eq!(encoder.fixed(), encoder.prompt_ids);
-        let (_, ids) = encoder.encode(Settled::default(), tail).unwrap();
+        let (_, ids) = encoder.encode(Settled::default(), tail).expect("valid");
         let tokenizer = encoder.words.tokenizer();
         assert_eq!(tokenizer.decode(&[encoder.fixed(), &ids].concat()), word);
-        assert_ne!([encoder.fixed(), &ids].concat(), tokenizer.encode(&word).unwrap());
+        assert_ne!([encoder.fixed(), &ids].concat(), tokenizer.encode(&word).expect("valid"));
     }
 }

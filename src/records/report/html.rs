@@ -301,8 +301,9 @@ fn repeated_prompt(prompt: &str) -> String {
 }
 
 /// Returns the name and value of every setting.
-fn settings(s: &Settings) -> [(&'static str, String); 11] {
+fn settings(s: &Settings) -> [(&'static str, String); 13] {
     let off = |number: usize| if number == 0 { "off".to_owned() } else { number.to_string() };
+    let limit = |nats: f32| if nats.is_finite() { plain(nats.into()) } else { "off".to_owned() };
     let source = match s.value_source {
         ValueSource::Explicit => "explicit",
         ValueSource::Implicit => "implicit",
@@ -319,6 +320,8 @@ fn settings(s: &Settings) -> [(&'static str, String); 11] {
         ("Top-p", if s.top_p >= 1.0 { "off".into() } else { plain(s.top_p.into()) }),
         ("Seed", s.seed.to_string()),
         ("Values", source.into()),
+        ("KL budget, nats", limit(s.kl_budget_nats)),
+        ("Plausibility mask, nats", limit(s.mask_nats)),
     ]
 }
 
@@ -371,7 +374,14 @@ fn span(token: &TokenTrace) -> Markup {
     let own: String =
         token.steer_advantages.iter().map(|v| format!(", {}", signed((*v).into(), 2))).collect();
     let sentences = own.strip_prefix(", ").map(|own| format!("\nof sentences: {own}"));
-    let tooltip = tooltip + &sentences.unwrap_or_default();
+    let unguided = token.unguided_mass.map(|mass| {
+        format!("\nnot guided: {}% of the base's probability", decimals((100.0 * mass).into(), 1))
+    });
+    let lowered = token
+        .strength_factor
+        .map(|factor| format!("\nstrength × {} (KL budget)", decimals(factor.into(), 2)));
+    let more = [sentences, unguided, lowered].into_iter().flatten();
+    let tooltip = more.fold(tooltip, |tooltip, line| tooltip + &line);
     // The space is not coloured, because it would stick out at the end of a line.
     let word = token.text.trim_start();
     let (space, word) = match word {
