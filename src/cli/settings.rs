@@ -46,6 +46,10 @@ pub struct SettingArgs {
     /// Value that ranks partial responses [default: from the pack, else explicit]
     #[arg(long, value_enum)]
     value: Option<Value>,
+    /// Guide of the tokens with strength β: the tuned/untuned pair (implicit) or the value model
+    /// (explicit) [default: from the pack, else implicit]
+    #[arg(long, value_enum)]
+    tokens: Option<Value>,
     /// Divergence from the base that the tokens of a response may add up to, in nats, 0 to 1000;
     /// lowers β where needed; inf is off [default: from the pack, else inf]
     #[arg(long, value_name = "NATS")]
@@ -76,10 +80,10 @@ enum Value {
 impl SettingArgs {
     /// Returns `defaults` with the given flags applied.
     pub fn apply_to(&self, defaults: Settings) -> Settings {
-        let value_source = self.value.map(|v| match v {
+        let source = |value: Value| match value {
             Value::Explicit => ValueSource::Explicit,
             Value::Implicit => ValueSource::Implicit,
-        });
+        };
         Settings {
             beta: self.beta.unwrap_or(defaults.beta),
             lambda: self.lambda.unwrap_or(defaults.lambda),
@@ -91,7 +95,8 @@ impl SettingArgs {
             top_k: self.top_k.unwrap_or(defaults.top_k),
             top_p: self.top_p.unwrap_or(defaults.top_p),
             seed: self.seed.unwrap_or(defaults.seed),
-            value_source: value_source.unwrap_or(defaults.value_source),
+            value_source: self.value.map_or(defaults.value_source, source),
+            token_source: self.tokens.map_or(defaults.token_source, source),
             kl_budget_nats: self.kl_budget.unwrap_or(defaults.kl_budget_nats),
             mask_nats: self.mask.unwrap_or(defaults.mask_nats),
             special_tokens: self.special || defaults.special_tokens,

@@ -26,7 +26,7 @@ impl ChunkReader {
                 prompt.value_rows.as_ref().map(ValueRows::copy).transpose()?.map(Self::Explicit)
             }
             ValueSource::Implicit => {
-                let pair = prompt.caches.text_pair().map(TextPair::copy);
+                let pair = prompt.text_pair.as_ref().map(TextPair::copy);
                 pair.transpose()?.map(Self::Implicit)
             }
         })

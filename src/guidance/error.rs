@@ -68,7 +68,7 @@ impl From<MissingGuide> for GuidanceError {
     fn from(missing: MissingGuide) -> Self {
         match missing {
             MissingGuide::TokenGuide | MissingGuide::ImplicitValues => Self::NoPair,
-            MissingGuide::ExplicitValues => Self::NoValueModel,
+            MissingGuide::ExplicitValues | MissingGuide::TokenValues => Self::NoValueModel,
             MissingGuide::Instruction => Self::NoInstruction,
         }
     }

@@ -49,7 +49,7 @@ pub(crate) fn titles<'a>(columns: impl IntoIterator<Item = (Arm, &'a Settings)>)
 }
 
 /// Returns each setting with its symbol, in order of importance.
-fn settings_of(s: &Settings) -> [String; 12] {
+fn settings_of(s: &Settings) -> [String; 13] {
     let source = match s.value_source {
         ValueSource::Explicit => "explicit",
         ValueSource::Implicit => "implicit",
@@ -62,6 +62,10 @@ fn settings_of(s: &Settings) -> [String; 12] {
         format!("K {}", s.successors),
         format!("L {}", s.chunk_tokens),
         source.to_owned(),
+        match s.token_source {
+            ValueSource::Explicit => "tokens by value".to_owned(),
+            ValueSource::Implicit => "tokens by pair".to_owned(),
+        },
         format!("T {}", plain(s.temperature.into())),
         format!("top-p {}", plain(s.top_p.into())),
         format!("top-k {}", s.top_k),
@@ -77,7 +81,9 @@ pub(crate) fn titles_of(arms: &[ArmTrace]) -> Vec<String> {
 
 /// Returns the settings that apply to an arm, in one line.
 pub fn settings_line(arm: Arm, applied: &Settings) -> String {
-    let token = format!("β {}", plain(applied.beta.into()));
+    let by_value = applied.token_source == ValueSource::Explicit;
+    let token_source = if by_value { " · tokens by value" } else { "" };
+    let token = format!("β {}{token_source}", plain(applied.beta.into()));
     let source = match applied.value_source {
         ValueSource::Explicit => "",
         ValueSource::Implicit => " · implicit",

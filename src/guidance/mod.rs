@@ -5,6 +5,7 @@
 //! Value Guidance*, EMNLP 2024 (arXiv 2409.17819).
 
 pub mod aim;
+mod candidates;
 mod chunk_reader;
 pub mod columns;
 mod error;
@@ -22,10 +23,12 @@ pub mod steer;
 mod text_extension;
 mod text_pair;
 mod text_rows;
+mod token_guide;
 mod token_value;
 pub mod trace;
 mod values;
 
+pub use candidates::Candidates;
 pub use error::GuidanceError;
 pub use models::{Models, Prefilled, Prompts};
 pub use pair::Pair;
@@ -33,5 +36,5 @@ pub use search::{Search, Step};
 pub use selection::Scored;
 pub use selection::{Selection, select};
 pub use token_value::draw;
-pub use token_value::{Candidates, Drawn, RowLogits};
+pub use token_value::{Drawn, RowLogits};
 pub use values::{ValueGuide, ValuePrompt};

@@ -7,9 +7,8 @@ use candle_core::{IndexOp, Tensor};
 
 use super::error::GuidanceError;
 use super::pair::Pair;
-use super::row::Row;
-use super::text_pair::{Addition, TEXT_MARGIN, TextPair};
-use super::token_value::{Candidates, RowLogits};
+use super::text_pair::{TEXT_MARGIN, TextPair};
+use super::token_value::RowLogits;
 use super::values::{ValueGuide, ValuePrompt, ValueRows, prompt_tokens};
 use crate::lm::{Cache, Lm, PromptText, Tokenizer};
 
@@ -55,15 +54,6 @@ impl Models {
     pub(super) fn is_end(&self, id: u32) -> bool {
         let ends = |lm: &Lm| lm.config().eos.contains(&id);
         ends(&self.base) || self.token_pair().is_some_and(|pair| ends(&pair.tuned))
-    }
-
-    /// Returns what a token adds to the text of a row.
-    fn addition(&self, row: &Row, id: u32) -> Addition {
-        match self.tokenizer.bytes(id) {
-            _ if self.is_end(id) => Addition::End,
-            [] => Addition::Control,
-            bytes => Addition::Text(row.text_added_by(bytes)),
-        }
     }
 
     /// Finds the first stop sequence that `bytes` complete after `text`. Returns how many of
@@ -246,49 +236,13 @@ pub(super) struct TokenCaches {
     /// Hidden states of the last token, `[rows, hidden]`, if the value pass has read it and the
     /// other passes have not.
     ahead: Option<Tensor>,
-    /// The rows of a pair of another vocabulary.
-    text_pair: Option<TextPair>,
 }
 
 impl TokenCaches {
     /// Returns an independent copy; the prompt stays shared.
     pub(super) fn copy(&self) -> Result<Self, GuidanceError> {
         let caches = self.caches.iter().map(copy_cache).collect::<Result<_, _>>()?;
-        let text_pair = self.text_pair.as_ref().map(TextPair::copy).transpose()?;
-        Ok(Self { caches, passes: self.passes.clone(), ahead: self.ahead.clone(), text_pair })
-    }
-
-    /// Returns the rows of a pair of another vocabulary.
-    pub(super) fn text_pair(&self) -> Option<&TextPair> {
-        self.text_pair.as_ref()
-    }
-
-    /// Returns whether a pair of another vocabulary has almost no room left for the text of a row.
-    pub(super) fn is_full(&self, models: &Models, rows: &[&Row]) -> Result<bool, GuidanceError> {
-        match (&self.text_pair, models.text_pair()) {
-            (Some(read), Some(pair)) => read.is_full(pair, rows),
-            _ => Ok(false),
-        }
-    }
-
-    /// Drops the rows of a pair of another vocabulary. It then guides no tokens.
-    pub(super) fn drop_text_pair(&mut self) {
-        self.text_pair = None;
-    }
-
-    /// Returns the advantages of the base's likeliest next tokens for each row; empty unless a pair
-    /// of another vocabulary guides the tokens.
-    pub(super) fn candidates(
-        &mut self,
-        models: &Models,
-        rows: &[&Row],
-        logits: &Logits,
-    ) -> Result<Vec<Candidates>, GuidanceError> {
-        let (Some(read), Some(pair)) = (&mut self.text_pair, models.text_pair()) else {
-            return Ok(Vec::new());
-        };
-        let base: Vec<&[f32]> = (0..rows.len()).map(|row| logits.row(row).base).collect();
-        read.candidates(pair, rows, &base, |row, id| models.addition(row, id))
+        Ok(Self { caches, passes: self.passes.clone(), ahead: self.ahead.clone() })
     }
 
     /// Replaces the rows by the given rows in the given order. Rows may repeat.
@@ -300,14 +254,16 @@ impl TokenCaches {
         for cache in &mut self.caches {
             *cache = cache.fork(rows)?;
         }
-        if let Some(pair) = &mut self.text_pair {
-            *pair = pair.fork(rows)?;
-        }
         if let Some(ahead) = &mut self.ahead {
             let rows: Vec<u32> = rows.iter().map(|&row| row as u32).collect();
             *ahead = ahead.index_select(&Tensor::new(rows, ahead.device())?, 0)?;
         }
         Ok(())
+    }
+
+    /// Returns a copy of the cache whose pass the value head shares, with its prompt only.
+    pub(super) fn value_cache(&self) -> Result<Option<Cache>, GuidanceError> {
+        self.passes.value_pass.map(|pass| copy_cache(&self.caches[pass])).transpose()
     }
 
     /// Checks whether the value head shares one of the passes.
@@ -415,6 +371,9 @@ pub struct Prefilled {
     pub(super) value: Option<f32>,
     /// The rows of the value model, if it has a separate pass.
     pub(super) value_rows: Option<ValueRows>,
+    pub(super) value_prompt: ValuePrompt,
+    /// The row of a pair of another vocabulary.
+    pub(super) text_pair: Option<TextPair>,
     /// Number of steers.
     pub(super) steers: usize,
     /// Response tokens that fit in the context of every model.
@@ -464,7 +423,9 @@ impl Prefilled {
                 has_pair: models.token_pair().is_some(),
                 vocab_size: models.vocab_size,
             },
-            caches: TokenCaches { caches, passes, ahead: None, text_pair },
+            caches: TokenCaches { caches, passes, ahead: None },
+            text_pair,
+            value_prompt: prompts.value.clone(),
             value,
             value_rows,
             steers: prompts.steers.len(),

@@ -76,7 +76,7 @@ impl Row {
         }
         self.text.push(bytes);
         self.text_ends.push(self.text.text().len());
-        if let Some(advantage) = drawn.advantage() {
+        if let Some(advantage) = drawn.ratio() {
             self.advantage_sum = Some(self.advantage_sum.unwrap_or(0.0) + advantage);
         }
         (self.ended, self.ended_by_token) = (is_end, is_end);
@@ -116,6 +116,11 @@ impl Row {
     pub(super) fn implicit_value(&self) -> Option<f32> {
         let steers = self.drawn.iter().flat_map(|drawn| &drawn.steer_advantages);
         self.text_ratio.map(|ratio| ratio + steers.sum::<f32>()).or(self.advantage_sum)
+    }
+
+    /// Returns all ids drawn so far.
+    pub(super) fn ids(&self) -> impl Iterator<Item = u32> {
+        self.drawn.iter().map(|drawn| drawn.id)
     }
 
     /// Returns the ids drawn in this chunk without the token that ends the response, because the

@@ -9,13 +9,15 @@ use std::time::Instant;
 use rayon::prelude::*;
 
 use super::GuidanceError;
+use super::candidates::Candidates;
 use super::chunk_reader::ChunkReader;
 use super::models::{Advance, Logits, Models, Prefilled, TokenCaches};
 use super::row::Row;
 use super::sampling::{Purpose, RowKey, uniform};
 use super::selection::{Scored, Selection, select};
 use super::settings::{Arm, Settings, ValueSource};
-use super::token_value::{Candidates, RowLogits, draw};
+use super::token_guide::TokenGuide;
+use super::token_value::{RowLogits, draw};
 use super::trace::{ArmTrace, Candidate, ChunkTrace, StopReason, TokenTrace};
 
 /// The result of one [`Search::step`].
@@ -62,6 +64,8 @@ pub struct Search<'m> {
     caches: TokenCaches,
     /// Logits for the next token of each cache row, if already computed.
     logits: Option<Logits>,
+    /// The guide of the tokens that scores candidates, with the rows of the caches.
+    guide: Option<TokenGuide>,
     /// The rows of the guide that values chunks: the candidates that the last chunk extended.
     reader: Option<ChunkReader>,
     /// Number of response tokens of every live row.
@@ -96,10 +100,6 @@ impl<'m> Search<'m> {
         if settings.active_steers().count() != prompt.steers {
             return Err(GuidanceError::OtherInstructions);
         }
-        let mut caches = prompt.caches.copy()?;
-        if settings.beta == 0.0 {
-            caches.drop_text_pair();
-        }
         Ok(Self {
             models,
             arm,
@@ -107,7 +107,8 @@ impl<'m> Search<'m> {
             // The prompt is a single survivor. Its W·K copies are the first candidates.
             rows: vec![Row::root(prompt.value)],
             live: vec![0],
-            caches,
+            caches: prompt.caches.copy()?,
+            guide: TokenGuide::new(models, prompt, &settings)?,
             logits: Some(prompt.logits.clone()),
             reader: ChunkReader::new(prompt, settings.value_source)?,
             position: 0,
@@ -212,23 +213,22 @@ impl<'m> Search<'m> {
         Ok(logits)
     }
 
-    /// Returns the advantages of the likeliest tokens of every cache row under a pair of another
-    /// vocabulary; empty if no such pair guides the tokens.
+    /// Returns the scored candidates of every cache row; empty if no guide scores candidates.
     fn candidates(&mut self, logits: &Logits) -> Result<Vec<Candidates>, GuidanceError> {
         let rows: Vec<&Row> = self.live.iter().map(|&i| &self.rows[i]).collect();
-        let candidates = self.caches.candidates(self.models, &rows, logits)?;
-        if !candidates.is_empty() {
-            // Each half reads the drawn tokens, then the candidates.
-            self.forward_passes += 4;
-        }
-        Ok(candidates)
+        let Some(guide) = &mut self.guide else { return Ok(Vec::new()) };
+        let base: Vec<&[f32]> = (0..rows.len()).map(|row| logits.row(row).base).collect();
+        // The guide reads the drawn tokens, then the candidates.
+        self.forward_passes += guide.passes();
+        guide.candidates(self.models, &rows, &base)
     }
 
     /// Ends the search if a guide that reads text has almost no room left in its context.
     fn limit_to_texts(&mut self) -> Result<(), GuidanceError> {
         let rows: Vec<&Row> = self.live.iter().map(|&i| &self.rows[i]).collect();
         let reader = self.reader.as_ref().map(|reader| reader.is_full(self.models, &rows));
-        if self.caches.is_full(self.models, &rows)? || reader.transpose()? == Some(true) {
+        let guide = self.guide.as_ref().map(|guide| guide.is_full(self.models, &rows));
+        if guide.transpose()? == Some(true) || reader.transpose()? == Some(true) {
             self.budget = self.budget.min(self.position);
         }
         Ok(())
@@ -318,9 +318,17 @@ impl<'m> Search<'m> {
                 Some(sources) => kept.iter().map(|&j| sources[j]).collect(),
                 None => kept.clone(),
             };
-            self.caches.fork(&rows)?;
+            self.fork_caches(&rows)?;
         }
         self.live = kept.iter().map(|&j| self.live[j]).collect();
+        Ok(())
+    }
+
+    fn fork_caches(&mut self, rows: &[usize]) -> Result<(), GuidanceError> {
+        self.caches.fork(rows)?;
+        if let Some(guide) = &mut self.guide {
+            guide.fork(rows)?;
+        }
         Ok(())
     }
 
@@ -421,7 +429,7 @@ impl<'m> Search<'m> {
             rows.push(row);
         }
         if !live.is_empty() {
-            self.caches.fork(&cache_rows)?;
+            self.fork_caches(&cache_rows)?;
             if let Some(reader) = &mut self.reader {
                 *reader = reader.fork(&value_cache_rows)?;
             }

@@ -48,7 +48,7 @@ pub mod limits {
     pub(crate) const TOP_K: RangeInclusive<usize> = 0..=1000;
 }
 
-/// The estimate of the final reward that ranks partial responses.
+/// The estimate of the final reward that ranks partial responses or guides tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ValueSource {
@@ -57,6 +57,13 @@ pub enum ValueSource {
     Explicit,
     /// The sum of log π_tuned − log π_untuned over the response (implicit value function).
     Implicit,
+}
+
+impl ValueSource {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    fn is_implicit(&self) -> bool {
+        *self == Self::Implicit
+    }
 }
 
 /// The decoding settings of a run. `Default` is the paper's sentiment setting.
@@ -90,6 +97,9 @@ pub struct Settings {
     /// they are read as text.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub special_tokens: bool,
+    /// What guides the tokens with strength β: the pair, or the value model.
+    #[serde(skip_serializing_if = "ValueSource::is_implicit")]
+    pub token_source: ValueSource,
     /// Divergence from the base that the tokens of a response may add up to, in nats. Where they
     /// would exceed it, the strength of all token guides is lowered; infinity is off.
     #[serde(with = "infinite", skip_serializing_if = "is_infinite")]
@@ -119,6 +129,7 @@ impl Default for Settings {
             seed: 1,
             value_source: ValueSource::Explicit,
             special_tokens: false,
+            token_source: ValueSource::Implicit,
             kl_budget_nats: f32::INFINITY,
             mask_nats: f32::INFINITY,
             steers: Vec::new(),
@@ -258,6 +269,7 @@ impl Arm {
             s.beta = 0.0;
             s.steers.iter_mut().for_each(|steer| steer.beta = 0.0);
             (s.kl_budget_nats, s.mask_nats) = (f32::INFINITY, f32::INFINITY);
+            s.token_source = ValueSource::Implicit;
         }
         match self {
             Arm::Base | Arm::Token => (s.beams, s.successors) = (1, 1),
@@ -282,6 +294,8 @@ impl Arm {
 pub enum MissingGuide {
     /// The tuned/untuned pair, for token guidance.
     TokenGuide,
+    /// The value model, for guiding tokens by explicit values.
+    TokenValues,
     /// The tuned/untuned pair, for ranking by implicit values.
     ImplicitValues,
     /// The value model, for ranking by explicit values.
@@ -306,14 +320,19 @@ impl Arm {
             return (!has_instruction).then_some(MissingGuide::Instruction);
         }
         let has_pair = has_pair || chosen.active_steers().next().is_some();
-        if !has_pair && (s.beta != 0.0 || self == Self::Token) {
+        let guides_by_value = s.token_source == ValueSource::Explicit;
+        if guides_by_value && !has_value && s.beta != 0.0 {
+            return Some(MissingGuide::TokenValues);
+        }
+        let has_token_guide = has_pair || (guides_by_value && has_value);
+        if !has_token_guide && (s.beta != 0.0 || self == Self::Token) {
             return Some(MissingGuide::TokenGuide);
         }
         let needs_values = match self {
             Self::Base | Self::Token | Self::PromptOnly => false,
             Self::BestOfN | Self::Chunk => true,
-            // With a single row only the pair guides.
-            Self::Ivg => !has_pair || s.beams * s.successors > 1,
+            // With a single row only the tokens are guided.
+            Self::Ivg => !has_token_guide || s.beams * s.successors > 1,
         };
         match s.value_source {
             ValueSource::Explicit if needs_values && !has_value => {

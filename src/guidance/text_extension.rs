@@ -81,7 +81,7 @@ impl TextRows {
         &self,
         lm: &Lm,
         responses: &[&str],
-        additions: &[Vec<String>],
+        additions: &[Vec<&str>],
     ) -> Result<Vec<Vec<f32>>, GuidanceError> {
         let mut extensions = Vec::new();
         for (index, (response, additions)) in responses.iter().zip(additions).enumerate() {

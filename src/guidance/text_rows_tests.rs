@@ -89,7 +89,7 @@ fn advantages_are_close_to_the_exact_sum_over_all_splits() {
             let mut rows =
                 TextRows::prefill(lm, Arc::clone(&words), Arc::new(encoder)).expect("valid");
             rows.read(lm, &[before]).expect("valid");
-            let found = rows.extensions(lm, &[before], &[vec![added.to_owned()]]).expect("valid");
+            let found = rows.extensions(lm, &[before], &[vec![added]]).expect("valid");
             advantages[0] += sign * f64::from(found[0][0]);
             let of = |response: &str| {
                 let text = [tokenizer.bytes(*last), response.as_bytes()].concat();

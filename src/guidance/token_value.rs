@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
+use super::candidates::Candidates;
 use super::sampling::sample;
-use super::settings::Settings;
+use super::settings::{Settings, ValueSource};
 use crate::numeric::{kl_nats, log_sum_exp, max, top};
 
 /// Logits of the base and the pair for the same next token. Each slice has length V.
@@ -14,8 +15,8 @@ pub struct RowLogits<'a> {
     pub base: &'a [f32],
     /// (z_untuned, z_tuned); `None` if the pack has no pair.
     pub pair: Option<(&'a [f32], &'a [f32])>,
-    /// Advantages of the likeliest tokens under a pair of another vocabulary; `None` without such a
-    /// pair, or if β is 0.
+    /// Advantages of the likeliest tokens, by a pair of another vocabulary or by the value model;
+    /// `None` unless β applies to such a guide.
     pub candidates: Option<&'a Candidates>,
     /// Divergence from the base that this token may add, in nats. The strength of all guides is
     /// lowered where it would add more.
@@ -24,19 +25,12 @@ pub struct RowLogits<'a> {
     pub steers: Vec<(&'a [f32], &'a [f32])>,
 }
 
-/// The advantages of the base's likeliest tokens at one position.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Candidates {
-    /// Vocabulary id and log π_tuned − log π_untuned.
-    pub advantages: Vec<(u32, f32)>,
-    /// Probability of all other tokens under the base. They keep it.
-    pub unguided_mass: f32,
-}
-
 impl<'a> RowLogits<'a> {
     /// Returns the logits and the strength of every guide, that of the pair first.
     fn guides(&self, settings: &Settings) -> Vec<(&'a [f32], &'a [f32], f32)> {
-        let pair = self.pair.iter().map(|(untuned, tuned)| (*untuned, *tuned, settings.beta));
+        let is_by_pair = settings.token_source == ValueSource::Implicit;
+        let pair = self.pair.iter().filter(|_| is_by_pair);
+        let pair = pair.map(|(untuned, tuned)| (*untuned, *tuned, settings.beta));
         let steers = self.steers.iter().zip(settings.active_steers());
         pair.chain(steers.map(|((away, towards), steer)| (*away, *towards, steer.beta))).collect()
     }
@@ -74,10 +68,10 @@ pub struct Drawn {
     pub logp_guided: f32,
     /// (log π_untuned(y), log π_tuned(y)); `None` if the pack has no pair.
     pub(crate) logp_pair: Option<(f32, f32)>,
-    /// The advantage by a pair of another vocabulary; `None` without such a pair, or if it did not
-    /// guide this token.
-    pub(crate) text_advantage: Option<f32>,
-    /// Probability under the base of the tokens that such a pair did not guide.
+    /// The advantage by the guide that scores candidates; `None` without such a guide, or if this
+    /// token was not a candidate.
+    pub(crate) candidate_advantage: Option<f32>,
+    /// Probability under the base of the tokens that were not candidates.
     pub(crate) unguided_mass: Option<f32>,
     /// log π_towards(y) − log π_away(y) of each steer.
     pub(crate) steer_advantages: Vec<f32>,
@@ -91,12 +85,28 @@ pub struct Drawn {
 }
 
 impl Drawn {
-    /// Returns the sum of the advantages of all guides, log π_tuned(y) − log π_untuned(y) each, or
-    /// `None` without a guide.
+    /// Returns the sum of the advantages of all guides of the token, or `None` without a guide: of a
+    /// pair and of steers log π_tuned(y) − log π_untuned(y) each, of a value model V(y) minus its
+    /// mean over the candidates.
     pub fn advantage(&self) -> Option<f32> {
-        let pair = self.logp_pair.map(|(untuned, tuned)| tuned - untuned).or(self.text_advantage);
+        let is_scored = self.unguided_mass.is_some();
+        let own = if is_scored { self.candidate_advantage } else { self.pair_ratio() };
+        self.with_steers(own)
+    }
+
+    /// Returns log π_tuned(y) − log π_untuned(y), summed over the pair and the steers. Returns `None`
+    /// without them.
+    pub(crate) fn ratio(&self) -> Option<f32> {
+        self.with_steers(self.pair_ratio())
+    }
+
+    fn pair_ratio(&self) -> Option<f32> {
+        self.logp_pair.map(|(untuned, tuned)| tuned - untuned)
+    }
+
+    fn with_steers(&self, own: Option<f32>) -> Option<f32> {
         let steers = self.steer_advantages.iter().copied();
-        pair.into_iter().chain(steers).reduce(|sum, advantage| sum + advantage)
+        own.into_iter().chain(steers).reduce(|sum, advantage| sum + advantage)
     }
 }
 
@@ -188,7 +198,9 @@ fn add_dense_guides(row: &RowLogits<'_>, settings: &Settings, factor: f32, out: 
         return out.extend_from_slice(row.base);
     };
     // The base's own logits with an instruction, without the rounding of the general rule.
-    let is_pair = row.pair.is_some() && settings.beta != 0.0;
+    let is_pair = row.pair.is_some()
+        && settings.beta != 0.0
+        && settings.token_source == ValueSource::Implicit;
     if beta == 1.0 && !is_pair && std::ptr::eq(untuned, row.base) {
         out.extend_from_slice(tuned);
     } else {
@@ -219,7 +231,7 @@ pub fn draw(row: &RowLogits<'_>, settings: &Settings, u: f64) -> Drawn {
         logp_base,
         logp_guided: guided.logits[id] - guided.lse,
         logp_pair,
-        text_advantage: candidates.and_then(|c| {
+        candidate_advantage: candidates.and_then(|c| {
             c.advantages.iter().find(|(candidate, _)| *candidate == id as u32).map(|(_, a)| *a)
         }),
         unguided_mass: candidates.map(|c| c.unguided_mass),

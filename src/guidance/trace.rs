@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::aim::Aim;
-use super::settings::{Arm, Column, Settings};
+use super::settings::{Arm, Column, Settings, ValueSource};
 use crate::format::counted;
 use crate::local_time::LocalTime;
 
@@ -12,12 +12,14 @@ use crate::local_time::LocalTime;
 pub const TRACE_VERSION: u32 = 2;
 
 /// Returns the version of a trace with these settings and columns: the lowest whose programs can
-/// read it. Version 2 adds steers, the arm [`Arm::PromptOnly`], the KL budget and the
-/// plausibility mask.
+/// read it. Version 2 adds steers, the arm [`Arm::PromptOnly`], token guidance by the value
+/// model, the KL budget and the plausibility mask.
 pub(crate) fn trace_version(settings: &Settings, columns: &[Column]) -> u32 {
     let has_new = |settings: &Settings| {
         let limits = [settings.kl_budget_nats, settings.mask_nats];
-        !settings.steers.is_empty() || limits.iter().any(|limit| limit.is_finite())
+        settings.token_source == ValueSource::Explicit
+            || !settings.steers.is_empty()
+            || limits.iter().any(|limit| limit.is_finite())
     };
     let is_new = |column: &Column| {
         column.arm == Arm::PromptOnly || column.pinned.as_ref().is_some_and(has_new)
@@ -161,8 +163,8 @@ pub struct TokenTrace {
     pub steer_advantages: Vec<f32>,
     /// KL(π_guided ‖ π_base) at this position, in nats.
     pub kl_nats: f32,
-    /// Probability under the base of the tokens that a pair of another vocabulary did not guide;
-    /// `None` without such a pair.
+    /// Probability under the base of the tokens that were not candidates of a guide which scores
+    /// candidates: a pair of another vocabulary, or a value model. `None` without such a guide.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unguided_mass: Option<f32>,
     /// The factor by which the KL budget lowered the strength of all guides; `None` if it did not.

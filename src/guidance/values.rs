@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use candle_core::{IndexOp, Tensor};
 
+use super::candidates::Choice;
 use super::error::GuidanceError;
+use super::row::Row;
 use crate::lm::{Cache, PromptText, ResponseEncoder, Settled, ValueModel, WordEncoder};
 
 /// The explicit value function.
@@ -33,6 +35,8 @@ pub(super) struct ValueRows {
     encoder: Option<Arc<ResponseEncoder>>,
     /// Tokens of each row in `cache`.
     read: Vec<Vec<u32>>,
+    /// Number of tokens of the prompt alone.
+    prompt_tokens: usize,
 }
 
 impl ValueRows {
@@ -64,14 +68,25 @@ impl ValueRows {
         // A head that needs two tokens has no value for a prompt of one.
         let has_value = tokens.len() >= needed;
         let value = if has_value { guide.model.value(&hidden, &tokens)? } else { 0.0 };
-        Ok((Self { cache, encoder: encoder.map(Arc::new), read: vec![tokens] }, value))
+        let (encoder, prompt_tokens) = (encoder.map(Arc::new), tokens.len());
+        Ok((Self { cache, encoder, read: vec![tokens], prompt_tokens }, value))
+    }
+
+    /// Returns the single row of a prompt that `cache` holds.
+    pub(super) fn of_prompt(cache: Cache, prompt: &ValuePrompt) -> Self {
+        let tokens = match prompt {
+            ValuePrompt::Tokens(tokens) => tokens.clone(),
+            ValuePrompt::Text(_) => Vec::new(),
+        };
+        Self { cache, encoder: None, prompt_tokens: tokens.len(), read: vec![tokens] }
     }
 
     /// Returns the given rows in the given order. Rows may repeat; cached states stay shared.
     pub(super) fn fork(&self, rows: &[usize]) -> Result<Self, GuidanceError> {
         let cache = self.cache.fork(rows)?;
         let read = rows.iter().filter_map(|&row| self.read.get(row)).cloned().collect();
-        Ok(Self { cache, encoder: self.encoder.clone(), read })
+        let (encoder, prompt_tokens) = (self.encoder.clone(), self.prompt_tokens);
+        Ok(Self { cache, encoder, read, prompt_tokens })
     }
 
     /// Returns the encoder of the responses, if the value model reads text.
@@ -93,19 +108,71 @@ impl ValueRows {
         new: &[Vec<u32>],
         responses: &[&str],
     ) -> Result<Vec<f32>, GuidanceError> {
-        let whole = match &self.encoder {
-            Some(encoder) => responses
-                .iter()
-                .map(|response| {
-                    let (_, ids) = encoder.encode(Settled::default(), response)?;
-                    Ok([encoder.fixed(), &ids].concat())
-                })
-                .collect::<Result<Vec<Vec<u32>>, GuidanceError>>()?,
-            None => {
-                self.read.iter().zip(new).map(|(read, new)| [&read[..], new].concat()).collect()
-            }
-        };
+        let rows = self.read.iter().zip(new).zip(responses);
+        let whole = rows.map(|((read, new), response)| match &self.encoder {
+            Some(encoder) => encode(encoder, response),
+            None => Ok([&read[..], new].concat()),
+        });
+        let whole = whole.collect::<Result<_, _>>()?;
         self.extend_to(&guide.model, whole)
+    }
+
+    /// Reads the responses of `rows`, and returns V of every next token, `[rows][V]`. Returns `None`
+    /// if the head does not value the base's next tokens in one pass.
+    pub(super) fn next_values(
+        &mut self,
+        guide: &ValueGuide,
+        rows: &[&Row],
+    ) -> Result<Option<Vec<Vec<f32>>>, GuidanceError> {
+        if self.encoder.is_some() || !guide.model.values_next_tokens() {
+            return Ok(None);
+        }
+        let whole = self.tokens_of(rows)?;
+        let (hidden, new) = self.extend(&guide.model, whole, 1)?;
+        let last = new.iter().enumerate().map(|(row, new)| hidden.i((row, new.len() - 1)));
+        let last = Tensor::stack(&last.collect::<candle_core::Result<Vec<_>>>()?, 0)?;
+        Ok(guide.model.next_values(&last)?)
+    }
+
+    /// Reads the responses of `rows`, and returns V of each response extended by each candidate with
+    /// a text, or `None` if the candidate adds no whole character.
+    pub(super) fn values_of_candidates(
+        &mut self,
+        guide: &ValueGuide,
+        rows: &[&Row],
+        choices: &[Choice],
+    ) -> Result<Vec<Vec<Option<f32>>>, GuidanceError> {
+        let whole = self.tokens_of(rows)?;
+        self.extend(&guide.model, whole, 0)?;
+        let (mut sources, mut extended) = (Vec::new(), Vec::new());
+        for (index, (row, choice)) in rows.iter().zip(choices).enumerate() {
+            for (id, text) in choice.texts().filter(|(_, text)| !text.is_empty()) {
+                sources.push(index);
+                extended.push(match &self.encoder {
+                    Some(encoder) => encode(encoder, &format!("{}{text}", row.text()))?,
+                    None => [&self.read[index][..], &[id]].concat(),
+                });
+            }
+        }
+        let mut values = match sources.is_empty() {
+            true => Vec::new(),
+            false => self.fork(&sources)?.extend_to(&guide.model, extended)?,
+        }
+        .into_iter();
+        let mut value = |(_, text): (u32, &str)| match text {
+            "" => None,
+            _ => values.next(),
+        };
+        Ok(choices.iter().map(|choice| choice.texts().map(&mut value).collect()).collect())
+    }
+
+    /// Returns the tokens of prompt and response for each row.
+    fn tokens_of(&self, rows: &[&Row]) -> Result<Vec<Vec<u32>>, GuidanceError> {
+        let tokens = rows.iter().zip(&self.read).map(|(row, read)| match &self.encoder {
+            Some(encoder) => encode(encoder, row.text()),
+            None => Ok(read[..self.prompt_tokens].iter().copied().chain(row.ids()).collect()),
+        });
+        tokens.collect()
     }
 
     /// Extends every row `r` to `whole[r]` and returns the values. Reuses the longest prefix of
@@ -115,25 +182,42 @@ impl ValueRows {
         model: &ValueModel,
         whole: Vec<Vec<u32>>,
     ) -> Result<Vec<f32>, GuidanceError> {
-        let mut starts = Vec::with_capacity(whole.len());
+        let (hidden, new) = self.extend(model, whole, model.tokens_needed())?;
+        let value =
+            |(row, new): (usize, &Vec<u32>)| Ok(model.value(&hidden.i((row, ..new.len()))?, new)?);
+        new.iter().enumerate().map(value).collect()
+    }
+
+    /// Extends every row `r` to `whole[r]`. Reads at least the last `again` tokens of each row, even
+    /// if they are cached. Returns the hidden states `[rows, T, hidden]` of the tokens that were
+    /// read, and these tokens.
+    fn extend(
+        &mut self,
+        model: &ValueModel,
+        whole: Vec<Vec<u32>>,
+        again: usize,
+    ) -> Result<(Tensor, Vec<Vec<u32>>), GuidanceError> {
+        let mut new = Vec::with_capacity(whole.len());
         for (row, (read, whole)) in self.read.iter().zip(&whole).enumerate() {
             let common = read.iter().zip(whole).take_while(|(a, b)| a == b).count();
-            let start = common.min(whole.len().saturating_sub(model.tokens_needed()));
+            let start = common.min(whole.len().saturating_sub(again));
             if start < self.cache.prompt_tokens() {
                 return Err(GuidanceError::ValueRetokenized);
             }
             self.cache.truncate(row, start)?;
-            starts.push(start);
+            new.push(whole[start..].to_vec());
         }
-        let new: Vec<&[u32]> = whole.iter().zip(&starts).map(|(ids, &from)| &ids[from..]).collect();
-        let hidden = model.trunk().forward(&mut self.cache, &new)?;
-        let mut values = Vec::with_capacity(new.len());
-        for (row, new) in new.iter().enumerate() {
-            values.push(model.value(&hidden.i((row, ..new.len()))?, new)?);
-        }
+        let rows: Vec<&[u32]> = new.iter().map(Vec::as_slice).collect();
+        let hidden = model.trunk().forward(&mut self.cache, &rows)?;
         self.read = whole;
-        Ok(values)
+        Ok((hidden, new))
     }
+}
+
+/// Returns the ids of prompt and response.
+fn encode(encoder: &ResponseEncoder, response: &str) -> Result<Vec<u32>, GuidanceError> {
+    let (_, ids) = encoder.encode(Settled::default(), response)?;
+    Ok([encoder.fixed(), &ids].concat())
 }
 
 /// Returns the encoder of responses for a value model that reads text.

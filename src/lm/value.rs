@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
 use super::config::LmConfig;
 use super::cpu::dot;
@@ -97,6 +98,25 @@ impl ValueModel {
         }
     }
 
+    /// Returns whether one pass values every next token, see [`ValueModel::next_values`].
+    pub fn values_next_tokens(&self) -> bool {
+        matches!(self.head, Head::NextToken { .. })
+    }
+
+    /// Returns V of every next token, `[rows][vocab]`, from the hidden states after the last tokens,
+    /// `[rows, hidden]`. Returns `None` if the head does not value next tokens.
+    ///
+    /// # Errors
+    /// Fails if the shape is wrong.
+    pub fn next_values(&self, states: &Tensor) -> Result<Option<Vec<Vec<f32>>>> {
+        let Head::NextToken { weight } = &self.head else { return Ok(None) };
+        self.check_states(states)?;
+        let width = self.trunk.config().hidden_size;
+        let rows: Vec<Vec<f32>> = states.to_vec2()?;
+        let of = |state: &Vec<f32>| weight.chunks_exact(width).map(|w| dot(state, w)).collect();
+        Ok(Some(rows.par_iter().map(of).collect()))
+    }
+
     /// Returns the value of each text from the hidden states after their last tokens,
     /// `[rows, hidden]`. The head must need only one token.
     ///
@@ -108,16 +128,19 @@ impl ValueModel {
                 "this value head needs the hidden states of the last two tokens".to_owned(),
             ));
         };
-        let width = self.trunk.config().hidden_size;
-        match states.dims() {
-            [_, found] if *found == width => {}
-            other => {
-                let problem = format!("expected hidden states [rows, {width}], got {other:?}");
-                return Err(LmError::Call(problem));
-            }
-        }
+        self.check_states(states)?;
         let rows: Vec<Vec<f32>> = states.to_vec2()?;
         Ok(rows.iter().map(|state| dot(state, weight) + bias).collect())
+    }
+
+    fn check_states(&self, states: &Tensor) -> Result<()> {
+        let width = self.trunk.config().hidden_size;
+        match states.dims() {
+            [_, found] if *found == width => Ok(()),
+            other => {
+                Err(LmError::Call(format!("expected hidden states [rows, {width}], got {other:?}")))
+            }
+        }
     }
 
     /// Returns the value of a text from its last T `tokens` and their hidden states,

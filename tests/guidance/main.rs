@@ -7,6 +7,7 @@ mod steers;
 #[path = "../support/mod.rs"]
 mod support;
 mod text_pairs;
+mod token_values;
 mod values;
 
 use ivg_playground::guidance::settings::{Arm, Settings, ValueSource};

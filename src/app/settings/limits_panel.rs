@@ -16,17 +16,28 @@ const MAX_KL_BUDGET: f64 = 100.0;
 /// Minimum width of the mask above 0 on the slider, in nats.
 const MIN_MASK: f64 = 0.5;
 
-/// Draws both limits if one is set, or else the button that sets one.
+/// Draws the button that sets a limit, unless one is set.
+pub(super) fn add_limit(ui: &mut Ui, settings: &mut Settings) -> Edit {
+    if is_limited(settings) {
+        return Edit::default();
+    }
+    let hint = "Keeps token guidance close to the base: a budget of divergence for each response, \
+                and a mask of implausible tokens.";
+    let clicked = chip(ui, "Limit the guidance", false).explain(ui, hint).clicked();
+    if clicked {
+        settings.kl_budget_nats = FIRST_KL_BUDGET;
+    }
+    Edit::at_once(clicked)
+}
+
+fn is_limited(settings: &Settings) -> bool {
+    settings.kl_budget_nats.is_finite() || settings.mask_nats.is_finite()
+}
+
+/// Draws both limits if one is set.
 pub(super) fn guidance_limits(ui: &mut Ui, settings: &mut Settings) -> Edit {
-    let is_limited = settings.kl_budget_nats.is_finite() || settings.mask_nats.is_finite();
-    if !is_limited {
-        let hint = "Keeps token guidance close to the base: a budget of divergence for each \
-                    response, and a mask of implausible tokens.";
-        let clicked = chip(ui, "Limit the guidance", false).explain(ui, hint).clicked();
-        if clicked {
-            settings.kl_budget_nats = FIRST_KL_BUDGET;
-        }
-        return Edit::at_once(clicked);
+    if !is_limited(settings) {
+        return Edit::default();
     }
     let hint = "Divergence from the base that the tokens of a response may add up to, in nats. \
                 Where guidance would exceed it, its strength is lowered. Color the tokens by \

@@ -5,10 +5,10 @@ use std::ops::RangeInclusive;
 
 use eframe::egui::{Align, DragValue, Label, Layout, Response, RichText, Sense, Ui, vec2};
 
-use super::limits_panel::guidance_limits;
+use super::limits_panel::{add_limit, guidance_limits};
 use super::prompt_box::prompt_box;
 use super::scales::{beta_scale, lambda_scale, limits_of, parse_number, rounded};
-use super::steer_panel::steers;
+use super::steer_panel::{add_steer, steers};
 use crate::app::action::Action;
 use crate::app::action::GENERATE;
 use crate::app::state::availability::{Control, disabled_reason, run_disabled_reason};
@@ -131,6 +131,9 @@ impl Controls<'_> {
             .number_format(|v| minus(&format!("{v:.2}")), parse_number)
             .disabled_reason(disabled_reason(Control::Beta, s, pack))
             .show_f32(ui, &mut s.beta);
+        edit |= self.token_source(ui);
+        let pack = self.session.pack.as_ref();
+        let s = &mut self.preferences.settings;
         let scale = lambda_scale();
         let hint = "How strongly the value decides which chunks are kept. 0 keeps random chunks, \
                     ∞ keeps the best, as in the paper.";
@@ -143,7 +146,38 @@ impl Controls<'_> {
         edit |= self.value_source(ui);
         edit |= steers(ui, &mut self.preferences.settings, self.session.pack.as_ref());
         edit |= guidance_limits(ui, &mut self.preferences.settings);
+        ui.horizontal_wrapped(|ui| {
+            edit |= add_steer(ui, &mut self.preferences.settings);
+            edit |= add_limit(ui, &mut self.preferences.settings);
+        });
         edit
+    }
+
+    /// Draws the choice of the guide that β applies to, if the pack has both.
+    fn token_source(&mut self, ui: &mut Ui) -> Edit {
+        let has_both = self.session.pack.as_ref().is_none_or(|p| p.has_pair && p.has_value);
+        let s = &mut self.preferences.settings;
+        if !has_both && s.token_source == ValueSource::Implicit {
+            return Edit::default();
+        }
+        let choices = [
+            (
+                ValueSource::Explicit,
+                "Value model",
+                "Guides tokens by the value model's prediction for each of the likeliest tokens. \
+                 Slower than implicit values.",
+                None,
+            ),
+            (
+                ValueSource::Implicit,
+                "Implicit",
+                "Guides tokens by the log-probability ratio of the tuned and the untuned model.",
+                None,
+            ),
+        ];
+        row(ui, "Guide tokens by", |ui, _| {
+            Edit::at_once(segmented(ui, "Guide tokens by", &choices, &mut s.token_source))
+        })
     }
 
     fn value_source(&mut self, ui: &mut Ui) -> Edit {

@@ -14,7 +14,7 @@ const WITHOUT_PLACE: &str = "This model has no chat template. Sentences stand be
                              and the model follows them loosely.";
 const SAME: &str = "Both sentences are the same, so nothing is steered.";
 
-/// Draws all steers, and the button that adds one.
+/// Draws all steers.
 pub(super) fn steers(ui: &mut Ui, settings: &mut Settings, pack: Option<&PackInfo>) -> Edit {
     let mut edit = Edit::default();
     let mut removed = None;
@@ -48,16 +48,23 @@ pub(super) fn steers(ui: &mut Ui, settings: &mut Settings, pack: Option<&PackInf
     if count > 0 && pack.is_some_and(|pack| !pack.reads_instructions) {
         note(ui, WITHOUT_PLACE);
     }
-    if count < *limits::STEERS.end() {
-        let words = if count == 0 { "Steer by a sentence" } else { "Add a sentence" };
-        let hint = "Steers towards what you write. The model reads the prompt with and without \
-                    your sentence, and the difference guides each token.";
-        if chip(ui, words, false).explain(ui, hint).clicked() {
-            ui.data_mut(|data| data.insert_temp(new_steer_id(), count));
-            settings.steers.push(Steer::default());
-        }
-    }
     edit
+}
+
+/// Draws the button that adds a steer, unless there are as many as possible.
+pub(super) fn add_steer(ui: &mut Ui, settings: &mut Settings) -> Edit {
+    let count = settings.steers.len();
+    if count >= *limits::STEERS.end() {
+        return Edit::default();
+    }
+    let words = if count == 0 { "Steer by a sentence" } else { "Add a sentence" };
+    let hint = "Steers towards what you write. The model reads the prompt with and without your \
+                sentence, and the difference guides each token.";
+    if chip(ui, words, false).explain(ui, hint).clicked() {
+        ui.data_mut(|data| data.insert_temp(new_steer_id(), count));
+        settings.steers.push(Steer::default());
+    }
+    Edit::default()
 }
 
 /// The index of a steer that was added in the last frame. Its first text box gets the focus.

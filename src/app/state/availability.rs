@@ -48,6 +48,9 @@ pub(crate) fn disabled_reason(
     let has_pair = has_own_pair || settings.active_steers().next().is_some();
     let has_value = pack.is_none_or(|p| p.has_value);
     match control {
+        Control::Beta if settings.token_source == ValueSource::Explicit => {
+            (!has_value).then_some("This pack has no value model to guide the tokens.")
+        }
         Control::Beta if !has_own_pair => {
             Some("β needs a tuned and an untuned model, and this pack has none.")
         }
@@ -93,6 +96,7 @@ pub(crate) fn arm_disabled_reason(
         }
         MissingGuide::Instruction => "Write a sentence to steer towards first.",
         _ if !has_pair && !has_value => NO_GUIDES,
+        MissingGuide::TokenValues => "This pack has no value model to guide the tokens.",
         MissingGuide::ExplicitValues => NO_VALUE_MODEL,
         MissingGuide::ImplicitValues => NO_PAIR,
     })

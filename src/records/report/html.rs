@@ -301,8 +301,12 @@ fn repeated_prompt(prompt: &str) -> String {
 }
 
 /// Returns the name and value of every setting.
-fn settings(s: &Settings) -> [(&'static str, String); 13] {
+fn settings(s: &Settings) -> [(&'static str, String); 14] {
     let off = |number: usize| if number == 0 { "off".to_owned() } else { number.to_string() };
+    let tokens = match s.token_source {
+        ValueSource::Explicit => "value model",
+        ValueSource::Implicit => "pair",
+    };
     let limit = |nats: f32| if nats.is_finite() { plain(nats.into()) } else { "off".to_owned() };
     let source = match s.value_source {
         ValueSource::Explicit => "explicit",
@@ -320,6 +324,7 @@ fn settings(s: &Settings) -> [(&'static str, String); 13] {
         ("Top-p", if s.top_p >= 1.0 { "off".into() } else { plain(s.top_p.into()) }),
         ("Seed", s.seed.to_string()),
         ("Values", source.into()),
+        ("Tokens guided by", tokens.into()),
         ("KL budget, nats", limit(s.kl_budget_nats)),
         ("Plausibility mask, nats", limit(s.mask_nats)),
     ]
