@@ -11,6 +11,7 @@ mod interrupt;
 mod models;
 mod output;
 mod pack_loading;
+mod score;
 mod settings;
 mod sweep;
 #[cfg(feature = "window")]
@@ -54,6 +55,8 @@ enum Command {
     /// Run one prompt at several values of β, λ and L, and print the reward and KL of each value
     #[command(alias = "strip")]
     Sweep(sweep::Args),
+    /// Read a text as the response to a prompt, and print its values and advantages by chunk
+    Score(score::Args),
     /// Measure tokens per second on this machine
     Bench(bench::Args),
     /// List, check or download the models of a pack
@@ -79,6 +82,7 @@ pub fn run() -> anyhow::Result<()> {
         Some(Command::Generate(args)) => generate::run(&args, pack, device),
         Some(Command::Eval(args)) => eval::run(&args, &pack_loading::load_pack(&pack, device)?),
         Some(Command::Sweep(args)) => sweep::run(&args, &pack_loading::load_pack(&pack, device)?),
+        Some(Command::Score(args)) => score::run(&args, &pack_loading::load_pack(&pack, device)?),
         Some(Command::Bench(args)) => bench::run(&args, &pack_loading::load_pack(&pack, device)?),
         Some(Command::Models(args)) => models::run(&args, named),
         #[cfg(feature = "window")]

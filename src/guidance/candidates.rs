@@ -39,10 +39,18 @@ pub(super) struct Choice {
 }
 
 impl Choice {
-    /// Chooses the likeliest tokens. `logits` are the base's, `addition` says what a token adds to
-    /// the response.
-    pub(super) fn new(logits: &[f32], addition: impl Fn(u32) -> Addition) -> Self {
-        let (ids, rest) = likeliest(logits);
+    /// Chooses the likeliest tokens and the `given` one. `logits` are the base's, `addition` says
+    /// what a token adds to the response.
+    pub(super) fn new(
+        logits: &[f32],
+        given: Option<u32>,
+        addition: impl Fn(u32) -> Addition,
+    ) -> Self {
+        let (mut ids, mut rest) = likeliest(logits);
+        if let Some(given) = given.filter(|given| !ids.contains(given)) {
+            ids.push(given);
+            rest = (rest - exp(logits[given as usize] - log_sum_exp(logits))).max(0.0);
+        }
         let additions = ids.iter().map(|&id| addition(id)).collect();
         Self { ids, additions, rest }
     }

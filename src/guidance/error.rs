@@ -26,6 +26,19 @@ pub enum GuidanceError {
         /// Context length of that model.
         context_tokens: usize,
     },
+    /// The text to read has no tokens.
+    #[error("the text is empty; name a file with the text to score")]
+    EmptyText,
+    /// The text to read does not fit in a context.
+    #[error(
+        "the text has {tokens} tokens and there is room for {room} after the prompt; shorten it"
+    )]
+    TextTooLong {
+        /// Length of the text.
+        tokens: usize,
+        /// Maximum length of a text after this prompt.
+        room: usize,
+    },
     /// The settings use β or implicit values, but the pack has no pair.
     #[error(
         "this pack has no tuned/untuned pair, which token guidance β and implicit values need; \

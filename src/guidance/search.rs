@@ -15,9 +15,9 @@ use super::models::{Advance, Logits, Models, Prefilled, TokenCaches};
 use super::row::Row;
 use super::sampling::{Purpose, RowKey, uniform};
 use super::selection::{Scored, Selection, select};
-use super::settings::{Arm, Settings, ValueSource};
+use super::settings::{Arm, Settings, ValueSource, limits};
 use super::token_guide::TokenGuide;
-use super::token_value::{RowLogits, draw};
+use super::token_value::{RowLogits, draw, observe};
 use super::trace::{ArmTrace, Candidate, ChunkTrace, StopReason, TokenTrace};
 
 /// The result of one [`Search::step`].
@@ -77,6 +77,8 @@ pub struct Search<'m> {
     forward_passes: usize,
     elapsed_ms: f64,
     is_done: bool,
+    /// The response, if it is read instead of sampled.
+    given: Vec<u32>,
 }
 
 impl<'m> Search<'m> {
@@ -118,8 +120,36 @@ impl<'m> Search<'m> {
             forward_passes: prompt.forward_passes,
             elapsed_ms: prompt.elapsed_ms,
             is_done: false,
+            given: Vec::new(),
             settings,
         })
+    }
+
+    /// Starts reading `text` as the response to a prefilled prompt. Nothing is sampled: each step
+    /// reads one token of the text, and the trace has its numbers under the chosen settings, with a
+    /// single row.
+    ///
+    /// # Errors
+    /// Fails if the text is empty or longer than a context, or a setting is out of range.
+    pub fn read(
+        models: &'m Models,
+        prompt: &Prefilled,
+        chosen: &Settings,
+        text: &str,
+    ) -> Result<Self, GuidanceError> {
+        let given = models.tokenizer.encode(text)?;
+        let (tokens, room) = (given.len(), prompt.room.min(*limits::MAX_TOKENS.end()));
+        if tokens == 0 {
+            return Err(GuidanceError::EmptyText);
+        }
+        if tokens > room {
+            return Err(GuidanceError::TextTooLong { tokens, room });
+        }
+        let single = Settings { beams: 1, successors: 1, max_tokens: tokens, ..chosen.clone() };
+        let missing =
+            Arm::Ivg.missing_guide(&single, models.pair.is_some(), models.value.is_some());
+        let arm = if missing.is_none() { Arm::Ivg } else { Arm::Base };
+        Ok(Self { given, ..Self::new(models, prompt, arm, &single)? })
     }
 
     /// Returns whether the response is complete.
@@ -220,7 +250,7 @@ impl<'m> Search<'m> {
         let base: Vec<&[f32]> = (0..rows.len()).map(|row| logits.row(row).base).collect();
         // The guide reads the drawn tokens, then the candidates.
         self.forward_passes += guide.passes();
-        guide.candidates(self.models, &rows, &base)
+        guide.candidates(self.models, &rows, &base, self.given.get(self.position).copied())
     }
 
     /// Ends the search if a guide that reads text has almost no room left in its context.
@@ -279,6 +309,7 @@ impl<'m> Search<'m> {
     /// Draws the next token of every live row from the logits of its source row.
     fn draw_tokens(&mut self, logits: &Logits, candidates: &[Candidates], sources: &[usize]) {
         let (settings, rows, position) = (&self.settings, &self.rows, self.position);
+        let given = self.given.get(position).copied();
         let drawn: Vec<_> = self
             .live
             .par_iter()
@@ -290,7 +321,10 @@ impl<'m> Search<'m> {
                     kl_left_nats: settings.kl_budget_nats - rows[i].kl_nats(),
                     ..logits.row(source)
                 };
-                draw(&row, settings, u)
+                match given {
+                    Some(id) => observe(&row, settings, id),
+                    None => draw(&row, settings, u),
+                }
             })
             .collect();
         let models = self.models;
@@ -298,7 +332,7 @@ impl<'m> Search<'m> {
             let id = drawn.id;
             let bytes = models.tokenizer.bytes(id);
             let row = &mut self.rows[i];
-            match models.stop(row.text(), bytes) {
+            match models.stop(row.text(), bytes).filter(|_| given.is_none()) {
                 Some(kept) => row.push_last(drawn, &bytes[..kept]),
                 None => row.push(drawn, bytes, models.is_end(id)),
             }

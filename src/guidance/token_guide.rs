@@ -64,12 +64,13 @@ impl TokenGuide {
     }
 
     /// Reads the responses of `rows`, and scores the base's likeliest next tokens of each row.
-    /// `logits` holds the base's logits of each row.
+    /// `logits` holds the base's logits of each row, `given` a token to score in any case.
     pub(super) fn candidates(
         &mut self,
         models: &Models,
         rows: &[&Row],
         logits: &[&[f32]],
+        given: Option<u32>,
     ) -> Result<Vec<Candidates>, GuidanceError> {
         let addition = |row: &Row, id: u32| match models.tokenizer.bytes(id) {
             _ if models.is_end(id) => Addition::End,
@@ -79,7 +80,7 @@ impl TokenGuide {
         let choices: Vec<Choice> = rows
             .iter()
             .zip(logits)
-            .map(|(row, logits)| Choice::new(logits, |id| addition(row, id)))
+            .map(|(row, logits)| Choice::new(logits, given, |id| addition(row, id)))
             .collect();
         match (self, models.text_pair(), &models.value) {
             (Self::Pair(read), Some(pair), _) => read.score(pair, rows, logits, choices),

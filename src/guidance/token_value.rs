@@ -218,6 +218,23 @@ pub fn draw(row: &RowLogits<'_>, settings: &Settings, u: f64) -> Drawn {
     let base_lse = log_sum_exp(row.base);
     let guided = guided(row, settings, base_lse);
     let id = sample(&guided.logits, settings, u);
+    statistics(row, settings, &guided, base_lse, id)
+}
+
+/// Returns a given token with the statistics that it has under token guidance.
+pub(super) fn observe(row: &RowLogits<'_>, settings: &Settings, id: u32) -> Drawn {
+    let base_lse = log_sum_exp(row.base);
+    let guided = guided(row, settings, base_lse);
+    statistics(row, settings, &guided, base_lse, id as usize)
+}
+
+fn statistics(
+    row: &RowLogits<'_>,
+    settings: &Settings,
+    guided: &Guided,
+    base_lse: f32,
+    id: usize,
+) -> Drawn {
     let logp_base = row.base[id] - base_lse;
     let candidates = row.candidates.filter(|_| settings.beta != 0.0);
     let logp_pair = row.pair.map(|(untuned, tuned)| {
@@ -238,7 +255,7 @@ pub fn draw(row: &RowLogits<'_>, settings: &Settings, u: f64) -> Drawn {
         steer_advantages: steers.collect(),
         kl_nats: guided.kl_nats,
         strength_factor: guided.factor,
-        likely: likely(row, settings, &guided, base_lse),
+        likely: likely(row, settings, guided, base_lse),
     }
 }
 

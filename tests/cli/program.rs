@@ -243,3 +243,44 @@ fn copy(from: &Path, to: &Path) {
         }
     }
 }
+
+#[test]
+fn score_reads_a_text_and_prints_its_values() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &[u8]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let score = |text: &str, more: &[&str]| -> Value {
+        let path = file("text.txt", text.as_bytes());
+        let args = ["score", "--prompt", "This film", "--text", &path, "--json"];
+        let out = ivg(&[&args[..], more].concat());
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    let good = score(" is wonderful. I loved every minute of it.", &[]);
+    let bad = score(" is awful. I hated every minute of it.", &[]);
+    let of = |scored: &Value, key: &str| scored[key].as_f64().unwrap();
+    assert!(of(&good, "value") > of(&bad, "value") + 1.0);
+    assert!(of(&good, "gold_reward") > of(&bad, "gold_reward") + 1.0);
+    let advantage = |scored: &Value| -> f64 {
+        let tokens = scored["tokens"].as_array().unwrap();
+        tokens.iter().map(|token| token["advantage"].as_f64().unwrap()).sum()
+    };
+    assert!(advantage(&good) > advantage(&bad) + 1.0);
+    let path = file("text.txt", b" is fine.");
+    let table = ivg(&["score", "--prompt", "This film", "--text", &path]);
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(table.contains("perplexity") && table.contains(" is fine."), "{table}");
+    for (text, expected) in [
+        (b"".to_vec(), "the text is empty"),
+        (vec![b'a'; 1 << 20], "has 1048576 bytes"),
+        (b"good film ".repeat(2000), "there is room for"),
+        (vec![0xFF, 0xFE, 0x00], "UTF-8"),
+    ] {
+        let path = file("text.txt", &text);
+        let message = error_of(&["score", "--prompt", "This film", "--text", &path]);
+        assert!(message.contains(expected), "{message}");
+    }
+}

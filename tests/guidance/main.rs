@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs)]
 
 mod limits;
+mod reading;
 mod steers;
 #[path = "../support/mod.rs"]
 mod support;

@@ -16,14 +16,14 @@ use crate::{PROMPT, ids, logp_rows, prompts_of, run, small};
 const ASCII: usize = 128;
 
 /// The tiny byte-level models with the pair read as text. The base writes ASCII only.
-fn same_vocabulary() -> Models {
+pub(crate) fn same_vocabulary() -> Models {
     let words = Some(Arc::new(GuideWords::new(tokenizer(), tokenizer().into())));
     let pair = Some(Pair { untuned: lm(2), tuned: lm(3), words });
     Models { pair, value: None, vocab_size: ASCII, ..models() }
 }
 
 /// The tiny byte-level base with the bundled pair, whose tokens are up to whole words.
-fn bundled_pair() -> Models {
+pub(crate) fn bundled_pair() -> Models {
     let load = |role: &str| {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/packs/imdb").join(role);
         (Lm::load(&folder, &Device::Cpu).unwrap(), Tokenizer::load(&folder).unwrap())
