@@ -291,32 +291,65 @@ impl TokenCaches {
         models: &Models,
         tokens: &[u32],
     ) -> Result<Advance, GuidanceError> {
-        let (mut passes, mut values) = (Vec::with_capacity(self.caches.len()), Vec::new());
-        let mut forward_passes = 0;
-        for pass in 0..self.caches.len() {
-            let is_value_pass = self.passes.value_pass == Some(pass);
-            let ahead = self.ahead.take_if(|_| is_value_pass);
-            let states = match ahead {
-                Some(states) => states,
-                None => {
-                    forward_passes += 1;
-                    let states = self.read(models, pass, tokens)?;
-                    if is_value_pass {
-                        values = last_values(models, &states)?;
-                    }
-                    states
-                }
-            };
-            passes.push(host_logits(
-                models.token_model(self.passes.role_of_pass[pass]),
-                &states,
-                models.vocab_size,
-            )?);
+        let mut states: Vec<Option<Tensor>> = vec![None; self.caches.len()];
+        if let (Some(pass), Some(ahead)) = (self.passes.value_pass, self.ahead.take()) {
+            states[pass] = Some(ahead);
         }
+        let (mut values, mut forward_passes) = (Vec::new(), 0);
+        let lm = |pass: usize| models.token_model(self.passes.role_of_pass[pass]);
+        for first in 0..states.len() {
+            // Passes of one model with different prompts are read together.
+            let is_due = |pass: &usize| states[*pass].is_none() && lm(*pass).is_same(lm(first));
+            let together: Vec<usize> = (first..states.len()).filter(is_due).collect();
+            if states[first].is_some() {
+                continue;
+            }
+            let caches = self.caches.iter_mut().enumerate();
+            let caches = caches.filter(|(pass, _)| together.contains(pass));
+            let mut caches: Vec<&mut Cache> = caches.map(|(_, cache)| cache).collect();
+            let rows: Vec<&[u32]> = tokens.chunks(1).collect();
+            let (read, passes) =
+                lm(first).forward_together(&mut caches, &vec![rows; together.len()])?;
+            forward_passes += passes;
+            for (pass, hidden) in together.into_iter().zip(read) {
+                let hidden = hidden.i((.., 0))?;
+                if self.passes.value_pass == Some(pass) {
+                    values = last_values(models, &hidden)?;
+                }
+                states[pass] = Some(hidden);
+            }
+        }
+        let states: Vec<Tensor> = states.into_iter().flatten().collect();
+        let passes = self.logits_of(models, &states)?;
         let pass_of_role = self.passes.pass_of_role.clone();
         let (has_pair, vocab_size) = (models.token_pair().is_some(), models.vocab_size);
         let logits = Logits { passes, pass_of_role, has_pair, vocab_size };
         Ok(Advance { logits, values, forward_passes })
+    }
+
+    /// Returns the logits of each pass from its hidden states. The passes of one model share one
+    /// product with its head.
+    fn logits_of(
+        &self,
+        models: &Models,
+        states: &[Tensor],
+    ) -> Result<Vec<Vec<f32>>, GuidanceError> {
+        let lm = |pass: usize| models.token_model(self.passes.role_of_pass[pass]);
+        let mut logits: Vec<Vec<f32>> = vec![Vec::new(); states.len()];
+        for first in 0..states.len() {
+            if !logits[first].is_empty() {
+                continue;
+            }
+            let together: Vec<usize> =
+                (first..states.len()).filter(|&pass| lm(pass).is_same(lm(first))).collect();
+            let own: Vec<&Tensor> = together.iter().map(|&pass| &states[pass]).collect();
+            let all = host_logits(lm(first), &Tensor::cat(&own, 0)?, models.vocab_size)?;
+            let each = all.chunks_exact(all.len() / together.len());
+            for (pass, own) in together.into_iter().zip(each) {
+                logits[pass] = own.to_vec();
+            }
+        }
+        Ok(logits)
     }
 
     /// Runs one pass over one new token of every row. Returns the hidden states `[rows, hidden]`.

@@ -258,6 +258,47 @@ impl Lm {
         self.inner.engine.forward(cache, rows, tokens)
     }
 
+    /// Appends tokens to several caches of this model, which may have different prompts: `rows[c][r]`
+    /// to row r of cache c. On the CPU all rows are read in one pass. Returns the hidden states of
+    /// each cache, as [`Lm::forward`] does, and the number of passes.
+    ///
+    /// # Errors
+    /// Same as [`Lm::forward`].
+    pub fn forward_together(
+        &self,
+        caches: &mut [&mut Cache],
+        rows: &[Vec<&[u32]>],
+    ) -> Result<(Vec<Tensor>, usize)> {
+        let is_own = caches.iter().all(|cache| cache.belongs_to(&self.inner.owner));
+        let fits = caches.iter().zip(rows).all(|(cache, rows)| cache.rows() == rows.len());
+        let (joins, counts) = (caches.len() > 1 && is_own && fits, rows.iter().map(Vec::len));
+        let counts: Vec<usize> = counts.collect();
+        let joined: Option<Vec<_>> = match joins && self.device().is_cpu() {
+            true => caches.iter_mut().map(|cache| cache.take_rows()).collect(),
+            false => None,
+        };
+        let Some(joined) = joined else {
+            let each = caches.iter_mut().zip(rows).map(|(cache, rows)| self.forward(cache, rows));
+            return Ok((each.collect::<Result<_>>()?, caches.len()));
+        };
+        let (first, others) = caches.split_first_mut().ok_or(LmError::EmptyPrompt)?;
+        first.put_rows(joined.into_iter().flatten().collect());
+        let hidden = self.forward(first, &rows.concat());
+        // The rows go back to their caches even if reading them failed.
+        let mut all = first.take_rows().unwrap_or_default().into_iter();
+        first.put_rows(all.by_ref().take(counts[0]).collect());
+        for (cache, count) in others.iter_mut().zip(&counts[1..]) {
+            cache.put_rows(all.by_ref().take(*count).collect());
+        }
+        let hidden = hidden?;
+        let mut start = 0;
+        let parts = counts.iter().map(|&count| {
+            start += count;
+            hidden.narrow(0, start - count, count)
+        });
+        Ok((parts.collect::<candle_core::Result<_>>()?, 1))
+    }
+
     /// Returns the logits `[N, vocab]` of hidden states `[N, hidden]`.
     ///
     /// # Errors

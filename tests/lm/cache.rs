@@ -219,3 +219,45 @@ fn empty_steps_and_empty_forks_are_allowed() {
     assert_eq!(cache.len(0), 4);
     assert_eq!(cache.prompt_tokens(), 4);
 }
+
+/// Reads several prompts with one model, together and apart.
+#[test]
+fn caches_of_different_prompts_are_read_together() {
+    let lm = load("tied");
+    let prompts: [&[u32]; 3] = [&[1, 2, 3], &[9; 20], &[7]];
+    let rows_of = [vec![0, 0], vec![0], vec![0, 0, 0]];
+    let caches = || -> Vec<Cache> {
+        let each = prompts.iter().zip(&rows_of);
+        each.map(|(prompt, rows)| lm.prefill(prompt).unwrap().0.fork(rows).unwrap()).collect()
+    };
+    let (mut together, mut apart) = (caches(), caches());
+    for token in [4u32, 11, 30] {
+        let tokens = [token, token + 1, token + 2];
+        let rows: Vec<Vec<&[u32]>> = rows_of
+            .iter()
+            .map(|rows| (0..rows.len()).map(|row| &tokens[row..=row]).collect())
+            .collect();
+        let mut borrowed: Vec<&mut Cache> = together.iter_mut().collect();
+        let (hidden, passes) = lm.forward_together(&mut borrowed, &rows).unwrap();
+        assert_eq!(passes, 1);
+        for ((cache, rows), hidden) in apart.iter_mut().zip(&rows).zip(hidden) {
+            let expected = lm.forward(cache, rows).unwrap();
+            let values =
+                |t: candle_core::Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(values(hidden), values(expected));
+        }
+    }
+    for (a, b) in together.iter().zip(&apart) {
+        assert_eq!(
+            (a.rows(), a.len(0), a.prompt_tokens()),
+            (b.rows(), b.len(0), b.prompt_tokens())
+        );
+    }
+    // A token that does not exist leaves all caches as they were.
+    let rows: Vec<Vec<&[u32]>> = rows_of.iter().map(|rows| vec![&[9999][..]; rows.len()]).collect();
+    let mut borrowed: Vec<&mut Cache> = together.iter_mut().collect();
+    assert!(lm.forward_together(&mut borrowed, &rows).is_err());
+    for (a, b) in together.iter().zip(&apart) {
+        assert_eq!((a.rows(), a.len(0)), (b.rows(), b.len(0)));
+    }
+}

@@ -140,6 +140,22 @@ impl Cache {
         Ok(())
     }
 
+    /// Moves the rows out, so that they can be read together with those of other prompts. Returns
+    /// `None` if the storage cannot do that; the cache is then unchanged.
+    pub(super) fn take_rows(&mut self) -> Option<Vec<Row>> {
+        match &mut self.store {
+            Storage::Blocks(blocks) => Some(blocks.take_rows()),
+            Storage::Tails(_) => None,
+        }
+    }
+
+    /// Replaces the rows.
+    pub(super) fn put_rows(&mut self, rows: Vec<Row>) {
+        if let Storage::Blocks(blocks) = &mut self.store {
+            blocks.put_rows(rows);
+        }
+    }
+
     /// Returns whether the model identified by `owner` created this cache.
     pub(super) fn belongs_to(&self, owner: &ModelId) -> bool {
         Arc::ptr_eq(&self.owner.0, &owner.0)

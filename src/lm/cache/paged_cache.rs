@@ -54,6 +54,16 @@ impl Blocks {
         Self { shape, rows: vec![Row::default()] }
     }
 
+    /// Moves all rows out.
+    pub(crate) fn take_rows(&mut self) -> Vec<Row> {
+        std::mem::take(&mut self.rows)
+    }
+
+    /// Replaces all rows.
+    pub(crate) fn put_rows(&mut self, rows: Vec<Row>) {
+        self.rows = rows;
+    }
+
     pub(crate) fn rows(&self) -> &[Row] {
         &self.rows
     }
