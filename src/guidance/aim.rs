@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::Settings;
+use super::settings::{Settings, ValueSource};
 use super::steer::Steer;
 use crate::format::excerpt;
 
@@ -58,7 +58,11 @@ pub enum Steering {
 impl Steering {
     /// Returns where `settings` steer with a pack that has these guides.
     pub fn of(settings: &Settings, has_pair: bool, has_value: bool) -> Self {
-        let token = if has_pair { settings.beta } else { 0.0 };
+        let has_guide = match settings.token_source {
+            ValueSource::Implicit => has_pair,
+            ValueSource::Explicit => has_value,
+        };
+        let token = if has_guide { settings.beta } else { 0.0 };
         let has_choice = settings.beams * settings.successors > 1 && settings.lambda > 0.0;
         let is_chunk_guided = has_choice && (has_pair || has_value);
         match (token < 0.0, token > 0.0, is_chunk_guided) {

@@ -22,8 +22,8 @@ pub struct Models {
     pub value: Option<ValueGuide>,
     /// The tokenizer of the base.
     pub tokenizer: Arc<Tokenizer>,
-    /// Number of ids that the base and the guides of its vocabulary share. Ids beyond it, such as padding or tokens of one
-    /// model only, are excluded from every distribution and never drawn.
+    /// Number of ids that the base and the guides of its vocabulary share. Ids beyond it, such as
+    /// padding or tokens of one model only, are excluded from every distribution and never drawn.
     pub vocab_size: usize,
     /// Stop sequences; not included in the response.
     pub stops: Vec<String>,
@@ -449,7 +449,7 @@ impl Prefilled {
         Ok(Self {
             forward_passes: caches.len()
                 + usize::from(value_rows.is_some())
-                + 2 * usize::from(text_pair.is_some()),
+                + 4 * usize::from(text_pair.is_some()),
             logits: Logits {
                 passes: logits,
                 pass_of_role: passes.pass_of_role.clone(),

@@ -45,21 +45,34 @@ pub(super) fn for_each_logits(
     Ok(())
 }
 
-/// Returns log p of every next token for each of the hidden states `[N, hidden]`.
-pub(super) fn log_probabilities(
+/// What a model says of the next token after one hidden state.
+pub(super) struct Score {
+    /// log p of the wanted token.
+    pub(super) next: Option<f32>,
+    /// log p of every token, if wanted.
+    pub(super) all: Option<Arc<[f32]>>,
+}
+
+/// Returns the scores of the hidden states `[N, hidden]`. `needs` holds for each state the token
+/// whose log p is wanted, and whether that of every token is.
+pub(super) fn scores(
     lm: &Lm,
     hidden: &Tensor,
     vocab_size: usize,
-) -> Result<Vec<Arc<[f32]>>, GuidanceError> {
-    let mut all = Vec::new();
-    for_each_logits(lm, hidden, |_, logits| {
-        all.par_extend(logits.par_iter().map(|logits| {
+    needs: &[(Option<u32>, bool)],
+) -> Result<Vec<Score>, GuidanceError> {
+    let mut scores = Vec::with_capacity(needs.len());
+    for_each_logits(lm, hidden, |first, logits| {
+        let needs = &needs[first..first + logits.len()];
+        scores.par_extend(logits.par_iter().zip(needs).map(|(logits, (id, needs_all))| {
             let logits = &logits[..vocab_size];
             let lse = log_sum_exp(logits);
-            logits.iter().map(|logit| logit - lse).collect::<Arc<[f32]>>()
+            let logp = |id: u32| logits.get(id as usize).map_or(f32::NEG_INFINITY, |z| z - lse);
+            let all = || logits.iter().map(|logit| logit - lse).collect::<Arc<[f32]>>();
+            Score { next: id.map(logp), all: needs_all.then(all) }
         }));
     })?;
-    Ok(all)
+    Ok(scores)
 }
 
 /// Returns log Σ exp of the log-probabilities, or `None` if there are none.

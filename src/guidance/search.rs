@@ -19,6 +19,7 @@ use super::settings::{Arm, Settings, ValueSource, limits};
 use super::token_guide::TokenGuide;
 use super::token_value::{RowLogits, draw, observe};
 use super::trace::{ArmTrace, Candidate, ChunkTrace, StopReason, TokenTrace};
+use crate::lm::LmError;
 
 /// The result of one [`Search::step`].
 #[derive(Debug, Clone, PartialEq)]
@@ -137,7 +138,7 @@ impl<'m> Search<'m> {
         chosen: &Settings,
         text: &str,
     ) -> Result<Self, GuidanceError> {
-        let given = models.tokenizer.encode(text)?;
+        let given = models.tokenizer.encode_continuation(text)?;
         let (tokens, room) = (given.len(), prompt.room.min(*limits::MAX_TOKENS.end()));
         if tokens == 0 {
             return Err(GuidanceError::EmptyText);
@@ -146,9 +147,14 @@ impl<'m> Search<'m> {
             return Err(GuidanceError::TextTooLong { tokens, room });
         }
         let single = Settings { beams: 1, successors: 1, max_tokens: tokens, ..chosen.clone() };
-        let missing =
-            Arm::Ivg.missing_guide(&single, models.pair.is_some(), models.value.is_some());
-        let arm = if missing.is_none() { Arm::Ivg } else { Arm::Base };
+        if let Some(&token) = given.iter().find(|&&id| id as usize >= models.vocab_size) {
+            let vocab_size = models.vocab_size;
+            return Err(LmError::Token { token, vocab_size }.into());
+        }
+        let has_guide = models.pair.is_some()
+            || models.value.is_some()
+            || chosen.active_steers().next().is_some();
+        let arm = if has_guide { Arm::Ivg } else { Arm::Base };
         Ok(Self { given, ..Self::new(models, prompt, arm, &single)? })
     }
 

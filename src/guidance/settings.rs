@@ -178,6 +178,15 @@ impl Settings {
         Ok(())
     }
 
+    /// Returns whether a pack with these guides, or a steer, guides the tokens under these settings.
+    pub fn has_token_guide(&self, has_pair: bool, has_value: bool) -> bool {
+        let is_present = match self.token_source {
+            ValueSource::Implicit => has_pair,
+            ValueSource::Explicit => has_value,
+        };
+        is_present || self.active_steers().next().is_some()
+    }
+
     /// Returns the steers that have an instruction.
     pub fn active_steers(&self) -> impl Iterator<Item = &Steer> {
         self.steers.iter().filter(|steer| !steer.is_empty())
@@ -324,7 +333,7 @@ impl Arm {
         if guides_by_value && !has_value && s.beta != 0.0 {
             return Some(MissingGuide::TokenValues);
         }
-        let has_token_guide = has_pair || (guides_by_value && has_value);
+        let has_token_guide = has_pair || s.has_token_guide(has_pair, has_value);
         if !has_token_guide && (s.beta != 0.0 || self == Self::Token) {
             return Some(MissingGuide::TokenGuide);
         }

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use super::error::GuidanceError;
-use super::next_token::{log_probabilities, sum_of, tokens_of};
+use super::next_token::{Score, scores, sum_of, tokens_of};
 use crate::lm::{Cache, Cover, GuideWords, Lm, ResponseEncoder, Settled};
 
 /// The responses that one model has read, row by row.
@@ -49,16 +49,19 @@ impl TextRow {
         self.next.truncate(ids + 1 - self.settled.ids);
     }
 
-    fn push(&mut self, id: u32, next: Arc<[f32]>) {
-        self.sums.push(self.of_ids() + self.token(self.ids.len(), id));
-        self.ids.push(id);
-        self.next.push(next);
-    }
-
-    /// Drops what is only needed while the last word may change.
-    fn settle(&mut self, settled: Settled) {
-        self.next.drain(..settled.ids - self.settled.ids);
-        self.settled = settled;
+    /// Appends the new ids of an extension. `read` yields what was read after each of them.
+    fn append(&mut self, extension: &Extension, read: &mut impl Iterator<Item = Score>) {
+        let mut logp = extension.new.first().map_or(0.0, |&id| self.token(self.ids.len(), id));
+        // Drops what was only needed while the last word could change.
+        let settled = extension.settled.ids - self.settled.ids;
+        self.next.drain(..settled.min(self.next.len()));
+        self.settled = extension.settled;
+        for (&id, score) in extension.new.iter().zip(read) {
+            self.sums.push(self.of_ids() + logp);
+            self.ids.push(id);
+            self.next.extend(score.all);
+            logp = score.next.unwrap_or(0.0);
+        }
     }
 
     /// Returns log p of `id` after the first `ids` ids. They include the settled ids.
@@ -93,7 +96,8 @@ impl TextRows {
         let vocab_size = lm.config().vocab_size.min(words.own().tokenizer().vocab_size());
         let (cache, hidden) = lm.prefill(encoder.fixed())?;
         let last = hidden.narrow(0, encoder.fixed().len() - 1, 1)?;
-        let next = log_probabilities(lm, &last, vocab_size)?;
+        let next = scores(lm, &last, vocab_size, &[(None, true)])?;
+        let next = next.into_iter().filter_map(|score| score.all).collect();
         let settled = Settled::default();
         let row = TextRow { ids: Vec::new(), sums: vec![0.0], settled, next, logp: 0.0 };
         let mut rows = Self { words, encoder, vocab_size, cache, rows: vec![row] };
@@ -148,11 +152,18 @@ impl TextRows {
         }
         let new_ids: Vec<&[u32]> = extensions.iter().map(|e| e.new.as_slice()).collect();
         let hidden = lm.forward(&mut self.cache, &new_ids)?;
-        let mut next = log_probabilities(lm, &tokens_of(&hidden, &new_ids)?, self.vocab_size)?;
-        let mut next = next.drain(..);
+        // The whole distribution is needed only where a later text may continue, log p of one token
+        // elsewhere.
+        let needs = extensions.iter().flat_map(|e| {
+            let after = e.new.iter().skip(1).copied().map(Some).chain([None]);
+            let is_open = |step| e.common + step + 1 >= e.settled.ids;
+            after.enumerate().map(move |(step, id)| (id, is_open(step))).take(e.new.len())
+        });
+        let needs: Vec<(Option<u32>, bool)> = needs.collect();
+        let hidden = tokens_of(&hidden, &new_ids)?;
+        let mut read = scores(lm, &hidden, self.vocab_size, &needs)?.into_iter();
         for (row, extension) in self.rows.iter_mut().zip(extensions) {
-            extension.new.into_iter().zip(&mut next).for_each(|(id, next)| row.push(id, next));
-            row.settle(extension.settled);
+            row.append(&extension, &mut read);
             let start = extension.settled.ids;
             let cover = |cover: &Cover| {
                 row.sums[start + cover.kept] + row.token(start + cover.kept, cover.last)

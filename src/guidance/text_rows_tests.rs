@@ -42,7 +42,8 @@ const CASES: [(&str, &str, &str); 16] = [
 fn next(lm: &Lm, ids: &[u32]) -> Vec<f32> {
     let (_, hidden) = lm.prefill(ids).expect("valid");
     let last = hidden.narrow(0, ids.len() - 1, 1).expect("valid");
-    log_probabilities(lm, &last, lm.config().vocab_size).expect("valid")[0].to_vec()
+    let scores = scores(lm, &last, lm.config().vocab_size, &[(None, true)]).expect("valid");
+    scores[0].all.as_ref().expect("wanted").to_vec()
 }
 
 /// Returns the probability that the text after `ids` begins with `text`: the sum over all ways to

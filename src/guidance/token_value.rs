@@ -13,7 +13,7 @@ use crate::numeric::{kl_nats, log_sum_exp, max, top};
 pub struct RowLogits<'a> {
     /// z_base.
     pub base: &'a [f32],
-    /// (z_untuned, z_tuned); `None` if the pack has no pair.
+    /// (z_untuned, z_tuned); `None` without a pair of the base's vocabulary.
     pub pair: Option<(&'a [f32], &'a [f32])>,
     /// Advantages of the likeliest tokens, by a pair of another vocabulary or by the value model;
     /// `None` unless β applies to such a guide.

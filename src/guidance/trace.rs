@@ -150,13 +150,15 @@ pub struct TokenTrace {
     pub logp_base: f32,
     /// log π_guided(y).
     pub logp_guided: f32,
-    /// log π_untuned(y); `None` without a tuned/untuned pair.
+    /// log π_untuned(y); `None` without a pair of the base's vocabulary.
     #[serde(default)]
     pub logp_untuned: Option<f32>,
-    /// log π_tuned(y); `None` without a tuned/untuned pair.
+    /// log π_tuned(y); `None` without a pair of the base's vocabulary.
     #[serde(default)]
     pub logp_tuned: Option<f32>,
-    /// log π_tuned(y) − log π_untuned(y), summed over all guides; `None` without a guide.
+    /// By how much the guides prefer this token, summed over them: log π_tuned(y) − log π_untuned(y) of
+    /// a pair and of steers, V(y) minus its mean of a value model. `None` without a guide, or if a
+    /// guide that scores candidates did not score this token and there is no steer.
     pub advantage: Option<f32>,
     /// The advantage of each steer alone, in the order of [`Settings::active_steers`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

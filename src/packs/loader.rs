@@ -346,7 +346,10 @@ impl<'a> Loader<'a> {
         })?;
         let failed = |source| PackError::Model { role: "value", source };
         let model = ValueModel::on_trunk(lm, folder).map_err(failed)?;
-        Ok(ValueGuide { model, words: None })
+        // The head reads what its trunk reads.
+        let pair = pair.filter(|_| trunk != BackboneRole::Base);
+        let words = pair.and_then(|pair| pair.words.as_ref());
+        Ok(ValueGuide { model, words: words.map(|words| Arc::clone(words.own())) })
     }
 
     fn judge(&mut self) -> Result<Judge, PackError> {

@@ -93,6 +93,8 @@ fn check_token(token: &TokenTrace, text_bytes: usize) -> Result<(), String> {
     for advantage in &token.steer_advantages {
         finite("steer_advantages", Some(*advantage))?;
     }
+    finite("unguided_mass", token.unguided_mass)?;
+    finite("strength_factor", token.strength_factor)?;
     finite("kl_nats", Some(token.kl_nats))?;
     for other in &token.alternatives {
         finite("logp_base of an alternative", Some(other.logp_base))?;

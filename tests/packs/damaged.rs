@@ -95,8 +95,13 @@ fn a_pair_with_another_vocabulary_reads_text() {
     for role in ["untuned", "tuned"] {
         swap_two_tokens(&dir.path().join(role));
     }
+    let manifest = fs::read_to_string(dir.path().join("pack.toml")).unwrap();
+    let trunk = manifest.replace("path = \"value\"", "path = \"value\", trunk = \"tuned\"");
+    assert_ne!(manifest, trunk);
+    fs::write(dir.path().join("pack.toml"), trunk).unwrap();
     let pack = load(dir.path()).unwrap();
     let prompts = pack.prompts("Hi", PromptOptions::default()).unwrap();
+    assert_eq!(prompts.value, ValuePrompt::Text(PromptText::plain("Hi")), "the trunk reads text");
     let text = PromptText::plain("Hi");
     assert_eq!(prompts.pair_text, Some([text.clone(), text]));
     assert!(prompts.untuned.is_empty() && prompts.tuned.is_empty());

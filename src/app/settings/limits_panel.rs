@@ -1,6 +1,6 @@
 //! The limits of token guidance: the KL budget and the plausibility mask.
 
-use eframe::egui::Ui;
+use eframe::egui::{Id, Ui};
 
 use super::scales::{limits_of, parse_number};
 use crate::app::widgets::{Edit, Explain, Scale, Setting, chip};
@@ -11,7 +11,7 @@ use crate::guidance::settings::{Settings, limits};
 const FIRST_KL_BUDGET: f32 = 5.0;
 /// Minimum KL budget above 0 on the slider, in nats.
 const MIN_KL_BUDGET: f64 = 0.1;
-/// Maximum KL budget and mask on the slider, in nats. Larger ones rarely limit anything.
+/// Maximum KL budget on the slider, in nats. Larger ones rarely limit anything.
 const MAX_KL_BUDGET: f64 = 100.0;
 /// Minimum width of the mask above 0 on the slider, in nats.
 const MIN_MASK: f64 = 0.5;
@@ -34,9 +34,14 @@ fn is_limited(settings: &Settings) -> bool {
     settings.kl_budget_nats.is_finite() || settings.mask_nats.is_finite()
 }
 
-/// Draws both limits if one is set.
+/// Draws both limits if one is set. They stay while a slider is dragged to its end.
 pub(super) fn guidance_limits(ui: &mut Ui, settings: &mut Settings) -> Edit {
-    if !is_limited(settings) {
+    let was_shown = Id::unique("limits were shown");
+    let is_dragged = ui.input(|input| input.pointer.any_down());
+    let stays = is_dragged && ui.data(|data| data.get_temp(was_shown)).unwrap_or(false);
+    let is_shown = is_limited(settings) || stays;
+    ui.data_mut(|data| data.insert_temp(was_shown, is_shown));
+    if !is_shown {
         return Edit::default();
     }
     let hint = "Divergence from the base that the tokens of a response may add up to, in nats. \

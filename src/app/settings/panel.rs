@@ -153,11 +153,11 @@ impl Controls<'_> {
         edit
     }
 
-    /// Draws the choice of the guide that β applies to, if the pack has both.
+    /// Draws the choice of the guide that β applies to, if the pack has a value model.
     fn token_source(&mut self, ui: &mut Ui) -> Edit {
-        let has_both = self.session.pack.as_ref().is_none_or(|p| p.has_pair && p.has_value);
+        let has_value = self.session.pack.as_ref().is_none_or(|p| p.has_value);
         let s = &mut self.preferences.settings;
-        if !has_both && s.token_source == ValueSource::Implicit {
+        if !has_value && s.token_source == ValueSource::Implicit {
             return Edit::default();
         }
         let choices = [

@@ -163,7 +163,7 @@ impl EvalArm {
     pub fn is_possible(self, pack: &Pack, settings: &Settings) -> bool {
         let (has_pair, has_value) = (pack.models.pair.is_some(), pack.models.value.is_some());
         let missing = self.arm().missing_guide(&self.settings(settings), has_pair, has_value);
-        let guides_tokens = has_pair || settings.active_steers().next().is_some();
+        let guides_tokens = settings.has_token_guide(has_pair, has_value);
         // Without a token guide, IVG would equal chunk guidance alone.
         missing.is_none() && (guides_tokens || self != EvalArm::Ivg)
     }

@@ -104,10 +104,15 @@ impl SweepAxis {
         can: PackCapabilities,
     ) -> Option<&'static str> {
         match self {
-            SweepAxis::Beta if !can.pair => {
-                Some("This pack has no tuned/untuned pair, so there are no token values.")
-            }
-            SweepAxis::Beta => None,
+            SweepAxis::Beta => match settings.token_source {
+                ValueSource::Implicit if !can.pair => {
+                    Some("This pack has no tuned/untuned pair, so there are no token values.")
+                }
+                ValueSource::Explicit if !can.value => {
+                    Some("This pack has no value model to guide the tokens.")
+                }
+                _ => None,
+            },
             _ if !can.has_value_for(settings) => {
                 Some("This pack does not have the models for the chosen value of a chunk.")
             }

@@ -171,6 +171,27 @@ impl Tokenizer {
         self.encode_with(text, false)
     }
 
+    /// Encodes text that follows another text, of which it is not the same word. Some tokenizers
+    /// add a space at the start of a text; this adds none.
+    ///
+    /// # Errors
+    /// See [`Tokenizer::encode`].
+    pub fn encode_continuation(&self, text: &str) -> Result<Vec<u32>> {
+        // No token contains these and a character after them.
+        let before = if text.starts_with(' ') { "a" } else { "\n" };
+        let mut ids = self.encode(&format!("{before}{text}"))?;
+        let mut bytes = 0;
+        let is_own = |id: &&u32| {
+            bytes += self.bytes(**id).len();
+            bytes <= text.len()
+        };
+        let count = ids.iter().rev().take_while(is_own).count();
+        let own = ids.split_off(ids.len() - count);
+        let length: usize = own.iter().map(|&id| self.bytes(id).len()).sum();
+        // A tokenizer that normalises the text may not keep its length.
+        if length == text.len() { Ok(own) } else { self.encode(text) }
+    }
+
     /// Encodes `text`, and recognises control tokens in it if `recognise_control`.
     fn encode_with(&self, text: &str, recognise_control: bool) -> Result<Vec<u32>> {
         let mut inner = self.inner();

@@ -6,9 +6,6 @@ use super::memory::{Memory, remembered};
 use crate::lm::error::Result;
 use crate::lm::tokenizer::Tokenizer;
 
-/// Text before a word while it is encoded. Some tokenizers treat the start of a text specially.
-const BEFORE: &str = "a";
-
 /// A tokenizer that remembers the ids of words.
 pub struct WordEncoder {
     tokenizer: Arc<Tokenizer>,
@@ -26,21 +23,9 @@ impl WordEncoder {
         &self.tokenizer
     }
 
-    /// Returns the ids of a word that starts with a space and follows another word.
+    /// Returns the ids of a word that follows another text.
     pub(super) fn word(&self, word: &str) -> Result<Arc<[u32]>> {
-        remembered(&self.words, word, || {
-            let mut ids = self.tokenizer.encode(&format!("{BEFORE}{word}"))?;
-            let mut bytes = 0;
-            let is_word = |id: &&u32| {
-                bytes += self.tokenizer.bytes(**id).len();
-                bytes <= word.len()
-            };
-            let count = ids.iter().rev().take_while(is_word).count();
-            let own = ids.split_off(ids.len() - count);
-            let length: usize = own.iter().map(|&id| self.tokenizer.bytes(id).len()).sum();
-            // A tokenizer that normalises the text may not keep its length.
-            if length == word.len() { Ok(own) } else { self.tokenizer.encode(word) }
-        })
+        remembered(&self.words, word, || self.tokenizer.encode_continuation(word))
     }
 }
 

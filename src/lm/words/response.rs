@@ -108,7 +108,8 @@ impl ResponseEncoder {
         remembered(&self.first_covers, word, || {
             let ids = self.first_word(word)?;
             let open = &self.prompt_ids[self.fixed().len()..];
-            if word.starts_with(' ') && ids.starts_with(open) {
+            let rest = ids.strip_prefix(open);
+            if word.starts_with(' ') && rest == Some(&*self.words.word(word)?) {
                 let own = guide.covers(word)?;
                 return Ok(own.iter().map(|c| Cover { kept: c.kept + open.len(), ..*c }).collect());
             }
@@ -154,6 +155,17 @@ mod tests {
         let tokenizer = Tokenizer::load(Path::new(tokenizer)).expect("valid");
         let words = Arc::new(WordEncoder::new(tokenizer));
         ResponseEncoder::new(words, PromptText::plain(prompt)).expect("valid")
+    }
+
+    #[test]
+    fn a_continuation_has_exactly_the_bytes_of_its_text() {
+        for name in TOKENIZERS {
+            let tokenizer = Tokenizer::load(Path::new(name)).expect("valid");
+            for text in ["The film", " The film", "\n\nThe", "ful", "é", " 🦀", ", and", "  x"] {
+                let ids = tokenizer.encode_continuation(text).expect("valid");
+                assert_eq!(tokenizer.decode(&ids), text, "{name}");
+            }
+        }
     }
 
     #[test]
