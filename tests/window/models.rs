@@ -47,7 +47,7 @@ fn packs_are_listed_and_one_is_loaded() {
     let mut bench = listed();
     assert!(bench.reads("memory free"));
     // One pack is bundled and others are on the hub. Sizes that only the hub knows are left out.
-    assert!(bench.shows("Installed · 13.1M parameters · 26 MB"));
+    assert!(bench.shows("Installed · 13.1M · 26 MB"));
     assert!(bench.shows("Download and load: paper-sentiment-xl"));
     bench.click("Load: imdb");
     let source = PackSource::Bundled("imdb".into());

@@ -345,7 +345,8 @@ fn model_row(ui: &mut Ui, entry: &Entry, was_just_downloaded: bool) {
         Presence::ToDownload => "To download",
         Presence::Broken => "Not usable",
     };
-    let parameters = entry.parameters.map(|count| format!("{} parameters", compact(count)));
+    // The sidebar has no room for the word "parameters"; the hover text spells it out.
+    let parameters = entry.parameters.map(compact);
     let size = entry.file_bytes.map(bytes);
     let parts: Vec<String> = match entry.same_as {
         Some(other) => vec![format!("Same model as {other}")],
@@ -366,6 +367,9 @@ fn model_row(ui: &mut Ui, entry: &Entry, was_just_downloaded: bool) {
         );
         line.on_hover_ui(|ui| {
             ui.label(&entry.source);
+            if let Some(count) = entry.parameters {
+                ui.label(format!("{} parameters", compact(count)));
+            }
             if let Some(licence) = &entry.licence {
                 ui.label(format!("Licence: {licence}"));
             }
