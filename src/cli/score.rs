@@ -21,7 +21,7 @@ pub struct Args {
     /// Prompt that the text responds to
     #[arg(long)]
     prompt: String,
-    /// File with the text to score
+    /// File with the text to score; a line break at its end is left out
     #[arg(long, value_name = "FILE")]
     text: PathBuf,
     #[command(flatten)]
@@ -62,7 +62,9 @@ fn read(path: &Path) -> anyhow::Result<String> {
         bail!("{} has {size} bytes; a text may have {MAX_BYTES}", path.display());
     }
     let text = std::fs::read_to_string(path);
-    text.with_context(|| format!("cannot read {} as UTF-8 text", path.display()))
+    let text = text.with_context(|| format!("cannot read {} as UTF-8 text", path.display()))?;
+    // Most editors end a file with a line break that the writer did not mean.
+    Ok(text.strip_suffix('\n').map_or(&*text, |t| t.strip_suffix('\r').unwrap_or(t)).to_owned())
 }
 
 /// Returns the end of a text, for a message.

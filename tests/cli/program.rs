@@ -269,6 +269,8 @@ fn score_reads_a_text_and_prints_its_values() {
         tokens.iter().map(|token| token["advantage"].as_f64().unwrap()).sum()
     };
     assert!(advantage(&good) > advantage(&bad) + 1.0);
+    let ended = score(" is fine.\r\n", &[]);
+    assert_eq!(ended["text"], " is fine.", "the final line break is left out");
     let path = file("text.txt", b" is fine.");
     let table = ivg(&["score", "--prompt", "This film", "--text", &path]);
     let table = String::from_utf8(table.stdout).unwrap();
